@@ -1,0 +1,18 @@
+"""Time, as this server stores and shows it: UTC, to the millisecond, which is what MongoDB keeps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The time now, aware, UTC, cut to whole milliseconds."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def iso(moment: datetime | None) -> str | None:
+    """``2018-05-19T06:49:24.294Z``, or None for None."""
+    if moment is None:
+        return None
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,56 @@
+"""What can go wrong, by its meaning; the handlers turn each into the answer that the contract names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+class ScfmError(Exception):
+    """The base of every error this package raises on purpose."""
+
+
+class StartError(ScfmError):
+    """The program cannot start or go on. Its text is one line for the user: what is wrong, and what to do."""
+
+
+class BadRequest(ScfmError):
+    """The request cannot be read (400). ``reason`` is added to the answer where it helps the client."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason or "Bad Request")
+        self.reason = reason
+
+
+class Unauthorized(ScfmError):
+    """No credentials, wrong ones (401), or, with ``challenge`` false, too small ones."""
+
+    def __init__(self, challenge: bool = True) -> None:
+        super().__init__("Unauthorized")
+        self.challenge = challenge
+
+
+class NotFound(ScfmError):
+    """Nothing of the account's is there (404)."""
+
+
+class Conflict(ScfmError):
+    """The same thing is under way (409)."""
+
+
+class TooLarge(ScfmError):
+    """The body is larger than the server takes (413)."""
+
+
+class Invalid(ScfmError):
+    """The request is understood but breaks a rule (422).
+
+    ``errors`` maps a field's name, or ``base``, to its messages, in the order they are shown.
+    """
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(f"Invalid: {dict(errors)}")
+        self.errors = {field: list(messages) for field, messages in errors.items()}
+
+
+class Unavailable(ScfmError):
+    """The database does not answer (503)."""
