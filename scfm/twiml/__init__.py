@@ -1,0 +1,1 @@
+"""Call flows: what a call is told, turn by turn, as TwiML. See docs/writing-a-flow.md."""

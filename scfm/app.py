@@ -1,0 +1,225 @@
+"""The composition root: opens the parts of a server, wires them, and closes them in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import socket
+from contextlib import AsyncExitStack
+
+from tornado.httpserver import HTTPServer
+
+from scfm.clock import now
+from scfm.errors import StartError, Unavailable
+from scfm.handlers.application import Application, Collaborators
+from scfm.handlers.authentication import Authenticator
+from scfm.handlers.base import MissingHandler
+from scfm.handlers.routes import routes
+from scfm.models.access_token import ACCESS_TOKENS
+from scfm.models.account import ACCOUNTS, SUPER_ADMIN
+from scfm.models.fields import Rules
+from scfm.models.platform import Platform
+from scfm.models.registry import indexes
+from scfm.models.resource import Client, Scope
+from scfm.models.store import Store
+from scfm.mongod import PrivateMongod
+from scfm.provider import Credentials, Provider
+from scfm.settings import Settings
+from scfm.simulator import Simulator
+from scfm.twiml.registry import Registry
+from scfm.workers.calls import Accounts
+from scfm.workers.departures import Departures
+from scfm.workers.fetch_calls import FetchCalls
+from scfm.workers.loop import Loop
+from scfm.workers.run_operations import RunOperations
+from scfm.workers.send_calls import SendCalls
+from scfm.workers.settle_calls import SettleCalls
+
+log = logging.getLogger("scfm")
+
+# The parts of the ten seconds in which a server that is told to stop has ended.
+REQUESTS_PATIENCE = 2.0
+WORK_PATIENCE = 5.0
+MONGOD_WATCH_SECONDS = 0.5
+
+
+class Server:
+    """A running server. ``port`` is the one it listens on."""
+
+    def __init__(self, settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> None:
+        self.settings = settings
+        self.port = 0
+        self.token: str | None = None
+        self._mongod = mongod
+        self._mongodb_uri = mongodb_uri
+        self._closing = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Open everything, in the order in which one part needs another. Raises StartError."""
+        try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> None:
+        flows = Registry.from_setting(self.settings.registered_call_flow_logic, self.settings.default_call_flow_logic)
+        store = await self._open_store()
+        self.token = await first_account(store)
+        platform = Platform(self.settings, await self._open_simulator())
+        loop = self._open_loop(store, platform)
+        collaborators = Collaborators(
+            store=store,
+            settings=self.settings,
+            flows=flows,
+            rules=Rules(frozenset(flows.names)),
+            platform=platform,
+            authenticator=Authenticator(store),
+            wake=loop.wake,
+        )
+        await self._listen(Application(routes(), collaborators, MissingHandler))
+        loop.start()
+
+    async def _open_store(self) -> Store:
+        if self._mongod is not None:
+            watch = asyncio.create_task(self._watch(self._mongod))
+            self._closing.callback(watch.cancel)
+        store = await open_store(self._mongodb_uri, self.settings)
+        self._closing.callback(store.close)
+        return store
+
+    async def _watch(self, mongod: PrivateMongod) -> None:
+        """Start the embedded MongoDB again when it has died."""
+        while True:
+            await asyncio.sleep(MONGOD_WATCH_SECONDS)
+            if not mongod.alive():
+                log.error("the embedded MongoDB has died; starting it again")
+                try:
+                    mongod.restart()
+                except StartError as error:
+                    log.error("%s", error)
+
+    async def _open_simulator(self) -> Credentials | None:
+        if self.settings.platform_provider != "simulator":
+            return None
+        sid, token = "AC" + secrets.token_hex(16), secrets.token_hex(16)
+        simulator = Simulator(account_sid=sid, auth_token=token)
+        url = await simulator.start()
+        self._closing.push_async_callback(simulator.stop)
+        return Credentials("simulator", sid, token, url)
+
+    def _open_loop(self, store: Store, platform: Platform) -> Loop:
+        settings = self.settings
+        provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
+        self._closing.push_async_callback(provider.close)
+        departures = Departures.open(settings.data_dir)
+        self._closing.callback(departures.close)
+        accounts = Accounts(store, platform)
+        lease, grace = settings.lease_seconds, settings.unknown_grace_seconds
+        slots = settings.calls_in_flight
+        loop = Loop(settings.sweep_seconds)
+        loop.add(RunOperations(store, lease, loop.wake))
+        loop.add(SendCalls(store, provider, accounts, departures, slots=slots, lease=lease, grace=grace))
+        loop.add(FetchCalls(store, provider, accounts, slots=slots, lease=lease))
+        limit = settings.unknown_limit_seconds
+        loop.add(SettleCalls(store, provider, accounts, departures, lease=lease, grace=grace, limit=limit))
+        self._closing.push_async_callback(loop.stop, WORK_PATIENCE)
+        return loop
+
+    async def _listen(self, application: Application) -> None:
+        listener = _listener(self.settings.host, self.settings.port)
+        self.port = listener.getsockname()[1]
+        server = HTTPServer(application, max_header_size=1 << 16)
+        server.add_socket(listener)
+        self._closing.push_async_callback(_finish_requests, server)
+
+    @property
+    def url(self) -> str:
+        host = self.settings.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    async def close(self) -> None:
+        """Take nothing more, finish or hand back what is under way, and close every part."""
+        await self._closing.aclose()
+
+
+async def _finish_requests(server: HTTPServer) -> None:
+    server.stop()
+    try:
+        async with asyncio.timeout(REQUESTS_PATIENCE):
+            await server.close_all_connections()
+    except TimeoutError:
+        log.warning("some clients did not finish their requests in time")
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        hint = "stop what listens there, or choose another with --port" if error.errno == 98 else "check --host"
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from None
+    listener.setblocking(False)
+    return listener
+
+
+async def open_store(uri: str, settings: Settings) -> Store:
+    """The store of a server or a command, with its indexes. Raises StartError."""
+    store = Store.open(uri, settings.mongodb_database)
+    try:
+        await store.ping()
+        await store.prepare(indexes())
+    except Unavailable as error:
+        store.close()
+        reason = str(error).partition(", Timeout:")[0]
+        raise StartError(f"the database at MONGODB_URI does not answer: {reason}") from None
+    return store
+
+
+async def first_account(store: Store) -> str | None:
+    """On an empty database, make the super admin's account; its access token, or None."""
+    if await store.everyone.exists("accounts", {}):
+        return None
+    return await make_account(store, super_admin=True)
+
+
+async def make_account(store: Store, *, super_admin: bool) -> str:
+    """Make an account with an access token; the token, which nobody can be told again."""
+    moment = now()
+    fields = {one.name: one.initial() for one in ACCOUNTS.fields if one.name != "id"}
+    permissions = [SUPER_ADMIN] if super_admin else []
+    account = await ACCOUNTS.insert(
+        store.everyone,
+        {**fields, "permissions": permissions, "created_at": moment, "updated_at": moment, "_version": 1},
+    )
+    number = account["_id"]
+    scope = Scope(store.for_account(number), Rules(), Client(number, 0, super_admin))
+    token = await ACCESS_TOKENS.create(scope, {})
+    return str(token["token"])
+
+
+async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> None:
+    """Run a server until SIGTERM or SIGINT. Raises StartError."""
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    server = Server(settings, mongod, mongodb_uri)
+    await server.open()
+    try:
+        announce(server)
+        await told_to_stop.wait()
+    finally:
+        await server.close()
+
+
+def announce(server: Server) -> None:
+    """Say what a user must know: the first access token, the simulator, and, last, where the server listens."""
+    if server.token is not None:
+        print("This is the super admin's access token. Keep it: it is not shown again.", flush=True)
+        print(server.token, flush=True)
+    if server.settings.platform_provider == "simulator":
+        print("Calls go to the built-in simulator: no phone rings.", flush=True)
+    print(f"listening on {server.url}", flush=True)

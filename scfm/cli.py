@@ -1,0 +1,114 @@
+"""The command line: ``scfm serve``, ``scfm create-account``, ``scfm simulator``, ``scfm rehearse``, ``scfm demo``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scfm import __version__, app, demo, rehearsal, settings
+from scfm.errors import StartError
+from scfm.mongod import PrivateMongod
+from scfm.settings import Settings
+from scfm.simulator import command as simulator
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status: 0, 1 with one line on stderr where it could not go on, 2 for wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except StartError as error:
+        print(f"scfm: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scfm", description="The Simple Call Flow Manager.")
+    parser.add_argument("--version", action="version", version=f"scfm {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="run the server")
+    serve.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", help="the port to listen on, 0 for a free one (default: 3000)")
+    _add_database(serve)
+    serve.set_defaults(run=_serve)
+    create = commands.add_parser("create-account", help="create an account and an access token")
+    create.add_argument("--super-admin", action="store_true", help="one that may manage accounts")
+    create.add_argument(
+        "--format",
+        choices=("human", "http_basic"),
+        default="human",
+        help="http_basic: the token alone on the last line, for scripts",
+    )
+    _add_database(create)
+    create.set_defaults(run=_create_account)
+    for name, module, about in (
+        ("simulator", simulator, "run a carrier that speaks Twilio's API, for trials"),
+        ("rehearse", rehearsal, "try a call flow without a carrier"),
+        ("demo", demo, "walk a disaster alert through a server of its own"),
+    ):
+        sub = commands.add_parser(name, help=about, description=about)
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help="where data are kept (default: ./data)")
+    parser.add_argument("--mongodb-uri", metavar="URI", help="a MongoDB to use in place of the embedded one")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a settings file; see config/default.ini")
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    flags = {name: getattr(options, name, None) for name in ("host", "port", "data_dir", "mongodb_uri")}
+    return settings.load(os.environ, flags, options.config)
+
+
+def _log_to_stderr(chosen: Settings) -> None:
+    logging.basicConfig(
+        level=chosen.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    # The parts speak for themselves; the drivers below only when something is wrong.
+    for noisy in ("pymongo", "twilio", "asyncio", "tornado", "aiohttp"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    chosen = _settings(options)
+    _log_to_stderr(chosen)
+    if chosen.mongodb_uri:
+        asyncio.run(app.serve(chosen, None, chosen.mongodb_uri))
+    else:
+        with PrivateMongod.start(chosen.data_dir) as mongod:
+            asyncio.run(app.serve(chosen, mongod, mongod.uri))
+    return 0
+
+
+def _create_account(options: argparse.Namespace) -> int:
+    chosen = _settings(options)
+    _log_to_stderr(chosen)
+    if chosen.mongodb_uri:
+        token = asyncio.run(_make_account(chosen.mongodb_uri, chosen, options.super_admin))
+    else:
+        with PrivateMongod.attach_or_start(chosen.data_dir) as mongod:
+            token = asyncio.run(_make_account(mongod.uri, chosen, options.super_admin))
+    if options.format == "human":
+        print("The account's access token. Keep it: it is not shown again.")
+    print(token)
+    return 0
+
+
+async def _make_account(uri: str, chosen: Settings, super_admin: bool) -> str:
+    store = await app.open_store(uri, chosen)
+    try:
+        return await app.make_account(store, super_admin=super_admin)
+    finally:
+        store.close()

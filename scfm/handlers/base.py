@@ -1,0 +1,234 @@
+"""What every answer has in common: headers, errors, credentials, parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import uuid
+from collections.abc import Awaitable
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, cast
+
+import orjson
+import tornado.web
+
+from scfm.errors import (
+    BadRequest,
+    Conflict,
+    Invalid,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
+from scfm.handlers.application import Application, Collaborators
+from scfm.handlers.pagination import Page
+from scfm.handlers.parameters import Limits, parse
+from scfm.models.filters import as_id
+from scfm.models.query import Query
+from scfm.models.resource import Client, Resource, Scope
+from scfm.models.store import View
+
+log = logging.getLogger("scfm.http")
+
+JSON = "application/json; charset=utf-8"
+FRESH = "max-age=0, private, must-revalidate"
+CHALLENGE = 'Bearer realm="scfm", error="invalid_token", error_description="The access token is invalid"'
+RETRY_AFTER_SECONDS = 5
+# A body up to this many times the limit is read and thrown away, so that the client sees the answer.
+DRAINED = 32
+
+STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (BadRequest, 400),
+    (Unauthorized, 401),
+    (NotFound, 404),
+    (Conflict, 409),
+    (TooLarge, 413),
+    (Invalid, 422),
+    (Unavailable, 503),
+)
+
+
+@tornado.web.stream_request_body
+class BaseHandler(tornado.web.RequestHandler):
+    """The base of every handler. Bodies are read by hand, so that a large one can be refused before it is read."""
+
+    def initialize(self, verbs: str = "GET", **options: Any) -> None:
+        self.verbs = verbs.replace("GET", "GET HEAD").replace("PATCH", "PATCH PUT").split()
+        self.told = options
+        self.chunks: list[bytes] = []
+        self.size = 0
+
+    @property
+    def app(self) -> Collaborators:
+        return cast(Application, self.application).collaborators
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        asked = self.request.headers.get("X-Request-Id", "")
+        sane = re.fullmatch(r"[A-Za-z0-9@_-]{1,255}\Z", asked)
+        self.request_id = getattr(self, "request_id", None) or (asked if sane else str(uuid.uuid4()))
+        self.set_header("X-Request-Id", self.request_id)
+        self.set_header("X-Frame-Options", "SAMEORIGIN")
+        self.set_header("X-XSS-Protection", "1; mode=block")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Type", JSON)
+        self.set_header("Cache-Control", "no-cache")
+
+    async def prepare(self) -> None:
+        if self.request.method not in self.verbs:
+            raise NotFound
+        self._refuse_large_body()
+        await self.admit()
+
+    async def admit(self) -> None:
+        """Decide whether the client may go on; raises what it is to be told."""
+
+    # The body.
+
+    @property
+    def largest_body(self) -> int:
+        return self.app.settings.max_body_size
+
+    def _refuse_large_body(self) -> None:
+        declared = self.request.headers.get("Content-Length", "0")
+        length = int(declared) if declared.isdecimal() else 0
+        if length > self.largest_body * DRAINED:
+            self.set_header("Connection", "close")
+            raise TooLarge
+        cast(Any, self.request.connection).set_max_body_size(self.largest_body * DRAINED)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self.size += len(chunk)
+        if self.size <= self.largest_body:
+            self.chunks.append(chunk)
+        else:
+            self.chunks.clear()
+        return None
+
+    def parameters(self) -> dict[str, Any]:
+        """The request's parameters, wherever they stand; raises BadRequest, TooLarge."""
+        if self.size > self.largest_body:
+            raise TooLarge
+        limits = Limits(body=self.largest_body)
+        content_type = self.request.headers.get("Content-Type", "")
+        return parse(self.request.query, b"".join(self.chunks), content_type, limits)
+
+    # The answer.
+
+    def answer(self, status: int, body: Any = None, location: str | None = None) -> None:
+        """Answer with JSON, or, for None, with nothing."""
+        self.set_status(status)
+        if location is not None:
+            self.set_header("Location", location)
+        if body is None:
+            self.clear_header("Content-Type")
+            return
+        self.set_header("Cache-Control", FRESH)
+        self.write_entity(orjson.dumps(body))
+
+    def write_entity(self, content: bytes) -> None:
+        """Write the whole body, with its weak ETag."""
+        self.set_header("ETag", f'W/"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"')
+        self.write(content)
+
+    def compute_etag(self) -> str | None:
+        return self._headers.get("ETag")
+
+    def finish(self, chunk: Any = None) -> Any:
+        elapsed = self.request.request_time()
+        self.set_header("X-Runtime", f"{elapsed:.6f}")
+        return super().finish(chunk)
+
+    # Errors.
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        error = (kwargs.get("exc_info") or (None, None, None))[1]
+        for kind, status in STATUSES:
+            if isinstance(error, kind):
+                status_code = status
+        super().send_error(404 if status_code == 405 else status_code, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = (kwargs.get("exc_info") or (None, None, None))[1]
+        self.set_header("Cache-Control", "no-cache")
+        if isinstance(error, Unauthorized):
+            self._write_unauthorized(error)
+        elif isinstance(error, Invalid):
+            self.write_entity(orjson.dumps({"errors": error.errors}))
+        else:
+            if status_code == 503:
+                self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+            self.write_entity(orjson.dumps(_problem(status_code, error)))
+
+    def _write_unauthorized(self, error: Unauthorized) -> None:
+        self.clear_header("Content-Type")
+        if error.challenge:
+            self.set_header("WWW-Authenticate", CHALLENGE)
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        where = (self.request.method, self.request.path, self.request_id)
+        if isinstance(value, Unavailable):
+            log.error("%s %s: the database does not answer: %s (request %s)", *where[:2], value, where[2])
+        elif not isinstance(value, (tornado.web.HTTPError, *(kind for kind, _ in STATUSES))):
+            log.error("%s %s failed (request %s)", *where, exc_info=value)
+
+
+def _problem(status: int, error: BaseException | None) -> dict[str, Any]:
+    problem = {"status": status, "error": HTTPStatus(status).phrase}
+    if isinstance(error, BadRequest) and error.reason:
+        problem["message"] = error.reason
+    return problem
+
+
+class MissingHandler(BaseHandler):
+    """Every path that there is not."""
+
+    async def prepare(self) -> None:
+        raise NotFound
+
+
+class ClientHandler(BaseHandler):
+    """A handler for clients: within their own account."""
+
+    client: Client
+    scope: Scope
+
+    async def admit(self) -> None:
+        self.client = await self.app.authenticator.client(self.request.headers.get("Authorization"))
+        if self.told.get("super_admin") and not self.client.super_admin:
+            raise Unauthorized(challenge=False)
+
+    def scope_of(self, view: View) -> Scope:
+        return Scope(view, self.app.rules, self.client)
+
+    def own(self) -> Scope:
+        """The scope of the client's own account."""
+        return self.scope_of(self.app.store.for_account(self.client.account_id))
+
+    def number(self, written: str) -> int:
+        """The id in a path; raises NotFound for what cannot be one."""
+        number = as_id(written)
+        if not number:
+            raise NotFound
+        return number
+
+    def location(self, collection: str, number: int) -> str:
+        return f"/api/{collection}/{number}"
+
+    async def answer_page(self, scope: Scope, query: Query, resource: Resource, parameters: dict[str, Any]) -> None:
+        """Answer with the page of QUERY that the client asks for."""
+        page = Page.of(parameters)
+        view = scope.view
+        total = await view.count(query)
+        documents = await view.page(query, page.skip, page.size) if page.skip < total else []
+        for name, value in page.headers(total, self.request.full_url().partition("?")[0], self.request.query).items():
+            self.set_header(name, value)
+        self.answer(200, await resource.present(view, documents))

@@ -1,0 +1,101 @@
+"""Lists: of a resource, of what belongs to a parent, of what a batch operation would take; and creation."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from scfm.errors import NotFound
+from scfm.handlers.base import ClientHandler
+from scfm.models.account import ACCOUNTS
+from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES
+from scfm.models.filters import as_id, text
+from scfm.models.query import Document
+from scfm.models.resource import Resource, Scope
+
+
+class ResourceHandler(ClientHandler):
+    """A handler of one resource. ``for_any_account``: a super admin may name the account it is about."""
+
+    @property
+    def resource(self) -> Resource:
+        return cast(Resource, self.told["resource"])
+
+    def reach(self, parameters: dict[str, Any]) -> Scope:
+        """Within what the request is carried out."""
+        if not self.resource.tenant:
+            return self.scope_of(self.app.store.everyone)
+        named = parameters.get("account_id")
+        if self.told.get("for_any_account") and self.client.super_admin and named is not None:
+            return self.scope_of(self.app.store.for_account(as_id(text(named) or "")))
+        return self.own()
+
+
+class CollectionHandler(ResourceHandler):
+    """``GET`` and ``POST /api/contacts``."""
+
+    async def get(self) -> None:
+        parameters = self.parameters()
+        query = self.resource.query(parameters.get("q"))
+        if self.resource is BATCH_OPERATIONS and "type" in parameters:
+            query = self.resource.filtered(query, {"type": parameters["type"]})
+        await self.answer_page(self.reach(parameters), query, self.resource, parameters)
+
+    head = get
+
+    async def post(self) -> None:
+        parameters = self.parameters()
+        await self.create(self.reach(parameters), parameters)
+
+    async def create(self, scope: Scope, parameters: dict[str, Any], **known: Any) -> None:
+        """Create, and answer with what was created."""
+        document = await self.resource.create(scope, parameters, **known)
+        shown = await self.resource.present(scope.view, [document])
+        self.answer(201, shown[0], self.location(self.resource.collection, document["_id"]))
+
+
+class NestedHandler(CollectionHandler):
+    """``GET`` and ``POST /api/callouts/1/callout_participations``."""
+
+    @property
+    def parent(self) -> Resource:
+        return cast(Resource, self.told["parent"])
+
+    def reach(self, parameters: dict[str, Any]) -> Scope:
+        return self.scope_of(self.app.store.everyone) if self.parent is ACCOUNTS else self.own()
+
+    async def get(self, written: str) -> None:  # type: ignore[override]
+        parameters = self.parameters()
+        scope = self.reach(parameters)
+        parent = await scope.view.get(self.parent.collection, self.number(written))
+        query = self.resource.under(self.parent.kind, parent, parameters.get("q"))
+        await self.answer_page(scope, query, self.resource, parameters)
+
+    head = get  # type: ignore[assignment]
+
+    async def post(self, written: str) -> None:  # type: ignore[override]
+        parameters = self.parameters()
+        scope = self.reach(parameters)
+        parent = await scope.view.get(self.parent.collection, self.number(written))
+        await self.create(scope, parameters, **self.inherited(parent))
+
+    def inherited(self, parent: Document) -> Document:
+        """What a child takes from its parent: its id, and the ids that the parent itself was made with."""
+        names = [reference.field for reference in self.parent.references]
+        return {f"{self.parent.kind}_id": parent["_id"], **{name: parent[name] for name in names}}
+
+
+class PreviewHandler(ResourceHandler):
+    """``GET /api/batch_operations/1/preview/contacts``."""
+
+    async def get(self, written: str) -> None:
+        parameters = self.parameters()
+        scope = self.own()
+        operation = await scope.view.get(BATCH_OPERATIONS.collection, self.number(written))
+        kind = TYPES[operation["type"]]
+        if self.resource.collection not in kind.previews:
+            raise NotFound
+        query = await kind.preview(scope.view, operation, self.resource.collection)
+        query = self.resource.filtered(query, parameters.get("q"))
+        await self.answer_page(scope, query, self.resource, parameters)
+
+    head = get

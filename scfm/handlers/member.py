@@ -1,0 +1,73 @@
+"""One document: fetch, update, delete, and what happens to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scfm.errors import NotFound
+from scfm.handlers.base import ClientHandler
+from scfm.handlers.collection import ResourceHandler
+from scfm.models.account import ACCOUNTS
+from scfm.models.resource import Scope
+
+
+class MemberHandler(ResourceHandler):
+    """``GET``, ``PATCH`` and ``DELETE /api/contacts/1``."""
+
+    async def get(self, written: str) -> None:
+        scope = self.reach(self.parameters())
+        document = await scope.view.get(self.resource.collection, self.number(written))
+        shown = await self.resource.present(scope.view, [document])
+        self.answer(200, shown[0])
+
+    head = get
+
+    async def patch(self, written: str) -> None:
+        parameters = self.parameters()
+        await self.change(self.reach(parameters), self.number(written), parameters)
+
+    put = patch
+
+    async def change(self, scope: Scope, number: int, parameters: dict[str, Any]) -> None:
+        """Update, and answer that it is done."""
+        await self.resource.update(scope, number, parameters)
+        self.app.authenticator.forget()
+        self.answer(204)
+
+    async def delete(self, written: str) -> None:
+        scope = self.reach(self.parameters())
+        await self.resource.delete(scope, self.number(written))
+        self.app.authenticator.forget()
+        self.answer(204)
+
+
+class OwnAccountHandler(ClientHandler):
+    """``GET`` and ``PATCH /api/account``: the client's own."""
+
+    async def get(self) -> None:
+        self.parameters()
+        document = await self.app.store.everyone.get(ACCOUNTS.collection, self.client.account_id)
+        self.answer(200, ACCOUNTS.show(document))
+
+    head = get
+
+    async def patch(self) -> None:
+        scope = self.scope_of(self.app.store.everyone)
+        await ACCOUNTS.update(scope, self.client.account_id, self.parameters())
+        self.answer(204)
+
+    put = patch
+
+
+class EventsHandler(ResourceHandler):
+    """``POST /api/callouts/1/callout_events``: an event moves the document's status."""
+
+    async def post(self, written: str) -> None:
+        parameters = self.parameters()
+        scope = self.own()
+        if self.resource.machine is None:
+            raise NotFound
+        document = await self.resource.fire(scope, self.number(written), parameters.get("event"))
+        self.app.wake()
+        shown = await self.resource.present(scope.view, [document])
+        self.answer(201, shown[0], self.location(self.resource.collection, document["_id"]))

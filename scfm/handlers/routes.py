@@ -1,0 +1,86 @@
+"""The API on one screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.web import RequestHandler, URLSpec  # type: ignore[attr-defined]
+
+from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
+from scfm.handlers.health import HealthHandler
+from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
+from scfm.handlers.webhook import RemotePhoneCallEventsHandler
+from scfm.models.access_token import ACCESS_TOKENS
+from scfm.models.account import ACCOUNTS
+from scfm.models.batch_operation import BATCH_OPERATIONS
+from scfm.models.callout import CALLOUTS
+from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
+from scfm.models.contact import CONTACTS
+from scfm.models.phone_call import PHONE_CALLS
+from scfm.models.registry import RESOURCES
+from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
+from scfm.models.resource import Resource
+from scfm.models.user import USERS
+
+# Each resource with the verbs of its list and of its members.
+LISTED: tuple[tuple[Resource, str, str, dict[str, Any]], ...] = (
+    (ACCOUNTS, "GET POST", "GET PATCH DELETE", {"super_admin": True}),
+    (ACCESS_TOKENS, "GET POST", "GET PATCH DELETE", {"for_any_account": True}),
+    (USERS, "GET POST", "GET PATCH DELETE", {"for_any_account": True}),
+    (CONTACTS, "GET POST", "GET PATCH DELETE", {}),
+    (CALLOUTS, "GET POST", "GET PATCH DELETE", {}),
+    (BATCH_OPERATIONS, "GET POST", "GET PATCH DELETE", {}),
+    (CALLOUT_PARTICIPATIONS, "GET", "GET PATCH DELETE", {}),
+    (PHONE_CALLS, "GET", "GET PATCH DELETE", {}),
+)
+# The nested lists under which one may also be created; the others come from the resources' own ``parents``.
+CREATED_UNDER = {
+    ("callout", "callout_participations"),
+    ("callout", "batch_operations"),
+    ("callout_participation", "phone_calls"),
+}
+WITH_EVENTS = (CALLOUTS, BATCH_OPERATIONS, PHONE_CALLS)
+PREVIEWED = (CONTACTS, CALLOUT_PARTICIPATIONS, PHONE_CALLS)
+
+NUMBER = "([^/]+?)"
+
+
+def routes() -> list[URLSpec]:
+    """Every route, the first that fits wins."""
+    found = [_route("/health", HealthHandler), _route("/api/account", OwnAccountHandler, verbs="GET PATCH")]
+    for resource, list_verbs, verbs, options in LISTED:
+        path = f"/api/{resource.collection}"
+        found.append(_route(path, CollectionHandler, resource=resource, verbs=list_verbs, **options))
+        found.append(_route(f"{path}/{NUMBER}", MemberHandler, resource=resource, verbs=verbs, **options))
+    path = f"/api/{REMOTE_PHONE_CALL_EVENTS.collection}"
+    events = {"resource": REMOTE_PHONE_CALL_EVENTS}
+    found.append(_route(path, RemotePhoneCallEventsHandler, verbs="GET POST", **events))
+    found.append(_route(f"{path}/{NUMBER}", MemberHandler, verbs="GET PATCH", **events))
+    found.extend(_nested())
+    for resource in WITH_EVENTS:
+        path = f"/api/{resource.collection}/{NUMBER}/{resource.kind}_events"
+        found.append(_route(path, EventsHandler, resource=resource, verbs="POST"))
+    for resource in PREVIEWED:
+        path = f"/api/batch_operations/{NUMBER}/preview/{resource.collection}"
+        found.append(_route(path, PreviewHandler, resource=resource))
+    return found
+
+
+def _nested() -> list[URLSpec]:
+    by_kind = {resource.kind: resource for resource in RESOURCES}
+    return [
+        _route(
+            f"/api/{parent.collection}/{NUMBER}/{child.collection}",
+            NestedHandler,
+            parent=parent,
+            resource=child,
+            super_admin=parent is ACCOUNTS,
+            verbs="GET POST" if (parent.kind, child.collection) in CREATED_UNDER else "GET",
+        )
+        for child in RESOURCES
+        for parent in (by_kind[kind] for kind in child.parents)
+    ]
+
+
+def _route(path: str, handler: type[RequestHandler], **options: Any) -> URLSpec:
+    return URLSpec(rf"{path}(?:\.json)?/?", handler, options)

@@ -1,0 +1,156 @@
+"""``/api/remote_phone_call_events``: the provider reports on calls, and asks what the caller is to hear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from html import escape
+from urllib.parse import parse_qsl
+from weakref import WeakValueDictionary
+
+from tornado.httputil import parse_multipart_form_data
+
+from scfm.errors import BadRequest, Invalid
+from scfm.handlers import signature
+from scfm.handlers.collection import CollectionHandler
+from scfm.models import reception
+from scfm.models.phone_call import inherited_flows
+from scfm.models.query import Document
+from scfm.models.store import View
+from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, render
+
+XML = "application/xml; charset=utf-8"
+REFUSAL = "Twilio Request Validation Failed."
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 1000
+
+# The webhooks of one call wait for one another; those of different calls do not.
+_TURNS: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+
+class Refused(Exception):
+    """The request does not come from a provider that we know."""
+
+
+class RemotePhoneCallEventsHandler(CollectionHandler):
+    """``GET`` is a list like any other; ``POST`` is the provider's."""
+
+    async def admit(self) -> None:
+        if self.request.method != "POST":
+            await super().admit()
+
+    async def post(self) -> None:
+        try:
+            view, details = await self._verified()
+            reception.check(details)
+            answer = await self._receive(view, details)
+        except Refused:
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.set_status(403)
+            self.write_entity(REFUSAL.encode())
+        except Invalid as invalid:
+            self._answer_xml(422, _errors(invalid))
+        else:
+            self._answer_xml(201, answer)
+
+    def _answer_xml(self, status: int, body: str) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", XML)
+        self.write_entity(body.encode("utf-8", "replace"))
+
+    async def _verified(self) -> tuple[View, dict[str, str]]:
+        """The account that the report is for, and what it says; raises Refused."""
+        fields = self._fields()
+        details = {name: values[-1] for name, values in fields.items()}
+        known = await self.app.platform.account_of(self.app.store, details.get("AccountSid", ""))
+        signed = self.request.headers.get("X-Twilio-Signature", "")
+        if known is None or not signature.valid(known[1], self._public_url(), fields, signed):
+            raise Refused
+        account_id = await self._owner(known[0]["_id"], details)
+        return self.app.store.for_account(account_id), details
+
+    async def _owner(self, account_id: int, details: Mapping[str, str]) -> int:
+        """Accounts without credentials of their own share the server's: the call tells whose report it is."""
+        if not self.app.platform.is_of_server(details["AccountSid"]):
+            return account_id
+        return await reception.owner(self.app.store.everyone, details) or account_id
+
+    def _fields(self) -> dict[str, list[str]]:
+        if self.size > self.largest_body:
+            raise Refused
+        body = b"".join(self.chunks)
+        content_type = self.request.headers.get("Content-Type", "")
+        try:
+            if content_type.startswith("multipart/form-data"):
+                return _multipart(content_type, body)
+            if not content_type.startswith(FORM):
+                raise Refused
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+        except ValueError:
+            raise BadRequest from None
+        fields: dict[str, list[str]] = {}
+        for name, value in pairs:
+            fields.setdefault(name, []).append(value)
+        return fields
+
+    def _public_url(self) -> str:
+        """The URL that the provider used, as far as we can tell."""
+        if self.app.settings.public_url:
+            return self.app.settings.public_url + self.request.uri
+        return self.request.full_url()
+
+    async def _receive(self, view: View, details: dict[str, str]) -> str:
+        """Keep the report, move the call, and let the flow take its turn; the TwiML."""
+        call = await reception.call_of(view, details, self.app.flows.default.name)
+        name = (await inherited_flows(view, [call]))[call["_id"]]
+        flow = self.app.flows.get(name)
+        event = await reception.record(view, call, details, name or flow.name)
+        call = await reception.progress(view, call, details)
+        lock = _TURNS.setdefault(call["_id"], asyncio.Lock())
+        async with lock:
+            return await self._take_turn(view, call["_id"], event, flow)
+
+    async def _take_turn(self, view: View, number: int, event: Document, flow: type[Flow]) -> str:
+        while True:
+            call = await view.get("phone_calls", number)
+            contact = await view.get("contacts", call["contact_id"])
+            callout = call["callout_id"] and await view.find_one("callouts", {"_id": call["callout_id"]})
+            turn = self._turn(event, call, contact, callout or None, flow.name)
+            answer = render(flow, turn)
+            if await reception.remember(
+                view, "contacts", contact, flow.name, turn.contact_memory
+            ) and await reception.remember(view, "phone_calls", call, flow.name, turn.call_memory):
+                return answer
+
+    def _turn(self, event: Document, call: Document, contact: Document, callout: Document | None, flow: str) -> Turn:
+        return Turn(
+            event_id=event["_id"],
+            url=self._public_url(),
+            details=event["details"],
+            call=CallView(
+                id=call["_id"],
+                msisdn=call["msisdn"],
+                direction=event["remote_direction"],
+                remote_call_id=call["remote_call_id"],
+                status=call["status"],
+                metadata=call["metadata"],
+                callout=CalloutView(callout["_id"], callout["metadata"]) if callout else None,
+            ),
+            contact=ContactView(contact["_id"], contact["msisdn"], contact["metadata"]),
+            settings=FlowSettings.of(self.app.settings),
+            contact_memory=dict(reception.memory(contact, flow)),
+            call_memory=dict(reception.memory(call, flow)),
+        )
+
+
+def _multipart(content_type: str, body: bytes) -> dict[str, list[str]]:
+    boundary = content_type.partition("boundary=")[2].strip('" ')
+    arguments: dict[str, list[bytes]] = {}
+    parse_multipart_form_data(boundary.encode(), body, arguments, {})
+    return {name: [value.decode() for value in values] for name, values in arguments.items()}
+
+
+def _errors(invalid: Invalid) -> str:
+    messages = [message for messages in invalid.errors.values() for message in messages]
+    items = "".join(f"<error>{escape(message)}</error>" for message in messages)
+    return f'<?xml version="1.0" encoding="UTF-8"?><errors>{items}</errors>'

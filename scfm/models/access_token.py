@@ -1,0 +1,52 @@
+"""Access tokens: what a client shows to be let in. Only a digest is stored; the token is shown once."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from scfm.errors import Invalid
+from scfm.models.fields import Field, Id, Metadata
+from scfm.models.query import Document
+from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, by
+from scfm.models.store import Index, View
+
+NOT_THE_CREATOR = "Cannot delete record because the destroyer is not the creator"
+
+
+class AccessTokens(Resource):
+    kind = "access_token"
+    collection = "access_tokens"
+    fields = (
+        Id("id"),
+        Field("token"),
+        Field("created_at"),
+        Field("updated_at"),
+        Metadata("metadata", {}),
+    )
+    filters = COMMON_FILTERS
+    parents = {"account": by("access_tokens", "account_id")}
+    indexes = (Index("account_id", "_id"), Index("digest", unique=True))
+
+    async def complete(self, scope: Scope, draft: Draft) -> None:
+        if draft.new:
+            draft.document["token"] = secrets.token_hex(32)
+            draft.document["created_by_id"] = scope.client.account_id
+
+    async def insert(self, view: View, document: Document) -> Document:
+        """Store the token's digest; the document returned is the only one that still has the token."""
+        token = document["token"]
+        stored = await super().insert(view, {**document, "token": None, "digest": digest(token)})
+        return {**stored, "token": token}
+
+    async def check_delete(self, scope: Scope, document: Document) -> None:
+        if document.get("created_by_id") != scope.client.account_id and not scope.client.super_admin:
+            raise Invalid({"base": [NOT_THE_CREATOR]})
+
+
+def digest(token: str) -> str:
+    """What is stored of a token. It has 256 random bits, so a plain hash is enough."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+ACCESS_TOKENS = AccessTokens()

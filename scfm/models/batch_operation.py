@@ -1,0 +1,126 @@
+"""Batch operations: work on many documents at once, previewed, queued, and done in the background."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scfm.clock import now
+from scfm.errors import Invalid
+from scfm.models import filters
+from scfm.models.batch_operations import made
+from scfm.models.batch_operations.callout_population import CalloutPopulation
+from scfm.models.batch_operations.operation import OperationType
+from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
+from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
+from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCallQueueRemoteFetch
+from scfm.models.fields import BLANK, Field, Id, Json, Metadata
+from scfm.models.machine import Machine
+from scfm.models.query import Document
+from scfm.models.resource import (
+    COMMON_FILTERS,
+    MUST_EXIST,
+    Draft,
+    Guard,
+    Reference,
+    Resource,
+    Scope,
+    by,
+)
+from scfm.models.store import Index
+
+TYPES: dict[str, OperationType] = {
+    one.name: one for one in (CalloutPopulation(), PhoneCallCreate(), PhoneCallQueue(), PhoneCallQueueRemoteFetch())
+}
+
+MACHINE = Machine("preview", {"queue": {"preview": "queued"}, "requeue": {"finished": "queued"}})
+RESTING = ("preview", "finished")
+
+
+class BatchOperations(Resource):
+    kind = "batch_operation"
+    collection = "batch_operations"
+    fields = (
+        Id("id"),
+        Field("callout_id"),
+        Json("parameters", {}),
+        Metadata("metadata", {}),
+        Field("status", MACHINE.initial),
+        Field("created_at"),
+        Field("updated_at"),
+        Field("account_id"),
+        Field("type"),
+    )
+    references = (Reference("callout_id", "callouts", "callout"),)
+    guards = (
+        Guard("callout_participations", "callout_population_id"),
+        *(Guard("phone_calls", link, created=False) for link in made.LINKS.values()),
+    )
+    filters = {
+        **COMMON_FILTERS,
+        "parameters": filters.nested("parameters"),
+        "status": filters.one_of("status"),
+        "type": filters.one_of("type"),
+    }
+    parents = {"callout": by("batch_operations", "callout_id")}
+    machine = MACHINE
+    indexes = (
+        Index("account_id", "_id"),
+        Index("callout_id", "_id"),
+        Index("_work.due", name="work", only={"_work.due": {"$exists": True}}),
+    )
+
+    async def complete(self, scope: Scope, draft: Draft) -> None:
+        """Check the parameters as the type has it; a new operation must find something to do."""
+        if draft.new:
+            draft.document["type"] = draft.given.get("type")
+        kind = _type_of(draft.document["type"])
+        if kind is None:
+            draft.errors.add("type", BLANK)
+            return
+        kind.check(draft.document["parameters"], draft.errors)
+        if draft.new and kind.name == made.POPULATION:
+            await _check_callout(scope, draft)
+        elif draft.new and not _skips_preview(draft):
+            await _check_preview(scope, draft, kind)
+
+    async def check_delete(self, scope: Scope, document: Document) -> None:
+        if document["status"] not in RESTING:
+            message = f"Cannot delete record because status is {document['status']}"
+            raise Invalid({"base": [message]})
+
+    def deletable(self) -> Document:
+        return {"status": {"$in": list(RESTING)}}
+
+    def moved(self, document: Document, event: str) -> Document:
+        """A run begins: anyone may take it from now on, and it starts from the first document."""
+        return {"_work": {"due": now()}}
+
+
+def _type_of(value: Any) -> OperationType | None:
+    return TYPES.get(value) if isinstance(value, str) else None
+
+
+async def _check_callout(scope: Scope, draft: Draft) -> None:
+    number = draft.document["callout_id"]
+    if number is None:
+        number = filters.as_id(filters.text(draft.given.get("callout_id")) or "")
+    if await scope.view.exists("callouts", {"_id": number}):
+        draft.document["callout_id"] = number
+    else:
+        draft.errors.add("callout", MUST_EXIST)
+
+
+async def _check_preview(scope: Scope, draft: Draft, kind: OperationType) -> None:
+    if any(name != "remote_request_params" for name in draft.errors):
+        return
+    if not await scope.view.page(await kind.preview(scope.view, draft.document, kind.walks), 0, 1):
+        draft.errors.add(f"{kind.walks}_preview", BLANK)
+
+
+def _skips_preview(draft: Draft) -> bool:
+    name = "skip_validate_preview_presence"
+    asked = draft.given.get(name, draft.document["parameters"].get(name))
+    return filters.text(asked) in ("true", "1")
+
+
+BATCH_OPERATIONS = BatchOperations()

@@ -1,0 +1,47 @@
+"""Populate a callout: a participation for each matching contact that has none in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scfm.models.batch_operations import made
+from scfm.models.batch_operations.linked import make_missing
+from scfm.models.batch_operations.operation import OperationType
+from scfm.models.contact import CONTACTS
+from scfm.models.query import Document, Query
+from scfm.models.store import View
+
+
+class CalloutPopulation(OperationType):
+    name = made.POPULATION
+    walks = "contacts"
+    previews = ("contacts",)
+    numbers = ()
+    needs = ("msisdn",)
+
+    async def subject(self, view: View, operation: Document) -> Query:
+        return CONTACTS.query(operation["parameters"].get("contact_filter_params"))
+
+    async def limit(self, view: View, operation: Document) -> int | None:
+        return None
+
+    async def act(self, view: View, operation: Document, documents: Sequence[Document]) -> None:
+        def participation(contact: Document) -> Document:
+            return {
+                "callout_id": operation["callout_id"],
+                "callout_population_id": operation["_id"],
+                "msisdn": contact["msisdn"],
+                "call_flow_logic": None,
+                "metadata": {},
+            }
+
+        await make_missing(
+            view,
+            "callout_participation",
+            "callout_participations",
+            documents,
+            parent_collection="contacts",
+            link="contact_id",
+            among={"callout_id": operation["callout_id"]},
+            build=participation,
+        )

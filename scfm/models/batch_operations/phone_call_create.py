@@ -1,0 +1,60 @@
+"""Create phone calls: one for each matching participation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scfm.models.batch_operations import made
+from scfm.models.batch_operations.linked import make_missing
+from scfm.models.batch_operations.operation import OperationType, participations_of
+from scfm.models.fields import request_params_errors
+from scfm.models.phone_call import PHONE_CALLS
+from scfm.models.query import Document, Query
+from scfm.models.resource import Errors
+from scfm.models.store import View
+
+
+class PhoneCallCreate(OperationType):
+    name = made.CREATE
+    walks = "callout_participations"
+    previews = ("callout_participations", "contacts")
+    needs = ("callout_id", "contact_id", "msisdn")
+
+    def check(self, parameters: Document, errors: Errors) -> None:
+        super().check(parameters, errors)
+        if messages := request_params_errors(parameters.get("remote_request_params")):
+            errors.add("remote_request_params", *messages)
+
+    async def subject(self, view: View, operation: Document) -> Query:
+        return await participations_of(view, operation["parameters"])
+
+    async def preview(self, view: View, operation: Document, collection: str) -> Query:
+        participations = await super().preview(view, operation, collection)
+        if collection == "contacts":
+            return Query("contacts", through=participations, key="contact_id")
+        return participations
+
+    async def act(self, view: View, operation: Document, documents: Sequence[Document]) -> None:
+        empty = {one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"}
+        empty["create_batch_operation_id"] = operation["_id"]
+        empty["remote_request_params"] = operation["parameters"]["remote_request_params"]
+
+        def phone_call(participation: Document) -> Document:
+            return {
+                **empty,
+                "callout_participation_id": participation["_id"],
+                "callout_id": participation["callout_id"],
+                "contact_id": participation["contact_id"],
+                "msisdn": participation["msisdn"],
+            }
+
+        await make_missing(
+            view,
+            "phone_call",
+            "phone_calls",
+            documents,
+            parent_collection="callout_participations",
+            link="callout_participation_id",
+            among={"create_batch_operation_id": operation["_id"]},
+            build=phone_call,
+        )

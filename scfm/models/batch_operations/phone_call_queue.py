@@ -1,0 +1,33 @@
+"""Queue phone calls: those of the matching ones that are still ``created``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scfm.clock import now
+from scfm.models.batch_operations import made
+from scfm.models.batch_operations.operation import OperationType, phone_calls_of
+from scfm.models.phone_call import waiting
+from scfm.models.query import Document, Query
+from scfm.models.store import View
+
+
+class PhoneCallQueue(OperationType):
+    name = made.QUEUE
+    walks = "phone_calls"
+    previews = ("phone_calls",)
+    needs = ()
+
+    async def subject(self, view: View, operation: Document) -> Query:
+        return await phone_calls_of(view, operation["parameters"])
+
+    async def act(self, view: View, operation: Document, documents: Sequence[Document]) -> None:
+        numbers = [document["_id"] for document in documents]
+        change = {
+            "status": "queued",
+            "queue_batch_operation_id": operation["_id"],
+            "updated_at": now(),
+            "_work": waiting(),
+        }
+        condition = {"_id": {"$in": numbers}, "status": "created", "_deleting": None}
+        await view.update_many("phone_calls", condition, {"$set": change})

@@ -1,0 +1,33 @@
+"""Queue a fetch of the remote status: of the matching phone calls those whose outcome may still change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scfm.clock import now
+from scfm.models.batch_operations import made
+from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
+from scfm.models.phone_call import UNSETTLED, waiting
+from scfm.models.query import Document
+from scfm.models.store import View
+
+
+class PhoneCallQueueRemoteFetch(PhoneCallQueue):
+    name = made.REMOTE_FETCH
+
+    async def act(self, view: View, operation: Document, documents: Sequence[Document]) -> None:
+        numbers = [document["_id"] for document in documents]
+        change = {
+            "status": "remote_fetch_queued",
+            "queue_remote_fetch_batch_operation_id": operation["_id"],
+            "updated_at": now(),
+            "_work": waiting(),
+        }
+        updates = [
+            (
+                {"_id": {"$in": numbers}, "status": status, "remote_call_id": {"$ne": None}},
+                {"$set": {**change, "_fetch_from": status}},
+            )
+            for status in UNSETTLED
+        ]
+        await view.update_each("phone_calls", updates, many=True)

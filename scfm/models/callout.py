@@ -1,0 +1,45 @@
+"""Callouts: a set of contacts to be called for one purpose."""
+
+from __future__ import annotations
+
+from scfm.models import filters
+from scfm.models.fields import CallFlowLogic, Field, Id, Metadata
+from scfm.models.machine import Machine
+from scfm.models.resource import COMMON_FILTERS, Guard, Resource, by, through
+from scfm.models.store import Index
+
+MACHINE = Machine(
+    "initialized",
+    {
+        "start": {"initialized": "running"},
+        "pause": {"running": "paused"},
+        "resume": {"paused": "running", "stopped": "running"},
+        "stop": {"running": "stopped", "paused": "stopped"},
+    },
+)
+
+
+class Callouts(Resource):
+    kind = "callout"
+    collection = "callouts"
+    fields = (
+        Id("id"),
+        Field("status", MACHINE.initial),
+        CallFlowLogic("call_flow_logic"),
+        Metadata("metadata", {}),
+        Field("created_at"),
+        Field("updated_at"),
+        Field("account_id"),
+    )
+    guards = (Guard("callout_participations", "callout_id"), Guard("batch_operations", "callout_id"))
+    filters = {
+        **COMMON_FILTERS,
+        "status": filters.one_of("status"),
+        "call_flow_logic": filters.one_of("call_flow_logic"),
+    }
+    parents = {"contact": through("callouts", "callout_id", by("callout_participations", "contact_id"))}
+    machine = MACHINE
+    indexes = (Index("account_id", "_id"), Index("account_id", "status"))
+
+
+CALLOUTS = Callouts()

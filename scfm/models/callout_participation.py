@@ -1,0 +1,112 @@
+"""Callout participations: one contact in one callout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from scfm.errors import NotFound
+from scfm.models import filters
+from scfm.models.batch_operations import made
+from scfm.models.fields import CallFlowLogic, Field, Id, Metadata, Msisdn
+from scfm.models.query import Document
+from scfm.models.resource import (
+    COMMON_FILTERS,
+    MUST_EXIST,
+    Draft,
+    Guard,
+    Reference,
+    Resource,
+    Scope,
+    Unique,
+    by,
+)
+from scfm.models.store import Index, View
+
+
+class CalloutParticipations(Resource):
+    kind = "callout_participation"
+    collection = "callout_participations"
+    fields = (
+        Id("id"),
+        Field("callout_id"),
+        Field("contact_id"),
+        Field("callout_population_id"),
+        Msisdn("msisdn", optional=True),
+        CallFlowLogic("call_flow_logic"),
+        Metadata("metadata", {}),
+        Field("created_at"),
+        Field("updated_at"),
+    )
+    unique = (
+        Unique(("callout_id", "contact_id"), "contact_id"),
+        Unique(("callout_id", "msisdn"), "msisdn"),
+    )
+    references = (
+        Reference("callout_id", "callouts", "callout"),
+        Reference("contact_id", "contacts", "contact"),
+    )
+    guards = (Guard("phone_calls", "callout_participation_id"),)
+    filters = {
+        **COMMON_FILTERS,
+        "callout_id": filters.id_of("callout_id"),
+        "contact_id": filters.id_of("contact_id"),
+        "callout_population_id": filters.id_of("callout_population_id"),
+        "call_flow_logic": filters.one_of("call_flow_logic"),
+        "msisdn": filters.phone_number("msisdn"),
+        "has_phone_calls": filters.has_phone_calls,
+        "last_phone_call_attempt": filters.last_phone_call_attempt,
+        "no_phone_calls_or_last_attempt": filters.no_phone_calls_or_last_attempt,
+    }
+    parents = {
+        "callout": by("callout_participations", "callout_id"),
+        "contact": by("callout_participations", "contact_id"),
+        "batch_operation": made.participations,
+    }
+    indexes = (
+        Index("account_id", "_id"),
+        Index("callout_id", "_id"),
+        Index("contact_id", "_id"),
+        Index("callout_population_id", "_id", only={"callout_population_id": {"$gt": 0}}),
+        Index("account_id", "msisdn"),
+    )
+
+    async def complete(self, scope: Scope, draft: Draft) -> None:
+        """A new participation takes its number from its contact, unless the client gave another."""
+        if not draft.new:
+            return
+        contact = await _named(scope.view, "contacts", draft.given.get("contact_id"))
+        if contact is None:
+            draft.errors.add("contact", MUST_EXIST)
+            return
+        draft.document["contact_id"] = contact["_id"]
+        if draft.document["msisdn"] is None:
+            draft.document["msisdn"] = contact["msisdn"]
+
+    async def present(self, view: View, documents: Sequence[Document]) -> list[Document]:
+        """A participation shows its own call flow or its callout's."""
+        flows = await callout_flows(view, documents)
+        return [
+            self.show({**one, "call_flow_logic": one["call_flow_logic"] or flows.get(one["callout_id"])})
+            for one in documents
+        ]
+
+
+async def callout_flows(view: View, documents: Sequence[Document]) -> dict[int, str]:
+    """The call flows of the callouts that documents without one of their own belong to."""
+    numbers = {one["callout_id"] for one in documents if not one["call_flow_logic"] and one["callout_id"]}
+    if not numbers:
+        return {}
+    condition = {"_id": {"$in": sorted(numbers)}}
+    callouts = await view.find("callouts", condition, fields=["call_flow_logic"], sort=())
+    return {callout["_id"]: callout["call_flow_logic"] for callout in callouts}
+
+
+async def _named(view: View, collection: str, value: Any) -> Document | None:
+    try:
+        return await view.get(collection, filters.as_id(filters.text(value) or ""))
+    except NotFound:
+        return None
+
+
+CALLOUT_PARTICIPATIONS = CalloutParticipations()

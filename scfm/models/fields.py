@@ -1,0 +1,171 @@
+"""The kinds of field that a resource may have: how each is read from a request, and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scfm.clock import iso
+from scfm.models import msisdn
+from scfm.models.filters import LARGEST_INTEGER, text
+from scfm.models.merge import merge
+from scfm.models.query import Document
+from scfm.provider import CALL_PARAMETERS
+
+BLANK = "can't be blank"
+NOT_IN_LIST = "is not included in the list"
+TOO_LARGE = "has a number that is too large to store"
+
+
+class Wrong(Exception):
+    """What a client gave breaks a rule; the arguments are the messages."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the rules of a field need to know of the server."""
+
+    flows: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field that only the server sets. ``hidden`` ones are stored and never shown."""
+
+    name: str
+    default: Any = None
+
+    # Whether a client may give it; what JSON Schema says of it.
+    settable = False
+    schema: Mapping[str, Any] = None  # type: ignore[assignment]
+
+    def initial(self) -> Any:
+        """What a new document has, as long as nobody says otherwise."""
+        return deepcopy(self.default)
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        """The field's new value from the parameters GIVEN, OLD where they say nothing; raises Wrong."""
+        return old
+
+    def show(self, document: Document) -> Any:
+        """The value as JSON has it."""
+        value = document.get(self.name, self.default)
+        return iso(value) if isinstance(value, datetime) else value
+
+
+@dataclass(frozen=True)
+class Id(Field):
+    """The document's own id."""
+
+    def show(self, document: Document) -> Any:
+        return document["_id"]
+
+
+@dataclass(frozen=True)
+class Text(Field):
+    """A string that a client may set; an object or array given for it is ignored, null clears it."""
+
+    settable = True
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        if self.name not in given or isinstance(given[self.name], (dict, list)):
+            return old
+        return text(given[self.name])
+
+
+@dataclass(frozen=True)
+class Msisdn(Field):
+    """A phone number, stored normalised. ``optional`` ones are filled in by the resource when not given."""
+
+    optional: bool = False
+
+    settable = True
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        value = given.get(self.name)
+        if self.name not in given or isinstance(value, (dict, list)):
+            if old is None and not self.optional:
+                raise Wrong(BLANK)
+            return old
+        number, messages = msisdn.check(value)
+        if messages == [BLANK] and self.optional and old is None:
+            return None
+        if messages:
+            raise Wrong(*messages)
+        return number
+
+
+@dataclass(frozen=True)
+class CallFlowLogic(Field):
+    """The name of a registered call flow; null means inherited."""
+
+    settable = True
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        if self.name not in given or isinstance(given[self.name], (dict, list)):
+            return old
+        value = text(given[self.name])
+        if value is not None and value not in rules.flows:
+            raise Wrong(NOT_IN_LIST)
+        return value
+
+
+@dataclass(frozen=True)
+class Metadata(Field):
+    """Free JSON, joined to what is stored as ``metadata_merge_mode`` says; anything but an object is ignored."""
+
+    settable = True
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        value = given.get(self.name)
+        if not isinstance(value, dict):
+            return old
+        check_json(value)
+        return merge(old or {}, value, given.get("metadata_merge_mode", "merge"))
+
+
+@dataclass(frozen=True)
+class Json(Field):
+    """Free JSON that an update replaces whole; anything but an object is ignored."""
+
+    settable = True
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        value = given.get(self.name)
+        if not isinstance(value, dict):
+            return old
+        check_json(value)
+        return value
+
+
+@dataclass(frozen=True)
+class RequestParams(Json):
+    """What the provider is asked for when it places the call; an update replaces it whole."""
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        value = super().read(given, old, rules)
+        if messages := request_params_errors(value):
+            raise Wrong(*messages)
+        return value
+
+
+def request_params_errors(value: Any) -> list[str]:
+    """What is wrong with ``remote_request_params``, wherever they stand."""
+    if not isinstance(value, dict) or not value:
+        return [BLANK]
+    return [] if value.keys() <= CALL_PARAMETERS else [NOT_IN_LIST]
+
+
+def check_json(value: Any) -> None:
+    """Raise Wrong for a number that MongoDB cannot hold."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            check_json(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            check_json(inner)
+    elif isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER:
+        raise Wrong(TOO_LARGE)

@@ -1,0 +1,184 @@
+"""Phone calls: one attempt to reach one person, and what the provider said of it.
+
+The status is the queue: a ``queued`` call waits to be sent, a ``remote_fetch_queued`` one to be asked about.
+``_work`` holds the bookkeeping of the background, and is never shown: ``due``, from when on anyone may take it;
+or ``lease``, until when somebody has it, and ``attempt``, that it is about to be sent or has been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from scfm.clock import now
+from scfm.errors import Invalid
+from scfm.models import filters
+from scfm.models.batch_operations import made
+from scfm.models.callout_participation import callout_flows
+from scfm.models.fields import CallFlowLogic, Field, Id, Metadata, Msisdn, RequestParams
+from scfm.models.machine import NOT_AN_EVENT, Machine
+from scfm.models.query import Document
+from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Reference, Resource, Scope, by
+from scfm.models.store import Index, View
+
+# What a call with a remote id may still turn into something else from.
+UNSETTLED = ("remotely_queued", "in_progress")
+FINAL = ("errored", "failed", "busy", "not_answered", "canceled", "completed")
+
+MACHINE = Machine(
+    "created",
+    {
+        "queue": {"created": "queued"},
+        "queue_remote_fetch": dict.fromkeys(UNSETTLED, "remote_fetch_queued"),
+    },
+)
+
+# From the provider's word for a call's status to ours; its other words change nothing (the contract, section 5).
+STATUSES: Mapping[str, str] = {
+    "ringing": "in_progress",
+    "in-progress": "in_progress",
+    "busy": "busy",
+    "failed": "failed",
+    "canceled": "canceled",
+    "completed": "completed",
+    "no-answer": "not_answered",
+}
+
+
+class PhoneCalls(Resource):
+    kind = "phone_call"
+    collection = "phone_calls"
+    fields = (
+        Id("id"),
+        Field("callout_participation_id"),
+        Field("contact_id"),
+        Field("create_batch_operation_id"),
+        Field("queue_batch_operation_id"),
+        Field("queue_remote_fetch_batch_operation_id"),
+        Field("status", MACHINE.initial),
+        Msisdn("msisdn", optional=True),
+        Field("remote_call_id"),
+        Field("remote_status"),
+        Field("remote_direction"),
+        Field("remote_error_message"),
+        Metadata("metadata", {}),
+        Field("remote_response", {}),
+        RequestParams("remote_request_params", {}),
+        Field("remote_queue_response", {}),
+        CallFlowLogic("call_flow_logic"),
+        Field("remotely_queued_at"),
+        Field("created_at"),
+        Field("updated_at"),
+    )
+    references = (
+        Reference("callout_participation_id", "callout_participations", "callout_participation"),
+        Reference("contact_id", "contacts", "contact"),
+    )
+    guards = (Guard("remote_phone_call_events", "phone_call_id"),)
+    filters = {
+        **COMMON_FILTERS,
+        **filters.times("remotely_queued_at"),
+        "callout_participation_id": filters.id_of("callout_participation_id"),
+        "contact_id": filters.id_of("contact_id"),
+        "msisdn": filters.phone_number("msisdn"),
+        **{
+            name: filters.one_of(name)
+            for name in (
+                "status",
+                "call_flow_logic",
+                "remote_call_id",
+                "remote_status",
+                "remote_direction",
+                "remote_error_message",
+            )
+        },
+        **{
+            name: filters.nested(name)
+            for name in ("remote_response", "remote_queue_response", "remote_request_params")
+        },
+    }
+    parents = {
+        "callout_participation": by("phone_calls", "callout_participation_id"),
+        "contact": by("phone_calls", "contact_id"),
+        "callout": by("phone_calls", "callout_id"),
+        "batch_operation": made.phone_calls,
+    }
+    machine = MACHINE
+    indexes = (
+        Index("account_id", "_id"),
+        Index("account_id", "status", "_id"),
+        Index("callout_participation_id", "_id", "status"),
+        Index("contact_id", "_id"),
+        Index("callout_id", "_id"),
+        Index(
+            "create_batch_operation_id",
+            "callout_participation_id",
+            name="unique_create_batch_operation_id_callout_participation_id",
+            unique=True,
+            only={"create_batch_operation_id": {"$gt": 0}},
+        ),
+        *(Index(link, "_id", only={link: {"$gt": 0}}) for link in made.LINKS.values()),
+        Index("remote_call_id", only={"remote_call_id": {"$gt": ""}}),
+        Index("_work.lease", name="leases", only={"_work.lease": {"$exists": True}}),
+        # Two reports of one inbound call that arrive together make one call.
+        Index(
+            "account_id",
+            "remote_call_id",
+            name="unique_inbound",
+            unique=True,
+            only={"remote_direction": "inbound"},
+        ),
+        Index("status", "account_id", "_work.due", name="work", only={"_work.due": {"$exists": True}}),
+    )
+
+    async def complete(self, scope: Scope, draft: Draft) -> None:
+        """A new call goes to its participation's number, unless the client gave another."""
+        if draft.new and draft.document["msisdn"] is None:
+            number = draft.document["callout_participation_id"]
+            participation = await scope.view.get("callout_participations", number)
+            draft.document["msisdn"] = participation["msisdn"]
+
+    async def present(self, view: View, documents: Sequence[Document]) -> list[Document]:
+        """A phone call shows its own call flow, its participation's or its callout's."""
+        flows = await inherited_flows(view, documents)
+        return [self.show({**one, "call_flow_logic": flows[one["_id"]]}) for one in documents]
+
+    async def check_delete(self, scope: Scope, document: Document) -> None:
+        if document["status"] != MACHINE.initial:
+            message = f"Cannot delete record because status is {document['status']}"
+            raise Invalid({"base": [message]})
+
+    def deletable(self) -> Document:
+        return {"status": MACHINE.initial}
+
+    def moved(self, document: Document, event: str) -> Document:
+        if event == "queue_remote_fetch":
+            if document["remote_call_id"] is None:
+                raise Invalid({"event": [NOT_AN_EVENT]})
+            return {"_fetch_from": document["status"], "_work": waiting()}
+        return {"_work": waiting()}
+
+
+def waiting() -> Document:
+    """The bookkeeping of a call that has just been queued: anyone may take it from now on."""
+    return {"due": now()}
+
+
+async def inherited_flows(view: View, calls: Sequence[Document]) -> dict[int, str | None]:
+    """By the call's id: its own call flow, else its participation's, else its callout's."""
+    bare = [call for call in calls if not call["call_flow_logic"]]
+    numbers = sorted({call["callout_participation_id"] for call in bare if call["callout_participation_id"]})
+    participations: dict[int, Document] = {}
+    if numbers:
+        condition = {"_id": {"$in": numbers}}
+        found = await view.find("callout_participations", condition, fields=["call_flow_logic"], sort=())
+        participations = {one["_id"]: one for one in found}
+    own = {
+        call["_id"]: call["call_flow_logic"]
+        or participations.get(call["callout_participation_id"], {}).get("call_flow_logic")
+        for call in calls
+    }
+    callouts = await callout_flows(view, [call for call in bare if not own[call["_id"]]])
+    return {call["_id"]: own[call["_id"]] or callouts.get(call["callout_id"]) for call in calls}
+
+
+PHONE_CALLS = PhoneCalls()

@@ -1,0 +1,204 @@
+"""What the provider tells us of a call: which call it is about, where it moves it, and that it is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from scfm.clock import now
+from scfm.errors import Invalid
+from scfm.models import msisdn
+from scfm.models.contact import CONTACTS
+from scfm.models.phone_call import FINAL, PHONE_CALLS, STATUSES
+from scfm.models.query import Document
+from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
+from scfm.models.store import Taken, View
+
+INBOUND = "inbound"
+# A call in one of these can still be moved by what the provider says.
+OPEN = ("queued", "remotely_queued", "in_progress", "remote_fetch_queued")
+
+
+def check(details: Mapping[str, str]) -> None:
+    """Raise Invalid for a report that names no call or no direction, or an inbound one from no number."""
+    errors = []
+    if not details.get("CallSid"):
+        errors.append("Remote call can't be blank")
+    if not details.get("Direction"):
+        errors.append("Remote direction can't be blank")
+    if details.get("Direction") == INBOUND and msisdn.normalise(details.get("From")) is None:
+        errors.append("Msisdn is an invalid number")
+    if errors:
+        raise Invalid({"base": errors})
+
+
+async def call_of(view: View, details: Mapping[str, str], default_flow: str) -> Document:
+    """The phone call that a checked report is about: a known one, or a new inbound one; raises Invalid."""
+    sid = details["CallSid"]
+    known = await view.find_one("phone_calls", {"remote_call_id": sid})
+    if known is None and details["Direction"] == INBOUND:
+        known = await _inbound(view, details, default_flow)
+    if known is None:
+        known = await _under_way(view, details)
+    if known is None:
+        raise Invalid({"base": ["Phone call must exist"]})
+    return known
+
+
+async def owner(everyone: View, details: Mapping[str, str]) -> int | None:
+    """The account of the call that a report is about, among all accounts; None for one that we do not know."""
+    call = await everyone.find_one("phone_calls", {"remote_call_id": details.get("CallSid", "")})
+    if call is None and (number := msisdn.normalise(details.get("To"))) is not None:
+        call = await everyone.find_one("phone_calls", _being_placed(number))
+    return call["account_id"] if call is not None else None
+
+
+async def _inbound(view: View, details: Mapping[str, str], default_flow: str) -> Document | None:
+    """A new call of the contact with the caller's number, who is made a contact if there is none."""
+    number = msisdn.normalise(details["From"])
+    moment = now()
+    empty = {one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"}
+    contact = await _contact(view, str(number))
+    call = {
+        **empty,
+        "contact_id": contact["_id"],
+        "callout_id": None,
+        "status": "in_progress",
+        "msisdn": number,
+        "remote_call_id": details["CallSid"],
+        "remote_direction": INBOUND,
+        "call_flow_logic": default_flow,
+        "created_at": moment,
+        "updated_at": moment,
+        "_version": 1,
+    }
+    try:
+        return await view.insert(PHONE_CALLS.kind, "phone_calls", call)
+    except Taken:  # another report of the same call was faster
+        return await view.find_one("phone_calls", {"remote_call_id": details["CallSid"]})
+
+
+async def _contact(view: View, number: str) -> Document:
+    while True:
+        contact = await view.find_one("contacts", {"msisdn": number, "_deleting": None})
+        if contact is not None:
+            return contact
+        moment = now()
+        made = {"msisdn": number, "metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
+        try:
+            return await CONTACTS.insert(view, made)
+        except Invalid:
+            continue  # somebody else made it just now
+
+
+async def _under_way(view: View, details: Mapping[str, str]) -> Document | None:
+    """The call that is being placed to that number: the provider's report came before its answer."""
+    number = msisdn.normalise(details.get("To"))
+    if number is None:
+        return None
+    change = {"remote_call_id": details["CallSid"], "remote_direction": details["Direction"]}
+    return await view.update("phone_calls", _being_placed(number), change)
+
+
+def _being_placed(number: str) -> Document:
+    return {
+        "status": "queued",
+        "_work.lease": {"$exists": True},
+        "_work.attempt": {"$exists": True},
+        "msisdn": number,
+        "remote_call_id": None,
+    }
+
+
+async def record(view: View, call: Document, details: Mapping[str, str], flow: str) -> Document:
+    """Keep the report as an event of the call."""
+    moment = now()
+    event = {
+        "phone_call_id": call["_id"],
+        "callout_participation_id": call["callout_participation_id"],
+        "contact_id": call["contact_id"],
+        "callout_id": call["callout_id"],
+        "details": dict(details),
+        "metadata": {},
+        "remote_call_id": details["CallSid"],
+        "remote_direction": details["Direction"],
+        "call_flow_logic": flow,
+        "created_at": moment,
+        "updated_at": moment,
+        "_version": 1,
+    }
+    kind, collection = REMOTE_PHONE_CALL_EVENTS.kind, REMOTE_PHONE_CALL_EVENTS.collection
+    return await view.insert(kind, collection, event)
+
+
+async def progress(view: View, call: Document, details: Mapping[str, str]) -> Document:
+    """Move the call to what CallStatus says, never backwards; the call as it then is.
+
+    ``SequenceNumber`` orders the reports that carry one. A call that has ended stays as it ended, unless a
+    report of a later number says that it ended otherwise.
+    """
+    said = details.get("CallStatus", "")
+    sequence = _sequence(details)
+    change: Document = {"remote_status": said, "updated_at": now()}
+    if sequence is not None:
+        change["_sequence"] = sequence
+    target = STATUSES.get(said)
+    if target is not None:
+        change["status"] = target
+    if not said or _says_nothing_new(call, said, target):
+        return call
+    update: Document = {"$set": change}
+    if target is not None and call["status"] in OPEN:
+        update["$unset"] = {"_work": "", "_fetch_from": ""}
+    moved = await view.apply("phone_calls", _may_move(call["_id"], target, sequence), update)
+    return moved or call
+
+
+def _says_nothing_new(call: Document, said: str, target: str | None) -> bool:
+    return call["remote_status"] == said and (target is None or call["status"] == target)
+
+
+def _may_move(number: int, target: str | None, sequence: int | None) -> Document:
+    in_order: Document = {}
+    if sequence is not None:
+        in_order = {"$or": [{"_sequence": None}, {"_sequence": {"$lt": sequence}}]}
+    still_open: Document = {"status": {"$in": list(OPEN)}, **in_order}
+    allowed = [still_open]
+    if target in FINAL and sequence is not None:
+        allowed.append({"status": {"$in": list(FINAL)}, "_sequence": {"$lt": sequence}})
+    return {"_id": number, "$or": allowed}
+
+
+def _sequence(details: Mapping[str, str]) -> int | None:
+    written = details.get("SequenceNumber", "")
+    return int(written) if re.fullmatch(r"[0-9]{1,9}\Z", written, re.ASCII) else None
+
+
+# A flow's memory lives in the metadata of the call and of its contact.
+
+
+def memory(document: Document, flow: str) -> dict[str, Any]:
+    """What the flow remembers in the document's metadata."""
+    data = document["metadata"].get("call_flow_data")
+    kept = data.get(flow) if isinstance(data, dict) else None
+    return kept if isinstance(kept, dict) else {}
+
+
+async def remember(view: View, collection: str, document: Document, flow: str, new: dict[str, Any]) -> bool:
+    """Save what a flow remembers, if nobody else has changed the metadata meanwhile; whether it was saved."""
+    old = memory(document, flow)
+    if new == old:
+        return True
+    data = document["metadata"].get("call_flow_data")
+    metadata = {
+        **document["metadata"],
+        "call_flow_data": {**(data if isinstance(data, dict) else {}), flow: new},
+    }
+    version = document.get("_version", 1)
+    saved = await view.update(
+        collection,
+        {"_id": document["_id"], "_version": version},
+        {"metadata": metadata, "_version": version + 1, "updated_at": now()},
+    )
+    return saved is not None

@@ -1,0 +1,36 @@
+"""Every resource there is."""
+
+from __future__ import annotations
+
+from scfm.models.access_token import ACCESS_TOKENS
+from scfm.models.account import ACCOUNTS
+from scfm.models.batch_operation import BATCH_OPERATIONS
+from scfm.models.callout import CALLOUTS
+from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
+from scfm.models.contact import CONTACTS
+from scfm.models.phone_call import PHONE_CALLS
+from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
+from scfm.models.resource import Resource
+from scfm.models.store import Index
+from scfm.models.user import USERS
+
+RESOURCES: tuple[Resource, ...] = (
+    ACCOUNTS,
+    ACCESS_TOKENS,
+    USERS,
+    CONTACTS,
+    CALLOUTS,
+    BATCH_OPERATIONS,
+    CALLOUT_PARTICIPATIONS,
+    PHONE_CALLS,
+    REMOTE_PHONE_CALL_EVENTS,
+)
+
+
+def indexes() -> dict[str, list[Index]]:
+    """By collection, every index that the resources need."""
+    return {
+        one.collection: [*(unique.index for unique in one.unique), *one.indexes]
+        for one in RESOURCES
+        if one.unique or one.indexes
+    }

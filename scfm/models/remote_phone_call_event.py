@@ -1,0 +1,47 @@
+"""Remote phone call events: what the provider told us of a call, as it told it."""
+
+from __future__ import annotations
+
+from scfm.models import filters
+from scfm.models.fields import CallFlowLogic, Field, Id, Metadata
+from scfm.models.resource import COMMON_FILTERS, Reference, Resource, by
+from scfm.models.store import Index
+
+
+class RemotePhoneCallEvents(Resource):
+    kind = "remote_phone_call_event"
+    collection = "remote_phone_call_events"
+    fields = (
+        Id("id"),
+        Field("phone_call_id"),
+        Field("details", {}),
+        Metadata("metadata", {}),
+        Field("remote_call_id"),
+        Field("remote_direction"),
+        CallFlowLogic("call_flow_logic"),
+        Field("created_at"),
+        Field("updated_at"),
+    )
+    references = (Reference("phone_call_id", "phone_calls", "phone_call"),)
+    filters = {
+        **COMMON_FILTERS,
+        "details": filters.nested("details"),
+        "phone_call_id": filters.id_of("phone_call_id"),
+        "call_flow_logic": filters.one_of("call_flow_logic"),
+        "remote_call_id": filters.one_of("remote_call_id"),
+        "remote_direction": filters.one_of("remote_direction"),
+    }
+    parents = {
+        parent: by("remote_phone_call_events", f"{parent}_id")
+        for parent in ("phone_call", "callout_participation", "contact", "callout")
+    }
+    indexes = (
+        Index("account_id", "_id"),
+        *(
+            Index(f"{parent}_id", "_id", only={f"{parent}_id": {"$gt": 0}})
+            for parent in ("phone_call", "callout_participation", "contact", "callout")
+        ),
+    )
+
+
+REMOTE_PHONE_CALL_EVENTS = RemotePhoneCallEvents()

@@ -1,0 +1,334 @@
+"""A resource is one declaration: its fields in the order they are shown, what is unique, what it refers to,
+what it can be filtered by and listed under, what keeps it from being deleted, and where its status can go.
+
+Every rule that holds for all resources is here; a resource's own file adds only what is its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from scfm.clock import now
+from scfm.errors import Invalid, NotFound, Unavailable
+from scfm.models import filters
+from scfm.models.fields import Field, Rules, Wrong
+from scfm.models.filters import Filter
+from scfm.models.machine import Machine
+from scfm.models.query import Document, Query
+from scfm.models.store import Index, Taken, View
+
+TAKEN = "has already been taken"
+MUST_EXIST = "must exist"
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who asks: the account, the access token it came with, and whether it may manage accounts."""
+
+    account_id: int
+    token_id: int
+    super_admin: bool = False
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Within what a request is carried out."""
+
+    view: View
+    rules: Rules
+    client: Client
+
+
+@dataclass(frozen=True)
+class Unique:
+    """Fields that no two documents share; ``blames`` is the field that an error names.
+
+    ``only`` limits it to the documents that fit; ``everywhere``: over all accounts.
+    """
+
+    fields: tuple[str, ...]
+    blames: str
+    only: Document | None = None
+    everywhere: bool = False
+
+    @property
+    def index(self) -> Index:
+        return Index(*self.fields, name="unique_" + "_".join(self.fields), unique=True, only=self.only)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A field that holds the id of a document of another collection; ``blames`` is what an error names."""
+
+    field: str
+    collection: str
+    blames: str
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What keeps a document from being deleted: documents of ``collection`` that name it in ``field``."""
+
+    collection: str
+    field: str
+    kind: str = ""
+    # Whether they were created under it, so that a half-made one may be removed with it.
+    created: bool = True
+
+    @property
+    def message(self) -> str:
+        dependents = self.kind or self.collection.replace("_", " ")
+        return f"Cannot delete record because dependent {dependents} exist"
+
+
+Parent = Callable[[Document], Query]
+"""From a parent document to the children listed under it."""
+
+
+class Errors(dict[str, list[str]]):
+    """The messages of every field that fails, collected."""
+
+    def add(self, name: str, *messages: str) -> None:
+        self.setdefault(name, []).extend(messages)
+
+    def check(self) -> None:
+        """Raise Invalid if there are any."""
+        if self:
+            raise Invalid(self)
+
+
+@dataclass
+class Draft:
+    """A document on its way in: what the client gave, what it will be, and what is wrong with it."""
+
+    given: Document
+    document: Document
+    errors: Errors = field(default_factory=Errors)
+    new: bool = True
+
+
+class Resource:
+    """The base of every resource. ``kind`` is its noun, ``collection`` the plural, in routes and in MongoDB."""
+
+    kind: ClassVar[str]
+    collection: ClassVar[str]
+    fields: ClassVar[tuple[Field, ...]]
+    unique: ClassVar[tuple[Unique, ...]] = ()
+    references: ClassVar[tuple[Reference, ...]] = ()
+    guards: ClassVar[tuple[Guard, ...]] = ()
+    filters: ClassVar[Mapping[str, Filter]] = {}
+    parents: ClassVar[Mapping[str, Parent]] = {}
+    machine: ClassVar[Machine | None] = None
+    indexes: ClassVar[tuple[Index, ...]] = ()
+    tenant: ClassVar[bool] = True
+
+    # What a resource may add.
+
+    async def complete(self, scope: Scope, draft: Draft) -> None:
+        """Add what follows from other documents; put what is wrong into ``draft.errors``."""
+
+    async def present(self, view: View, documents: Sequence[Document]) -> list[Document]:
+        """The documents as a client sees them."""
+        return [self.show(document) for document in documents]
+
+    def moved(self, document: Document, event: str) -> Document:
+        """What else changes when EVENT moves the status."""
+        return {}
+
+    async def check_delete(self, scope: Scope, document: Document) -> None:
+        """Raise Invalid if the document's own state forbids its deletion."""
+
+    def deletable(self) -> Document:
+        """The condition under which the document may still be deleted at the last moment."""
+        return {}
+
+    # What all have in common.
+
+    def show(self, document: Document) -> Document:
+        """Every field in its order, and nothing else."""
+        return {one.name: one.show(document) for one in self.fields}
+
+    def query(self, parameters: Any = None) -> Query:
+        """All documents, narrowed by the filters that a client gave (the value of ``q``)."""
+        return self.filtered(Query(self.collection), parameters)
+
+    def under(self, parent: str, document: Document, parameters: Any = None) -> Query:
+        """The documents listed under one of kind PARENT."""
+        return self.filtered(self.parents[parent](document), parameters)
+
+    def filtered(self, query: Query, parameters: Any) -> Query:
+        """QUERY narrowed by filters."""
+        return filters.apply(query, self.filters, parameters)
+
+    async def create(self, scope: Scope, given: Document, **known: Any) -> Document:
+        """Store a new document from what the client gave and what is known; raises Invalid with every error."""
+        document = {one.name: one.initial() for one in self.fields if one.name not in ("id", "account_id")}
+        draft = Draft(given, document | known)
+        self._read(scope, draft)
+        await self.complete(scope, draft)
+        await self._look_for_taken(scope.view, draft)
+        draft.errors.check()
+        moment = now()
+        return await self.insert(
+            scope.view, {**draft.document, "created_at": moment, "updated_at": moment, "_version": 1}
+        )
+
+    async def update(self, scope: Scope, number: int, given: Document) -> Document:
+        """Change a document as the client asks; the document as it then is. Raises NotFound, Invalid."""
+        while True:
+            old = await scope.view.get(self.collection, number)
+            draft = Draft(given, dict(old), new=False)
+            self._read(scope, draft)
+            await self.complete(scope, draft)
+            changes = {name: value for name, value in draft.document.items() if not same(value, old.get(name))}
+            if changes:
+                await self._look_for_taken(scope.view, draft, number)
+            draft.errors.check()
+            updated = await self._replace(scope.view, old, changes) if changes else old
+            if updated is not None:
+                return updated
+
+    async def _replace(self, view: View, old: Document, changes: Document) -> Document | None:
+        version = old.get("_version", 1)
+        change = {**changes, "updated_at": now(), "_version": version + 1}
+        try:
+            return await view.update(self.collection, {"_id": old["_id"], "_version": version}, change)
+        except Taken as taken:
+            raise self._taken(taken) from None
+
+    def _read(self, scope: Scope, draft: Draft) -> None:
+        for one in self.fields:
+            if not one.settable:
+                continue
+            try:
+                draft.document[one.name] = one.read(draft.given, draft.document.get(one.name), scope.rules)
+            except Wrong as wrong:
+                draft.errors.add(one.name, *wrong.args)
+
+    async def _look_for_taken(self, view: View, draft: Draft, number: int | None = None) -> None:
+        """Say early, and beside the other errors, what the unique indexes would refuse."""
+        for unique in self.unique:
+            wanted = {name: draft.document.get(name, view.account_id) for name in unique.fields}
+            if None in wanted.values() or unique.blames in draft.errors:
+                continue
+            where = view.store.everyone if unique.everywhere else view
+            if await where.exists(self.collection, {**wanted, "_id": {"$ne": number}}):
+                draft.errors.add(unique.blames, TAKEN)
+
+    def _taken(self, taken: Taken) -> Invalid:
+        for unique in self.unique:
+            if unique.index.name == taken.index:
+                return Invalid({unique.blames: [TAKEN]})
+        raise taken
+
+    async def insert(self, view: View, document: Document) -> Document:
+        """Store a document whose references are known to exist; none can be deleted in between."""
+        while True:
+            try:
+                stored = await view.insert(self.kind, self.collection, document)
+            except Taken as taken:
+                raise self._taken(taken) from None
+            missing = await self._missing(view, stored)
+            if missing is None:
+                return stored
+            await view.remove(self.collection, {"_id": stored["_id"]})
+            await self._settled(view, *missing)
+
+    async def _missing(self, view: View, document: Document) -> tuple[str, str, int] | None:
+        """What the document refers to and is not there, or will not be: (error's name, collection, id)."""
+        for blames, collection, number in self._referred(view, document):
+            if not await self._reach(view, collection).standing(collection, [number]):
+                return blames, collection, number
+        return None
+
+    def _referred(self, view: View, document: Document) -> list[tuple[str, str, int]]:
+        named = [(one.blames, one.collection, document[one.field]) for one in self.references]
+        if view.account_id is not None:
+            named.append(("account", "accounts", view.account_id))
+        return [one for one in named if one[2] is not None]
+
+    def _reach(self, view: View, collection: str) -> View:
+        """The view that sees documents of a collection: an account is not among what it owns."""
+        return view.store.everyone if collection == "accounts" else view
+
+    async def _settled(self, view: View, blames: str, collection: str, number: int) -> None:
+        """Wait until the deletion of what is referred to has ended; raise Invalid if it took place."""
+        where = self._reach(view, collection)
+        for _ in range(1000):
+            if not await where.exists(collection, {"_id": number}):
+                raise Invalid({blames: [MUST_EXIST]})
+            if await where.standing(collection, [number]):
+                return
+            await asyncio.sleep(0.02)
+        raise Unavailable(f"the deletion of {blames} {number} does not end")
+
+    async def delete(self, scope: Scope, number: int) -> None:
+        """Delete a document that nothing refers to; raises NotFound, Invalid."""
+        view = scope.view
+        await self.check_delete(scope, await view.get(self.collection, number))
+        token = await view.mark_deleting(self.collection, number)
+        try:
+            document = await view.get(self.collection, number)
+            await self.check_delete(scope, document)
+            await self._check_dependents(view, number)
+        except Invalid:
+            await view.unmark(self.collection, number, token)
+            raise
+        if not await view.remove(self.collection, {"_id": number, "_deleting.token": token, **self.deletable()}):
+            await view.unmark(self.collection, number, token)
+            raise Invalid({"base": ["Cannot delete record because it has just been changed; try again"]})
+        await self._sweep(view, number)
+
+    async def _check_dependents(self, view: View, number: int) -> None:
+        for guard in self.guards:
+            if await view.exists(guard.collection, {guard.field: number}):
+                raise Invalid({"base": [guard.message]})
+
+    async def _sweep(self, view: View, number: int) -> None:
+        """Remove what a process left that died between storing a reference and looking for the mark."""
+        for guard in self.guards:
+            if guard.created:
+                await view.remove(guard.collection, {guard.field: number})
+
+    async def fire(self, scope: Scope, number: int, event: Any) -> Document:
+        """Carry out EVENT; the document in its new state. Raises NotFound, Invalid."""
+        if self.machine is None:
+            raise NotFound
+        while True:
+            document = await scope.view.get(self.collection, number)
+            target = self.machine.target(event, document["status"])
+            change = {"status": target, "updated_at": now(), **self.moved(document, event)}
+            moved = await scope.view.update(
+                self.collection,
+                {"_id": number, "status": document["status"], "_deleting": None},
+                change,
+            )
+            if moved is not None:
+                return moved
+            await asyncio.sleep(0.005)  # lost a race, or a deletion is under way: look again
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON: 1, 1.0 and true are three."""
+    return one == other and (isinstance(one, (str, int, datetime)) or repr(one) == repr(other))
+
+
+COMMON_FILTERS: Mapping[str, Filter] = {
+    "metadata": filters.nested("metadata"),
+    **filters.times("created_at"),
+    **filters.times("updated_at"),
+}
+
+
+def by(collection: str, name: str) -> Parent:
+    """Children of COLLECTION that name their parent in a field of their own."""
+    return lambda parent: Query(collection, ({name: parent["_id"]},))
+
+
+def through(collection: str, key: str, joined: Parent) -> Parent:
+    """Children of COLLECTION that other children of the same parent name in KEY."""
+    return lambda parent: Query(collection, through=joined(parent), key=key)

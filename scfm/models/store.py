@@ -1,0 +1,385 @@
+"""The only file that speaks MongoDB: documents in, documents out, every acknowledged write on disk.
+
+A ``View`` is how the rest reads and writes: ``store.for_account(id)`` sees one account and nothing else,
+``store.everyone`` is for what belongs to no account (tokens by digest, work by status).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument, UpdateMany, UpdateOne
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NotPrimaryError,
+    PyMongoError,
+    WriteConcernError,
+)
+from pymongo.write_concern import WriteConcern
+
+from scfm.clock import now
+from scfm.errors import NotFound, ScfmError, StartError, Unavailable
+from scfm.models.keys import escaped, restored
+from scfm.models.query import Document, Query, all_of
+
+# A write is acknowledged when it is in the journal, and, on a replica set, in those of the majority.
+DURABLE = WriteConcern(w="majority", j=True)
+# How long a delete may take between its mark and its end before others take it for abandoned.
+DELETE_LEASE = timedelta(seconds=10)
+
+
+class Taken(ScfmError):
+    """A unique index refused the document. ``index`` is the index's name."""
+
+    def __init__(self, index: str) -> None:
+        super().__init__(f"taken: {index}")
+        self.index = index
+
+
+class Store:
+    """The database. Open one per process with ``Store.open``; ``close`` it at the end."""
+
+    def __init__(self, client: AsyncIOMotorClient[Document], database: str) -> None:
+        self._client = client
+        self._database = client.get_database(
+            database, codec_options=CodecOptions(tz_aware=True), write_concern=DURABLE
+        )
+        self.everyone = View(self, None)
+
+    @classmethod
+    def open(cls, uri: str, database: str) -> Store:
+        """A store on the MongoDB at URI. Connects when first used; raises StartError for a URI it cannot read."""
+        try:
+            client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+                uri,
+                io_loop=asyncio.get_running_loop(),
+                serverSelectionTimeoutMS=3000,
+                connectTimeoutMS=3000,
+                timeoutMS=60000,
+                appname="scfm",
+            )
+        except (PyMongoError, ValueError) as error:
+            raise StartError(f"MONGODB_URI cannot be used: {error}") from None
+        return cls(client, database)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._client.close()
+
+    def for_account(self, account_id: int) -> View:
+        """The documents of one account, and no others."""
+        return View(self, account_id)
+
+    def collection(self, name: str) -> AsyncIOMotorCollection[Document]:
+        """The MongoDB collection of that name."""
+        return self._database[name]
+
+    async def ping(self) -> None:
+        """Return when the database answers; raises Unavailable."""
+        with translated():
+            await self._client.admin.command("ping")
+
+    async def prepare(self, indexes: Mapping[str, Sequence[Index]]) -> None:
+        """Make the indexes that are missing; INDEXES maps a collection to those it needs."""
+        with translated():
+            for collection, wanted in indexes.items():
+                await self.collection(collection).create_indexes([index.model() for index in wanted])
+
+    async def new_ids(self, kind: str, count: int = 1) -> range:
+        """The next COUNT ids of a kind of resource.
+
+        The counter is written before the documents are, in the same journal, so that no id is given twice.
+        """
+        with translated():
+            counter = await self.collection("counters").find_one_and_update(
+                {"_id": kind},
+                {"$inc": {"last": count}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        last = int(counter["last"])
+        return range(last - count + 1, last + 1)
+
+    async def return_id(self, kind: str, number: int) -> None:
+        """Give back an id that no document took, if it is still the newest."""
+        with translated():
+            await self.collection("counters").update_one(
+                {"_id": kind, "last": number}, {"$set": {"last": number - 1}}
+            )
+
+
+class Index:
+    """An index: fields with their direction, perhaps unique, perhaps only over documents that fit ``only``."""
+
+    def __init__(
+        self, *fields: str, name: str | None = None, unique: bool = False, only: Document | None = None
+    ) -> None:
+        self.fields = fields
+        self.name = name or "_".join(field.strip("-") for field in fields)
+        self.unique = unique
+        self.only = only
+
+    def model(self) -> IndexModel:
+        keys = [(field.lstrip("-"), DESCENDING if field.startswith("-") else ASCENDING) for field in self.fields]
+        options: Document = {"name": self.name}
+        if self.unique:
+            options["unique"] = True
+        if self.only is not None:
+            options["partialFilterExpression"] = self.only
+        return IndexModel(keys, **options)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the driver raises into what the rest of the program knows."""
+    try:
+        yield
+    except DuplicateKeyError as error:
+        raise Taken(_index_of(error.details or {})) from None
+    except (ConnectionFailure, NotPrimaryError, ExecutionTimeout, WriteConcernError) as error:
+        raise Unavailable(str(error)) from error
+    except PyMongoError as error:
+        if error.timeout:
+            raise Unavailable(str(error)) from error
+        raise
+
+
+def _index_of(details: Mapping[str, Any]) -> str:
+    message = str(details.get("errmsg", ""))
+    return message.partition("index: ")[2].partition(" dup key")[0] or "unknown"
+
+
+def _stored(document: Document) -> Document:
+    return {name: escaped(value) if isinstance(value, (dict, list)) else value for name, value in document.items()}
+
+
+def _operators(update: Document) -> Document:
+    if "$set" not in update:
+        return update
+    return {**update, "$set": _stored(update["$set"])}
+
+
+def _read(document: Document) -> Document:
+    for name, value in document.items():
+        if isinstance(value, (dict, list)):
+            document[name] = restored(value)
+    return document
+
+
+class View:
+    """Reads and writes within one account, or, for ``account_id`` None, within all of them."""
+
+    def __init__(self, store: Store, account_id: int | None) -> None:
+        self.store = store
+        self.account_id = account_id
+
+    def _own(self, condition: Document) -> Document:
+        if self.account_id is None:
+            return condition
+        return {"account_id": self.account_id, **condition}
+
+    def _query(self, query: Query) -> Query:
+        return query if self.account_id is None else query.owned_by(self.account_id)
+
+    async def get(self, collection: str, number: int) -> Document:
+        """The document with that id; raises NotFound."""
+        document = await self.find_one(collection, {"_id": number})
+        if document is None:
+            raise NotFound
+        return document
+
+    async def find_one(self, collection: str, condition: Document) -> Document | None:
+        """A document that fits, or None."""
+        with translated():
+            document = await self.store.collection(collection).find_one(self._own(condition))
+        return _read(document) if document is not None else None
+
+    async def find(
+        self,
+        collection: str,
+        condition: Document,
+        *,
+        fields: Sequence[str] | None = None,
+        sort: Sequence[tuple[str, int]] = (("_id", 1),),
+        limit: int = 0,
+    ) -> list[Document]:
+        """All documents that fit, or the first LIMIT, sorted; only FIELDS of them when named."""
+        with translated():
+            cursor = self.store.collection(collection).find(self._own(condition), fields, limit=limit)
+            if sort:
+                cursor = cursor.sort(list(sort))
+            return [_read(document) for document in await cursor.to_list(None)]
+
+    async def exists(self, collection: str, condition: Document) -> bool:
+        """Whether any document fits."""
+        with translated():
+            found = await self.store.collection(collection).find_one(self._own(condition), {"_id": 1})
+        return found is not None
+
+    async def page(self, query: Query, skip: int, limit: int) -> list[Document]:
+        """LIMIT documents of the query, after the first SKIP, in order of id."""
+        query = self._query(query)
+        if query.limit is not None:
+            limit = max(0, min(limit, query.limit - skip))
+        if limit == 0:
+            return []
+        collection = self.store.collection(query.collection)
+        with translated():
+            if query.plain:
+                cursor = collection.find(query.condition).sort("_id", 1).skip(skip).limit(limit)
+                return [_read(document) for document in await cursor.to_list(None)]
+            pipeline = [*query.pipeline(), {"$skip": skip}, {"$limit": limit}]
+            found = self._source(query).aggregate(pipeline, allowDiskUse=True)
+            return [_read(document) for document in await found.to_list(None)]
+
+    async def count(self, query: Query) -> int:
+        """How many documents the query has."""
+        query = self._query(query)
+        collection = self.store.collection(query.collection)
+        with translated():
+            if query.limit == 0:
+                return 0
+            if query.plain:
+                most: dict[str, Any] = {"limit": query.limit} if query.limit else {}
+                return int(await collection.count_documents(query.condition, **most))
+            counting = self._source(query).aggregate([*query.pipeline(), {"$count": "total"}], allowDiskUse=True)
+            counted = await counting.to_list(1)
+        return int(counted[0]["total"]) if counted else 0
+
+    async def after(self, query: Query, last: int, limit: int, fields: Sequence[str] | None = None) -> list[Document]:
+        """The next LIMIT documents with ids beyond LAST; the query's own limit is not applied."""
+        query = self._query(query)
+        with translated():
+            if query.plain:
+                condition = all_of([*query.where, {"_id": {"$gt": last}}])
+                cursor = self.store.collection(query.collection).find(condition, fields)
+                return [_read(found) for found in await cursor.sort("_id", 1).limit(limit).to_list(None)]
+            pipeline = [*query.pipeline(after=last), {"$limit": limit}]
+            if fields is not None:
+                pipeline.append({"$project": dict.fromkeys(fields, 1)})
+            found = self._source(query).aggregate(pipeline, allowDiskUse=True)
+            return [_read(document) for document in await found.to_list(None)]
+
+    def _source(self, query: Query) -> AsyncIOMotorCollection[Document]:
+        while query.through is not None:
+            query = query.through
+        return self.store.collection(query.collection)
+
+    async def stream(self, query: Query) -> AsyncIterator[Document]:
+        """Every document of the query in order of id, a batch at a time."""
+        query = self._query(query)
+        with translated():
+            found = self._source(query).aggregate(query.pipeline(), allowDiskUse=True, batchSize=1000)
+            async for document in found:
+                yield _read(document)
+
+    async def insert(self, kind: str, collection: str, document: Document) -> Document:
+        """Store a new document under the next id of its kind; raises Taken and stores nothing."""
+        number = (await self.store.new_ids(kind))[0]
+        document = {"_id": number, **self._own({}), **document}
+        try:
+            with translated():
+                await self.store.collection(collection).insert_one(_stored(document))
+        except Taken:
+            await self.store.return_id(kind, number)
+            raise
+        return document
+
+    async def insert_many(self, collection: str, documents: Sequence[Document]) -> set[int]:
+        """Store new documents, leaving out those a unique index refuses; the ids of those left out.
+
+        The documents carry their ids already.
+        """
+        stored = [_stored({**self._own({}), **document}) for document in documents]
+        try:
+            with translated():
+                await self.store.collection(collection).insert_many(stored, ordered=False)
+        except BulkWriteError as error:
+            failures = (error.details or {}).get("writeErrors", [])
+            if any(failure["code"] != 11000 for failure in failures):
+                raise
+            return {stored[failure["index"]]["_id"] for failure in failures}
+        return set()
+
+    async def update(self, collection: str, condition: Document, change: Document) -> Document | None:
+        """Apply CHANGE (names to values) to a document that fits, atomically; it as it then is, or None.
+
+        A name with the value None is set to null. Raises Taken.
+        """
+        return await self.apply(collection, condition, {"$set": change})
+
+    async def apply(self, collection: str, condition: Document, update: Document) -> Document | None:
+        """Like ``update``, with MongoDB's update operators."""
+        with translated():
+            document = await self.store.collection(collection).find_one_and_update(
+                self._own(condition), _operators(update), return_document=ReturnDocument.AFTER
+            )
+        return _read(document) if document is not None else None
+
+    async def update_many(self, collection: str, condition: Document, update: Document) -> int:
+        """Apply MongoDB's UPDATE to all that fit; how many were changed."""
+        with translated():
+            result = await self.store.collection(collection).update_many(self._own(condition), _operators(update))
+        return int(result.modified_count)
+
+    async def update_each(
+        self, collection: str, updates: Iterable[tuple[Document, Document]], *, many: bool = False
+    ) -> int:
+        """Apply each (condition, update) of UPDATES in one round trip; how many documents were changed."""
+        operation = UpdateMany if many else UpdateOne
+        operations = [operation(self._own(condition), _operators(update)) for condition, update in updates]
+        if not operations:
+            return 0
+        with translated():
+            result = await self.store.collection(collection).bulk_write(operations, ordered=False)
+        return int(result.modified_count)
+
+    async def put(self, collection: str, condition: Document, document: Document) -> None:
+        """Write a document of the server's own, whether there is one or not."""
+        with translated():
+            await self.store.collection(collection).replace_one(self._own(condition), document, upsert=True)
+
+    async def remove(self, collection: str, condition: Document) -> int:
+        """Remove all that fit; how many there were."""
+        with translated():
+            result = await self.store.collection(collection).delete_many(self._own(condition))
+        return int(result.deleted_count)
+
+    # What follows keeps references whole without transactions, which a standalone MongoDB lacks. Who deletes
+    # marks the document first and looks for what refers to it second; who refers to it stores its reference
+    # first and looks for the mark second. Whichever comes first, one of the two sees the other.
+
+    async def mark_deleting(self, collection: str, number: int) -> str:
+        """Announce that a document is to be deleted; the token that ends it. Raises NotFound."""
+        token, moment = secrets.token_hex(8), now()
+        marked = await self.apply(
+            collection,
+            {"_id": number, "$or": [{"_deleting": None}, {"_deleting.until": {"$lt": moment}}]},
+            {"$set": {"_deleting": {"token": token, "until": moment + DELETE_LEASE}}},
+        )
+        if marked is None:
+            raise NotFound
+        return token
+
+    async def unmark(self, collection: str, number: int, token: str) -> None:
+        """Take the announcement back."""
+        await self.apply(collection, {"_id": number, "_deleting.token": token}, {"$unset": {"_deleting": ""}})
+
+    async def standing(self, collection: str, numbers: Sequence[int]) -> set[int]:
+        """Which of the documents are there and are not being deleted."""
+        abandoned = {"_id": {"$in": list(numbers)}, "_deleting.until": {"$lt": now()}}
+        found = await self.find(collection, {"_id": {"$in": list(numbers)}}, fields=["_id", "_deleting"], sort=())
+        if any(document.get("_deleting") for document in found):
+            await self.update_many(collection, abandoned, {"$unset": {"_deleting": ""}})
+            found = await self.find(collection, {"_id": {"$in": list(numbers)}}, fields=["_id", "_deleting"], sort=())
+        return {document["_id"] for document in found if not document.get("_deleting")}

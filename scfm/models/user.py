@@ -1,0 +1,86 @@
+"""Users: the people of an account."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from argon2 import PasswordHasher
+
+from scfm.models.fields import BLANK, Field, Id, Metadata, Rules, Text, Wrong
+from scfm.models.query import Document
+from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, Unique, by
+from scfm.models.store import Index
+
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 6, 128
+LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+
+# One at a time: a hash takes 64 MB, and a flood of them must not take the machine.
+_HASHING = ThreadPoolExecutor(1, thread_name_prefix="password")
+
+
+@dataclass(frozen=True)
+class Email(Text):
+    """An e-mail address, lower-case and stripped."""
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        value = (super().read(given, old, rules) or "").strip().lower()
+        if not value:
+            raise Wrong(BLANK)
+        if len(value) > LONGEST_EMAIL or not re.fullmatch(r"[^@\s\0]+@[^@\s\0]+\Z", value):
+            raise Wrong("is invalid")
+        return value
+
+
+class Users(Resource):
+    kind = "user"
+    collection = "users"
+    fields = (
+        Id("id"),
+        Field("account_id"),
+        Metadata("metadata", {}),
+        Email("email"),
+        Field("created_at"),
+        Field("updated_at"),
+        Field("invitation_token"),
+        Field("invitation_created_at"),
+        Field("invitation_sent_at"),
+        Field("invitation_accepted_at"),
+        Field("invitation_limit"),
+        Field("invited_by_id"),
+        Field("invitations_count", 0),
+    )
+    unique = (Unique(("email",), "email", everywhere=True),)
+    filters = COMMON_FILTERS
+    parents = {"account": by("users", "account_id")}
+    indexes = (Index("account_id", "_id"),)
+
+    async def complete(self, scope: Scope, draft: Draft) -> None:
+        """Check the password and keep a slow salted hash of it, made off the event loop."""
+        given = draft.given.get("password")
+        if not draft.new and given is None:
+            return
+        password = given if isinstance(given, str) else ""
+        messages = password_errors(password)
+        if messages:
+            draft.errors.add("password", *messages)
+        elif not draft.errors:
+            loop = asyncio.get_running_loop()
+            draft.document["password_hash"] = await loop.run_in_executor(_HASHING, PasswordHasher().hash, password)
+
+
+def password_errors(password: str) -> list[str]:
+    """What is wrong with a password."""
+    if not password.strip():
+        return [BLANK]
+    if len(password) < SHORTEST_PASSWORD:
+        return [f"is too short (minimum is {SHORTEST_PASSWORD} characters)"]
+    if len(password) > LONGEST_PASSWORD:
+        return [f"is too long (maximum is {LONGEST_PASSWORD} characters)"]
+    return []
+
+
+USERS = Users()

@@ -1,0 +1,365 @@
+"""The REST API of the provider, Twilio or Somleng: make a call, fetch a call, list the calls to a number.
+
+A call sent twice rings twice. So the class of a failure says what is known of the request: ``Refused``,
+``NotSent`` or ``Unknown``. Nothing here sends anything again by itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+import aiohttp
+import orjson
+from twilio.base.version import Version  # type: ignore[import-untyped]
+from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
+from twilio.http.response import Response  # type: ignore[import-untyped]
+from twilio.rest import Client  # type: ignore[import-untyped]
+from twilio.rest.api.v2010.account.call import CallList  # type: ignore[import-untyped]
+
+from scfm import clock
+from scfm.errors import ScfmError
+
+log = logging.getLogger(__name__)
+
+CALL_PARAMETERS: frozenset[str] = frozenset(
+    "from" if name == "from_" else name for name in inspect.signature(CallList.create).parameters if name != "self"
+)
+"""What ``remote_request_params`` may name: those of the library's ``calls.create``, ``from_`` as ``from``."""
+
+Call = dict[str, Any]
+"""The provider's JSON of a call, its names in snake_case, without its nulls; ``sid`` is always there."""
+
+CREATE = "Unable to create record"
+FETCH = "Unable to fetch record"
+
+# A connection idle for this many seconds is not used again: common servers hang up after five, and a POST
+# that meets a hang-up may have rung.
+KEEP_ALIVE = 4
+# The library would read TWILIO_* by itself, and would read the real environment in place of an empty one.
+NO_ENVIRONMENT = {"TWILIO_EDGE": ""}
+# RFC 9110, 15.4: the resource is elsewhere, and nothing was done here. Of other redirects that is not sure.
+MOVED = frozenset({301, 307, 308})
+LONGEST_RETRY_AFTER = 3600.0
+LONGEST_MESSAGE = 1000
+PAGE_SIZE = 1000  # the most that Twilio gives
+PAGES = 10
+CACHED_CLIENTS = 256
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Whose account, at which provider.
+
+    ``base_url`` may have a path, ``https://somleng.example/api``; None is the library's own, https://api.twilio.com.
+    """
+
+    provider: str  # twilio, somleng or simulator
+    account_sid: str
+    auth_token: str = field(repr=False)
+    base_url: str | None = None
+
+
+class ProviderError(ScfmError):
+    """The provider did not say yes. ``message`` is for the client: ``Unable to create record: …``."""
+
+    def __init__(self, message: str) -> None:
+        # A JSON string may hold half a character (a lone surrogate), which no database takes.
+        self.message = message[:LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+        super().__init__(self.message)
+
+
+class Refused(ProviderError):
+    """The provider said no (4xx), or would have: asking the same again is of no use. Nothing rang."""
+
+
+class NotSent(ProviderError):
+    """The request provably never left, or was turned away at the door (429): it may be sent again.
+
+    ``retry_after``: the seconds that the provider asked for, if it did.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unknown(ProviderError):
+    """It may have rung: no answer, one that cannot be read, or a failure of the provider's own (5xx)."""
+
+
+class Provider:
+    """A client of every provider account of this process, for the event loop it is first used in.
+
+    ``timeout``: the seconds allowed for a connection (waiting for a free one included), then for the answer.
+    ``connections``: the most that are open at once, over all accounts.
+    """
+
+    def __init__(self, *, timeout: float = 15, connections: int = 100) -> None:
+        self._wire = _Wire(timeout, connections)
+        self._api = lru_cache(maxsize=CACHED_CLIENTS)(self._open)
+        self._settings_missed: set[str] = set()
+
+    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any]) -> Call:
+        """Ring ``to`` (a msisdn) with ``params`` (see CALL_PARAMETERS; its own ``to`` is ignored).
+
+        Gives the provider's JSON, nulls dropped; it has a ``sid``. Raises Refused, NotSent or Unknown.
+        """
+        try:
+            form = _form({**params, "to": to})
+        except ValueError as error:
+            raise Refused(f"{CREATE}: {error}") from error
+        return _call(await self._ask(credentials, "POST", "Calls.json", CREATE, data=form), CREATE)
+
+    async def fetch_call(self, credentials: Credentials, sid: str) -> Call:
+        """The call ``sid`` as it is now: JSON as of ``create_call``. Raises what ``create_call`` raises."""
+        resource = f"Calls/{quote(sid, safe='')}.json"
+        return _call(await self._ask(credentials, "GET", resource, FETCH), FETCH)
+
+    async def list_calls(self, credentials: Credentials, to: str, since: datetime) -> list[Call]:
+        """The calls to ``to`` (a msisdn) created at or after ``since`` (aware) by the provider's clock.
+
+        Those created earlier in the same second are among them, as providers tell time in whole seconds; so are
+        those without a date, which are new. Raises what ``create_call`` raises; Unknown if it has no end.
+        """
+        query: dict[str, Any] = {"To": to, "PageSize": PAGE_SIZE}
+        found: list[Call] = []
+        for _ in range(PAGES):
+            page = await self._ask(credentials, "GET", "Calls.json", FETCH, params=query)
+            found += [call for call in _calls(page) if _is_to(call, to) and _is_since(call, since)]
+            query = _next_query(page)
+            if not query:
+                return found
+        raise Unknown(f"{FETCH}: there are more than {PAGES} pages of calls to {to}")
+
+    async def close(self) -> None:
+        """Close every connection. What is in flight fails as Unknown."""
+        await self._wire.close()
+
+    def _open(self, credentials: Credentials) -> Any:
+        client = Client(
+            credentials.account_sid,
+            credentials.auth_token,
+            http_client=self._wire,
+            environment=NO_ENVIRONMENT,
+        )
+        if credentials.base_url:
+            client.api.base_url = credentials.base_url
+        return client.api.v2010
+
+    async def _ask(
+        self, credentials: Credentials, method: str, resource: str, failure: str, **request: Any
+    ) -> dict[str, Any]:
+        """The JSON object that the account's ``resource`` answers with. ``failure`` begins every message."""
+        self._require(credentials, resource, failure)
+        path = f"/Accounts/{quote(credentials.account_sid, safe='')}/{resource}"
+        with _outcome(failure):
+            response = await self._api(credentials).request_async(method, path, **request)
+        if not 200 <= response.status_code < 300:
+            raise _verdict(response, method, path, failure)
+        return _object(response.text, failure)
+
+    def _require(self, credentials: Credentials, resource: str, failure: str) -> None:
+        setting = credentials.provider.upper()
+        if not credentials.account_sid:
+            self._warn(f"{setting}_ACCOUNT_SID")
+            # The words of the guide: what the provider answers where the sid is left out.
+            path = f"/2010-04-01/Accounts//{resource}"
+            raise Refused(f"{failure}: The requested resource {path} was not found")
+        if not credentials.auth_token:
+            self._warn(f"{setting}_AUTH_TOKEN")
+            raise Refused(f"{failure}: {setting}_AUTH_TOKEN is not set")
+
+    def _warn(self, setting: str) -> None:
+        """Name a missing setting in the log, once: a village has thousands of phones."""
+        if setting not in self._settings_missed:
+            self._settings_missed.add(setting)
+            log.warning("%s is not set, and an account without its own cannot make calls", setting)
+
+
+class _Wire(AsyncHttpClient):  # type: ignore[misc]
+    """The network, as the Twilio library wants it: one pool of kept connections, with time-outs.
+
+    The library's own AsyncTwilioHttpClient has neither a time-out nor a limit, and logs every request.
+    """
+
+    def __init__(self, timeout: float, connections: int) -> None:
+        super().__init__(log, True, timeout)
+        # ``connect`` ends before ``total`` can, so whatever ``total`` cuts off had a connection.
+        self._timeout = aiohttp.ClientTimeout(total=2 * timeout, connect=timeout, sock_read=timeout)
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def request(
+        self,
+        method: str,
+        uri: str,
+        *,
+        params: Mapping[str, Any] | None,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        auth: tuple[str, str],
+        **_: Any,
+    ) -> Response:
+        """The whole answer to one request, sent once. ``data`` is an encoded form."""
+        headers = {**headers, "Authorization": _basic(*auth)}
+        asked = self._open().request(method, uri, params=params, data=data, headers=headers, allow_redirects=False)
+        async with asked as answer:
+            body = await answer.read()
+            return Response(answer.status, body.decode("utf-8", "replace"), answer.headers)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
+                cookie_jar=aiohttp.DummyCookieJar(),  # accounts share the session
+                timeout=self._timeout,
+            )
+        return self._session
+
+
+@contextmanager
+def _outcome(failure: str) -> Iterator[None]:
+    """Tells of a request without an answer whether it can have left.
+
+    aiohttp raises the first two before it writes a byte: no connection (name, TCP or TLS), and no URL.
+    """
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise NotSent(_because(failure, error)) from error
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+        raise Refused(_because(failure, f"{error} is not the URL of a provider")) from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
+        raise Unknown(_because(failure, error)) from error
+
+
+def _because(failure: str, reason: object) -> str:
+    return f"{failure}: {str(reason) or type(reason).__name__}"
+
+
+def _basic(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def _form(params: Mapping[str, Any]) -> bytes:
+    """The parameters as an encoded form; ValueError, for the client to read, if they cannot be one."""
+    fields = {_field(name): _text(name, value) for name, value in params.items() if value is not None}
+    try:
+        return urlencode(fields, doseq=True).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a parameter is not text") from error
+
+
+def _field(name: str) -> str:
+    """``status_callback_event`` is ``StatusCallbackEvent`` on the wire."""
+    if name not in CALL_PARAMETERS:
+        raise ValueError(f"{name!r} is not a parameter of a call")
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _text(name: str, value: Any) -> str | list[Any]:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        raise ValueError(f"{name} cannot be an object")
+    if isinstance(value, (list, tuple)):
+        return [_text(name, item) for item in value if item is not None]
+    return str(value)
+
+
+def _verdict(response: Response, method: str, path: str, failure: str) -> ProviderError:
+    """What an answer that is no success means: see the classes."""
+    status = response.status_code
+    message = _message(response, method, path, failure)
+    if status == 429:
+        return NotSent(message, _retry_after(response.headers.get("Retry-After")))
+    if status in MOVED:
+        return Refused(f"{message}, moved to {response.headers.get('Location')}")
+    if 400 <= status < 500 and status != 408:
+        return Refused(message)
+    return Unknown(message)
+
+
+def _message(response: Response, method: str, path: str, failure: str) -> str:
+    """The provider's words, from Twilio's JSON or RFC 9457's; else the HTTP status."""
+    error = Version.exception(method, path, response, failure)
+    message = str(error.msg) if hasattr(error, "msg") else f"{failure}: {error.detail or error.title}"
+    return f"{failure}: HTTP {response.status_code}" if message == failure else message
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds, at most an hour, from a number or a date (RFC 9110, 10.2.3); None from anything else."""
+    if header and header.isascii() and header.isdigit():
+        return min(float(header), LONGEST_RETRY_AFTER)
+    moment = _moment(header)
+    if moment is None:
+        return None
+    return min(max((moment - clock.now()).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
+
+
+def _object(text: str, failure: str) -> dict[str, Any]:
+    try:
+        payload = orjson.loads(text)
+    except ValueError as error:
+        raise Unknown(f"{failure}: the answer is not JSON") from error
+    if not isinstance(payload, dict):
+        raise Unknown(f"{failure}: the answer is not a JSON object")
+    return payload
+
+
+def _call(payload: Mapping[str, Any], failure: str) -> Call:
+    sid = payload.get("sid")
+    if not (isinstance(sid, str) and sid):
+        raise Unknown(f"{failure}: the answer has no sid")
+    return {key: value for key, value in payload.items() if value is not None}
+
+
+def _calls(page: Mapping[str, Any]) -> list[Call]:
+    calls = page.get("calls")
+    if not (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)):
+        raise Unknown(f"{FETCH}: the answer is not a list of calls")
+    return [_call(call, FETCH) for call in calls]
+
+
+def _next_query(page: Mapping[str, Any]) -> dict[str, Any]:
+    """Only the query of the next page's address is followed: our token goes nowhere else."""
+    uri = page.get("next_page_uri")
+    return dict(parse_qsl(uri.partition("?")[2])) if isinstance(uri, str) else {}
+
+
+def _is_to(call: Mapping[str, Any], to: str) -> bool:
+    """A provider that ignores the filter must not answer for another phone."""
+    return str(call.get("to")).lstrip("+") == to.lstrip("+")
+
+
+def _is_since(call: Mapping[str, Any], since: datetime) -> bool:
+    made = _moment(call.get("date_created"))
+    return made is None or made >= since.replace(microsecond=0)
+
+
+def _moment(value: Any) -> datetime | None:
+    """An aware time, from Twilio's ``Tue, 31 Aug 2010 20:36:28 +0000`` or Somleng's ISO 8601; else None."""
+    if not isinstance(value, str):
+        return None
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = parse(value)
+        except (ValueError, OverflowError):
+            continue
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None

@@ -1,0 +1,71 @@
+"""Status callbacks: what the application is told while a call goes on, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import time
+
+from .call import Call, rfc2822
+from .faults import Faults
+from .ledger import Ledger
+from .line import Line, Unreachable, is_here
+
+SECONDS = 5.0
+
+
+class Callbacks:
+    """Tells StatusCallback of the events it asked for, in order unless the fault plan says otherwise."""
+
+    def __init__(self, line: Line, ledger: Ledger, faults: Faults, seed: int) -> None:
+        self._line = line
+        self._ledger = ledger
+        self._faults = faults
+        self._seed = seed
+
+    async def tell(self, call: Call, event: str, status: str | None = None) -> None:
+        """Send what is due for this event (initiated, ringing, answered, completed). Never fails."""
+        if not is_here(call.order.status_callback):
+            return
+        for parameters in self._due(call, event, status or call.status):
+            await self._post(call, parameters)
+
+    def _due(self, call: Call, event: str, status: str) -> list[dict[str, str]]:
+        """The callbacks to send now, after the fault plan; one may be held back for later."""
+        held, call.held_callback = call.held_callback, None
+        due: list[dict[str, str]] = []
+        if event in call.order.events:
+            parameters = _parameters(call, event, status)
+            fault = self._faults.of_callback(self._seed, call.request, call.callbacks)
+            call.callbacks += 1
+            if fault == "callback_shuffled" and held is None and event != "completed":
+                call.held_callback = parameters
+                return []
+            due = [parameters] * {"callback_lost": 0, "callback_doubled": 2}.get(fault or "", 1)
+        elif event != "completed":
+            call.held_callback, held = held, None
+        return due if held is None else [*due, held]
+
+    async def _post(self, call: Call, parameters: dict[str, str]) -> None:
+        order = call.order
+        try:
+            answer = await self._line.send(
+                call, order.status_callback, order.status_callback_method, parameters, SECONDS
+            )
+            outcome = str(answer.code)
+        except Unreachable as error:
+            outcome = str(error)
+        self._ledger.callback(call, parameters, outcome)
+
+
+def _parameters(call: Call, event: str, status: str) -> dict[str, str]:
+    """https://www.twilio.com/docs/voice/api/call-resource#statuscallback"""
+    parameters = {
+        **call.parameters(),
+        "CallStatus": status,
+        "CallbackSource": "call-progress-events",
+        "SequenceNumber": str(call.callbacks),
+        "Timestamp": rfc2822(time.time()) or "",
+    }
+    if event == "completed":
+        seconds = call.duration or 0
+        parameters |= {"CallDuration": str(seconds), "Duration": str(-(-seconds // 60))}
+    return parameters

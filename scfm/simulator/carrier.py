@@ -1,0 +1,237 @@
+"""The carrier: takes orders, rings phones, lets them talk, tells the application, keeps the books."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from .call import ENDED, Call, Calls
+from .callbacks import Callbacks
+from .callee import ANSWERED, FAILED, NO_ANSWER, Callee, Directory, Rule
+from .document import Ask
+from .faults import Faults
+from .ledger import Ledger, Received
+from .line import Line
+from .order import Form, Order, method, read_from, read_to
+from .phone import Phone
+from .refusal import Refusal, not_in_progress, unauthorized
+from .transcript import Transcript
+
+log = logging.getLogger(__name__)
+
+QUICK = 0.005
+MOST_TRANSCRIPTS = 10_000
+# Seconds of life that a call waits before it is dialled, and then before it rings.
+QUEUEING, DIALLING = 0.2, 0.3
+_NOTHING = Order()
+
+
+class Carrier:
+    """Calls and their lives. Open and close it inside a running event loop.
+
+    ``life_size``: real seconds per second of a call's life; 1.0 is life itself. With an ``account_sid`` only
+    that account is served, with an ``auth_token`` only that token; else whatever a client brings is taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        account_sid: str | None = None,
+        auth_token: str | None = None,
+        seed: int = 1,
+        life_size: float = QUICK,
+        faults: Faults | None = None,
+        callees: Sequence[Rule] = (),
+        ledger: Path | None = None,
+    ) -> None:
+        self.seed = seed
+        self.faults = faults or Faults()
+        self.calls = Calls()
+        self.ledger = Ledger(ledger)
+        self.base_url = ""
+        self._account_sid = account_sid
+        self._auth_token = auth_token
+        self._life_size = life_size
+        self._directory = Directory(callees, seed)
+        self._requests = self._inbound = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._transcripts: dict[str, Transcript] = {}
+        self._line: Line
+        self._callbacks: Callbacks
+        self._closing: asyncio.Event
+
+    def open(self, base_url: str) -> None:
+        """Begin to take calls; ``base_url`` is where the API is. Raises StartError."""
+        self.ledger.open()
+        self.base_url = base_url
+        self._line = Line()
+        self._callbacks = Callbacks(self._line, self.ledger, self.faults, self.seed)
+        self._closing = asyncio.Event()
+
+    async def close(self) -> None:
+        """End every call where it is, and let go of everything. What is on the books stays readable."""
+        self._closing.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._line.close()
+        self.ledger.close()
+
+    # What a client asks
+
+    def authenticate(self, account_sid: str, username: str, password: str) -> None:
+        """Check the credentials of a request about an account. Raises Refusal."""
+        known = self._account_sid in (None, account_sid) and username == account_sid and password != ""
+        if not known or not _same(self._auth_token, password):
+            raise unauthorized()
+
+    def receive(self, form: Form) -> Received:
+        """Count a create request, and decide which fault it meets."""
+        self._requests += 1
+        fault = self.faults.of_request(self.seed, self._requests)
+        return Received(self._requests, form["To"], form["From"], fault)
+
+    def place(self, account_sid: str, token: str, form: Form, received: Received) -> Call:
+        """Make the call that a create request asks for. Raises Refusal."""
+        to, from_ = read_to(form), read_from(form)
+        call = Call(account_sid, self._auth_token or token, to, from_, Order.read(form), received.number)
+        received.sid = call.sid
+        if self.faults.comes_early(self.seed, received.number):
+            call.first_webhook = asyncio.Event()
+        self.calls.add(call)
+        self._begin(call, self._ring(call))
+        return call
+
+    def update(self, call: Call, form: Form) -> None:
+        """Cancel a call, hang it up, or send it to another document. Raises Refusal."""
+        status = form["Status"]
+        if status not in ("", "canceled", "completed"):
+            raise Refusal(400, 21218, f"Status is not valid: {status}")
+        if status:
+            return self._hang_up(call, status)
+        if call.status != "in-progress" or call.phone is None:
+            raise not_in_progress()
+        if "Url" in form or "Twiml" in form:
+            ask = Ask(form["Url"], method(form, "Method"), {}, form["Twiml"])
+            self._begin(call, self._talk(call, call.phone, ask))
+        return None
+
+    def transcript(self, sid: str) -> Transcript | None:
+        """What happened in a call that was answered, if it is one of the last ten thousand."""
+        return self._transcripts.get(sid)
+
+    async def linger(self, seconds: float) -> None:
+        """Wait, but not longer than the carrier is open."""
+        await _within(seconds, self._closing.wait())
+
+    async def hear_first_webhook(self, call: Call, seconds: float = 2.0) -> None:
+        """Wait until the call's first webhook was delivered, if the fault plan wants that."""
+        if call.first_webhook is not None:
+            await _within(seconds, call.first_webhook.wait())
+
+    async def ring_in(
+        self,
+        from_number: str,
+        to_number: str,
+        url: str,
+        script: Callee | None = None,
+        *,
+        status_callback: str = "",
+        account_sid: str | None = None,
+        auth_token: str | None = None,
+    ) -> Transcript:
+        """Somebody calls us: ``url`` is what the number called is set up with. Gives the transcript, whole.
+
+        The account is the carrier's own unless another is named. ValueError if there is none, or no token.
+        """
+        sid, token = account_sid or self._account_sid, auth_token or self._auth_token
+        if not sid or not token:
+            raise ValueError("an inbound call needs an account and its token")
+        self._inbound += 1
+        order = Order(url=url, status_callback=status_callback)
+        call = Call(sid, token, to_number, from_number, order, -self._inbound, direction="inbound")
+        self.calls.add(call)
+        call.move("ringing")
+        phone = self._phone(call, script or self._directory.callee(from_number))
+        self._begin(call, self._talk(call, phone, Ask(url)))
+        while call.task is not None:
+            await asyncio.wait({call.task})
+        return phone.transcript
+
+    # The life of a call
+
+    async def _ring(self, call: Call) -> None:
+        callee, order = self._directory.callee(call.to), call.order
+        outcome = callee.outcome if callee.after <= order.timeout else NO_ANSWER
+        await self._pass(QUEUEING)
+        call.started = call.created
+        await self._callbacks.tell(call, "initiated", "initiated")
+        await self._pass(DIALLING)
+        if outcome == FAILED:
+            return await self._end(call, FAILED)
+        call.move("ringing")
+        await self._callbacks.tell(call, "ringing")
+        await self._pass(order.timeout if outcome == NO_ANSWER else callee.after)
+        if outcome != ANSWERED:
+            return await self._end(call, outcome)
+        call.move("in-progress")
+        await self._callbacks.tell(call, "answered")
+        ask = Ask(order.url or f"application:{call.account_sid}", order.method, {}, order.twiml)
+        return await self._talk(call, self._phone(call, callee), ask)
+
+    async def _talk(self, call: Call, phone: Phone, ask: Ask) -> None:
+        await self._end(call, await phone.talk(ask))
+
+    async def _end(self, call: Call, status: str) -> None:
+        call.end(status)
+        self.ledger.outcome(call)
+        await self._callbacks.tell(call, "completed")
+        call.order, call.task = _NOTHING, None
+
+    def _hang_up(self, call: Call, status: str) -> None:
+        """``canceled`` is for a call that is queued or ringing, ``completed`` for any that goes on."""
+        if call.status in ENDED or (status == "canceled" and call.status == "in-progress"):
+            raise not_in_progress()
+        if call.transcript is not None:
+            call.transcript.note(call.seconds, "hangup", by="client")
+        answered = call.status == "in-progress"
+        self._begin(call, self._end(call, "completed" if answered else "canceled"))
+
+    def _phone(self, call: Call, callee: Callee) -> Phone:
+        call.phone = Phone(call, callee, self._line, self._life_size, self.base_url)
+        self._transcripts[call.sid] = call.phone.transcript
+        if len(self._transcripts) > MOST_TRANSCRIPTS:
+            call_sid = next(iter(self._transcripts))
+            del self._transcripts[call_sid]
+        return call.phone
+
+    async def _pass(self, seconds: float) -> None:
+        await asyncio.sleep(seconds * self._life_size)
+
+    def _begin(self, call: Call, life: Coroutine[Any, Any, None]) -> None:
+        """Let the call go on with this, instead of what it was doing."""
+        if call.task is not None:
+            call.task.cancel()
+        call.task = asyncio.create_task(life)
+        self._tasks.add(call.task)
+        call.task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a simulated call broke off", exc_info=error)
+
+
+def _same(wanted: str | None, given: str) -> bool:
+    return wanted is None or hmac.compare_digest(wanted.encode(), given.encode())
+
+
+async def _within(seconds: float, event: Coroutine[Any, Any, Any]) -> None:
+    """Wait for the event, but no longer than that."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event, seconds)

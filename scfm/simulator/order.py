@@ -1,0 +1,132 @@
+"""What a client asks of a call, as Twilio reads it (https://www.twilio.com/docs/voice/api/call-resource)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from .refusal import Refusal
+
+EVENTS = ("initiated", "ringing", "answered", "completed")
+
+_ABSENT = [""]
+
+# Twilio's test numbers (https://www.twilio.com/docs/iam/test-credentials), each refused in its own way.
+_REFUSED_TO = {
+    "+15005550001": (21217, "Phone number does not appear to be valid: +15005550001"),
+    "+15005550002": (21214, "'To' number cannot be reached: +15005550002"),
+    "+15005550003": (21215, "Account not authorized to call +15005550003. Geo permissions do not allow it."),
+    "+15005550004": (21216, "Account not allowed to call +15005550004"),
+}
+
+
+class Form:
+    """The parameters of a request: each name has one value or more, and the last one counts."""
+
+    def __init__(self, arguments: Mapping[str, Sequence[bytes]]) -> None:
+        self._values = {
+            name: [value.decode("utf-8", "replace").strip() for value in values] for name, values in arguments.items()
+        }
+
+    def __getitem__(self, name: str) -> str:
+        return self._values.get(name, _ABSENT)[-1]
+
+    def __contains__(self, name: str) -> bool:
+        return self[name] != ""
+
+    def all(self, name: str) -> list[str]:
+        """Every value of that name."""
+        return self._values.get(name, [])
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to do once a call is answered, and whom to tell. ``timeout``, ``time_limit``: seconds of life."""
+
+    url: str = ""
+    method: str = "POST"
+    twiml: str = ""
+    fallback_url: str = ""
+    fallback_method: str = "POST"
+    status_callback: str = ""
+    status_callback_method: str = "POST"
+    events: frozenset[str] = frozenset({"completed"})
+    timeout: float = 60.0
+    time_limit: float = 14400.0
+
+    @classmethod
+    def read(cls, form: Form) -> Order:
+        """The order in the parameters of a create request. Raises Refusal."""
+        if not any(name in form for name in ("Url", "Twiml", "ApplicationSid")):
+            raise Refusal(400, 21205, "Url parameter is required.")
+        events = {event for value in form.all("StatusCallbackEvent") for event in value.split()}
+        return cls(
+            url=_url(form, "Url", 21205),
+            method=method(form, "Method"),
+            twiml=form["Twiml"],
+            fallback_url=_url(form, "FallbackUrl", 21206),
+            fallback_method=method(form, "FallbackMethod"),
+            status_callback=_url(form, "StatusCallback", 21609),
+            status_callback_method=method(form, "StatusCallbackMethod"),
+            events=frozenset(events & set(EVENTS)) or frozenset({"completed"}),
+            timeout=_seconds(form, "Timeout", 60.0, most=600.0),
+            time_limit=_seconds(form, "TimeLimit", 14400.0, most=14400.0),
+        )
+
+
+def read_to(form: Form) -> str:
+    """The number to call, in E.164. Raises Refusal."""
+    if "To" not in form:
+        raise Refusal(400, 21201, "No 'To' number is specified")
+    number = _e164(form["To"])
+    if number is None:
+        raise Refusal(400, 21211, f"The phone number you are attempting to call, {form['To']}, is not valid.")
+    if number in _REFUSED_TO:
+        raise Refusal(400, *_REFUSED_TO[number])
+    return number
+
+
+def read_from(form: Form) -> str:
+    """The number that calls: E.164, or a short code as other carriers allow. Raises Refusal."""
+    if "From" not in form:
+        raise Refusal(400, 21213, "No 'From' number is specified")
+    if form["From"] == "+15005550001" or not re.fullmatch(r"\+?[\d ().-]+|(client|sip):.+", form["From"]):
+        raise Refusal(400, 21212, f"The 'From' number {form['From']} is not a valid phone number.")
+    return form["From"]
+
+
+def method(form: Form, name: str) -> str:
+    """GET or POST, which is what Twilio takes for anything else."""
+    return "GET" if form[name].upper() == "GET" else "POST"
+
+
+def _e164(text: str) -> str | None:
+    """The number without punctuation; numbers of the USA may lack the + and the country code."""
+    if text.startswith(("client:", "sip:")):
+        return text
+    number = re.sub(r"[\s().-]", "", text)
+    if re.fullmatch(r"1?[2-9][0-9]{9}", number):
+        number = f"+1{number[-10:]}"
+    return number if re.fullmatch(r"\+[1-9][0-9]{6,14}", number) else None
+
+
+def _url(form: Form, name: str, code: int) -> str:
+    """An absolute URL, or nothing. Raises Refusal."""
+    if name not in form:
+        return ""
+    try:
+        parts = urlsplit(form[name])
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise Refusal(400, code, f"{name} is not a valid URL: {form[name]}")
+    return form[name]
+
+
+def _seconds(form: Form, name: str, default: float, most: float) -> float:
+    """A number of seconds; what cannot be one means the default, as with Twilio."""
+    text = form[name]
+    return min(float(text), most) if re.fullmatch(r"[0-9]{1,9}", text) else default

@@ -1,0 +1,83 @@
+"""The simulator as a whole: a carrier, and an HTTP server in front of it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from tornado.httpserver import HTTPServer
+
+from scfm.errors import StartError
+
+from .api import application
+from .callee import Rule
+from .carrier import QUICK, Carrier
+from .faults import Faults
+from .ledger import Ledger
+
+
+class Simulator:
+    """Start it, point a Twilio client at the URL it gives, and look into ``ledger`` for what happened.
+
+    The parameters are the carrier's; ``ledger`` is a file to append to.
+    """
+
+    def __init__(
+        self,
+        *,
+        account_sid: str | None = None,
+        auth_token: str | None = None,
+        seed: int = 1,
+        life_size: float = QUICK,
+        faults: Faults | None = None,
+        callees: Sequence[Rule] = (),
+        ledger: Path | None = None,
+    ) -> None:
+        self.carrier = Carrier(
+            account_sid=account_sid,
+            auth_token=auth_token,
+            seed=seed,
+            life_size=life_size,
+            faults=faults,
+            callees=callees,
+            ledger=ledger,
+        )
+        self._server: HTTPServer | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """Every create request, in the order they came."""
+        return self.carrier.ledger
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, once started: ``http://127.0.0.1:PORT``."""
+        return self.carrier.base_url
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
+        """Listen, on a free port if ``port`` is 0, and give the base URL. Raises StartError."""
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.create_server((host, port), family=family, backlog=1024)
+        except OSError as error:
+            raise StartError(f"the simulator cannot listen on {host}:{port}: {error.strerror}") from error
+        listener.setblocking(False)
+        name = f"[{host}]" if ":" in host else host
+        try:
+            self.carrier.open(f"http://{name}:{listener.getsockname()[1]}")
+        except StartError:
+            listener.close()
+            raise
+        self._server = HTTPServer(application(self.carrier))
+        self._server.add_socket(listener)
+        return self.base_url
+
+    async def stop(self) -> None:
+        """Stop listening, end every call where it is, close every connection. Harmless if not started."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.stop()
+        await self.carrier.close()
+        await server.close_all_connections()

@@ -1,0 +1,177 @@
+"""The base class of every call flow, what one webhook shows it, and how its answer is rendered."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import orjson
+from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]
+
+from scfm.settings import Settings
+from scfm.twiml.document import document
+
+log = logging.getLogger("scfm.flow")
+
+APOLOGY = "Sorry. Something went wrong at our end. Please call again later. Goodbye."
+
+
+@dataclass(frozen=True)
+class CalloutView:
+    """The callout that the call is part of."""
+
+    id: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ContactView:
+    """The person on the phone. ``metadata`` is a copy: what should last belongs in ``contact_memory``."""
+
+    id: int
+    msisdn: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CallView:
+    """The phone call. ``direction`` is the provider's word: inbound, outbound-api…"""
+
+    id: int
+    msisdn: str
+    direction: str
+    remote_call_id: str | None = None
+    status: str = "in_progress"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    callout: CalloutView | None = None
+
+
+@dataclass(frozen=True)
+class FlowSettings:
+    """The settings that flows share: where recordings are, and how long to wait for a key, in seconds."""
+
+    play_file_base_url: str = Settings.call_flow_play_file_base_url
+    play_file_extension: str = Settings.call_flow_play_file_extension
+    gather_timeout: int | None = Settings.call_flow_gather_timeout
+
+    @classmethod
+    def of(cls, settings: Settings) -> FlowSettings:
+        """Those of SETTINGS."""
+        return cls(
+            play_file_base_url=settings.call_flow_play_file_base_url,
+            play_file_extension=settings.call_flow_play_file_extension,
+            gather_timeout=settings.call_flow_gather_timeout,
+        )
+
+
+@dataclass
+class Turn:
+    """One request of the provider, as a flow sees it.
+
+    ``url`` is the request's own public URL, ``details`` what the provider sent. The two memories are the
+    flow's own, JSON values under string keys, and are saved after the turn: ``contact_memory`` lasts over
+    all calls of the contact, ``call_memory`` for this call.
+    """
+
+    event_id: int
+    url: str
+    details: Mapping[str, str]
+    call: CallView
+    contact: ContactView
+    settings: FlowSettings = field(default_factory=FlowSettings)
+    contact_memory: dict[str, Any] = field(default_factory=dict)
+    call_memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digits(self) -> str | None:
+        """The keys pressed in answer to a Gather; None if there are none."""
+        return self.details.get("Digits") or None
+
+    @property
+    def speech(self) -> str | None:
+        """What was said in answer to a Gather that takes speech, as the provider understood it."""
+        return self.details.get("SpeechResult") or None
+
+    @property
+    def recording_url(self) -> str | None:
+        """Where the provider keeps the recording that has just been made."""
+        return self.details.get("RecordingUrl") or None
+
+    @property
+    def is_status_callback(self) -> bool:
+        """Whether the provider only reports on the call: nobody pressed anything, nobody hears the answer."""
+        return self.details.get("CallbackSource") == "call-progress-events"
+
+
+class Flow(ABC):
+    """One call flow: a class that gets a turn and returns what the caller hears next.
+
+    A flow must be a pure function of its turn. When two webhooks of a call arrive together, the slower one
+    runs again on fresh data, so what ``run`` does besides answering and remembering may happen twice.
+    A class without a ``name`` of its own is named by its Python path.
+    """
+
+    name: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A name is never inherited: two flows of one name would share their memory.
+        if "name" not in cls.__dict__:
+            cls.name = f"{cls.__module__}:{cls.__qualname__}"
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+
+    @abstractmethod
+    def run(self) -> VoiceResponse | str:
+        """The answer to this turn: a twilio VoiceResponse, or a TwiML document as text."""
+
+
+def apology() -> str:
+    """The TwiML that a caller hears when a flow fails."""
+    response = VoiceResponse()
+    response.say(APOLOGY)
+    response.hangup()
+    return document(response)
+
+
+def answer(flow_class: type[Flow], turn: Turn) -> str:
+    """The TwiML document of one turn. What the flow raises goes through; its memory may then be half written.
+
+    Also raises TypeError where the memory holds what JSON cannot.
+    """
+    text = document(flow_class(turn).run())
+    turn.contact_memory = _plain(turn.contact_memory)
+    turn.call_memory = _plain(turn.call_memory)
+    return text
+
+
+def render(flow_class: type[Flow], turn: Turn) -> str:
+    """The TwiML document of one turn, whatever the flow does.
+
+    A flow that raises is logged with the call's id, loses what it wrote into its memory in this turn, and the
+    caller hears an apology.
+    """
+    before = copy.deepcopy((turn.contact_memory, turn.call_memory))
+    try:
+        return answer(flow_class, turn)
+    except (Exception, SystemExit):
+        log.exception("flow %s failed: phone call %s, event %s", flow_class.name, turn.call.id, turn.event_id)
+        turn.contact_memory, turn.call_memory = before
+        return apology()
+
+
+def _plain(memory: dict[str, Any]) -> dict[str, Any]:
+    """MEMORY as a database gives it back; raises TypeError if that would not be the same."""
+    try:
+        # Strict: integers up to 53 bits, which every JSON reader keeps exactly.
+        kept: dict[str, Any] = orjson.loads(orjson.dumps(memory, option=orjson.OPT_STRICT_INTEGER))
+    except orjson.JSONEncodeError as error:
+        raise TypeError(f"a flow's memory must hold plain JSON values: {error}") from None
+    if kept != memory:
+        raise TypeError("a flow's memory must hold plain JSON values: strings, numbers, lists, objects")
+    return kept

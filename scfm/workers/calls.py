@@ -1,0 +1,93 @@
+"""What the jobs that talk to the provider share: taking calls in turn from every account, and their credentials."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+from scfm.clock import now
+from scfm.models.platform import Platform
+from scfm.models.query import Document
+from scfm.models.store import Store
+from scfm.provider import Credentials
+
+CALLS = "phone_calls"
+ACCOUNT_SECONDS = 1.0
+
+
+class Accounts:
+    """The accounts, as they were at most a second ago."""
+
+    def __init__(self, store: Store, platform: Platform) -> None:
+        self._store = store
+        self._platform = platform
+        self._known: dict[int, tuple[float, Document]] = {}
+
+    async def credentials(self, account_id: int) -> Credentials:
+        """The credentials with which the account calls."""
+        known = self._known.get(account_id)
+        if known is None or known[0] < time.monotonic():
+            account = await self._store.everyone.get("accounts", account_id)
+            self._known[account_id] = known = (time.monotonic() + ACCOUNT_SECONDS, account)
+        return self._platform.credentials(known[1])
+
+
+class Waiting:
+    """Calls of one status that are due, taken from every account in turn."""
+
+    def __init__(self, store: Store, status: str) -> None:
+        self._store = store
+        self._status = status
+        self._last = 0
+
+    async def take(self, most: int, lease: datetime, attempt: Document | None = None) -> list[Document]:
+        """Up to MOST calls, now held until LEASE; each account has its share."""
+        accounts = [account async for account in self._accounts()]
+        taken: list[Document] = []
+        for position, account_id in enumerate(accounts):
+            share = -(-(most - len(taken)) // (len(accounts) - position))
+            taken += await self._take_from(account_id, share, lease, attempt)
+            self._last = account_id
+        return taken
+
+    async def _accounts(self) -> AsyncIterator[int]:
+        """The accounts that have such calls, each found by one step through the index, the next in turn first."""
+        for low, high in ((self._last, None), (0, self._last)):
+            last = low
+            while True:
+                among = {"$gt": last} if high is None else {"$gt": last, "$lte": high}
+                condition = {"status": self._status, "account_id": among, "_work.due": {"$lte": now()}}
+                found = await self._store.everyone.find(
+                    CALLS, condition, fields=["account_id"], sort=[("account_id", 1)], limit=1
+                )
+                if not found:
+                    break
+                last = found[0]["account_id"]
+                yield last
+
+    async def _take_from(
+        self, account_id: int, most: int, lease: datetime, attempt: Document | None
+    ) -> list[Document]:
+        view = self._store.for_account(account_id)
+        due = {"status": self._status, "_work.due": {"$lte": now()}}
+        found = await view.find(CALLS, due, sort=[("_work.due", 1)], limit=most)
+        if not found:
+            return []
+        numbers = [call["_id"] for call in found]
+        work = {"_work.lease": lease} | ({"_work.attempt": attempt} if attempt else {})
+        taken = await view.update_many(
+            CALLS, {"_id": {"$in": numbers}, **due}, {"$set": work, "$unset": {"_work.due": ""}}
+        )
+        if taken == len(found):
+            for call in found:
+                call["_work"].update({"lease": lease, "attempt": attempt})
+            return found
+        # Another process was at the same calls: which of them are ours?
+        ours: Document = {"_work.lease": lease} | ({"_work.attempt.id": attempt["id"]} if attempt else {})
+        return await view.find(CALLS, {"_id": {"$in": numbers}, "status": self._status, **ours})
+
+
+def later(seconds: float) -> datetime:
+    """The time in SECONDS from now."""
+    return now() + timedelta(seconds=seconds)

@@ -1,0 +1,51 @@
+"""Fetches the remote status of the calls that are queued for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scfm.clock import now
+from scfm.models.phone_call import STATUSES, UNSETTLED
+from scfm.models.query import Document
+from scfm.models.store import Store
+from scfm.provider import Provider, ProviderError
+from scfm.workers.calls import CALLS, Accounts, Waiting, later
+from scfm.workers.loop import Job
+from scfm.workers.writes import Writes
+
+
+class FetchCalls(Job):
+    name = "fetch remote statuses"
+
+    def __init__(self, store: Store, provider: Provider, accounts: Accounts, *, slots: int, lease: float) -> None:
+        self.slots = slots
+        self._provider = provider
+        self._accounts = accounts
+        self._lease = lease
+        self._waiting = Waiting(store, "remote_fetch_queued")
+        self._writes = Writes(store.everyone, CALLS)
+
+    async def take(self, most: int) -> Sequence[Document]:
+        return await self._waiting.take(most, later(self._lease))
+
+    async def hand_back(self, items: Sequence[Document]) -> None:
+        for call in items:
+            await self._writes.add((_waits(call), {"$set": {"_work": {"due": now()}}}))
+
+    async def work(self, item: Document) -> None:
+        credentials = await self._accounts.credentials(item["account_id"])
+        change: Document = {"status": item.get("_fetch_from", UNSETTLED[0]), "updated_at": now()}
+        try:
+            response = await self._provider.fetch_call(credentials, item["remote_call_id"])
+        except ProviderError as error:
+            change["remote_error_message"] = error.message
+        else:
+            said = response.get("status")
+            change |= {"remote_response": response, "remote_status": said}
+            change["status"] = STATUSES.get(str(said), change["status"])
+        unset = {"_work": "", "_fetch_from": ""}
+        await self._writes.add((_waits(item), {"$set": change, "$unset": unset}))
+
+
+def _waits(call: Document) -> Document:
+    return {"_id": call["_id"], "status": "remote_fetch_queued"}

@@ -1,0 +1,137 @@
+"""The background: each job takes what waits for it and works on it, until the server stops.
+
+A job is two things: ``take``, what it waits for, and ``work``, what it does with one of them. The loop owns the
+rest: when to look, how many at once, what to do with errors, and how to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from scfm.errors import Unavailable
+
+log = logging.getLogger("scfm.work")
+
+LONGEST_PAUSE = 5.0
+
+
+class Job:
+    """The base of every job."""
+
+    name: ClassVar[str]
+    # How many are worked on at once.
+    slots: int = 1
+
+    async def take(self, most: int) -> Sequence[Any]:
+        """Claim up to MOST pieces of work for this process; none where nothing waits."""
+        raise NotImplementedError
+
+    async def work(self, item: Any) -> None:
+        """Do one piece of work. It may be cut off at any line, and is then taken again when its lease has run out."""
+        raise NotImplementedError
+
+    async def hand_back(self, items: Sequence[Any]) -> None:
+        """Give up pieces of work that were taken and not begun."""
+
+
+class Loop:
+    """Runs jobs. ``wake`` makes all of them look at once; otherwise they look every SWEEP seconds."""
+
+    def __init__(self, sweep: float) -> None:
+        self._sweep = sweep
+        self._stopping = asyncio.Event()
+        self._runners: list[_Runner] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def add(self, job: Job) -> None:
+        """Run JOB, too, from ``start`` on."""
+        self._runners.append(_Runner(job, self._sweep, self._stopping))
+
+    def start(self) -> None:
+        """Begin."""
+        self._tasks = [asyncio.create_task(runner.run(), name=runner.job.name) for runner in self._runners]
+
+    def wake(self) -> None:
+        """Something has been queued."""
+        for runner in self._runners:
+            runner.wake.set()
+
+    async def stop(self, patience: float) -> None:
+        """Take nothing more, wait PATIENCE seconds for what is under way, and cut off the rest."""
+        self._stopping.set()
+        self.wake()
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=patience)
+        for task in late:
+            log.warning("%s: still at work after %g s, cut off", task.get_name(), patience)
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class _Runner:
+    def __init__(self, job: Job, sweep: float, stopping: asyncio.Event) -> None:
+        self.job = job
+        self.wake = asyncio.Event()
+        self._sweep = sweep
+        self._stopping = stopping
+        self._slots = asyncio.Semaphore(job.slots)
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        pause = self._sweep
+        try:
+            while not self._stopping.is_set():
+                self.wake.clear()
+                try:
+                    items = await self.job.take(self.job.slots)
+                except Exception as error:
+                    self._report(error)
+                    await self._pause(pause := min(pause * 2, LONGEST_PAUSE))
+                    continue
+                pause = self._sweep
+                if items:
+                    await self._begin(items)
+                else:
+                    await self._pause(self._sweep)
+            await asyncio.gather(*self._running)
+        except asyncio.CancelledError:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+            raise
+
+    async def _begin(self, items: Sequence[Any]) -> None:
+        for position, item in enumerate(items):
+            await self._slots.acquire()
+            if self._stopping.is_set():
+                self._slots.release()
+                await self.job.hand_back(items[position:])
+                return
+            task = asyncio.create_task(self._work(item))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _work(self, item: Any) -> None:
+        try:
+            await self.job.work(item)
+        except Exception as error:
+            self._report(error)
+        finally:
+            self._slots.release()
+
+    def _report(self, error: Exception) -> None:
+        if isinstance(error, Unavailable):
+            log.error("%s: the database does not answer: %s", self.job.name, error)
+        else:
+            log.error("%s failed", self.job.name, exc_info=error)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self.wake.wait()
+        except TimeoutError:
+            pass

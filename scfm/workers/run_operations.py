@@ -1,0 +1,128 @@
+"""Runs batch operations: walks what an operation takes, some at a time, and acts on it.
+
+Which documents come next is written down before they are acted on, so a run that is cut off anywhere goes on
+with the same ones; acting twice does no more than acting once.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from scfm.clock import now
+from scfm.models.batch_operation import TYPES
+from scfm.models.batch_operations.operation import OperationType
+from scfm.models.query import Document, Query
+from scfm.models.store import Store, View
+from scfm.workers.loop import Job
+
+log = logging.getLogger("scfm.work")
+
+BATCH = 1000
+OPERATIONS = "batch_operations"
+
+
+class LeaseLost(Exception):
+    """Another process has taken the operation over."""
+
+
+class RunOperations(Job):
+    name = "run batch operations"
+    slots = 2
+
+    def __init__(self, store: Store, lease: float, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._lease = timedelta(seconds=lease)
+        self._wake = wake
+
+    async def take(self, most: int) -> Sequence[Document]:
+        due = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
+        taken = []
+        for found in await self._store.everyone.find(
+            OPERATIONS, due, fields=["_id"], sort=[("_work.due", 1)], limit=most
+        ):
+            operation = await self._store.everyone.update(
+                OPERATIONS,
+                {"_id": found["_id"], **due},
+                {
+                    "status": "running",
+                    "_work.due": self._until(),
+                    "_work.holder": uuid.uuid4().hex,
+                    "updated_at": now(),
+                },
+            )
+            if operation is not None:
+                taken.append(operation)
+        return taken
+
+    def _held(self) -> Document:
+        holder = {"_work.due": self._until(), "_work.holder": uuid.uuid4().hex}
+        return {"status": "running", "updated_at": now(), **holder}
+
+    def _until(self) -> datetime:
+        return now() + self._lease
+
+    async def work(self, item: Document) -> None:
+        view = self._store.for_account(item["account_id"])
+        try:
+            await _Run(view, item, self._until, self._wake).finish()
+        except LeaseLost:
+            log.warning("batch operation %s was taken over by another process", item["_id"])
+
+
+class _Run:
+    def __init__(
+        self, view: View, operation: Document, until: Callable[[], datetime], wake: Callable[[], None]
+    ) -> None:
+        self._view = view
+        self._operation = operation
+        self._kind: OperationType = TYPES[operation["type"]]
+        self._until = until
+        self._wake = wake
+        self._work: Document = operation["_work"]
+
+    async def finish(self) -> None:
+        """Go on from wherever the run stands, to its end."""
+        query = await self._kind.subject(self._view, self._operation)
+        if "cursor" not in self._work:
+            limit = await self._kind.limit(self._view, self._operation)
+            await self._save({"_work.cursor": 0, "_work.left": limit, "_work.pinned": []})
+        documents = await self._pinned()
+        while documents or (documents := await self._next(query)):
+            await self._kind.act(self._view, self._operation, documents)
+            self._wake()
+            documents = []
+        await self._save({"status": "finished", "updated_at": now()}, {"_work": ""})
+
+    async def _pinned(self) -> list[Document]:
+        """What was about to be acted on when the run was cut off."""
+        numbers = self._work["pinned"]
+        if not numbers:
+            return []
+        condition = {"_id": {"$in": numbers}}
+        return await self._view.find(self._kind.walks, condition, fields=self._kind.needs)
+
+    async def _next(self, query: Query) -> list[Document]:
+        left = self._work["left"]
+        most = BATCH if left is None else min(BATCH, left)
+        if most == 0:
+            return []
+        documents = await self._view.after(query, self._work["cursor"], most, fields=self._kind.needs)
+        if documents:
+            numbers = [document["_id"] for document in documents]
+            remaining = None if left is None else left - len(numbers)
+            await self._save({"_work.pinned": numbers, "_work.cursor": numbers[-1], "_work.left": remaining})
+        return documents
+
+    async def _save(self, change: Document, unset: Document | None = None) -> None:
+        """Write down how far the run is, and hold it for longer; raises LeaseLost if it is no longer ours."""
+        holder = {"_id": self._operation["_id"], "_work.holder": self._operation["_work"]["holder"]}
+        update: Document = {"$set": change if unset else {**change, "_work.due": self._until()}}
+        if unset:
+            update["$unset"] = unset
+        saved = await self._view.apply(OPERATIONS, holder, update)
+        if saved is None:
+            raise LeaseLost
+        self._work = saved.get("_work", {})

@@ -1,0 +1,138 @@
+"""Settles the calls that somebody had and did not finish: a process died, or the provider's answer never came.
+
+A call that provably never left goes back into the queue. Of any other it is unknown whether it rang, and it is
+never sent again: the provider is asked for its calls to that number, twice, with a pause; when it has none the
+call is errored, and when it cannot be asked for long enough, too, saying that it may have rung.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from scfm.clock import now
+from scfm.models.query import Document
+from scfm.models.store import Store
+from scfm.provider import Provider, ProviderError, Refused
+from scfm.workers.calls import CALLS, Accounts, later
+from scfm.workers.departures import Departures
+from scfm.workers.loop import Job
+from scfm.workers.send_calls import UNKNOWN, accepted, errored
+
+log = logging.getLogger("scfm.work")
+
+TIMES_ASKED = 2
+# The provider's clock may be behind ours, and it gives whole seconds.
+SKEW = timedelta(seconds=2)
+MAY_HAVE_RUNG = (
+    "Unable to create record: the provider could not be asked whether this call was placed. It may have rung"
+)
+LOST = (
+    "Unable to create record: the server was interrupted while it placed this call, and the provider has no such call"
+)
+
+
+class SettleCalls(Job):
+    name = "settle calls"
+    slots = 10
+
+    def __init__(
+        self,
+        store: Store,
+        provider: Provider,
+        accounts: Accounts,
+        departures: Departures,
+        *,
+        lease: float,
+        grace: float,
+        limit: float,
+    ) -> None:
+        self._store = store
+        self._provider = provider
+        self._accounts = accounts
+        self._departures = departures
+        self._lease = lease
+        self._grace = grace
+        self._limit = timedelta(seconds=limit)
+
+    async def take(self, most: int) -> Sequence[Document]:
+        await self._recover()
+        expired = {"_work.lease": {"$lt": now()}}
+        taken = []
+        for call in await self._store.everyone.find(CALLS, expired, sort=[("_work.lease", 1)], limit=most):
+            held = await self._store.everyone.update(
+                CALLS, {"_id": call["_id"], **expired}, {"_work.lease": later(self._lease)}
+            )
+            if held is not None:
+                taken.append(held)
+        return taken
+
+    async def _recover(self) -> None:
+        """Take over what a process on this machine had when it died: what it had not sent is queued again."""
+        for dead, left in self._departures.of_the_dead():
+            held = {"_work.lease": {"$exists": True}, "_work.attempt.log": dead}
+            calls = await self._store.everyone.find(CALLS, held, fields=["_work"])
+            updates = [(_held(call), {"$set": _after_death(call, left)}) for call in calls]
+            await self._store.everyone.update_each(CALLS, updates)
+            if calls:
+                log.info("%d calls of an ended process are taken over", len(calls))
+            self._departures.discard(dead)
+
+    async def work(self, item: Document) -> None:
+        if item["status"] != "queued":
+            await self._requeue_fetch(item)
+            return
+        attempt = item["_work"]["attempt"]
+        view = self._store.for_account(item["account_id"])
+        credentials = await self._accounts.credentials(item["account_id"])
+        try:
+            listed = await self._provider.list_calls(credentials, item["msisdn"], attempt["at"] - SKEW)
+        except ProviderError as error:
+            await self._not_answered(item, error)
+            return
+        for response in listed:
+            if not await view.exists(CALLS, {"remote_call_id": response["sid"], "_id": {"$ne": item["_id"]}}):
+                await self._store.everyone.update_each(CALLS, accepted(item, response))
+                return
+        await self._not_listed(item)
+
+    async def _requeue_fetch(self, call: Document) -> None:
+        condition = {"_id": call["_id"], "status": "remote_fetch_queued"}
+        await self._store.everyone.update(CALLS, condition, {"_work": {"due": now()}})
+
+    async def _not_listed(self, call: Document) -> None:
+        asked = call["_work"].get("asked", 0) + 1
+        reason = call["_work"].get("reason") or LOST
+        if asked >= TIMES_ASKED:
+            await self._store.everyone.apply(CALLS, _held(call), errored(Refused(reason)))
+            return
+        change = {
+            "_work.asked": asked,
+            "_work.lease": later(self._grace),
+            "remote_error_message": UNKNOWN + reason,
+            "updated_at": now(),
+        }
+        await self._store.everyone.update(CALLS, _held(call), change)
+
+    async def _not_answered(self, call: Document, error: ProviderError) -> None:
+        if now() - call["_work"]["attempt"]["at"] > self._limit:
+            words = f"{MAY_HAVE_RUNG}. {call['_work'].get('reason') or error.message}"
+            await self._store.everyone.apply(CALLS, _held(call), errored(Refused(words)))
+            return
+        change = {
+            "_work.lease": later(max(self._grace, 1)),
+            "remote_error_message": UNKNOWN + error.message,
+            "updated_at": now(),
+        }
+        await self._store.everyone.update(CALLS, _held(call), change)
+
+
+def _after_death(call: Document, left: set[tuple[str, int]]) -> Document:
+    if (call["_work"]["attempt"]["id"], call["_id"]) in left:
+        return {"_work.attempt.log": None, "_work.lease": now()}
+    return {"_work": {"due": now()}}
+
+
+def _held(call: Document) -> Document:
+    return {"_id": call["_id"], "status": "queued", "_work.attempt.id": call["_work"]["attempt"]["id"]}

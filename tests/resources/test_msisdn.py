@@ -1,0 +1,88 @@
+"""Phone numbers: how they are spelt, and which are refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scfm.models.msisdn import BLANK, INVALID, check, errors, normalise
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("+252662345678", "+252662345678"),
+        ("252662345678", "+252662345678"),
+        ("252 66-(2)-345-678", "+252662345678"),
+        (" +252 662 345 678\n", "+252662345678"),
+        ("00252662345678", "+252662345678"),
+        ("+00252662345678", "+252662345678"),
+        ("++252662345678", "+252662345678"),
+        (252662345678, "+252662345678"),
+        ("tel:+252662345678", "+252662345678"),
+        ("+85510202103", "+85510202103"),
+        ("+15551234567", "+15551234567"),
+        ("+2521234567", "+2521234567"),
+    ],
+)
+def test_a_number_has_one_spelling(sent: object, stored: str) -> None:
+    assert check(sent) == (stored, [])
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("+855 0 12 345 678", "+85512345678"),
+        ("+855 00 12 345 678", "+85512345678"),
+        ("+44 (0)20 7183 8750", "+442071838750"),
+        ("+252 0 66 2345678", "+252662345678"),
+        ("+39 06 698 12345", "+390669812345"),
+        ("+225 07 07 07 07 07", "+2250707070707"),
+    ],
+)
+def test_a_trunk_zero_is_dropped_but_not_a_zero_that_is_part_of_the_number(sent: str, stored: str) -> None:
+    assert normalise(sent) == stored
+
+
+@pytest.mark.parametrize(
+    "sent", [None, "", " ", "+", "00", "+00", "abc", "٢٥٢٦٦٢٣٤٥٦٧٨", True, 1.5, [], {}, ["252662345678"]]
+)
+def test_what_has_no_digits_is_blank(sent: object) -> None:
+    assert check(sent) == (None, [BLANK])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "345",
+        "252123456",
+        "+2520123456",
+        "+25266234567812345",
+        "0",
+        "0123456789",
+        "252+662345678",
+        "1" * 300,
+        "9" * 70_000,
+        10**900,
+    ],
+)
+def test_what_cannot_be_a_number_is_invalid(sent: object) -> None:
+    assert normalise(sent) is None
+    assert errors(sent) == [INVALID]
+
+
+@given(st.text("0123456789+ -", max_size=20) | st.text() | st.integers())
+def test_the_one_spelling_is_normalised_to_itself(sent: object) -> None:
+    number = normalise(sent)
+    assert (number is None) == bool(errors(sent))
+    if number is not None:
+        assert normalise(number) == number
+
+
+@given(
+    st.text("0123456789", min_size=7, max_size=9).filter(lambda national: national[0] != "0"),
+    st.text(" -().a", max_size=5),
+)
+def test_what_is_no_digit_makes_no_difference(national: str, noise: str) -> None:
+    assert normalise(noise + "252" + noise + national) == normalise(f"+252{national}")

@@ -1,0 +1,270 @@
+"""A real server in a process of its own, and a client that speaks to it with nothing but the standard library."""
+
+from __future__ import annotations
+
+import base64
+import json as jsonlib
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from email.message import Message
+from http.client import HTTPConnection
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Self
+from urllib.parse import urlencode
+
+LISTENING = re.compile(r"listening on (http://([\d.]+):(\d+))")
+TOKEN = re.compile(r"\b[0-9a-f]{64}\b")
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+REQUEST_SECONDS = 20.0
+# What a child needs of this process's environment. Nothing else may leak in: a real provider's settings least of all.
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "MOTOR_MAX_WORKERS")
+
+Form = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+class Answer(NamedTuple):
+    """One HTTP answer. ``json`` is the parsed body, None for an empty one, the text of one that is not JSON."""
+
+    status: int
+    headers: Message
+    json: Any
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 10.0, every: float = 0.02) -> Any:
+    """Ask ``condition`` until it gives something true, and give that. AssertionError after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s")
+        time.sleep(every)
+    return found
+
+
+class Server:
+    """``scfm serve`` on a free port of the loopback, over a data folder of the test's own.
+
+    ``environment`` is all that the server is told beside the options: no setting is inherited. ``url``, ``host`` and
+    ``port`` are set once it listens; ``token`` is the super admin's, printed by the first start on an empty folder,
+    and kept over restarts.
+    """
+
+    def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None, *options: str) -> None:
+        self.data_dir = data_dir
+        self.environment = dict(environment or {})
+        self.options = options
+        self.token = ""
+        self.url = ""
+        self.host = ""
+        self.port = 0
+        self.stdout: list[str] = []
+        self.stderr: list[str] = []
+        self.process: subprocess.Popen[str] | None = None
+        self._drains: list[threading.Thread] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+
+    def start(self) -> Self:
+        """Start the process and wait until it says that it listens. AssertionError, with its output, if it does not."""
+        self._lines = queue.Queue()
+        self.process = self._spawn("serve", "--port", "0", "--data-dir", str(self.data_dir), *self.options)
+        self._drains = [
+            self._drain(self.process.stdout, self.stdout, self._lines),
+            self._drain(self.process.stderr, self.stderr, None),
+        ]
+        self._await_listening()
+        return self
+
+    def run(self, *arguments: str, seconds: float = START_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run another ``scfm`` command beside the server, over the same data folder, and wait for its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "scfm", *arguments, "--data-dir", str(self.data_dir)],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def create_account(self) -> str:
+        """Make one more super admin's account, beside the running server, and give its access token."""
+        made = self.run("create-account", "--super-admin", "--format", "http_basic")
+        assert made.returncode == 0, made.stdout + made.stderr
+        return made.stdout.strip().splitlines()[-1]
+
+    def client(self, token: str | None = None) -> Client:
+        """A client with this token, or with the super admin's."""
+        return Client(self, self.token if token is None else token)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        form: Form | None = None,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+    ) -> Answer:
+        """One request with a form, a JSON or a raw body. ``token`` "" sends no credentials, None the super admin's."""
+        sent = _credentials(self.token if token is None else token)
+        if form is not None:
+            body = urlencode(form if isinstance(form, Sequence) else list(form.items())).encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        elif json is not None:
+            body = jsonlib.dumps(json).encode()
+            sent["Content-Type"] = "application/json"
+        return self._exchange(method, path, body, sent | dict(headers or {}))
+
+    def terminate(self) -> int:
+        """Ask it to stop (SIGTERM), wait, and give its exit status. AssertionError if it does not stop in time."""
+        process = self._running()
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"SIGTERM did not stop the server\n{self.output()}") from None
+        return self._ended()
+
+    def kill(self) -> int:
+        """End it at once (SIGKILL), and give its exit status."""
+        process = self._running()
+        process.kill()
+        process.wait(STOP_SECONDS)
+        return self._ended()
+
+    def restart(self, environment: Mapping[str, str] | None = None) -> Self:
+        """Stop and start again over the same data, with a new ``environment`` where one is given."""
+        if self.process is not None:
+            self.terminate()
+        if environment is not None:
+            self.environment = dict(environment)
+        return self.start()
+
+    def output(self) -> str:
+        """Everything it has printed so far, for the message of a failing test."""
+        return "\n".join(["--- stdout", *self.stdout, "--- stderr", *self.stderr[-200:]])
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            self.terminate()
+
+    def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "scfm", *arguments],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return {**inherited, "PYTHONUNBUFFERED": "1", **self.environment}
+
+    @staticmethod
+    def _drain(
+        pipe: IO[str] | None, kept: list[str], lines: queue.Queue[str | None] | None
+    ) -> threading.Thread:
+        assert pipe is not None
+
+        def read() -> None:
+            with pipe:
+                for line in pipe:
+                    kept.append(line.rstrip("\n"))
+                    if lines is not None:
+                        lines.put(line)
+            if lines is not None:
+                lines.put(None)
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        return thread
+
+    def _await_listening(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                self.kill()
+                raise AssertionError(f"the server did not start listening\n{self.output()}")
+            if token := TOKEN.search(line):
+                self.token = token.group()
+            if listening := LISTENING.search(line):
+                self.url, self.host, self.port = listening[1], listening[2], int(listening[3])
+                return
+
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        connection = HTTPConnection(self.host, self.port, timeout=REQUEST_SECONDS)
+        try:
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, _parsed(response.headers, response.read()))
+        finally:
+            connection.close()
+
+    def _running(self) -> subprocess.Popen[str]:
+        assert self.process is not None, "the server is not running"
+        return self.process
+
+    def _ended(self) -> int:
+        process = self._running()
+        for thread in self._drains:
+            thread.join(STOP_SECONDS)
+        self.process = None
+        return process.returncode
+
+
+class Client:
+    """The server as one account sees it."""
+
+    def __init__(self, server: Server, token: str) -> None:
+        self.server = server
+        self.token = token
+
+    def get(self, path: str, **options: Any) -> Answer:
+        return self.server.request("GET", path, token=self.token, **options)
+
+    def post(self, path: str, form: Form | None = None, **options: Any) -> Answer:
+        return self.server.request("POST", path, form=form, token=self.token, **options)
+
+    def patch(self, path: str, form: Form | None = None, **options: Any) -> Answer:
+        return self.server.request("PATCH", path, form=form, token=self.token, **options)
+
+    def put(self, path: str, form: Form | None = None, **options: Any) -> Answer:
+        return self.server.request("PUT", path, form=form, token=self.token, **options)
+
+    def delete(self, path: str, **options: Any) -> Answer:
+        return self.server.request("DELETE", path, token=self.token, **options)
+
+    def head(self, path: str, **options: Any) -> Answer:
+        return self.server.request("HEAD", path, token=self.token, **options)
+
+
+def _credentials(token: str) -> dict[str, str]:
+    if not token:
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(f"{token}:".encode()).decode()}
+
+
+def _parsed(headers: Message, body: bytes) -> Any:
+    if not body:
+        return None
+    return jsonlib.loads(body) if headers.get_content_type() == "application/json" else body.decode()
