@@ -41,11 +41,13 @@ GUEST_WAIT = 5.0  # for guests to finish before the owner ends its mongod under 
 STOP_WAIT = 10.0
 CACHE_GB = 0.25  # the least that mongod takes
 LOG_BYTES = 10 * 1024 * 1024  # a larger log is put aside at the next start
+LEAST_BYTES = 1024 * 1024  # with less free space than this, a mongod that fails has failed for want of it
 _TAIL_BYTES = 256 * 1024
 _PAUSE = 0.02
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _INSTEAD = "install MongoDB and put mongod on PATH, or set MONGODB_URI"
+_FULL = "no space is left on the disk of {files}: free some, then start again"
 _OTHER_VERSION = (
     "the data in {files} are of another MongoDB version than {binary}: start the mongod that wrote them, "
     "or choose another data folder"
@@ -60,7 +62,7 @@ _BY_LOG = (
         f"or {_INSTEAD}",
     ),
     (r"version `(GLIBC\S*)' not found", f"{{binary}} needs {{found}}, which this machine is too old for: {_INSTEAD}"),
-    (r"No space left on device", "no space is left on the disk of {files}: free some, then start again"),
+    (r"No space left on device", _FULL),
     (
         r"unsupported WiredTiger|Version incompatibility detected|invalid featureCompatibilityVersion|"
         r"invalid feature compatibility|Wrong mongod version",
@@ -185,6 +187,8 @@ class PrivateMongod:
     def failure(self) -> StartError:
         """Why mongod ended, from its exit code and the end of its log, in one line for the user."""
         names = {"files": self._folder.files, "log": self._folder.log, "binary": self._binary}
+        if self._folder.is_full():  # and the log, on the same disk, cannot say so
+            return StartError(_FULL.format(**names))
         return StartError(_why(self.poll(), self._log_text(), names))
 
     def restart(self, *, wait: float = START_WAIT) -> None:
@@ -224,7 +228,8 @@ class PrivateMongod:
             self._await_predecessor(wait)
             self._socket = self._folder.free_socket()
             self._log_start = self._folder.rotate_log()
-            self._process = self._spawn(self._socket)
+            with _interrupts_held():
+                self._process = self._spawn(self._socket)
             self._folder.announce(self._socket)
         if wait:
             self._await_answer(self._socket, wait)
@@ -411,6 +416,9 @@ class _DataFolder:
         self.log.replace(self.log.with_suffix(".log.1"))
         return 0
 
+    def is_full(self) -> bool:
+        return shutil.disk_usage(self.root).free < LEAST_BYTES
+
     def free_socket(self) -> Path:
         """Where mongod can listen: in the folder, or in a temporary one where the disk takes no sockets or the path
         is longer than the 107 bytes of unix(7)."""
@@ -548,6 +556,16 @@ def _eventually(attempt: Callable[[], T], seconds: float) -> T:
     while (found := attempt()) is None and time.monotonic() < deadline:
         time.sleep(_PAUSE)
     return found
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Puts Ctrl-C off, so that no mongod is started without our knowing its process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class Server:
         self._lines: queue.Queue[str | None] = queue.Queue()
 
     def start(self) -> Self:
-        """Start the process and wait until it says that it listens. AssertionError, with its output, if it does not."""
+        """Start the process and wait until it listens. AssertionError, with its output, if it does not."""
         self._lines = queue.Queue()
         self.process = self._spawn("serve", "--port", "0", "--data-dir", str(self.data_dir), *self.options)
         self._drains = [
@@ -113,7 +113,7 @@ class Server:
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
     ) -> Answer:
-        """One request with a form, a JSON or a raw body. ``token`` "" sends no credentials, None the super admin's."""
+        """One request, with a form, JSON or raw body. ``token`` "" sends no credentials, None the super admin's."""
         sent = _credentials(self.token if token is None else token)
         if form is not None:
             body = urlencode(form if isinstance(form, Sequence) else list(form.items())).encode()
@@ -177,9 +177,7 @@ class Server:
         return {**inherited, "PYTHONUNBUFFERED": "1", **self.environment}
 
     @staticmethod
-    def _drain(
-        pipe: IO[str] | None, kept: list[str], lines: queue.Queue[str | None] | None
-    ) -> threading.Thread:
+    def _drain(pipe: IO[str] | None, kept: list[str], lines: queue.Queue[str | None] | None) -> threading.Thread:
         assert pipe is not None
 
         def read() -> None:

@@ -72,10 +72,9 @@ class Call:
 
     def end(self, status: str) -> None:
         """Take on the last status, and let go of what only a living call needs."""
-        answered = self.status == "in-progress"
         self.move(status)
         self.ended = self.updated
-        self.duration = math.ceil(self.seconds) if answered else 0
+        self.duration = math.ceil(self.seconds)
         self.phone = None
         self.webhook_delivered()
 

@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import logging
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ class Carrier:
         call.end(status)
         self.ledger.outcome(call)
         await self._callbacks.tell(call, "completed")
-        call.order, call.task = _NOTHING, None
+        call.order = _NOTHING
 
     def _hang_up(self, call: Call, status: str) -> None:
         """``canceled`` is for a call that is queued or ringing, ``completed`` for any that goes on."""
@@ -219,12 +220,17 @@ class Carrier:
             call.task.cancel()
         call.task = asyncio.create_task(life)
         self._tasks.add(call.task)
-        call.task.add_done_callback(self._reap)
+        call.task.add_done_callback(partial(self._reap, call))
+        if self._closing.is_set():
+            call.task.cancel()
 
-    def _reap(self, task: asyncio.Task[None]) -> None:
+    def _reap(self, call: Call, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if call.task is task:
+            call.task = None
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a simulated call broke off", exc_info=error)
+            call.end(FAILED)
 
 
 def _same(wanted: str | None, given: str) -> bool:

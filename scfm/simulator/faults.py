@@ -66,7 +66,7 @@ class Faults:
 
     def comes_early(self, seed: int, request: int) -> bool:
         """Whether the first webhook of the request's call comes before the answer to the request."""
-        return fraction(seed, "early", request) < self.callback_early
+        return self.callback_early > 0 and fraction(seed, "early", request) < self.callback_early
 
     def _drawn(self, names: tuple[str, ...], drawn: float) -> str | None:
         for name in names:

@@ -246,11 +246,13 @@ async def test_a_recording_of_silence_falls_through() -> None:
 async def test_a_callee_who_hangs_up_while_recording_still_leaves_the_recording() -> None:
     callee = Callee(after=0.0, recordings=(4.0,), hangs_up_at=1)
     record = "<Record action='/kept'/>"
-    transcript, village = await walk({"/": record, "/kept": "<Say>never heard</Say>"}, callee)
+    async with talking({"/": record, "/kept": "<Say>never heard</Say>"}, callee) as (village, carrier):
+        transcript = await ring(carrier, f"{village.url}/", StatusCallback=f"{village.url}/status")
     kept = village.to("/kept")[0]
     assert (kept["Digits"], kept["CallStatus"]) == ("hangup", "completed")
     assert said(transcript) == []
     assert transcript.events("hangup")[0]["by"] == "callee"
+    assert village.to("/status")[0]["CallDuration"] == "4"
 
 
 async def test_a_callee_hangs_up_at_a_turn() -> None:
@@ -337,6 +339,13 @@ async def test_an_http_redirect_is_followed_but_never_off_the_machine() -> None:
         village.headers["/"] = {"Location": "http://198.51.100.1/there"}
         transcript = await ring(carrier, f"{village.url}/")
     assert "http://198.51.100.1/there is not on this machine" in transcript.events("error")[0]["message"]
+
+
+async def test_localhost_is_this_machine() -> None:
+    async with talking({"/": "<Say>Here</Say>"}) as (village, carrier):
+        village.url = village.url.replace("127.0.0.1", "localhost")
+        assert said(await ring(carrier, f"{village.url}/")) == ["Here"]
+    assert village.webhooks[0].signed
 
 
 async def test_text_is_said_and_audio_is_played() -> None:

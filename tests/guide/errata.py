@@ -24,7 +24,7 @@ CALL_1 = {
 
 ERRATA: list[Erratum] = [
     Misplaced(478, 479, below=481, reason="The headers are printed above their command."),
-    Misprint(922, '=GET"\'', '=GET" -u $ACCESS_TOKEN:\'', NO_CREDENTIALS, refused=401),
+    Misprint(922, "=GET\"'", "=GET\" -u $ACCESS_TOKEN:'", NO_CREDENTIALS, refused=401),
     Contradiction(1078, (0, "remote_request_params", "from"), "345", UPDATED_FROM),
     Contradiction(1118, ("remote_request_params", "from"), "345", UPDATED_FROM),
     Contradiction(1151, ("remote_request_params", "from"), "345", UPDATED_FROM),
@@ -32,7 +32,7 @@ ERRATA: list[Erratum] = [
     Misprint(1500, "phone_calls/5", "phone_calls/4", "There is no call 5 yet; call 4 is meant.", refused=404),
     Contradiction(1534, ("remote_request_params",), CALL_4_PARAMS, CALLBACK_LOST),
     Contradiction(1566, ("remote_request_params",), CALL_4_PARAMS, CALLBACK_LOST),
-    Misprint(1992, '=running"\'', '=running" -u $ACCESS_TOKEN:\'', NO_CREDENTIALS, refused=401),
+    Misprint(1992, "=running\"'", "=running\" -u $ACCESS_TOKEN:'", NO_CREDENTIALS, refused=401),
     *(
         Contradiction(line, (0, name), value, CALL_1_ERRORED)
         for line in (2201, 2665)

@@ -101,7 +101,7 @@ class Misplaced:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A value, at ``where`` in the JSON below the command of ``line``, that the guide's own earlier steps rule out."""
+    """A value at ``where`` in the JSON below the command of ``line`` that the guide's earlier steps rule out."""
 
     line: int
     where: tuple[str | int, ...]

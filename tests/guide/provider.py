@@ -103,9 +103,7 @@ class Provider:
     async def _serve(self) -> None:
         version = r"(?:/api)?/2010-04-01/Accounts/([^/]+)"
         routes = [(version + r"/Calls\.json", _Calls), (version + r"/Calls/([^/]+)\.json", _Call)]
-        server = HTTPServer(
-            Application(routes, default_handler_class=_Nothing, log_function=_silent, provider=self)
-        )
+        server = HTTPServer(Application(routes, default_handler_class=_Nothing, log_function=_silent, provider=self))
         sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)
         self.port = sockets[0].getsockname()[1]

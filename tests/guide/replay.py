@@ -37,7 +37,10 @@ class Reply(NamedTuple):
 
     @property
     def json(self) -> Any:
-        return json.loads(self.text) if self.text else None
+        try:
+            return json.loads(self.text) if self.text else None
+        except ValueError:
+            return self.text
 
 
 class Replay:
@@ -125,9 +128,7 @@ class Replay:
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}\n{self.server.output()}"
         status, _, headers = head.read_bytes().partition(b"\r\n")
-        return Reply(
-            status.decode().removeprefix("HTTP/1.1 ").strip(), parse_headers(BytesIO(headers)), done.stdout
-        )
+        return Reply(status.decode().removeprefix("HTTP/1.1 ").strip(), parse_headers(BytesIO(headers)), done.stdout)
 
 
 def requests() -> Sequence[Request]:
