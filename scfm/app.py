@@ -94,10 +94,10 @@ class Server:
         """Start the embedded MongoDB again when it has died."""
         while True:
             await asyncio.sleep(MONGOD_WATCH_SECONDS)
-            if not mongod.alive():
-                log.error("the embedded MongoDB has died; starting it again")
+            if mongod.poll() is not None:
+                log.error("%s; starting it again", mongod.failure())
                 try:
-                    mongod.restart()
+                    mongod.restart(wait=0)
                 except StartError as error:
                     log.error("%s", error)
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import aiohttp
 import orjson
@@ -31,9 +31,14 @@ from scfm.errors import ScfmError
 
 log = logging.getLogger(__name__)
 
-CALL_PARAMETERS: frozenset[str] = frozenset(
-    "from" if name == "from_" else name for name in inspect.signature(CallList.create).parameters if name != "self"
-)
+_FIELDS = {
+    name.rstrip("_"): "".join(word.capitalize() for word in name.split("_"))
+    for name in inspect.signature(CallList.create).parameters
+    if name != "self"
+}
+"""The name of each parameter of a call on the wire: ``StatusCallbackEvent`` for ``status_callback_event``."""
+
+CALL_PARAMETERS: frozenset[str] = frozenset(_FIELDS)
 """What ``remote_request_params`` may name: those of the library's ``calls.create``, ``from_`` as ``from``."""
 
 Call = dict[str, Any]
@@ -152,7 +157,7 @@ class Provider:
             http_client=self._wire,
             environment=NO_ENVIRONMENT,
         )
-        if credentials.base_url:
+        if credentials.base_url is not None:
             client.api.base_url = credentials.base_url
         return client.api.v2010
 
@@ -178,6 +183,8 @@ class Provider:
         if not credentials.auth_token:
             self._warn(f"{setting}_AUTH_TOKEN")
             raise Refused(f"{failure}: {setting}_AUTH_TOKEN is not set")
+        if not (credentials.base_url is None or _is_url(credentials.base_url)):
+            raise Refused(f"{failure}: {setting}_CLIENT_REST_API_BASE_URL is not an http or https URL")
 
     def _warn(self, setting: str) -> None:
         """Name a missing setting in the log, once: a village has thousands of phones."""
@@ -236,16 +243,26 @@ class _Wire(AsyncHttpClient):  # type: ignore[misc]
 def _outcome(failure: str) -> Iterator[None]:
     """Tells of a request without an answer whether it can have left.
 
-    aiohttp raises the first two before it writes a byte: no connection (name, TCP or TLS), and no URL.
+    aiohttp raises the first kind before it writes a byte: there was no connection (name, TCP or TLS).
     """
     try:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise NotSent(_because(failure, error)) from error
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-        raise Refused(_because(failure, f"{error} is not the URL of a provider")) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
         raise Unknown(_because(failure, error)) from error
+
+
+@lru_cache(maxsize=CACHED_CLIENTS)
+def _is_url(text: str) -> bool:
+    """Whether a host can be asked there: aiohttp would tell of some mistakes too late to know that nothing left."""
+    try:
+        url = urlsplit(text)
+        host = (url.hostname or "").encode("idna")
+        _ = url.port
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(host) and "@" not in url.netloc
 
 
 def _because(failure: str, reason: object) -> str:
@@ -258,18 +275,13 @@ def _basic(name: str, password: str) -> str:
 
 def _form(params: Mapping[str, Any]) -> bytes:
     """The parameters as an encoded form; ValueError, for the client to read, if they cannot be one."""
-    fields = {_field(name): _text(name, value) for name, value in params.items() if value is not None}
+    if unknown := sorted(params.keys() - CALL_PARAMETERS):
+        raise ValueError(f"{unknown[0]!r} is not a parameter of a call")
+    fields = {_FIELDS[name]: _text(name, value) for name, value in params.items() if value is not None}
     try:
         return urlencode(fields, doseq=True).encode()
     except UnicodeEncodeError as error:
         raise ValueError("a parameter is not text") from error
-
-
-def _field(name: str) -> str:
-    """``status_callback_event`` is ``StatusCallbackEvent`` on the wire."""
-    if name not in CALL_PARAMETERS:
-        raise ValueError(f"{name!r} is not a parameter of a call")
-    return "".join(word.capitalize() for word in name.split("_"))
 
 
 def _text(name: str, value: Any) -> str | list[Any]:

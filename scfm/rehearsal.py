@@ -23,8 +23,8 @@ from typing import Any
 from scfm.errors import StartError
 from scfm.settings import load
 from scfm.twiml.flow import (
-    CallView,
     CalloutView,
+    CallView,
     ContactView,
     Flow,
     FlowSettings,

@@ -19,6 +19,7 @@ from scfm.errors import (
     Conflict,
     Invalid,
     NotFound,
+    ScfmError,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -27,6 +28,7 @@ from scfm.handlers.application import Application, Collaborators
 from scfm.handlers.pagination import Page
 from scfm.handlers.parameters import Limits, parse
 from scfm.models.filters import as_id
+from scfm.models.idempotency import Named
 from scfm.models.query import Query
 from scfm.models.resource import Client, Resource, Scope
 from scfm.models.store import View
@@ -60,6 +62,9 @@ class BaseHandler(tornado.web.RequestHandler):
         self.told = options
         self.chunks: list[bytes] = []
         self.size = 0
+        self.location: str | None = None
+        # The body of the answer as it may be given again: a secret that is shown once is not in it.
+        self.lasting_entity = b""
 
     @property
     def app(self) -> Collaborators:
@@ -121,6 +126,7 @@ class BaseHandler(tornado.web.RequestHandler):
     def answer(self, status: int, body: Any = None, location: str | None = None) -> None:
         """Answer with JSON, or, for None, with nothing."""
         self.set_status(status)
+        self.location = location
         if location is not None:
             self.set_header("Location", location)
         if body is None:
@@ -132,6 +138,7 @@ class BaseHandler(tornado.web.RequestHandler):
     def write_entity(self, content: bytes) -> None:
         """Write the whole body, with its weak ETag."""
         self.set_header("ETag", f'W/"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"')
+        self.lasting_entity = content
         self.write(content)
 
     def compute_etag(self) -> str | None:
@@ -146,10 +153,14 @@ class BaseHandler(tornado.web.RequestHandler):
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None, None))[1]
-        for kind, status in STATUSES:
-            if isinstance(error, kind):
-                status_code = status
+        status_code = _status(error) or status_code
         super().send_error(404 if status_code == 405 else status_code, **kwargs)
+
+    def answer_error(self, error: ScfmError) -> None:
+        """Answer with an error, without ending the request yet."""
+        status = _status(error) or 500
+        self.set_status(status)
+        self.write_error(status, exc_info=(type(error), error, None))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None, None))[1]
@@ -181,6 +192,10 @@ class BaseHandler(tornado.web.RequestHandler):
             log.error("%s %s failed (request %s)", *where, exc_info=value)
 
 
+def _status(error: BaseException | None) -> int | None:
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), None)
+
+
 def _problem(status: int, error: BaseException | None) -> dict[str, Any]:
     problem = {"status": status, "error": HTTPStatus(status).phrase}
     if isinstance(error, BadRequest) and error.reason:
@@ -199,7 +214,7 @@ class ClientHandler(BaseHandler):
     """A handler for clients: within their own account."""
 
     client: Client
-    scope: Scope
+    named: Named | None = None
 
     async def admit(self) -> None:
         self.client = await self.app.authenticator.client(self.request.headers.get("Authorization"))
@@ -207,7 +222,9 @@ class ClientHandler(BaseHandler):
             raise Unauthorized(challenge=False)
 
     def scope_of(self, view: View) -> Scope:
-        return Scope(view, self.app.rules, self.client)
+        if self.named is None:
+            return Scope(view, self.app.rules, self.client)
+        return Scope(view, self.app.rules, self.client, self.named.name, self.named.again)
 
     def own(self) -> Scope:
         """The scope of the client's own account."""
@@ -219,9 +236,6 @@ class ClientHandler(BaseHandler):
         if not number:
             raise NotFound
         return number
-
-    def location(self, collection: str, number: int) -> str:
-        return f"/api/{collection}/{number}"
 
     async def answer_page(self, scope: Scope, query: Query, resource: Resource, parameters: dict[str, Any]) -> None:
         """Answer with the page of QUERY that the client asks for."""

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import orjson
+
 from scfm.errors import NotFound
 from scfm.handlers.base import ClientHandler
+from scfm.handlers.once import once
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES
 from scfm.models.filters import as_id, text
 from scfm.models.query import Document
 from scfm.models.resource import Resource, Scope
+
+
+def location(resource: Resource, document: Document) -> str:
+    """Where a document is."""
+    return f"/api/{resource.collection}/{document['_id']}"
 
 
 class ResourceHandler(ClientHandler):
@@ -42,6 +50,7 @@ class CollectionHandler(ResourceHandler):
 
     head = get
 
+    @once
     async def post(self) -> None:
         parameters = self.parameters()
         await self.create(self.reach(parameters), parameters)
@@ -50,7 +59,9 @@ class CollectionHandler(ResourceHandler):
         """Create, and answer with what was created."""
         document = await self.resource.create(scope, parameters, **known)
         shown = await self.resource.present(scope.view, [document])
-        self.answer(201, shown[0], self.location(self.resource.collection, document["_id"]))
+        self.answer(201, shown[0], location(self.resource, document))
+        if shown[0].get("token"):
+            self.lasting_entity = orjson.dumps({**shown[0], "token": None})
 
 
 class NestedHandler(CollectionHandler):
@@ -72,7 +83,8 @@ class NestedHandler(CollectionHandler):
 
     head = get  # type: ignore[assignment]
 
-    async def post(self, written: str) -> None:  # type: ignore[override]
+    @once
+    async def post(self, written: str) -> None:
         parameters = self.parameters()
         scope = self.reach(parameters)
         parent = await scope.view.get(self.parent.collection, self.number(written))

@@ -6,7 +6,8 @@ from typing import Any
 
 from scfm.errors import NotFound
 from scfm.handlers.base import ClientHandler
-from scfm.handlers.collection import ResourceHandler
+from scfm.handlers.collection import ResourceHandler, location
+from scfm.handlers.once import once
 from scfm.models.account import ACCOUNTS
 from scfm.models.resource import Scope
 
@@ -62,6 +63,7 @@ class OwnAccountHandler(ClientHandler):
 class EventsHandler(ResourceHandler):
     """``POST /api/callouts/1/callout_events``: an event moves the document's status."""
 
+    @once
     async def post(self, written: str) -> None:
         parameters = self.parameters()
         scope = self.own()
@@ -70,4 +72,4 @@ class EventsHandler(ResourceHandler):
         document = await self.resource.fire(scope, self.number(written), parameters.get("event"))
         self.app.wake()
         shown = await self.resource.present(scope.view, [document])
-        self.answer(201, shown[0], self.location(self.resource.collection, document["_id"]))
+        self.answer(201, shown[0], location(self.resource, document))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scfm.models import idempotency
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS
@@ -26,11 +27,13 @@ RESOURCES: tuple[Resource, ...] = (
     REMOTE_PHONE_CALL_EVENTS,
 )
 
+# By the named request that made a document: see idempotency.
+REQUEST = Index("_request", only={"_request": {"$gt": ""}})
+
 
 def indexes() -> dict[str, list[Index]]:
     """By collection, every index that the resources need."""
-    return {
-        one.collection: [*(unique.index for unique in one.unique), *one.indexes]
-        for one in RESOURCES
-        if one.unique or one.indexes
+    resources = {
+        one.collection: [*(unique.index for unique in one.unique), *one.indexes, REQUEST] for one in RESOURCES
     }
+    return {**resources, idempotency.COLLECTION: [idempotency.EXPIRY]}

@@ -36,11 +36,17 @@ class Client:
 
 @dataclass(frozen=True)
 class Scope:
-    """Within what a request is carried out."""
+    """Within what a request is carried out.
+
+    ``request`` names the request, if the client gave it a name, and ``again`` says that it may have been carried
+    out before: see idempotency.
+    """
 
     view: View
     rules: Rules
     client: Client
+    request: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,6 +172,8 @@ class Resource:
 
     async def create(self, scope: Scope, given: Document, **known: Any) -> Document:
         """Store a new document from what the client gave and what is known; raises Invalid with every error."""
+        if scope.again and (made := await scope.view.find_one(self.collection, {"_request": scope.request})):
+            return made
         document = {one.name: one.initial() for one in self.fields if one.name not in ("id", "account_id")}
         draft = Draft(given, document | known)
         self._read(scope, draft)
@@ -173,9 +181,8 @@ class Resource:
         await self._look_for_taken(scope.view, draft)
         draft.errors.check()
         moment = now()
-        return await self.insert(
-            scope.view, {**draft.document, "created_at": moment, "updated_at": moment, "_version": 1}
-        )
+        stamps = {"created_at": moment, "updated_at": moment, "_version": 1, **_named(scope)}
+        return await self.insert(scope.view, {**draft.document, **stamps})
 
     async def update(self, scope: Scope, number: int, given: Document) -> Document:
         """Change a document as the client asks; the document as it then is. Raises NotFound, Invalid."""
@@ -300,8 +307,10 @@ class Resource:
             raise NotFound
         while True:
             document = await scope.view.get(self.collection, number)
+            if scope.again and document.get("_request") == scope.request:
+                return document
             target = self.machine.target(event, document["status"])
-            change = {"status": target, "updated_at": now(), **self.moved(document, event)}
+            change = {"status": target, "updated_at": now(), **self.moved(document, event), **_named(scope)}
             moved = await scope.view.update(
                 self.collection,
                 {"_id": number, "status": document["status"], "_deleting": None},
@@ -310,6 +319,11 @@ class Resource:
             if moved is not None:
                 return moved
             await asyncio.sleep(0.005)  # lost a race, or a deletion is under way: look again
+
+
+def _named(scope: Scope) -> Document:
+    """What a document keeps of the named request that made or moved it last."""
+    return {"_request": scope.request} if scope.request else {}
 
 
 def same(one: Any, other: Any) -> bool:

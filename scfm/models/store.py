@@ -122,12 +122,18 @@ class Index:
     """An index: fields with their direction, perhaps unique, perhaps only over documents that fit ``only``."""
 
     def __init__(
-        self, *fields: str, name: str | None = None, unique: bool = False, only: Document | None = None
+        self,
+        *fields: str,
+        name: str | None = None,
+        unique: bool = False,
+        only: Document | None = None,
+        expires: timedelta | None = None,
     ) -> None:
         self.fields = fields
         self.name = name or "_".join(field.strip("-") for field in fields)
         self.unique = unique
         self.only = only
+        self.expires = expires
 
     def model(self) -> IndexModel:
         keys = [(field.lstrip("-"), DESCENDING if field.startswith("-") else ASCENDING) for field in self.fields]
@@ -136,6 +142,8 @@ class Index:
             options["unique"] = True
         if self.only is not None:
             options["partialFilterExpression"] = self.only
+        if self.expires is not None:
+            options["expireAfterSeconds"] = int(self.expires.total_seconds())
         return IndexModel(keys, **options)
 
 
@@ -288,12 +296,16 @@ class View:
         number = (await self.store.new_ids(kind))[0]
         document = {"_id": number, **self._own({}), **document}
         try:
-            with translated():
-                await self.store.collection(collection).insert_one(_stored(document))
+            await self.add(collection, document)
         except Taken:
             await self.store.return_id(kind, number)
             raise
         return document
+
+    async def add(self, collection: str, document: Document) -> None:
+        """Store a document that carries its id; raises Taken."""
+        with translated():
+            await self.store.collection(collection).insert_one(_stored(document))
 
     async def insert_many(self, collection: str, documents: Sequence[Document]) -> set[int]:
         """Store new documents, leaving out those a unique index refuses; the ids of those left out.
@@ -343,11 +355,6 @@ class View:
         with translated():
             result = await self.store.collection(collection).bulk_write(operations, ordered=False)
         return int(result.modified_count)
-
-    async def put(self, collection: str, condition: Document, document: Document) -> None:
-        """Write a document of the server's own, whether there is one or not."""
-        with translated():
-            await self.store.collection(collection).replace_one(self._own(condition), document, upsert=True)
 
     async def remove(self, collection: str, condition: Document) -> int:
         """Remove all that fit; how many there were."""

@@ -75,7 +75,7 @@ class Call:
         self.move(status)
         self.ended = self.updated
         self.duration = math.ceil(self.seconds)
-        self.phone = None
+        self.phone = self.transcript = None
         self.webhook_delivered()
 
     def webhook_delivered(self) -> None:

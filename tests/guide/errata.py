@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .guide import Contradiction, Erratum, Misplaced, Misprint
+from tests.guide.guide import Contradiction, Erratum, Misplaced, Misprint
 
 NO_CREDENTIALS = "The command lacks the credentials that every request needs."
 UPDATED_FROM = "Line 922 changed the caller of call 1 to 345; this answer still prints the old one."

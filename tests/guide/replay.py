@@ -13,12 +13,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from server import Server
-
-from .errata import ERRATA
-from .guide import HOST, Misprint, Request, Restart, read
-from .provider import Provider
-from .shapes import Names, compare_answers, compare_headers, resource_of
+from tests.guide.errata import ERRATA
+from tests.guide.guide import HOST, Misprint, Request, Restart, read
+from tests.guide.provider import Provider
+from tests.guide.shapes import Names, compare_answers, compare_headers, resource_of
+from tests.server import Server
 
 # The account of the printed answers; the guide's reader puts the own one in place of the dummy values.
 SOMLENG_SID = "0213d485-12cb-4d0d-9cb1-966546240a57"

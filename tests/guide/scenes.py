@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from server import Client, wait_until
+from tests.server import Client, wait_until
 
 URL = "https://demo.twilio.com/docs/voice.xml"
 PARAMS = {"remote_request_params[from]": "1234", "remote_request_params[url]": URL}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from server import Server
 
-from .errata import ERRATA
-from .guide import GUIDE, Erratum, Misprint, Request, Restart, read
-from .provider import Provider
-from .replay import SOMLENG_SID, SOMLENG_TOKEN, Replay, requests
-from .shapes import Names
+from tests.guide.errata import ERRATA
+from tests.guide.guide import GUIDE, Erratum, Misprint, Request, Restart, read
+from tests.guide.provider import Provider
+from tests.guide.replay import SOMLENG_SID, SOMLENG_TOKEN, Replay, requests
+from tests.guide.shapes import Names
+from tests.server import Server
 
 REQUESTS = requests()
 

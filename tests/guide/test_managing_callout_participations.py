@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from server import Client
-
-from .provider import INVALID_FROM, Provider
-from .scenes import (
+from tests.guide.provider import INVALID_FROM, Provider
+from tests.guide.scenes import (
     FLOW,
     callout,
     contact,
@@ -22,7 +20,8 @@ from .scenes import (
     run,
     sent,
 )
-from .shapes import keys
+from tests.guide.shapes import keys
+from tests.server import Client
 
 
 def test_a_participation_has_the_number_of_its_contact(api: Client) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from server import Client
 
-from .scenes import FLOW, callout, contact, ids, listed, made, participation, phone_call, population
-from .shapes import keys
+from tests.guide.scenes import FLOW, callout, contact, ids, listed, made, participation, phone_call, population
+from tests.guide.shapes import keys
+from tests.server import Client
 
 EVENTS_TO = {"initialized": (), "running": ("start",), "paused": ("start", "pause"), "stopped": ("start", "stop")}
 ALLOWED = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from server import Client, Server
 
-from .scenes import callout, contact, ids, listed, made, participation, phone_call, sent
-from .shapes import TIME, keys
+from tests.guide.scenes import callout, contact, ids, listed, made, participation, phone_call, sent
+from tests.guide.shapes import TIME, keys
+from tests.server import Client, Server
 
 LINK = re.compile(r'<([^>]*)>; rel="([a-z]+)"')
 BOUNDARY = "a-boundary"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from server import Client, wait_until
 
-from .provider import INVALID_FROM, REFUSAL, Provider
-from .scenes import (
+from tests.guide.provider import INVALID_FROM, REFUSAL, Provider
+from tests.guide.scenes import (
     FLOW,
     PARAMS,
     URL,
@@ -22,7 +21,8 @@ from .scenes import (
     phone_call,
     sent,
 )
-from .shapes import TIME, keys
+from tests.guide.shapes import TIME, keys
+from tests.server import Client, wait_until
 
 LONG_FLOW = "CallFlowLogic::AvfCapom::CapomLong"
 NOT_AN_EVENT = {"errors": {"event": ["is not included in the list"]}}

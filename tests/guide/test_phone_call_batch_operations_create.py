@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from server import Client
 
-from .provider import Provider
-from .scenes import (
+from tests.guide.provider import Provider
+from tests.guide.scenes import (
     FLOW,
     NESTED_PARAMS,
     URL,
@@ -20,6 +19,7 @@ from .scenes import (
     run,
     running_callout,
 )
+from tests.server import Client
 
 TYPE = {"type": "BatchOperation::PhoneCallCreate"}
 RUNNING = {"parameters[callout_filter_params][status]": "running"}

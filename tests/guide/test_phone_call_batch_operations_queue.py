@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from server import Client
-
-from .provider import Provider
-from .scenes import ids, in_status, listed, operation, participation, phone_call, run, running_callout, sent
+from tests.guide.provider import Provider
+from tests.guide.scenes import (
+    ids,
+    in_status,
+    listed,
+    operation,
+    participation,
+    phone_call,
+    run,
+    running_callout,
+    sent,
+)
+from tests.server import Client
 
 TYPE = {"type": "BatchOperation::PhoneCallQueue"}
 CREATED = {"parameters[phone_call_filter_params][status]": "created"}

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from server import Client
-
-from .provider import Provider
-from .scenes import ids, in_status, listed, made, operation, participation, phone_call, run, running_callout, sent
+from tests.guide.provider import Provider
+from tests.guide.scenes import (
+    ids,
+    in_status,
+    listed,
+    made,
+    operation,
+    participation,
+    phone_call,
+    run,
+    running_callout,
+    sent,
+)
+from tests.server import Client
 
 TYPE = {"type": "BatchOperation::PhoneCallQueueRemoteFetch"}
 UNSETTLED = {"parameters[phone_call_filter_params][status]": "remotely_queued,in_progress"}

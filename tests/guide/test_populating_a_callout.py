@@ -5,10 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from server import Client, wait_until
 
-from .scenes import callout, contact, ids, listed, participation, population, run
-from .shapes import keys
+from tests.guide.scenes import callout, contact, ids, listed, participation, population, run
+from tests.guide.shapes import keys
+from tests.server import Client, wait_until
 
 FEMALE = {"parameters[contact_filter_params][metadata][gender]": "f"}
 NOT_AN_EVENT = {"errors": {"event": ["is not included in the list"]}}

@@ -1,0 +1,99 @@
+"""Requests that a client names with an Idempotency-Key are carried out once, however often they are sent.
+
+After draft-ietf-httpapi-idempotency-key-header. The first answer is kept for a day. While a request is carried
+out its record says so; when the process dies meanwhile, the next try carries it out again, and what the first
+one had already made or moved is recognised by the name it left there (``_request``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from scfm.clock import now
+from scfm.errors import Conflict, Invalid
+from scfm.models.query import Document
+from scfm.models.store import Index, Taken, View
+
+COLLECTION = "idempotency_keys"
+KEPT = timedelta(hours=24)
+# How long a request may take before its process is taken for dead.
+RUNNING = timedelta(seconds=60)
+EXPIRY = Index("created_at", expires=KEPT)
+OTHER_REQUEST = "has already been used with another request"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as it is kept: status, JSON body, Location."""
+
+    status: int
+    body: bytes
+    location: str | None
+
+
+@dataclass(frozen=True)
+class Named:
+    """A request under its name. ``again``: it may have been carried out before; ``answer``: it has been."""
+
+    name: str
+    again: bool = False
+    answer: Answer | None = None
+
+
+async def begin(view: View, key: str, content: bytes) -> Named:
+    """Begin the request that KEY names; CONTENT is all that makes it what it is.
+
+    Raises Conflict while it is being carried out, Invalid if KEY named another request.
+    """
+    name = hashlib.sha256(f"{view.account_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    fingerprint = hashlib.sha256(content).hexdigest()
+    while True:
+        moment = now()
+        record = {
+            "_id": name,
+            "account_id": view.account_id,
+            "fingerprint": fingerprint,
+            "created_at": moment,
+            "until": moment + RUNNING,
+        }
+        try:
+            await view.add(COLLECTION, record)
+        except Taken:
+            known = await view.find_one(COLLECTION, {"_id": name})
+        else:
+            return Named(name)
+        if known is None:
+            continue
+        if known["created_at"] < moment - KEPT:
+            await view.remove(COLLECTION, {"_id": name, "created_at": known["created_at"]})
+            continue
+        return await _known(view, known, fingerprint)
+
+
+async def _known(view: View, known: Document, fingerprint: str) -> Named:
+    if known["fingerprint"] != fingerprint:
+        raise Invalid({"idempotency_key": [OTHER_REQUEST]})
+    if "answer" in known:
+        answer = known["answer"]
+        return Named(known["_id"], answer=Answer(answer["status"], answer["body"], answer["location"]))
+    taken = await view.update(
+        COLLECTION,
+        {"_id": known["_id"], "until": {"$lt": now()}, "answer": None},
+        {"until": now() + RUNNING},
+    )
+    if taken is None:
+        raise Conflict
+    return Named(known["_id"], again=True)
+
+
+async def end(view: View, named: Named, answer: Answer) -> None:
+    """Keep the answer."""
+    kept = {"status": answer.status, "body": answer.body, "location": answer.location}
+    await view.update(COLLECTION, {"_id": named.name}, {"answer": kept})
+
+
+async def give_up(view: View, named: Named) -> None:
+    """The request failed for a reason of ours: the next try may begin at once."""
+    await view.update(COLLECTION, {"_id": named.name, "answer": None}, {"until": now() - RUNNING})

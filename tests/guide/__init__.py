@@ -1,1 +1,0 @@
-"""The user's guide, chapter by chapter."""
