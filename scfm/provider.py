@@ -65,7 +65,7 @@ CACHED_CLIENTS = 256
 class Credentials:
     """Whose account, at which provider.
 
-    ``base_url`` may have a path, ``https://somleng.example/api``; None is the library's own, https://api.twilio.com.
+    ``base_url`` may have a path, ``https://somleng.example/api``. None is https://api.twilio.com, for Twilio only.
     """
 
     provider: str  # twilio, somleng or simulator
@@ -183,7 +183,9 @@ class Provider:
         if not credentials.auth_token:
             self._warn(f"{setting}_AUTH_TOKEN")
             raise Refused(f"{failure}: {setting}_AUTH_TOKEN is not set")
-        if not (credentials.base_url is None or _is_url(credentials.base_url)):
+        if credentials.base_url is None and credentials.provider != "twilio":  # whose token is not Twilio's to see
+            raise Refused(f"{failure}: {setting}_CLIENT_REST_API_BASE_URL is not set")
+        if credentials.base_url is not None and not _is_url(credentials.base_url):
             raise Refused(f"{failure}: {setting}_CLIENT_REST_API_BASE_URL is not an http or https URL")
 
     def _warn(self, setting: str) -> None:

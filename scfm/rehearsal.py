@@ -279,8 +279,10 @@ def _described(verb: Verb) -> str:
         "Gather": "waits for an answer",
         "Record": "records",
         "Redirect": f"goes on at {verb.text}",
+        "Hangup": "hangs up",
+        "Reject": "rejects the call",
     }
-    return words.get(verb.name, verb.name.lower() + "s")
+    return words[verb.name]
 
 
 def _told(verb: Verb, given: Answer | None) -> str:

@@ -110,7 +110,7 @@ class Settings:
     call_flow_play_file_extension: str = _setting("flows", "CALL_FLOW_PLAY_FILE_EXTENSION", ".wav")
     call_flow_gather_timeout: int | None = _setting("flows", "CALL_FLOW_GATHER_TIMEOUT", None, _optional_integer)
 
-    lease_seconds: float = _setting("worker", "LEASE_SECONDS", 30.0, _number(1, 3600))
+    lease_seconds: float = _setting("worker", "LEASE_SECONDS", 60.0, _number(1, 3600))
     sweep_seconds: float = _setting("worker", "SWEEP_SECONDS", 1.0, _number(0.05, 60))
     unknown_grace_seconds: float = _setting("worker", "UNKNOWN_GRACE_SECONDS", 5.0, _number(0, 600))
     unknown_limit_seconds: float = _setting("worker", "UNKNOWN_LIMIT_SECONDS", 900.0, _number(1, 86400))
@@ -131,7 +131,12 @@ def load(
     for name, value in (flags or {}).items():
         if value is not None:
             given[name] = _read(name, str(value), "--" + name.replace("_", "-"))
-    return replace(Settings(), **given)
+    settings = replace(Settings(), **given)
+    # A call leaves in the first half of its lease, and its request may take twice the time-out: nobody may take
+    # it for abandoned before that.
+    if settings.lease_seconds < 4 * settings.provider_timeout:
+        raise StartError("LEASE_SECONDS must be at least four times PROVIDER_TIMEOUT")
+    return settings
 
 
 _FIELDS = {setting.name: setting for setting in fields(Settings)}

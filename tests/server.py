@@ -215,6 +215,9 @@ class Server:
             connection.request(method, path, body, dict(headers))
             response = connection.getresponse()
             return Answer(response.status, response.headers, _parsed(response.headers, response.read()))
+        except OSError as error:
+            error.add_note(self.output())
+            raise
         finally:
             connection.close()
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 _SPECIAL = re.compile(r"[%$.\0]")
 # A field name may be empty, but a path cannot end in nothing.
 _EMPTY = "%"
+SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
 def escape(name: str) -> str:
@@ -29,11 +30,13 @@ def restore(name: str) -> str:
 
 
 def escaped(value: Any) -> Any:
-    """VALUE with every name in it escaped, at any depth."""
+    """VALUE with every name in it escaped, at any depth; a number that MongoDB cannot hold becomes text."""
     if isinstance(value, dict):
         return {escape(name): escaped(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [escaped(inner) for inner in value]
+    if isinstance(value, int) and not SMALLEST <= value <= LARGEST:
+        return str(value)
     return value
 
 

@@ -23,8 +23,8 @@ from scfm.workers.send_calls import UNKNOWN, accepted, errored
 log = logging.getLogger("scfm.work")
 
 TIMES_ASKED = 2
-# The provider's clock may be behind ours, and it gives whole seconds.
-SKEW = timedelta(seconds=2)
+# The provider's clock may be behind ours. An older call to the number is not mistaken for this one: it is known.
+SKEW = timedelta(minutes=1)
 MAY_HAVE_RUNG = (
     "Unable to create record: the provider could not be asked whether this call was placed. It may have rung"
 )

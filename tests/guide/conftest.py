@@ -1,4 +1,4 @@
-"""A server and a provider for each chapter, and an account of its own for each test."""
+"""One server and one provider for all chapters, and an account of its own for each test."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ AUTH_TOKEN = "fedcba9876543210" * 2
 FLOWS = "CallFlowLogic::AvfCapom::CapomShort,CallFlowLogic::AvfCapom::CapomLong"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def provider() -> Iterator[Provider]:
     with Provider(ACCOUNT_SID, AUTH_TOKEN, call_sid_prefix="CA") as provider:
         yield provider
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {
         "PLATFORM_PROVIDER": "twilio",

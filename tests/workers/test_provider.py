@@ -539,6 +539,13 @@ async def test_a_base_url_that_is_no_url_is_refused_and_the_setting_named(url: s
     )
 
 
+@pytest.mark.gen_test
+async def test_a_somleng_account_without_a_base_url_is_not_taken_to_twilio() -> None:
+    async with provider() as client:
+        with pytest.raises(Refused, match="record: SOMLENG_CLIENT_REST_API_BASE_URL is not set"):
+            await client.create_call(Credentials("somleng", "1", "t"), TO, PARAMS)
+
+
 # Fetching and finding
 
 

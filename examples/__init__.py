@@ -1,0 +1,1 @@
+"""Flows to read and to copy: see docs/writing-a-flow.md."""

@@ -1,0 +1,67 @@
+"""What every test may use: coroutines as tests, and a database of its own on a mongod that all of them share."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import hypothesis
+import pytest
+from pymongo import MongoClient
+from tornado.ioloop import IOLoop
+
+from scfm.models.registry import indexes
+from scfm.models.store import Store
+from scfm.mongod import PrivateMongod
+
+# The default of pytest-tornado, 5 s, is little on a busy machine.
+ASYNC_TEST_SECONDS = 60
+
+# CI repeats a failure by its seed, and a slow machine is no failure.
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """A coroutine function is run by pytest-tornado, marked or not."""
+    for item in items:
+        if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
+            continue
+        marked = item.get_closest_marker("gen_test")
+        if marked is None or "timeout" not in marked.kwargs:
+            item.add_marker(pytest.mark.gen_test(timeout=ASYNC_TEST_SECONDS), append=False)
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[PrivateMongod]:
+    """A mongod for the tests that need a database and no server."""
+    folder = Path(tempfile.mkdtemp(prefix="scfm-test-"))  # short: a socket's path has at most 107 bytes
+    try:
+        with PrivateMongod.start(folder / "data") as mongod:
+            yield mongod
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def store(io_loop: IOLoop, mongod: PrivateMongod) -> Iterator[Store]:
+    """An empty database with every index, for this test alone, in this test's event loop."""
+
+    name = f"test_{uuid.uuid4().hex}"
+
+    async def opened() -> Store:
+        store = Store.open(mongod.uri, name)
+        await store.prepare(indexes())
+        return store
+
+    store = io_loop.run_sync(opened)
+    yield store
+    store.close()
+    with MongoClient[dict[str, object]](mongod.uri) as client:
+        client.drop_database(name)
