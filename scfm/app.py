@@ -30,8 +30,10 @@ from scfm.settings import Settings
 from scfm.simulator import Simulator
 from scfm.twiml.registry import Registry
 from scfm.workers.calls import Accounts
+from scfm.workers.check_calls import CheckCalls
 from scfm.workers.departures import Departures
 from scfm.workers.fetch_calls import FetchCalls
+from scfm.workers.gate import Gate
 from scfm.workers.loop import Loop
 from scfm.workers.run_operations import RunOperations
 from scfm.workers.send_calls import SendCalls
@@ -69,7 +71,8 @@ class Server:
         store = await self._open_store()
         self.token = await first_account(store)
         platform = Platform(self.settings, await self._open_simulator())
-        loop = self._open_loop(store, platform)
+        gate = Gate(store)
+        loop = self._open_loop(store, platform, gate)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -78,6 +81,7 @@ class Server:
             platform=platform,
             authenticator=Authenticator(store),
             wake=loop.wake,
+            callout_moved=gate.moved,
         )
         await self._listen(Application(routes(), collaborators, MissingHandler))
         loop.start()
@@ -110,21 +114,20 @@ class Server:
         self._closing.push_async_callback(simulator.stop)
         return Credentials("simulator", sid, token, url)
 
-    def _open_loop(self, store: Store, platform: Platform) -> Loop:
+    def _open_loop(self, store: Store, platform: Platform, gate: Gate) -> Loop:
         settings = self.settings
         provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
         self._closing.push_async_callback(provider.close)
         departures = Departures.open(settings.data_dir)
         self._closing.callback(departures.close)
         accounts = Accounts(store, platform)
-        lease, grace = settings.lease_seconds, settings.unknown_grace_seconds
-        slots = settings.calls_in_flight
+        slots, lease = settings.calls_in_flight, settings.lease_seconds
         loop = Loop(settings.sweep_seconds)
         loop.add(RunOperations(store, lease, loop.wake))
-        loop.add(SendCalls(store, provider, accounts, departures, slots=slots, lease=lease, grace=grace))
+        loop.add(SendCalls(store, provider, accounts, departures, gate, settings))
         loop.add(FetchCalls(store, provider, accounts, slots=slots, lease=lease))
-        limit = settings.unknown_limit_seconds
-        loop.add(SettleCalls(store, provider, accounts, departures, lease=lease, grace=grace, limit=limit))
+        loop.add(SettleCalls(store, provider, accounts, departures, gate, settings))
+        loop.add(CheckCalls(store, provider, accounts, lease=lease, seconds=settings.status_check_seconds))
         self._closing.push_async_callback(loop.stop, WORK_PATIENCE)
         return loop
 

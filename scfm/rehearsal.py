@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import os
 import re
@@ -67,7 +66,7 @@ class Rehearsal:
     ending: str = ""
     problem: str | None = None
     endless: bool = False
-    fault: Exception | None = None
+    fault: BaseException | None = None
     unused: list[str] = field(default_factory=list)
     contact_memory: dict[str, Any] = field(default_factory=dict)
     call_memory: dict[str, Any] = field(default_factory=dict)
@@ -121,7 +120,7 @@ def rehearse(
     """
     script = [*(f"press {keys}" if keys else "silence" for keys in digits), *answers]
     stage = _Stage(
-        rehearsal=Rehearsal(flow, contact_memory=copy.deepcopy(dict(contact_memory or {}))),
+        rehearsal=Rehearsal(flow, contact_memory=dict(contact_memory or {})),
         script=deque((line, read_answer(line)) for line in script),
         call=CallView(
             id=1,
@@ -168,12 +167,12 @@ class _Stage:
     def play(self, most_turns: int) -> None:
         way: Request | End = Request(URL)
         while isinstance(way, Request):
-            if self._goes_round(way) or len(self.rehearsal.turns) == most_turns:
-                way = self._endless()
-            elif way.url.partition("?")[0] != URL:
+            if way.url.partition("?")[0] != URL:
                 way = End(f"The call goes on at {way.url}, where the rehearsal cannot follow.")
             elif way.method != "POST":
                 way = self._failed(f"the flow asks for {way.method}, but the webhook takes POST only")
+            elif self._goes_round(way) or len(self.rehearsal.turns) == most_turns:
+                way = self._endless()
             else:
                 way = self._turn(way)
         self.rehearsal.ending = way.reason
@@ -195,15 +194,15 @@ class _Stage:
             event_id=len(rehearsal.turns) + 1,
             url=request.url,
             details=self._details(request.params),
-            call=copy.deepcopy(self.call),
-            contact=copy.deepcopy(self.contact),
+            call=self.call,
+            contact=self.contact,
             settings=self.settings,
-            contact_memory=copy.deepcopy(rehearsal.contact_memory),
-            call_memory=copy.deepcopy(rehearsal.call_memory),
+            contact_memory=rehearsal.contact_memory,
+            call_memory=rehearsal.call_memory,
         )
         try:
             text = answer(rehearsal.flow, turn)
-        except Exception as error:  # any fault of the flow is a finding
+        except (Exception, SystemExit) as error:  # any fault of the flow is a finding
             rehearsal.fault = error
             self._failed(f"turn {turn.event_id} raised {type(error).__name__}: {error}")
             return apology()
@@ -258,7 +257,7 @@ class _Stage:
 
     def _endless(self) -> End:
         self.rehearsal.endless = True
-        return self._failed(f"the flow never ends: it went on for {len(self.rehearsal.turns)} turns")
+        return self._failed(f"the flow never ends; it was stopped after turn {len(self.rehearsal.turns)}")
 
     def _failed(self, problem: str) -> End:
         self.rehearsal.problem = self.rehearsal.problem or problem
@@ -318,8 +317,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file of answers, one a line; lines that begin with // are comments",
     )
     parser.add_argument("--inbound", action="store_true", help="the contact calls, instead of being called")
-    parser.add_argument("--contact", type=_object, metavar="JSON", help="the contact's metadata")
-    parser.add_argument("--callout", type=_object, metavar="JSON", help="the callout's metadata")
+    parser.add_argument("--contact", type=_metadata, metavar="JSON", help="the contact's metadata")
+    parser.add_argument("--callout", type=_metadata, metavar="JSON", help="the callout's metadata")
     parser.set_defaults(answers=[])
 
 
@@ -354,8 +353,11 @@ def _script(path: str) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.strip().startswith("//")]
 
 
-def _object(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
     if not isinstance(value, dict):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError('must be a JSON object, such as \'{"district": "kandal"}\'')
     return value

@@ -97,7 +97,10 @@ class Settings:
     somleng_client_rest_api_host: str = _setting("provider", "SOMLENG_CLIENT_REST_API_HOST", "")
     somleng_client_rest_api_base_url: str = _setting("provider", "SOMLENG_CLIENT_REST_API_BASE_URL", "", _url)
     provider_timeout: float = _setting("provider", "PROVIDER_TIMEOUT", 15.0, _number(0.1, 300))
-    calls_in_flight: int = _setting("provider", "CALLS_IN_FLIGHT", 50, _integer(1, 1000))
+    calls_in_flight: int = _setting("provider", "CALLS_IN_FLIGHT", 100, _integer(1, 1000))
+    calls_per_second: float = _setting("provider", "CALLS_PER_SECOND", 0.0, _number(0, 100000))
+    status_check: str = _setting("provider", "STATUS_CHECK", "auto", _choice("auto", "always", "never"))
+    status_check_seconds: float = _setting("provider", "STATUS_CHECK_SECONDS", 300.0, _number(0.1, 86400))
 
     registered_call_flow_logic: str = _setting("flows", "REGISTERED_CALL_FLOW_LOGIC", "")
     default_call_flow_logic: str = _setting("flows", "DEFAULT_CALL_FLOW_LOGIC", "CallFlowLogic::Application")

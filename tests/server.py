@@ -25,7 +25,7 @@ START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 REQUEST_SECONDS = 20.0
 # What a child needs of this process's environment. Nothing else may leak in: a real provider's settings least of all.
-INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "MOTOR_MAX_WORKERS")
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
 Form = Mapping[str, str] | Sequence[tuple[str, str]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import tornado.web
 from scfm.handlers.authentication import Authenticator
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
+from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.settings import Settings
 from scfm.twiml.registry import Registry
@@ -18,7 +19,11 @@ from scfm.twiml.registry import Registry
 
 @dataclass(frozen=True)
 class Collaborators:
-    """What the handlers work with. ``wake`` tells the background that there is something to do."""
+    """What the handlers work with.
+
+    ``wake`` tells the background that there is something to do, ``callout_moved`` that an event has moved a
+    callout, so that its queued calls wait, go on or are canceled.
+    """
 
     store: Store
     settings: Settings
@@ -27,6 +32,7 @@ class Collaborators:
     platform: Platform
     authenticator: Authenticator
     wake: Callable[[], None]
+    callout_moved: Callable[[Document], Awaitable[None]]
 
 
 class Application(tornado.web.Application):

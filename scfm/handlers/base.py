@@ -63,6 +63,7 @@ class BaseHandler(tornado.web.RequestHandler):
         self.chunks: list[bytes] = []
         self.size = 0
         self.location: str | None = None
+        self.etag: str | None = None
         # The body of the answer as it may be given again: a secret that is shown once is not in it.
         self.lasting_entity = b""
 
@@ -137,14 +138,17 @@ class BaseHandler(tornado.web.RequestHandler):
 
     def write_entity(self, content: bytes) -> None:
         """Write the whole body, with its weak ETag."""
-        self.set_header("ETag", f'W/"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"')
+        self.etag = f'W/"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
         self.lasting_entity = content
         self.write(content)
 
     def compute_etag(self) -> str | None:
-        return self._headers.get("ETag")
+        return self.etag
 
     def finish(self, chunk: Any = None) -> Any:
+        # Tornado compares a GET's with If-None-Match itself, but only if it may set the header, too.
+        if self.etag is not None and (self.get_status() != 200 or self.request.method not in ("GET", "HEAD")):
+            self.set_header("ETag", self.etag)
         elapsed = self.request.request_time()
         self.set_header("X-Runtime", f"{elapsed:.6f}")
         return super().finish(chunk)

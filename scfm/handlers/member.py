@@ -9,6 +9,7 @@ from scfm.handlers.base import ClientHandler
 from scfm.handlers.collection import ResourceHandler, location
 from scfm.handlers.once import once
 from scfm.models.account import ACCOUNTS
+from scfm.models.callout import CALLOUTS
 from scfm.models.resource import Scope
 
 
@@ -70,6 +71,8 @@ class EventsHandler(ResourceHandler):
         if self.resource.machine is None:
             raise NotFound
         document = await self.resource.fire(scope, self.number(written), parameters.get("event"))
+        if self.resource is CALLOUTS:
+            await self.app.callout_moved(document)
         self.app.wake()
         shown = await self.resource.present(scope.view, [document])
         self.answer(201, shown[0], location(self.resource, document))

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 
 from scfm.errors import Invalid
-from scfm.models.fields import Field, Id, Metadata
+from scfm.models.fields import Field, Id, Metadata, Time
 from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, by
 from scfm.models.store import Index, View
@@ -20,8 +20,8 @@ class AccessTokens(Resource):
     fields = (
         Id("id"),
         Field("token"),
-        Field("created_at"),
-        Field("updated_at"),
+        Time("created_at"),
+        Time("updated_at"),
         Metadata("metadata", {}),
     )
     filters = COMMON_FILTERS

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scfm.models.fields import NOT_IN_LIST, Field, Id, Metadata, Rules, Text, Wrong
+from scfm.models.fields import NOT_IN_LIST, Field, Id, Metadata, Rules, Schema, Text, Time, Wrong
+from scfm.models.filters import text
 from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Unique
 from scfm.settings import PROVIDERS
@@ -45,15 +47,52 @@ class Settings(Field):
 
     settable = True
 
+    @property
+    def given(self) -> Mapping[str, Schema]:
+        return {
+            "platform_provider_name": {"enum": [*PROVIDERS, "", None]},
+            "calls_per_second": {"type": ["number", "string", "null"]},
+            "calls_in_flight": {"type": ["integer", "string", "null"]},
+        }
+
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
-        if "platform_provider_name" not in given:
-            return old
-        name = given["platform_provider_name"]
-        if name in (None, ""):
-            return {key: value for key, value in old.items() if key != "platform_provider_name"}
-        if name not in PROVIDERS:
-            raise Wrong(NOT_IN_LIST)
-        return {**old, "platform_provider_name": name}
+        new = dict(old)
+        for name, check in SETTINGS.items():
+            value = given.get(name)
+            if name not in given or isinstance(value, (dict, list)):
+                continue
+            new.pop(name, None)
+            if value not in (None, ""):
+                new[name] = check(value)
+        return new
+
+
+def _provider(value: Any) -> str:
+    if value not in PROVIDERS:
+        raise Wrong(NOT_IN_LIST)
+    return str(value)
+
+
+def _rate(value: Any) -> float:
+    written = text(value) or ""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z", written, re.ASCII) or not float(written):
+        raise Wrong("must be a number greater than 0")
+    return float(written)
+
+
+def _count(value: Any) -> int:
+    written = text(value) or ""
+    if not re.fullmatch(r"[1-9][0-9]{0,5}\Z", written, re.ASCII):
+        raise Wrong("must be a whole number greater than 0")
+    return int(written)
+
+
+# What an account may set of how it calls: the provider, and how fast, calls a second and at once.
+SETTINGS: Mapping[str, Callable[[Any], Any]] = {
+    "platform_provider_name": _provider,
+    "calls_per_second": _rate,
+    "calls_in_flight": _count,
+}
 
 
 class Accounts(Resource):
@@ -69,8 +108,8 @@ class Accounts(Resource):
         Secret("twilio_auth_token"),
         Secret("somleng_auth_token"),
         Field("permissions", []),
-        Field("created_at"),
-        Field("updated_at"),
+        Time("created_at"),
+        Time("updated_at"),
     )
     unique = tuple(
         Unique((name,), name, only={name: {"$gt": ""}}, everywhere=True)

@@ -9,11 +9,11 @@ from scfm.errors import Invalid
 from scfm.models import filters
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.callout_population import CalloutPopulation
-from scfm.models.batch_operations.operation import OperationType
+from scfm.models.batch_operations.operation import TIMESTAMPS, OperationType
 from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCallQueueRemoteFetch
-from scfm.models.fields import BLANK, Field, Id, Json, Metadata
+from scfm.models.fields import BLANK, REQUEST_PARAMS, Field, Id, Json, Link, Metadata, Schema, Status, Time
 from scfm.models.machine import Machine
 from scfm.models.query import Document
 from scfm.models.resource import (
@@ -33,7 +33,28 @@ TYPES: dict[str, OperationType] = {
 }
 
 MACHINE = Machine("preview", {"queue": {"preview": "queued"}, "requeue": {"finished": "queued"}})
+STATUSES = ("preview", "queued", "running", "finished")
 RESTING = ("preview", "finished")
+
+# What ``parameters`` may hold, over all types; which are of use to which type, docs/api.md says.
+_FILTER = {"type": "object", "description": "What `q` holds in a list of that resource."}
+_COUNT = {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]{1,18}$"}
+PARAMETERS: Schema = {
+    "type": "object",
+    "properties": {
+        "contact_filter_params": _FILTER,
+        "callout_filter_params": _FILTER,
+        "callout_participation_filter_params": _FILTER,
+        "phone_call_filter_params": _FILTER,
+        "remote_request_params": REQUEST_PARAMS,
+        "limit": _COUNT,
+        "max": _COUNT,
+        "max_per_period": _COUNT,
+        "max_per_period_hours": _COUNT,
+        "max_per_period_timestamp_attribute": {"type": "string", "enum": list(TIMESTAMPS)},
+        "max_per_period_statuses": {"type": "string", "examples": ["remotely_queued,in_progress"]},
+    },
+}
 
 
 class BatchOperations(Resource):
@@ -41,13 +62,13 @@ class BatchOperations(Resource):
     collection = "batch_operations"
     fields = (
         Id("id"),
-        Field("callout_id"),
-        Json("parameters", {}),
+        Link("callout_id"),
+        Json("parameters", {}, PARAMETERS),
         Metadata("metadata", {}),
-        Field("status", MACHINE.initial),
-        Field("created_at"),
-        Field("updated_at"),
-        Field("account_id"),
+        Status("status", MACHINE.initial, STATUSES),
+        Time("created_at"),
+        Time("updated_at"),
+        Link("account_id"),
         Field("type"),
     )
     references = (Reference("callout_id", "callouts", "callout"),)
@@ -63,6 +84,12 @@ class BatchOperations(Resource):
     }
     parents = {"callout": by("batch_operations", "callout_id")}
     machine = MACHINE
+    required = ("type",)
+    accepts_new = {
+        "type": {"type": "string", "enum": list(TYPES)},
+        "callout_id": {"type": ["integer", "string"]},
+        "skip_validate_preview_presence": {"type": ["boolean", "string"]},
+    }
     indexes = (
         Index("account_id", "_id"),
         Index("callout_id", "_id"),

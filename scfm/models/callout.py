@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scfm.models import filters
-from scfm.models.fields import CallFlowLogic, Field, Id, Metadata
+from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Status, Time
 from scfm.models.machine import Machine
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource, by, through
 from scfm.models.store import Index
@@ -17,6 +17,7 @@ MACHINE = Machine(
         "stop": {"running": "stopped", "paused": "stopped"},
     },
 )
+STATUSES = ("initialized", "running", "paused", "stopped")
 
 
 class Callouts(Resource):
@@ -24,12 +25,12 @@ class Callouts(Resource):
     collection = "callouts"
     fields = (
         Id("id"),
-        Field("status", MACHINE.initial),
+        Status("status", MACHINE.initial, STATUSES),
         CallFlowLogic("call_flow_logic"),
         Metadata("metadata", {}),
-        Field("created_at"),
-        Field("updated_at"),
-        Field("account_id"),
+        Time("created_at"),
+        Time("updated_at"),
+        Link("account_id"),
     )
     guards = (Guard("callout_participations", "callout_id"), Guard("batch_operations", "callout_id"))
     filters = {

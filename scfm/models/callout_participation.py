@@ -8,7 +8,7 @@ from typing import Any
 from scfm.errors import NotFound
 from scfm.models import filters
 from scfm.models.batch_operations import made
-from scfm.models.fields import CallFlowLogic, Field, Id, Metadata, Msisdn
+from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Msisdn, Time
 from scfm.models.query import Document
 from scfm.models.resource import (
     COMMON_FILTERS,
@@ -29,14 +29,14 @@ class CalloutParticipations(Resource):
     collection = "callout_participations"
     fields = (
         Id("id"),
-        Field("callout_id"),
-        Field("contact_id"),
-        Field("callout_population_id"),
+        Link("callout_id"),
+        Link("contact_id"),
+        Link("callout_population_id"),
         Msisdn("msisdn", optional=True),
         CallFlowLogic("call_flow_logic"),
         Metadata("metadata", {}),
-        Field("created_at"),
-        Field("updated_at"),
+        Time("created_at"),
+        Time("updated_at"),
     )
     unique = (
         Unique(("callout_id", "contact_id"), "contact_id"),
@@ -58,6 +58,8 @@ class CalloutParticipations(Resource):
         "last_phone_call_attempt": filters.last_phone_call_attempt,
         "no_phone_calls_or_last_attempt": filters.no_phone_calls_or_last_attempt,
     }
+    accepts_new = {"contact_id": {"type": ["integer", "string"]}}
+    required = ("contact_id",)
     parents = {
         "callout": by("callout_participations", "callout_id"),
         "contact": by("callout_participations", "contact_id"),

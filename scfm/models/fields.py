@@ -11,13 +11,24 @@ from typing import Any
 from scfm.clock import iso
 from scfm.models import msisdn
 from scfm.models.filters import LARGEST_INTEGER, text
-from scfm.models.merge import merge
+from scfm.models.merge import MODES, merge
 from scfm.models.query import Document
 from scfm.provider import CALL_PARAMETERS
 
 BLANK = "can't be blank"
 NOT_IN_LIST = "is not included in the list"
 TOO_LARGE = "has a number that is too large to store"
+
+Schema = Mapping[str, Any]
+"""What JSON Schema says of a value."""
+
+_OF_DEFAULT: Mapping[type, Schema] = {
+    type(None): {"type": ["string", "null"]},
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    dict: {"type": "object"},
+    list: {"type": "array", "items": {"type": "string"}},
+}
 
 
 class Wrong(Exception):
@@ -38,9 +49,18 @@ class Field:
     name: str
     default: Any = None
 
-    # Whether a client may give it; what JSON Schema says of it.
+    # Whether a client may give it.
     settable = False
-    schema: Mapping[str, Any] = None  # type: ignore[assignment]
+
+    @property
+    def schema(self) -> Schema:
+        """What is shown."""
+        return _OF_DEFAULT[type(self.default)]
+
+    @property
+    def given(self) -> Mapping[str, Schema]:
+        """What a client may give, by the name it gives it under."""
+        return {self.name: self.schema} if self.settable else {}
 
     def initial(self) -> Any:
         """What a new document has, as long as nobody says otherwise."""
@@ -60,8 +80,35 @@ class Field:
 class Id(Field):
     """The document's own id."""
 
+    schema = {"type": "integer", "minimum": 1}
+
     def show(self, document: Document) -> Any:
         return document["_id"]
+
+
+@dataclass(frozen=True)
+class Link(Field):
+    """The id of another document, or null."""
+
+    schema = {"type": ["integer", "null"], "minimum": 1}
+
+
+@dataclass(frozen=True)
+class Time(Field):
+    """A moment, or null."""
+
+    schema = {"type": ["string", "null"], "format": "date-time"}
+
+
+@dataclass(frozen=True)
+class Status(Field):
+    """Where the document stands: one of ``among``."""
+
+    among: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> Schema:
+        return {"type": "string", "enum": list(self.among)}
 
 
 @dataclass(frozen=True)
@@ -83,6 +130,7 @@ class Msisdn(Field):
     optional: bool = False
 
     settable = True
+    schema = {"type": "string", "examples": ["+252662345678"]}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = given.get(self.name)
@@ -119,6 +167,10 @@ class Metadata(Field):
 
     settable = True
 
+    @property
+    def given(self) -> Mapping[str, Schema]:
+        return {**super().given, "metadata_merge_mode": {"type": "string", "enum": list(MODES)}}
+
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = given.get(self.name)
         if not isinstance(value, dict):
@@ -129,9 +181,15 @@ class Metadata(Field):
 
 @dataclass(frozen=True)
 class Json(Field):
-    """Free JSON that an update replaces whole; anything but an object is ignored."""
+    """Free JSON that an update replaces whole; anything but an object is ignored. ``form``: what it may hold."""
+
+    form: Schema | None = None
 
     settable = True
+
+    @property
+    def given(self) -> Mapping[str, Schema]:
+        return {self.name: self.form or self.schema}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = given.get(self.name)
@@ -141,9 +199,21 @@ class Json(Field):
         return value
 
 
+REQUEST_PARAMS: Schema = {
+    "type": "object",
+    "minProperties": 1,
+    "propertyNames": {"enum": sorted(CALL_PARAMETERS)},
+    "examples": [{"from": "1234", "url": "https://demo.twilio.com/docs/voice.xml", "method": "GET"}],
+}
+
+
 @dataclass(frozen=True)
 class RequestParams(Json):
     """What the provider is asked for when it places the call; an update replaces it whole."""
+
+    @property
+    def given(self) -> Mapping[str, Schema]:
+        return {self.name: REQUEST_PARAMS}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = super().read(given, old, rules)

@@ -9,14 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+
+import orjson
 
 from scfm.models import msisdn
 from scfm.models.keys import escape
 from scfm.models.query import Document, Query, all_of
 
 LARGEST_INTEGER = 2**63
+
+# A position in an array, as far as any array can reach.
+_POSITION = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -113,28 +118,42 @@ def _time(field: str, exactly: str, by_day: str, days: int) -> Filter:
         moment, bare = moment_of(value)
         if moment is None:
             return None
-        if not bare:
-            return Clause({field: {exactly: moment}})
-        try:
-            return Clause({field: {by_day: moment + timedelta(days=days)}})
-        except OverflowError:
-            return None
+        if bare:
+            return Clause({field: {by_day: _later(moment, timedelta(days=days))}})
+        return Clause({field: {exactly: _to_the_millisecond(moment, up=exactly in ("$lt", "$gte"))}})
 
     return build
 
 
+def _to_the_millisecond(moment: datetime, *, up: bool) -> datetime:
+    """Stored times have milliseconds: what lies between two of them counts as the next or as the last."""
+    beyond = timedelta(microseconds=moment.microsecond % 1000)
+    return _later(moment - beyond, timedelta(milliseconds=1 if up and beyond else 0))
+
+
+def _later(moment: datetime, by: timedelta) -> datetime:
+    """MOMENT later BY, or the end of time."""
+    try:
+        return moment + by
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
 def moment_of(value: Any) -> tuple[datetime | None, bool]:
-    """The moment that a text names, in UTC, and whether it is a bare date; (None, False) for neither."""
+    """The moment that a text (ISO 8601) names, in UTC, and whether it is a bare date; (None, False) for neither."""
     if not isinstance(value, str):
         return None, False
     # In a query string an unescaped "+02:00" arrives as " 02:00".
-    written = re.sub(r" (?=[0-9]{2}:?[0-9]{2}\Z)", "+", value.strip()) if "T" in value else value.strip()
+    written = re.sub(r"(:[0-9.]+) (?=[0-9]{2}:?[0-9]{2}\Z)", r"\1+", value.strip().upper()).removesuffix(" UTC")
     try:
-        moment = datetime.fromisoformat(written.removesuffix(" UTC"))
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return datetime.combine(date.fromisoformat(written), time(tzinfo=UTC)), True
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(written)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC), False
     except (ValueError, OverflowError):
         return None, False
-    return moment, ":" not in written and "T" not in written
 
 
 def nested(field: str) -> Filter:
@@ -160,56 +179,89 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 
 def at_path(path: tuple[str, ...], value: Any) -> Document:
-    """The condition that the value at PATH (escaped names) is VALUE as text, or is null or missing for None.
-
-    A MongoDB path looks into every element of an array on its way; ours does so only where the path has a
-    number there, so arrays elsewhere are ruled out.
-    """
-    dotted = ".".join(path)
-    arrays = [
-        {".".join(path[:depth]): {"$type": "array"}} for depth in range(2, len(path)) if not path[depth].isdecimal()
-    ]
-    if value is None:
-        return {"$or": [{dotted: None, "$nor": [{dotted: {"$type": "array"}}]}, *arrays]}
-    ruled_out = [*arrays, {dotted: {"$type": "array"}}]
-    return {**_equals(dotted, text(value) or ""), "$nor": ruled_out}
+    """The condition that the value at PATH (escaped names) is VALUE as text, or is null or missing for None."""
+    wanted = None if value is None else _typed(text(value) or "")
+    # The outermost value is always an object, so a number that comes first is a plain name.
+    if any(_POSITION.fullmatch(name) for name in path[2:]):
+        return _at_position(path, wanted)
+    return _at_names(path, wanted)
 
 
-def _equals(path: str, value: str) -> Document:
-    same: list[Document] = [{path: value}]
-    if value in ("true", "false"):
-        same.append({path: value == "true"})
-    elif re.fullmatch(r"-?[0-9]{1,19}\Z", value, re.ASCII) and str(int(value)) == value:
-        if -LARGEST_INTEGER <= int(value) < LARGEST_INTEGER:
-            same.append({path: {"$eq": int(value), "$type": ["int", "long"]}})
-    elif (number := _float(value)) is not None:
-        same.append({path: {"$eq": number, "$type": "double"}})
-    return same[0] if len(same) == 1 else {"$or": same}
+def _typed(written: str) -> list[tuple[Any, list[str]]]:
+    """The values that read so as text, each with its BSON types."""
+    values: list[tuple[Any, list[str]]] = [(written, ["string"])]
+    if written in ("true", "false"):
+        values.append((written == "true", ["bool"]))
+    elif re.fullmatch(r"-?[0-9]{1,19}\Z", written, re.ASCII) and str(int(written)) == written:
+        if -LARGEST_INTEGER <= int(written) < LARGEST_INTEGER:
+            values.append((int(written), ["int", "long"]))
+    elif (number := _float(written)) is not None:
+        values.append((number, ["double"]))
+    return values
 
 
-def _float(value: str) -> float | None:
+def _float(written: str) -> float | None:
     try:
-        number = float(value)
+        number = float(written)
     except ValueError:
         return None
-    return number if str(number) == value else None
+    # 1e-07 is what Python writes, 1e-7 what a client is shown.
+    return number if written in (str(number), orjson.dumps(number).decode()) else None
 
 
+def _at_names(path: tuple[str, ...], wanted: list[tuple[Any, list[str]]] | None) -> Document:
+    """A MongoDB path looks into the elements of every array on its way; ours has no number that would let it."""
+    dotted = ".".join(path)
+    arrays: list[Document] = [
+        {".".join(path[:depth]): {"$type": "array"}} for depth in range(2, len(path) + (wanted is not None))
+    ]
+    if wanted is None:
+        return {"$or": [{dotted: None, "$nor": [{dotted: {"$type": "array"}}]}, *arrays]}
+    same = [{dotted: {"$eq": one, "$type": types}} for one, types in wanted]
+    return {"$or": same, "$nor": arrays} if arrays else {"$or": same}
+
+
+def _at_position(path: tuple[str, ...], wanted: list[tuple[Any, list[str]]] | None) -> Document:
+    """A number in a MongoDB path is both a position and a name inside the elements, so the steps are spelled out."""
+    found: Any = f"${path[0]}"
+    for name in path[1:]:
+        found = {"$let": {"vars": {"outer": found}, "in": _step(name)}}
+    kind = {"$type": "$$found"}
+    if wanted is None:
+        same: Document = {"$in": [kind, ["missing", "null"]]}
+    else:
+        same = {
+            "$or": [
+                {"$and": [{"$in": [kind, types]}, {"$eq": ["$$found", {"$literal": one}]}]} for one, types in wanted
+            ]
+        }
+    return {"$expr": {"$let": {"vars": {"found": found}, "in": same}}}
+
+
+def _step(name: str) -> Document:
+    """From ``$$outer`` to what it has under NAME; missing where it is neither an object nor an array."""
+    member = {"$getField": {"field": {"$literal": name}, "input": "$$outer"}}
+    if not _POSITION.fullmatch(name):
+        return member
+    return {"$cond": [{"$isArray": "$$outer"}, {"$arrayElemAt": ["$$outer", int(name)]}, member]}
+
+
+# A join without a pipeline of its own is ten times faster: MongoDB compiles it.
 NEWEST_CALL: tuple[Document, ...] = (
     {
         "$lookup": {
             "from": "phone_calls",
             "localField": "_id",
             "foreignField": "callout_participation_id",
-            "pipeline": [{"$sort": {"_id": -1}}, {"$limit": 1}, {"$project": {"status": 1}}],
-            "as": "_newest_call",
+            "as": "_calls",
         }
     },
+    {"$set": {"_calls": {"$slice": [{"$sortArray": {"input": "$_calls", "sortBy": {"_id": -1}}}, 1]}}},
 )
 
 
 def _newest_call(condition: Document) -> Clause:
-    return Clause({}, (*NEWEST_CALL, {"$match": condition}, {"$unset": "_newest_call"}))
+    return Clause({}, (*NEWEST_CALL, {"$match": condition}, {"$unset": "_calls"}))
 
 
 def has_phone_calls(value: Any) -> Clause | None:
@@ -217,14 +269,14 @@ def has_phone_calls(value: Any) -> Clause | None:
     wanted = text(value)
     if wanted not in ("true", "false"):
         return None
-    return _newest_call({"_newest_call": {"$ne": []} if wanted == "true" else []})
+    return _newest_call({"_calls": {"$ne": []} if wanted == "true" else []})
 
 
 def last_phone_call_attempt(value: Any) -> Clause:
     """``q[last_phone_call_attempt]=failed,errored``: the status of the participation's newest call."""
-    return _newest_call({"_newest_call.status": {"$in": choices(value)}})
+    return _newest_call({"_calls.status": {"$in": choices(value)}})
 
 
 def no_phone_calls_or_last_attempt(value: Any) -> Clause:
     """``q[no_phone_calls_or_last_attempt]=failed``: never called, or the newest call ended so."""
-    return _newest_call({"$or": [{"_newest_call": []}, {"_newest_call.status": {"$in": choices(value)}}]})
+    return _newest_call({"$or": [{"_calls": []}, {"_calls.status": {"$in": choices(value)}}]})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+MODES = ("merge", "replace", "deep_merge")
+
 
 def merge(old: dict[str, Any], new: dict[str, Any], mode: object = "merge") -> dict[str, Any]:
     """A new dict; neither argument is changed. A null is a value like any other and is kept.

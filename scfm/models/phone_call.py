@@ -14,7 +14,7 @@ from scfm.errors import Invalid
 from scfm.models import filters
 from scfm.models.batch_operations import made
 from scfm.models.callout_participation import callout_flows
-from scfm.models.fields import CallFlowLogic, Field, Id, Metadata, Msisdn, RequestParams
+from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, RequestParams, Status, Time
 from scfm.models.machine import NOT_AN_EVENT, Machine
 from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Reference, Resource, Scope, by
@@ -22,6 +22,19 @@ from scfm.models.store import Index, View
 
 # What a call with a remote id may still turn into something else from.
 UNSETTLED = ("remotely_queued", "in_progress")
+STATUSES_OF_A_CALL = (
+    "created",
+    "queued",
+    "remotely_queued",
+    "errored",
+    "remote_fetch_queued",
+    "failed",
+    "in_progress",
+    "busy",
+    "not_answered",
+    "canceled",
+    "completed",
+)
 FINAL = ("errored", "failed", "busy", "not_answered", "canceled", "completed")
 
 MACHINE = Machine(
@@ -49,12 +62,12 @@ class PhoneCalls(Resource):
     collection = "phone_calls"
     fields = (
         Id("id"),
-        Field("callout_participation_id"),
-        Field("contact_id"),
-        Field("create_batch_operation_id"),
-        Field("queue_batch_operation_id"),
-        Field("queue_remote_fetch_batch_operation_id"),
-        Field("status", MACHINE.initial),
+        Link("callout_participation_id"),
+        Link("contact_id"),
+        Link("create_batch_operation_id"),
+        Link("queue_batch_operation_id"),
+        Link("queue_remote_fetch_batch_operation_id"),
+        Status("status", MACHINE.initial, STATUSES_OF_A_CALL),
         Msisdn("msisdn", optional=True),
         Field("remote_call_id"),
         Field("remote_status"),
@@ -65,9 +78,9 @@ class PhoneCalls(Resource):
         RequestParams("remote_request_params", {}),
         Field("remote_queue_response", {}),
         CallFlowLogic("call_flow_logic"),
-        Field("remotely_queued_at"),
-        Field("created_at"),
-        Field("updated_at"),
+        Time("remotely_queued_at"),
+        Time("created_at"),
+        Time("updated_at"),
     )
     references = (
         Reference("callout_participation_id", "callout_participations", "callout_participation"),
@@ -103,6 +116,7 @@ class PhoneCalls(Resource):
         "batch_operation": made.phone_calls,
     }
     machine = MACHINE
+    required = ("remote_request_params",)
     indexes = (
         Index("account_id", "_id"),
         Index("account_id", "status", "_id"),
@@ -119,6 +133,8 @@ class PhoneCalls(Resource):
         *(Index(link, "_id", only={link: {"$gt": 0}}) for link in made.LINKS.values()),
         Index("remote_call_id", only={"remote_call_id": {"$gt": ""}}),
         Index("_work.lease", name="leases", only={"_work.lease": {"$exists": True}}),
+        Index("_work.held", "callout_id", name="held", only={"_work.held": True}),
+        Index("_check", only={"_check": {"$exists": True}}),
         # Two reports of one inbound call that arrive together make one call.
         Index(
             "account_id",

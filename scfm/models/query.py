@@ -9,6 +9,10 @@ from typing import Any
 Document = dict[str, Any]
 
 NOTHING: Document = {"_id": {"$in": []}}
+BY_ID: Document = {"$sort": {"_id": 1}}
+TOTAL: Document = {"$count": "total"}
+# What MongoDB takes as a limit, a 64-bit integer.
+LARGEST_LIMIT = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class Query:
 
     ``where`` holds conditions on the documents themselves, ``stages`` pipeline stages for what needs another
     collection, ``limit`` the most that may be found. With ``through`` the documents are those that the other
-    query's documents name in ``key``, each once.
+    query's documents name in ``key``, each once. ``account_id`` is whose documents they are, None for everyone's.
     """
 
     collection: str
@@ -26,19 +30,22 @@ class Query:
     limit: int | None = None
     through: Query | None = None
     key: str = "_id"
+    account_id: int | None = None
 
     def narrowed(self, *where: Document, stages: Sequence[Document] = ()) -> Query:
-        """The same with more conditions, all of which must hold."""
+        """The same with more conditions, all of which must hold; where there is a limit, within what it leaves."""
+        if self.limit is not None:
+            return Query(self.collection, where, tuple(stages), through=self)
         return replace(self, where=(*self.where, *where), stages=(*self.stages, *stages))
 
     def limited(self, limit: int | None) -> Query:
         """The same, but at most LIMIT documents."""
-        return self if limit is None else replace(self, limit=limit)
+        return self if limit is None else replace(self, limit=min(limit, LARGEST_LIMIT))
 
     def owned_by(self, account_id: int) -> Query:
         """The same within one account, at every level."""
         through = self.through.owned_by(account_id) if self.through else None
-        return replace(self, where=({"account_id": account_id}, *self.where), through=through)
+        return replace(self, account_id=account_id, through=through)
 
     @property
     def plain(self) -> bool:
@@ -47,39 +54,61 @@ class Query:
 
     @property
     def condition(self) -> Document:
-        """All of ``where`` as one condition."""
-        return all_of(self.where)
+        """The account and all of ``where`` as one condition."""
+        owned = [] if self.account_id is None else [{"account_id": self.account_id}]
+        return all_of([*owned, *self.where])
 
     def pipeline(self, after: int | None = None) -> list[Document]:
         """The aggregation that yields the documents in order of id; AFTER leaves out ids up to it."""
-        if self.through is None:
-            beyond = [{"_id": {"$gt": after}}] if after is not None else []
-            stages: list[Document] = [{"$match": all_of([*self.where, *beyond])}, {"$sort": {"_id": 1}}]
-        else:
-            stages = self._joined(self.through, after)
-        stages.extend(self.stages)
-        if self.limit is not None:
-            stages.append({"$limit": self.limit})
-        return stages
+        return [*self._found(after, [BY_ID]), *self._limit()]
 
-    def _joined(self, through: Query, after: int | None) -> list[Document]:
-        named: list[Document] = [{"$match": {self.key: {"$gt": after if after is not None else 0}}}]
+    def page(self, skip: int, limit: int) -> list[Document]:
+        """The aggregation that yields LIMIT (at least 1) of the documents, after the first SKIP."""
+        window: list[Document] = [{"$skip": skip}, {"$limit": limit}]
+        if self.through is not None and self._takes_all_named:
+            return [*self._named(self.through), BY_ID, *window, *self._fetched()]
+        return [*self.pipeline(), *window]
+
+    def counting(self) -> list[Document]:
+        """The aggregation that yields their number as ``total``, and nothing at all where there are none."""
+        if self.through is not None and self._takes_all_named:
+            return [*self._named(self.through), TOTAL]
+        return [*self._found(None, []), *self._limit(), TOTAL]
+
+    @property
+    def _takes_all_named(self) -> bool:
+        # A reference is never to nothing and never leaves the account, so nothing need be fetched to be counted.
+        return not self.where and not self.stages and self.limit is None
+
+    def _found(self, after: int | None, order: Sequence[Document]) -> list[Document]:
+        if self.through is not None:
+            # Sorted after they are fetched: MongoDB compiles what comes before a sort, and that is five times faster.
+            return [*self._named(self.through, after), *self._fetched(), *order, *self.stages]
+        beyond = [{"_id": {"$gt": after}}] if after is not None else []
+        return [{"$match": all_of([self.condition, *beyond])}, *order, *self.stages]
+
+    def _named(self, through: Query, after: int | None = None) -> list[Document]:
+        order = [] if through.limit is None else [BY_ID]
         return [
-            *through.pipeline(),
-            *named,
+            *through._found(None, order),
+            *through._limit(),
+            {"$match": {self.key: {"$gt": after if after is not None else 0}}},
             {"$group": {"_id": f"${self.key}"}},
-            {"$sort": {"_id": 1}},
-            {
-                "$lookup": {
-                    "from": self.collection,
-                    "localField": "_id",
-                    "foreignField": "_id",
-                    "as": "found",
-                }
-            },
+        ]
+
+    def _fetched(self) -> list[Document]:
+        named = {"from": self.collection, "localField": "_id", "foreignField": "_id", "as": "found"}
+        return [
+            {"$lookup": named},
             {"$replaceRoot": {"newRoot": {"$first": "$found"}}},
             {"$match": self.condition},
         ]
+
+    def _limit(self) -> list[Document]:
+        if self.limit is None:
+            return []
+        # MongoDB knows no limit of 0.
+        return [{"$limit": self.limit} if self.limit else {"$match": NOTHING}]
 
 
 def all_of(conditions: Sequence[Document]) -> Document:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scfm.models import filters
-from scfm.models.fields import CallFlowLogic, Field, Id, Metadata
+from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Time
 from scfm.models.resource import COMMON_FILTERS, Reference, Resource, by
 from scfm.models.store import Index
 
@@ -13,14 +13,14 @@ class RemotePhoneCallEvents(Resource):
     collection = "remote_phone_call_events"
     fields = (
         Id("id"),
-        Field("phone_call_id"),
+        Link("phone_call_id"),
         Field("details", {}),
         Metadata("metadata", {}),
         Field("remote_call_id"),
         Field("remote_direction"),
         CallFlowLogic("call_flow_logic"),
-        Field("created_at"),
-        Field("updated_at"),
+        Time("created_at"),
+        Time("updated_at"),
     )
     references = (Reference("phone_call_id", "phone_calls", "phone_call"),)
     filters = {

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
 from scfm.models import filters
-from scfm.models.fields import Field, Rules, Wrong
+from scfm.models.fields import Field, Rules, Schema, Wrong
 from scfm.models.filters import Filter
 from scfm.models.machine import Machine
 from scfm.models.query import Document, Query
@@ -129,6 +129,10 @@ class Resource:
     filters: ClassVar[Mapping[str, Filter]] = {}
     parents: ClassVar[Mapping[str, Parent]] = {}
     machine: ClassVar[Machine | None] = None
+    # What a client gives beside the fields, always or for a new one only; what it must give for a new one.
+    accepts: ClassVar[Mapping[str, Schema]] = {}
+    accepts_new: ClassVar[Mapping[str, Schema]] = {}
+    required: ClassVar[tuple[str, ...]] = ()
     indexes: ClassVar[tuple[Index, ...]] = ()
     tenant: ClassVar[bool] = True
 

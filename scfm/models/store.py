@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -109,6 +109,25 @@ class Store:
             )
         last = int(counter["last"])
         return range(last - count + 1, last + 1)
+
+    async def reserve(self, collection: str, key: int, seconds: float) -> datetime:
+        """Reserve SECONDS of something that is used one at a time; when they begin, by the database's clock.
+
+        They begin now, or when what was reserved before ends.
+        """
+        begin: Document = {"$max": ["$until", "$$NOW"]}
+        with translated():
+            reserved = await self.collection(collection).find_one_and_update(
+                {"_id": key},
+                [
+                    {"$set": {"begin": begin}},
+                    {"$set": {"until": {"$add": ["$begin", seconds * 1000]}}},
+                ],
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        moment: datetime = reserved["begin"]
+        return moment
 
     async def return_id(self, kind: str, number: int) -> None:
         """Give back an id that no document took, if it is still the newest."""
@@ -246,8 +265,7 @@ class View:
             if query.plain:
                 cursor = collection.find(query.condition).sort("_id", 1).skip(skip).limit(limit)
                 return [_read(document) for document in await cursor.to_list(None)]
-            pipeline = [*query.pipeline(), {"$skip": skip}, {"$limit": limit}]
-            found = self._source(query).aggregate(pipeline, allowDiskUse=True)
+            found = self._source(query).aggregate(query.page(skip, limit), allowDiskUse=True)
             return [_read(document) for document in await found.to_list(None)]
 
     async def count(self, query: Query) -> int:
@@ -260,7 +278,7 @@ class View:
             if query.plain:
                 most: dict[str, Any] = {"limit": query.limit} if query.limit else {}
                 return int(await collection.count_documents(query.condition, **most))
-            counting = self._source(query).aggregate([*query.pipeline(), {"$count": "total"}], allowDiskUse=True)
+            counting = self._source(query).aggregate(query.counting(), allowDiskUse=True)
             counted = await counting.to_list(1)
         return int(counted[0]["total"]) if counted else 0
 
@@ -269,7 +287,7 @@ class View:
         query = self._query(query)
         with translated():
             if query.plain:
-                condition = all_of([*query.where, {"_id": {"$gt": last}}])
+                condition = all_of([query.condition, {"_id": {"$gt": last}}])
                 cursor = self.store.collection(query.collection).find(condition, fields)
                 return [_read(found) for found in await cursor.sort("_id", 1).limit(limit).to_list(None)]
             pipeline = [*query.pipeline(after=last), {"$limit": limit}]

@@ -10,7 +10,7 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
-from scfm.models.fields import BLANK, Field, Id, Metadata, Rules, Text, Wrong
+from scfm.models.fields import BLANK, Field, Id, Link, Metadata, Rules, Text, Time, Wrong
 from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, Unique, by
 from scfm.models.store import Index
@@ -26,6 +26,8 @@ _HASHING = ThreadPoolExecutor(1, thread_name_prefix="password")
 class Email(Text):
     """An e-mail address, lower-case and stripped."""
 
+    schema = {"type": "string", "maxLength": LONGEST_EMAIL, "examples": ["alice@example.org"]}
+
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = (super().read(given, old, rules) or "").strip().lower()
         if not value:
@@ -40,21 +42,23 @@ class Users(Resource):
     collection = "users"
     fields = (
         Id("id"),
-        Field("account_id"),
+        Link("account_id"),
         Metadata("metadata", {}),
         Email("email"),
-        Field("created_at"),
-        Field("updated_at"),
+        Time("created_at"),
+        Time("updated_at"),
         Field("invitation_token"),
-        Field("invitation_created_at"),
-        Field("invitation_sent_at"),
-        Field("invitation_accepted_at"),
+        Time("invitation_created_at"),
+        Time("invitation_sent_at"),
+        Time("invitation_accepted_at"),
         Field("invitation_limit"),
-        Field("invited_by_id"),
+        Link("invited_by_id"),
         Field("invitations_count", 0),
     )
     unique = (Unique(("email",), "email", everywhere=True),)
     filters = COMMON_FILTERS
+    accepts = {"password": {"type": "string", "minLength": SHORTEST_PASSWORD, "maxLength": LONGEST_PASSWORD}}
+    required = ("email", "password")
     parents = {"account": by("users", "account_id")}
     indexes = (Index("account_id", "_id"),)
 

@@ -30,7 +30,7 @@ class CalloutView:
 
 @dataclass(frozen=True)
 class ContactView:
-    """The person on the phone. ``metadata`` is a copy: what should last belongs in ``contact_memory``."""
+    """The person on the phone. What should last belongs in ``contact_memory``, not in ``metadata``."""
 
     id: int
     msisdn: str
@@ -74,7 +74,7 @@ class Turn:
 
     ``url`` is the request's own public URL, ``details`` what the provider sent. The two memories are the
     flow's own, JSON values under string keys, and are saved after the turn: ``contact_memory`` lasts over
-    all calls of the contact, ``call_memory`` for this call.
+    all calls of the contact, ``call_memory`` for this call. A turn holds copies of what it is given.
     """
 
     event_id: int
@@ -85,6 +85,11 @@ class Turn:
     settings: FlowSettings = field(default_factory=FlowSettings)
     contact_memory: dict[str, Any] = field(default_factory=dict)
     call_memory: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Copies: a flow that changes a list in its memory must not change what the caller compares it with.
+        kept = (self.call, self.contact, self.contact_memory, self.call_memory)
+        self.call, self.contact, self.contact_memory, self.call_memory = copy.deepcopy(kept)
 
     @property
     def digits(self) -> str | None:

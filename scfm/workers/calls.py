@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 
 from scfm.clock import now
@@ -16,6 +16,10 @@ CALLS = "phone_calls"
 ACCOUNT_SECONDS = 1.0
 
 
+Allowance = Callable[[int], Awaitable[int]]
+"""From an account's id to how many of its calls may be taken now."""
+
+
 class Accounts:
     """The accounts, as they were at most a second ago."""
 
@@ -26,11 +30,19 @@ class Accounts:
 
     async def credentials(self, account_id: int) -> Credentials:
         """The credentials with which the account calls."""
+        return self._platform.credentials(await self._account(account_id))
+
+    async def limits(self, account_id: int) -> tuple[float | None, int | None]:
+        """The account's own calls per second and calls in flight; None where it has none."""
+        settings = (await self._account(account_id))["settings"]
+        return settings.get("calls_per_second"), settings.get("calls_in_flight")
+
+    async def _account(self, account_id: int) -> Document:
         known = self._known.get(account_id)
         if known is None or known[0] < time.monotonic():
             account = await self._store.everyone.get("accounts", account_id)
             self._known[account_id] = known = (time.monotonic() + ACCOUNT_SECONDS, account)
-        return self._platform.credentials(known[1])
+        return known[1]
 
 
 class Waiting:
@@ -41,17 +53,22 @@ class Waiting:
         self._status = status
         self._last = 0
 
-    async def take(self, most: int, lease: datetime, attempt: Document | None = None) -> list[Document]:
-        """Up to MOST calls, now held until LEASE; each account has its share."""
-        accounts = [account async for account in self._accounts()]
+    async def take(
+        self, most: int, lease: datetime, attempt: Document | None = None, allowance: Allowance | None = None
+    ) -> list[Document]:
+        """Up to MOST calls, now held until LEASE; each account has its share, and no more than its allowance."""
+        accounts = [account async for account in self.accounts()]
         taken: list[Document] = []
         for position, account_id in enumerate(accounts):
             share = -(-(most - len(taken)) // (len(accounts) - position))
-            taken += await self._take_from(account_id, share, lease, attempt)
-            self._last = account_id
+            if allowance is not None:
+                share = min(share, await allowance(account_id))
+            if share > 0:
+                taken += await self._take_from(account_id, share, lease, attempt)
+                self._last = account_id
         return taken
 
-    async def _accounts(self) -> AsyncIterator[int]:
+    async def accounts(self) -> AsyncIterator[int]:
         """The accounts that have such calls, each found by one step through the index, the next in turn first."""
         for low, high in ((self._last, None), (0, self._last)):
             last = low

@@ -8,7 +8,7 @@ from scfm.clock import now
 from scfm.models.phone_call import STATUSES, UNSETTLED
 from scfm.models.query import Document
 from scfm.models.store import Store
-from scfm.provider import Provider, ProviderError
+from scfm.provider import FETCH, Provider, ProviderError
 from scfm.workers.calls import CALLS, Accounts, Waiting, later
 from scfm.workers.loop import Job
 from scfm.workers.writes import Writes
@@ -28,10 +28,6 @@ class FetchCalls(Job):
     async def take(self, most: int) -> Sequence[Document]:
         return await self._waiting.take(most, later(self._lease))
 
-    async def hand_back(self, items: Sequence[Document]) -> None:
-        for call in items:
-            await self._writes.add((_waits(call), {"$set": {"_work": {"due": now()}}}))
-
     async def work(self, item: Document) -> None:
         credentials = await self._accounts.credentials(item["account_id"])
         change: Document = {"status": item.get("_fetch_from", UNSETTLED[0]), "updated_at": now()}
@@ -45,6 +41,13 @@ class FetchCalls(Job):
             change["status"] = STATUSES.get(str(said), change["status"])
         unset = {"_work": "", "_fetch_from": ""}
         await self._writes.add((_waits(item), {"$set": change, "$unset": unset}))
+
+    async def failed(self, item: Document, error: Exception) -> None:
+        change = {
+            "status": item.get("_fetch_from", UNSETTLED[0]),
+            "remote_error_message": f"{FETCH}: {type(error).__name__}",
+        }
+        await self._writes.add((_waits(item), {"$set": change, "$unset": {"_work": "", "_fetch_from": ""}}))
 
 
 def _waits(call: Document) -> Document:

@@ -16,6 +16,8 @@ from scfm.errors import Unavailable
 log = logging.getLogger("scfm.work")
 
 LONGEST_PAUSE = 5.0
+# New work is taken when this part of the slots is free, so that it is taken many at a time.
+BATCHED = 4
 
 
 class Job:
@@ -33,8 +35,8 @@ class Job:
         """Do one piece of work. It may be cut off at any line, and is then taken again when its lease has run out."""
         raise NotImplementedError
 
-    async def hand_back(self, items: Sequence[Any]) -> None:
-        """Give up pieces of work that were taken and not begun."""
+    async def failed(self, item: Any, error: Exception) -> None:
+        """Something unforeseen was raised by ``work``: see that the piece does not come back for ever."""
 
 
 class Loop:
@@ -62,7 +64,9 @@ class Loop:
     async def stop(self, patience: float) -> None:
         """Take nothing more, wait PATIENCE seconds for what is under way, and cut off the rest."""
         self._stopping.set()
-        self.wake()
+        for runner in self._runners:
+            runner.wake.set()
+            runner.room.set()
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=patience)
@@ -76,27 +80,31 @@ class _Runner:
     def __init__(self, job: Job, sweep: float, stopping: asyncio.Event) -> None:
         self.job = job
         self.wake = asyncio.Event()
+        self.room = asyncio.Event()
         self._sweep = sweep
         self._stopping = stopping
-        self._slots = asyncio.Semaphore(job.slots)
         self._running: set[asyncio.Task[None]] = set()
 
+    @property
+    def _free(self) -> int:
+        return self.job.slots - len(self._running)
+
     async def run(self) -> None:
-        pause = self._sweep
         try:
+            pause = self._sweep
             while not self._stopping.is_set():
+                await self._wait_for_room()
                 self.wake.clear()
                 try:
-                    items = await self.job.take(self.job.slots)
+                    taken = await self._take()
                 except Exception as error:
                     self._report(error)
-                    await self._pause(pause := min(pause * 2, LONGEST_PAUSE))
-                    continue
-                pause = self._sweep
-                if items:
-                    await self._begin(items)
+                    pause = min(pause * 2, LONGEST_PAUSE)
+                    await self._pause(pause)
                 else:
-                    await self._pause(self._sweep)
+                    pause = self._sweep
+                    if not taken:
+                        await self._pause(self._sweep)
             await asyncio.gather(*self._running)
         except asyncio.CancelledError:
             for task in self._running:
@@ -104,24 +112,39 @@ class _Runner:
             await asyncio.gather(*self._running, return_exceptions=True)
             raise
 
-    async def _begin(self, items: Sequence[Any]) -> None:
-        for position, item in enumerate(items):
-            await self._slots.acquire()
-            if self._stopping.is_set():
-                self._slots.release()
-                await self.job.hand_back(items[position:])
-                return
+    async def _wait_for_room(self) -> None:
+        while self._free < -(-self.job.slots // BATCHED) and not self._stopping.is_set():
+            self.room.clear()
+            await self.room.wait()
+
+    async def _take(self) -> bool:
+        """Take as much as there is room for, and begin it; whether there was anything."""
+        if self._stopping.is_set():
+            return False
+        items = await self.job.take(self._free)
+        for item in items:
             task = asyncio.create_task(self._work(item))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._ended)
+        return bool(items)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self.room.set()
 
     async def _work(self, item: Any) -> None:
         try:
             await self.job.work(item)
         except Exception as error:
             self._report(error)
-        finally:
-            self._slots.release()
+            if not isinstance(error, Unavailable):
+                await self._fail(item, error)
+
+    async def _fail(self, item: Any, error: Exception) -> None:
+        try:
+            await self.job.failed(item, error)
+        except Exception as another:
+            self._report(another)
 
     def _report(self, error: Exception) -> None:
         if isinstance(error, Unavailable):

@@ -21,6 +21,9 @@ from scfm.workers.loop import Job
 log = logging.getLogger("scfm.work")
 
 BATCH = 1000
+MOST_TRIES = 5
+BACKOFF = timedelta(seconds=2)
+LONGEST_FAILURE = 500
 OPERATIONS = "batch_operations"
 
 
@@ -70,6 +73,18 @@ class RunOperations(Job):
             await _Run(view, item, self._until, self._wake).finish()
         except LeaseLost:
             log.warning("batch operation %s was taken over by another process", item["_id"])
+
+    async def failed(self, item: Document, error: Exception) -> None:
+        """Try again a few times, then set the run aside, where its owner can see why."""
+        tries = item["_work"].get("tries", 0) + 1
+        mine = {"_id": item["_id"], "_work.holder": item["_work"]["holder"]}
+        if tries < MOST_TRIES:
+            change = {"_work.tries": tries, "_work.due": now() + BACKOFF * tries}
+            await self._store.everyone.apply(OPERATIONS, mine, {"$set": change})
+            return
+        metadata = {**item["metadata"], "failure": f"{type(error).__name__}: {error}"[:LONGEST_FAILURE]}
+        change = {"status": "finished", "metadata": metadata, "updated_at": now()}
+        await self._store.everyone.apply(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
 
 
 class _Run:

@@ -6,22 +6,40 @@ known of a request afterwards is not guessed: see settle_calls.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 
 from scfm.clock import now
 from scfm.models.query import Document
 from scfm.models.store import Store
-from scfm.provider import Credentials, NotSent, Provider, ProviderError, Refused, Unknown
+from scfm.provider import CREATE, Credentials, NotSent, Provider, ProviderError, Refused, Unknown
+from scfm.settings import Settings
 from scfm.workers.calls import CALLS, Accounts, Waiting, later
+from scfm.workers.check_calls import first_check
 from scfm.workers.departures import Departures
+from scfm.workers.gate import Gate, canceled
 from scfm.workers.loop import Job
+from scfm.workers.pace import Pace
 from scfm.workers.writes import Writes
 
+LEFT_TO_OTHERS = 5
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A call that has been taken: the monotonic times at which it may leave, and by which it must have left."""
+
+    call: Document
+    moment: float
+    deadline: float
 
 
 class SendCalls(Job):
@@ -33,80 +51,94 @@ class SendCalls(Job):
         provider: Provider,
         accounts: Accounts,
         departures: Departures,
-        *,
-        slots: int,
-        lease: float,
-        grace: float,
+        gate: Gate,
+        settings: Settings,
     ) -> None:
-        self.slots = slots
+        self.slots = settings.calls_in_flight
         self._provider = provider
         self._accounts = accounts
         self._departures = departures
-        self._lease = lease
-        self._grace = grace
-        self._store = store
+        self._gate = gate
+        self._settings = settings
+        # One account leaves a part of the slots to the others, however slow its provider is.
+        most = self.slots - self.slots // LEFT_TO_OTHERS
+        self._pace = Pace(store, calls_per_second=settings.calls_per_second, calls_in_flight=most)
         self._waiting = Waiting(store, "queued")
         self._writes = Writes(store.everyone, CALLS)
 
-    async def take(self, most: int) -> Sequence[tuple[Document, float]]:
-        """Calls whose attempt is now in the database, with the monotonic time at which they must have left."""
+    async def take(self, most: int) -> Sequence[Departure]:
+        """Calls whose attempt is now in the database, and when each may leave."""
         # Half the lease is for the request itself: after that another process may take the call for abandoned.
-        deadline = time.monotonic() + self._lease / 2
+        deadline = time.monotonic() + self._settings.lease_seconds / 2
         attempt = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
-        calls = await self._waiting.take(most, later(self._lease), attempt)
-        return [(call, deadline) for call in await self._allowed(calls)]
+        lease = later(self._settings.lease_seconds)
+        calls = await self._waiting.take(most, lease, attempt, self._allowance)
+        departures: list[Departure] = []
+        for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
+            own = list(group)
+            rate, _ = await self._accounts.limits(account_id)
+            moments = await self._pace.book(account_id, rate, len(own))
+            departures += [Departure(*pair, deadline) for pair in zip(own, moments, strict=True)]
+        return departures
 
-    async def _allowed(self, calls: list[Document]) -> list[Document]:
-        """Those whose callout goes on: calls of a paused callout wait, those of a stopped one are canceled."""
-        numbers = {call["callout_id"] for call in calls if call["callout_id"] is not None}
-        halted = {"_id": {"$in": sorted(numbers)}, "status": {"$in": ["paused", "stopped"]}}
-        found = await self._store.everyone.find("callouts", halted, fields=["status"]) if numbers else []
-        status = {callout["_id"]: callout["status"] for callout in found}
-        for call in calls:
-            if call["callout_id"] in status:
-                await self._halt(call, status[call["callout_id"]])
-        return [call for call in calls if call["callout_id"] not in status]
+    async def _allowance(self, account_id: int) -> int:
+        return self._pace.allowance(account_id, *await self._accounts.limits(account_id))
 
-    async def _halt(self, call: Document, status: str) -> None:
-        if status == "stopped":
-            update: Document = {"$set": {"status": "canceled", "updated_at": now()}, "$unset": {"_work": ""}}
-        else:
-            update = {"$set": {"_work": {"held": True}}}
-        await self._writes.add((_mine(call), update))
+    async def work(self, item: Departure) -> None:
+        call, account_id = item.call, item.call["account_id"]
+        try:
+            if (early := item.moment - time.monotonic()) > 0:
+                await asyncio.sleep(early)
+            credentials = await self._accounts.credentials(account_id)
+            if await self._may_leave(item):
+                await self._send(call, credentials)
+        finally:
+            self._pace.left(account_id)
 
-    async def hand_back(self, items: Sequence[tuple[Document, float]]) -> None:
-        for call, _ in items:
+    async def _may_leave(self, item: Departure) -> bool:
+        """Write the call down as departed, unless something keeps it back at the last moment."""
+        call = item.call
+        if (halted := await self._gate.halts(call)) is not None:
+            held = {"$set": {"_work": {"held": True}}}
+            await self._writes.add((_mine(call), canceled() if halted == "stopped" else held))
+            return False
+        if time.monotonic() > item.deadline or self._pace.blocked(call["account_id"]):
             await self._release(call, 0)
-
-    async def work(self, item: tuple[Document, float]) -> None:
-        call, deadline = item
-        credentials = await self._accounts.credentials(call["account_id"])
-        if time.monotonic() > deadline:
-            await self._release(call, 0)
-            return
+            return False
         try:
             self._departures.note(call["_work"]["attempt"]["id"], call["_id"])
         except OSError:
             await self._release(call, LONGEST_BACKOFF)
             raise
-        await self._send(call, credentials)
+        return True
+
+    async def failed(self, item: Departure, error: Exception) -> None:
+        await self._unknown(item.call, Unknown(f"{CREATE}: {type(error).__name__}"))
 
     async def _send(self, call: Document, credentials: Credentials) -> None:
         try:
             response = await self._provider.create_call(credentials, call["msisdn"], call["remote_request_params"])
         except Refused as refused:
+            self._pace.answered(call["account_id"])
             await self._writes.add((_mine(call), errored(refused)))
         except NotSent as not_sent:
             await self._not_sent(call, not_sent)
         except Unknown as unknown:
+            self._pace.failed(call["account_id"])
             await self._unknown(call, unknown)
         else:
-            await self._writes.add(*accepted(call, response))
+            self._pace.answered(call["account_id"])
+            check = first_check(call, self._settings.status_check, self._settings.status_check_seconds)
+            await self._writes.add(*accepted(call, response, check))
 
     async def _not_sent(self, call: Document, reason: NotSent) -> None:
         tries = call["_work"].get("tries", 0) + 1
         backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(tries, 20)) * random.uniform(0.5, 1)
         delay = max(backoff, reason.retry_after or 0)
+        if reason.retry_after is None:
+            self._pace.failed(call["account_id"])
+        else:
+            self._pace.throttled(call["account_id"], reason.retry_after)
         message = f"{reason.message} (not sent; it will be sent again)"
         await self._release(call, delay, {"remote_error_message": message}, tries)
 
@@ -117,7 +149,7 @@ class SendCalls(Job):
     async def _unknown(self, call: Document, reason: ProviderError) -> None:
         change = {
             "remote_error_message": UNKNOWN + reason.message,
-            "_work.lease": later(self._grace),
+            "_work.lease": later(self._settings.unknown_grace_seconds),
             "_work.reason": reason.message,
             "updated_at": now(),
         }
@@ -140,8 +172,11 @@ def errored(reason: ProviderError) -> Document:
     return {"$set": change, "$unset": {"_work": ""}}
 
 
-def accepted(call: Document, response: Document) -> list[tuple[Document, Document]]:
-    """The updates of a call that the provider has accepted; a report may already have moved it further."""
+def accepted(call: Document, response: Document, check: datetime | None) -> list[tuple[Document, Document]]:
+    """The updates of a call that the provider has accepted; a report may already have moved it further.
+
+    CHECK is when to ask how the call ended, if nobody has told.
+    """
     moment = now()
     answer = {
         "remote_call_id": response["sid"],
@@ -150,6 +185,8 @@ def accepted(call: Document, response: Document) -> list[tuple[Document, Documen
         "remotely_queued_at": moment,
         "updated_at": moment,
     }
+    if check is not None:
+        answer["_check"] = check
     moved_on = {"_id": call["_id"], "remote_call_id": response["sid"], "remotely_queued_at": None}
     waiting = {
         **answer,

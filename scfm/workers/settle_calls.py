@@ -15,8 +15,11 @@ from scfm.clock import now
 from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.provider import Provider, ProviderError, Refused
+from scfm.settings import Settings
 from scfm.workers.calls import CALLS, Accounts, later
+from scfm.workers.check_calls import first_check
 from scfm.workers.departures import Departures
+from scfm.workers.gate import Gate
 from scfm.workers.loop import Job
 from scfm.workers.send_calls import UNKNOWN, accepted, errored
 
@@ -43,21 +46,22 @@ class SettleCalls(Job):
         provider: Provider,
         accounts: Accounts,
         departures: Departures,
-        *,
-        lease: float,
-        grace: float,
-        limit: float,
+        gate: Gate,
+        settings: Settings,
     ) -> None:
         self._store = store
         self._provider = provider
         self._accounts = accounts
         self._departures = departures
-        self._lease = lease
-        self._grace = grace
-        self._limit = timedelta(seconds=limit)
+        self._gate = gate
+        self._settings = settings
+        self._lease = settings.lease_seconds
+        self._grace = settings.unknown_grace_seconds
+        self._limit = timedelta(seconds=settings.unknown_limit_seconds)
 
     async def take(self, most: int) -> Sequence[Document]:
         await self._recover()
+        await self._gate.release()
         expired = {"_work.lease": {"$lt": now()}}
         taken = []
         for call in await self._store.everyone.find(CALLS, expired, sort=[("_work.lease", 1)], limit=most):
@@ -93,7 +97,8 @@ class SettleCalls(Job):
             return
         for response in listed:
             if not await view.exists(CALLS, {"remote_call_id": response["sid"], "_id": {"$ne": item["_id"]}}):
-                await self._store.everyone.update_each(CALLS, accepted(item, response))
+                check = first_check(item, self._settings.status_check, self._settings.status_check_seconds)
+                await self._store.everyone.update_each(CALLS, accepted(item, response, check))
                 return
         await self._not_listed(item)
 

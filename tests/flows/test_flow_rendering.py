@@ -198,3 +198,13 @@ def test_flows_know_neither_the_web_framework_nor_the_database() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_turn_holds_copies_of_what_it_is_given() -> None:
+    stored: dict[str, Any] = {"seen": [1]}
+    contact = ContactView(5, "+252662345678", {"tags": ["a"]})
+    now = Turn(1, "https://a.example", {}, CallView(1, "+252", "inbound"), contact, contact_memory=stored)
+    now.contact_memory["seen"].append(2)
+    now.contact.metadata["tags"].append("b")
+    assert stored == {"seen": [1]}
+    assert contact.metadata == {"tags": ["a"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.guide.guide import Contradiction, Erratum, Misplaced, Misprint
 
 NO_CREDENTIALS = "The command lacks the credentials that every request needs."
@@ -11,7 +13,7 @@ CALL_1_ERRORED = "Call 1 was errored at line 1151, and a call once sent is never
 
 CALLBACK = "http://18a2c6b3.ngrok.io/api/remote_phone_call_events"
 CALL_4_PARAMS = {"from": "345", "url": CALLBACK, "status_callback": CALLBACK}
-CALL_1 = {
+CALL_1: dict[str, Any] = {
     "status": "errored",
     "remote_call_id": None,
     "remote_status": None,

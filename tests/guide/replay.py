@@ -51,7 +51,7 @@ class Replay:
         self.provider = provider
         self.token = ""
         self.names = Names()
-        self.replies: dict[str, list[Reply]] = {}
+        self.replies: dict[str, Reply] = {}
         self._patience = PATIENCE_IN_ALL_SECONDS
         self._settings: dict[str, str] = {}
 
@@ -70,7 +70,7 @@ class Replay:
 
     def reply(self, request: Request) -> Reply:
         """What the server answered to this request."""
-        return self.replies[f"{request.line} {request.command}"][0]
+        return self.replies[f"{request.line} {request.command}"]
 
     def differences(self, request: Request, names: Names | None = None) -> Iterator[str]:
         """Where the answer is not as printed, in words."""
@@ -84,7 +84,7 @@ class Replay:
             yield from compare_answers(request.answer, reply.json, resource_of(request.path), names)
 
     def _keep(self, request: Request, reply: Reply) -> None:
-        self.replies.setdefault(f"{request.line} {request.command}", []).append(reply)
+        self.replies[f"{request.line} {request.command}"] = reply
 
     def _restart(self, step: Restart) -> None:
         """As the guide asks: the dummy values replaced, and the provider's settings added to later ones."""

@@ -14,6 +14,11 @@ from tests.guide.shapes import Names
 from tests.server import Server
 
 REQUESTS = requests()
+REFUSED = [erratum for erratum in ERRATA if isinstance(erratum, Misprint) and erratum.refused]
+
+
+def _line(erratum: Erratum) -> str:
+    return f"line {erratum.line}"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +53,7 @@ def test_the_answer_is_as_printed(request_: Request, replay: Replay) -> None:
     assert list(replay.differences(request_)) == []
 
 
-@pytest.mark.parametrize("erratum", ERRATA, ids=lambda erratum: f"line {erratum.line}")
+@pytest.mark.parametrize("erratum", ERRATA, ids=_line)
 def test_an_erratum_is_still_needed(erratum: Erratum, replay: Replay) -> None:
     try:
         others = read(other for other in ERRATA if other is not erratum)
@@ -59,7 +64,7 @@ def test_an_erratum_is_still_needed(erratum: Erratum, replay: Replay) -> None:
     assert any(list(replay.differences(step, Names())) for step in uncorrected)
 
 
-@pytest.mark.parametrize("erratum", [e for e in ERRATA if isinstance(e, Misprint) and e.refused], ids=str)
+@pytest.mark.parametrize("erratum", REFUSED, ids=_line)
 def test_a_misprinted_command_is_refused(erratum: Misprint, replay: Replay) -> None:
     others = read(other for other in ERRATA if other is not erratum)
     printed = next(step for step in others if isinstance(step, Request) and step.line == erratum.line)

