@@ -7,8 +7,10 @@ from typing import Any
 from tornado.web import RequestHandler, URLSpec  # type: ignore[attr-defined]
 
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
+from scfm.handlers.documentation import DocumentationHandler, DocumentHandler
 from scfm.handlers.health import HealthHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
+from scfm.handlers.openapi import document
 from scfm.handlers.webhook import RemotePhoneCallEventsHandler
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
@@ -47,7 +49,10 @@ NUMBER = "([^/]+?)"
 
 def routes() -> list[URLSpec]:
     """Every route, the first that fits wins."""
-    found = [_route("/health", HealthHandler), _route("/api/account", OwnAccountHandler, verbs="GET PATCH")]
+    found = [
+        _route("/health", HealthHandler),
+        _route("/api/account", OwnAccountHandler, resource=ACCOUNTS, verbs="GET PATCH"),
+    ]
     for resource, list_verbs, verbs, options in LISTED:
         path = f"/api/{resource.collection}"
         found.append(_route(path, CollectionHandler, resource=resource, verbs=list_verbs, **options))
@@ -63,6 +68,8 @@ def routes() -> list[URLSpec]:
     for resource in PREVIEWED:
         path = f"/api/batch_operations/{NUMBER}/preview/{resource.collection}"
         found.append(_route(path, PreviewHandler, resource=resource))
+    found.append(_route("/api/openapi", DocumentHandler, document=document(found)))
+    found.append(_route("/api/docs", DocumentationHandler))
     return found
 
 
@@ -83,4 +90,4 @@ def _nested() -> list[URLSpec]:
 
 
 def _route(path: str, handler: type[RequestHandler], **options: Any) -> URLSpec:
-    return URLSpec(rf"{path}(?:\.json)?/?", handler, options)
+    return URLSpec(rf"{path}(?:\.json)?/?", handler, options, name=path.replace(NUMBER, "{id}"))

@@ -8,7 +8,7 @@ from html import escape
 from urllib.parse import parse_qsl
 from weakref import WeakValueDictionary
 
-from tornado.httputil import parse_multipart_form_data
+from tornado.httputil import HTTPInputError, parse_multipart_form_data
 
 from scfm.errors import BadRequest, Invalid
 from scfm.handlers import signature
@@ -86,7 +86,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             if not content_type.startswith(FORM):
                 raise Refused
             pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
-        except ValueError:
+        except (ValueError, HTTPInputError):
             raise BadRequest from None
         fields: dict[str, list[str]] = {}
         for name, value in pairs:

@@ -40,7 +40,7 @@ class Callouts(Resource):
     }
     parents = {"contact": through("callouts", "callout_id", by("callout_participations", "contact_id"))}
     machine = MACHINE
-    indexes = (Index("account_id", "_id"), Index("account_id", "status"))
+    indexes = (Index("account_id", "_id"),)
 
 
 CALLOUTS = Callouts()

@@ -70,7 +70,6 @@ class CalloutParticipations(Resource):
         Index("callout_id", "_id"),
         Index("contact_id", "_id"),
         Index("callout_population_id", "_id", only={"callout_population_id": {"$gt": 0}}),
-        Index("account_id", "msisdn"),
     )
 
     async def complete(self, scope: Scope, draft: Draft) -> None:

@@ -28,11 +28,7 @@ class Contacts(Resource):
         "callout": through("contacts", "contact_id", by("callout_participations", "callout_id")),
         "batch_operation": made.contacts,
     }
-    indexes = (
-        Index("account_id", "_id"),
-        Index("account_id", "created_at"),
-        Index("account_id", "updated_at"),
-    )
+    indexes = (Index("account_id", "_id"),)
 
 
 CONTACTS = Contacts()

@@ -120,7 +120,7 @@ class PhoneCalls(Resource):
     indexes = (
         Index("account_id", "_id"),
         Index("account_id", "status", "_id"),
-        Index("callout_participation_id", "_id", "status"),
+        Index("callout_participation_id", "_id"),
         Index("contact_id", "_id"),
         Index("callout_id", "_id"),
         Index(
@@ -131,7 +131,7 @@ class PhoneCalls(Resource):
             only={"create_batch_operation_id": {"$gt": 0}},
         ),
         *(Index(link, "_id", only={link: {"$gt": 0}}) for link in made.LINKS.values()),
-        Index("remote_call_id", only={"remote_call_id": {"$gt": ""}}),
+        Index("remote_call_id", "_id", only={"remote_call_id": {"$gt": ""}}),
         Index("_work.lease", name="leases", only={"_work.lease": {"$exists": True}}),
         Index("_work.held", "callout_id", name="held", only={"_work.held": True}),
         Index("_check", only={"_check": {"$exists": True}}),

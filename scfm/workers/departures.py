@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Self
 
 FOLDER = "departures"
+REWRITTEN = "new."
+MOST_LINES = 10_000
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -33,6 +35,8 @@ class Departures:
         self.id: str | None = None
         self._folder = folder / FOLDER if folder is not None and _boot() else None
         self._file: int | None = None
+        self._lines = 0
+        self._left: set[tuple[str, int]] = set()
 
     @classmethod
     def open(cls, data_dir: Path) -> Self:
@@ -47,16 +51,39 @@ class Departures:
     def _create(self) -> None:
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = f"{_boot()}.{uuid.uuid4().hex}"
-        self._file = os.open(self._folder / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file = _locked(self._folder / name)
         self.id = name
 
     def note(self, attempt: str, number: int) -> None:
         """Write that the call's request leaves now; raises OSError if that cannot be written."""
         if self._file is not None:
-            os.write(self._file, f"{attempt}:{number}\n".encode())
+            os.write(self._file, _line(attempt, number))
+            self._lines += 1
+        self._left.add((attempt, number))
+
+    def left(self, attempt: str, number: int) -> bool:
+        """Whether the call's request left this process, and what became of it is not in the database yet."""
+        return (attempt, number) in self._left
+
+    def arrived(self, attempt: str, number: int) -> None:
+        """What became of the call is in the database: it need not be remembered any more."""
+        self._left.discard((attempt, number))
+        if self._lines > MOST_LINES + 2 * len(self._left):
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Make the file short again. The new one is locked before it takes the old one's place."""
+        if self._folder is None or self._file is None or self.id is None:
+            return
+        new = self._folder / f"{REWRITTEN}{self.id}"
+        new.unlink(missing_ok=True)
+        file = _locked(new)
+        os.write(file, b"".join(_line(*pair) for pair in self._left))
+        os.replace(new, self._folder / self.id)
+        os.close(self._file)
+        self._file, self._lines = file, len(self._left)
 
     def close(self) -> None:
         """Give the log up; it stays until what is in it has been settled."""
@@ -76,6 +103,17 @@ class Departures:
         """Remove the log of an ended process, now that nothing refers to it."""
         if self._folder is not None:
             (self._folder / log).unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> int:
+    """A new file, locked for as long as this process lives."""
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def _line(attempt: str, number: int) -> bytes:
+    return f"{attempt}:{number}\n".encode()
 
 
 def _ended(path: Path) -> bool:

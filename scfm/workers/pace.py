@@ -58,7 +58,6 @@ class Pace:
     async def book(self, account_id: int, rate: float | None, count: int) -> list[float]:
         """The moments at which COUNT calls of the account may leave."""
         lane = self._lane(account_id)
-        lane.under_way += count
         moment = time.monotonic()
         moments = [moment] * count
         for key, limit, booked in ((account_id, rate, lane), (SERVER, self._rate, self._server)):
@@ -72,6 +71,10 @@ class Pace:
         """Reserve SECONDS of a lane's time for this process; how long until they begin."""
         reserved = await self._store.reserve("paces", key, seconds)
         return max(0.0, (reserved - datetime.now(UTC)).total_seconds())
+
+    def entered(self, account_id: int) -> None:
+        """One of the account's calls is now under way."""
+        self._lane(account_id).under_way += 1
 
     def left(self, account_id: int) -> None:
         """One of the account's calls is no longer under way."""

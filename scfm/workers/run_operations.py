@@ -6,6 +6,7 @@ with the same ones; acting twice does no more than acting once.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Sequence
@@ -104,11 +105,17 @@ class _Run:
         if "cursor" not in self._work:
             limit = await self._kind.limit(self._view, self._operation)
             await self._save({"_work.cursor": 0, "_work.left": limit, "_work.pinned": []})
-        documents = await self._pinned()
-        while documents or (documents := await self._next(query)):
-            await self._kind.act(self._view, self._operation, documents)
-            self._wake()
-            documents = []
+        if documents := await self._pinned():
+            await self._act(documents)
+        reading = asyncio.create_task(self._read(query))
+        try:
+            while documents := await reading:
+                await self._pin(documents)
+                # What a run acts on lies behind its cursor: the next may be read meanwhile.
+                reading = asyncio.create_task(self._read(query))
+                await self._act(documents)
+        finally:
+            reading.cancel()
         await self._save({"status": "finished", "updated_at": now()}, {"_work": ""})
 
     async def _pinned(self) -> list[Document]:
@@ -119,17 +126,24 @@ class _Run:
         condition = {"_id": {"$in": numbers}}
         return await self._view.find(self._kind.walks, condition, fields=self._kind.needs)
 
-    async def _next(self, query: Query) -> list[Document]:
+    async def _act(self, documents: list[Document]) -> None:
+        await self._kind.act(self._view, self._operation, documents)
+        self._wake()
+
+    async def _read(self, query: Query) -> list[Document]:
+        """The documents after those that are pinned; none at the end."""
         left = self._work["left"]
         most = BATCH if left is None else min(BATCH, left)
         if most == 0:
             return []
-        documents = await self._view.after(query, self._work["cursor"], most, fields=self._kind.needs)
-        if documents:
-            numbers = [document["_id"] for document in documents]
-            remaining = None if left is None else left - len(numbers)
-            await self._save({"_work.pinned": numbers, "_work.cursor": numbers[-1], "_work.left": remaining})
-        return documents
+        return await self._view.after(query, self._work["cursor"], most, fields=self._kind.needs)
+
+    async def _pin(self, documents: list[Document]) -> None:
+        """Write down what is acted on next."""
+        numbers = [document["_id"] for document in documents]
+        left = self._work["left"]
+        remaining = None if left is None else left - len(numbers)
+        await self._save({"_work.pinned": numbers, "_work.cursor": numbers[-1], "_work.left": remaining})
 
     async def _save(self, change: Document, unset: Document | None = None) -> None:
         """Write down how far the run is, and hold it for longer; raises LeaseLost if it is no longer ours."""

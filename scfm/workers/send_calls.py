@@ -29,6 +29,7 @@ from scfm.workers.pace import Pace
 from scfm.workers.writes import Writes
 
 LEFT_TO_OTHERS = 5
+MOST_TRIES = 5
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
 
@@ -79,6 +80,8 @@ class SendCalls(Job):
             rate, _ = await self._accounts.limits(account_id)
             moments = await self._pace.book(account_id, rate, len(own))
             departures += [Departure(*pair, deadline) for pair in zip(own, moments, strict=True)]
+        for departure in departures:
+            self._pace.entered(departure.call["account_id"])
         return departures
 
     async def _allowance(self, account_id: int) -> int:
@@ -112,15 +115,28 @@ class SendCalls(Job):
             raise
         return True
 
+    async def _arrived(self, call: Document, *updates: tuple[Document, Document]) -> None:
+        """Store what became of a call that left."""
+        await self._writes.add(*updates)
+        self._departures.arrived(call["_work"]["attempt"]["id"], call["_id"])
+
     async def failed(self, item: Departure, error: Exception) -> None:
-        await self._unknown(item.call, Unknown(f"{CREATE}: {type(error).__name__}"))
+        """A call that has left is asked about; another is tried again a few times, and then given up."""
+        call, reason = item.call, Unknown(f"{CREATE}: {type(error).__name__}")
+        tries = call["_work"].get("tries", 0) + 1
+        if self._departures.left(call["_work"]["attempt"]["id"], call["_id"]):
+            await self._unknown(call, reason)
+        elif tries < MOST_TRIES:
+            await self._release(call, FIRST_BACKOFF * tries, tries=tries)
+        else:
+            await self._writes.add((_mine(call), errored(reason)))
 
     async def _send(self, call: Document, credentials: Credentials) -> None:
         try:
             response = await self._provider.create_call(credentials, call["msisdn"], call["remote_request_params"])
         except Refused as refused:
             self._pace.answered(call["account_id"])
-            await self._writes.add((_mine(call), errored(refused)))
+            await self._arrived(call, (_mine(call), errored(refused)))
         except NotSent as not_sent:
             await self._not_sent(call, not_sent)
         except Unknown as unknown:
@@ -129,7 +145,7 @@ class SendCalls(Job):
         else:
             self._pace.answered(call["account_id"])
             check = first_check(call, self._settings.status_check, self._settings.status_check_seconds)
-            await self._writes.add(*accepted(call, response, check))
+            await self._arrived(call, *accepted(call, response, check))
 
     async def _not_sent(self, call: Document, reason: NotSent) -> None:
         tries = call["_work"].get("tries", 0) + 1
@@ -141,6 +157,7 @@ class SendCalls(Job):
             self._pace.throttled(call["account_id"], reason.retry_after)
         message = f"{reason.message} (not sent; it will be sent again)"
         await self._release(call, delay, {"remote_error_message": message}, tries)
+        self._departures.arrived(call["_work"]["attempt"]["id"], call["_id"])
 
     async def _release(self, call: Document, delay: float, change: Document | None = None, tries: int = 0) -> None:
         work = {"due": later(delay), "tries": tries}

@@ -88,6 +88,11 @@ class SettleCalls(Job):
             await self._requeue_fetch(item)
             return
         attempt = item["_work"]["attempt"]
+        mine = attempt["log"] is not None and attempt["log"] == self._departures.id
+        if mine and not self._departures.left(attempt["id"], item["_id"]):
+            # Taken by this process, and overtaken by a failing database before it could leave.
+            await self._store.everyone.update(CALLS, _held(item), {"_work": {"due": now()}})
+            return
         view = self._store.for_account(item["account_id"])
         credentials = await self._accounts.credentials(item["account_id"])
         try:
@@ -98,7 +103,7 @@ class SettleCalls(Job):
         for response in listed:
             if not await view.exists(CALLS, {"remote_call_id": response["sid"], "_id": {"$ne": item["_id"]}}):
                 check = first_check(item, self._settings.status_check, self._settings.status_check_seconds)
-                await self._store.everyone.update_each(CALLS, accepted(item, response, check))
+                await self._settled(item, *accepted(item, response, check))
                 return
         await self._not_listed(item)
 
@@ -106,11 +111,15 @@ class SettleCalls(Job):
         condition = {"_id": call["_id"], "status": "remote_fetch_queued"}
         await self._store.everyone.update(CALLS, condition, {"_work": {"due": now()}})
 
+    async def _settled(self, call: Document, *updates: tuple[Document, Document]) -> None:
+        await self._store.everyone.update_each(CALLS, updates)
+        self._departures.arrived(call["_work"]["attempt"]["id"], call["_id"])
+
     async def _not_listed(self, call: Document) -> None:
         asked = call["_work"].get("asked", 0) + 1
         reason = call["_work"].get("reason") or LOST
         if asked >= TIMES_ASKED:
-            await self._store.everyone.apply(CALLS, _held(call), errored(Refused(reason)))
+            await self._settled(call, (_held(call), errored(Refused(reason))))
             return
         change = {
             "_work.asked": asked,
@@ -123,7 +132,7 @@ class SettleCalls(Job):
     async def _not_answered(self, call: Document, error: ProviderError) -> None:
         if now() - call["_work"]["attempt"]["at"] > self._limit:
             words = f"{MAY_HAVE_RUNG}. {call['_work'].get('reason') or error.message}"
-            await self._store.everyone.apply(CALLS, _held(call), errored(Refused(words)))
+            await self._settled(call, (_held(call), errored(Refused(words))))
             return
         change = {
             "_work.lease": later(max(self._grace, 1)),

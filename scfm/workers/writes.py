@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from scfm.errors import Unavailable
 from scfm.models.query import Document
@@ -12,45 +13,57 @@ RETRY_SECONDS = 0.5
 MOST = 500
 
 
+Update = tuple[Document, Document]
+"""A condition, and the update of the document that fits it."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    update: Update
+    otherwise: tuple[Update, ...]
+    done: asyncio.Future[None]
+
+
 class Writes:
     """Writes updates of one collection, many at a time, and tries again until the database takes them."""
 
     def __init__(self, view: View, collection: str) -> None:
         self._view = view
         self._collection = collection
-        self._waiting: list[tuple[list[tuple[Document, Document]], asyncio.Future[None]]] = []
+        self._waiting: list[_Entry] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def add(self, *updates: tuple[Document, Document]) -> None:
-        """Returns when the (condition, update) pairs are on disk."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((list(updates), done))
+    async def add(self, update: Update, *otherwise: Update) -> None:
+        """Returns when UPDATE is on disk, or, where no document fits it any more, OTHERWISE."""
+        entry = _Entry(update, otherwise, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
-        await done
+        await entry.done
 
     async def _flush(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            updates = [update for pairs, _ in group for update in pairs]
             try:
-                await self._write(updates)
+                await self._write(group)
             except Exception as error:
-                failure: Exception | None = error
+                for entry in group:
+                    if not entry.done.done():
+                        entry.done.set_exception(error)
             else:
-                failure = None
-            for _, done in group:
-                if done.done():
-                    continue
-                if failure is None:
-                    done.set_result(None)
-                else:
-                    done.set_exception(failure)
+                for entry in group:
+                    if not entry.done.done():
+                        entry.done.set_result(None)
 
-    async def _write(self, updates: list[tuple[Document, Document]]) -> None:
+    async def _write(self, group: list[_Entry]) -> None:
+        changed = await self._insist([entry.update for entry in group])
+        if changed < len(group):
+            # Some fit no more, and it is not told which; the others' alternatives fit nothing.
+            await self._insist([update for entry in group for update in entry.otherwise])
+
+    async def _insist(self, updates: list[Update]) -> int:
         while True:
             try:
-                await self._view.update_each(self._collection, updates)
-                return
+                return await self._view.update_each(self._collection, updates)
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,41 @@
+"""The API explains itself: ``/api/openapi.json`` for programs, ``/api/docs`` for people. Neither needs a token."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from scfm.handlers.base import FRESH, BaseHandler
+
+# The page may speak to this server and to nobody else.
+POLICY = (
+    "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+
+
+class DocumentHandler(BaseHandler):
+    """``GET /api/openapi.json``: the document that it was told."""
+
+    async def get(self) -> None:
+        self.answer(200, self.told["document"])
+
+    head = get
+
+
+class DocumentationHandler(BaseHandler):
+    """``GET /api/docs``: a page that shows the document, and tries it."""
+
+    async def get(self) -> None:
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Cache-Control", FRESH)
+        self.write_entity(page())
+
+    head = get
+
+
+@cache
+def page() -> bytes:
+    """The page, in one file: it fetches nothing but the document."""
+    return files("scfm.handlers").joinpath("static", "documentation.html").read_bytes()

@@ -1,0 +1,690 @@
+"""Lists, filters and previews find exactly what a plain reading of the contract finds in the same documents.
+
+Each example is a small world of two accounts with the same documents: what the other account has must never show.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tornado.ioloop import IOLoop
+
+from scfm.clock import now
+from scfm.models.batch_operation import TYPES
+from scfm.models.query import Query
+from scfm.models.registry import RESOURCES
+from scfm.models.resource import Resource
+from scfm.models.store import Store, View
+from tests.server import Client, Server
+
+Document = dict[str, Any]
+Predicate = Callable[[Document], bool]
+
+RESOURCE = {resource.collection: resource for resource in RESOURCES}
+OURS, THEIRS = 1, 2
+# The other account's documents have the same ids, so far away.
+ELSEWHERE = 1000
+
+# --- What worlds are made of. Few values, so that documents and filters meet often.
+
+NAMES = st.sampled_from(
+    ["a", "b", "0", "1", "01", "", "a.b", "$gt", "$where", "%", "%2E", "é", "١", "n\0l", "-1", "_id"]
+)
+SCALARS = st.sampled_from(
+    [None, True, False, 0, 1, 5, -5, 5.0, 1.5, 1e16, 1e-7, 2**53 + 1, 2**63 - 1, -(2**63)]
+    + ["", "0", "5", "5.0", "true", "null", "None", "1e16", "a,b", "é", " x ", "x\0y", "$gt", "-0"]
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+OBJECT = st.dictionaries(NAMES, JSON, max_size=3)
+
+MSISDNS = ("+252662345678", "+252662345679", "+85512345678", "+15551234567")
+SPELLINGS = {
+    "+252662345678": ["252 66-(2)-345-678", "00252662345678", "+252662345678"],
+    "+252662345679": ["252662345679"],
+    "+85512345678": ["+855 0 12 345 678"],
+    "+15551234567": ["1 (555) 123-4567"],
+}
+MOMENTS = (
+    datetime(2018, 5, 18, 23, 59, 59, 999000, UTC),
+    datetime(2018, 5, 19, tzinfo=UTC),
+    datetime(2018, 5, 19, 6, 49, 24, 294000, UTC),
+    datetime(2018, 5, 19, 23, 59, 59, 999000, UTC),
+    datetime(2018, 5, 20, tzinfo=UTC),
+)
+FLOWS = (None, "CallFlowLogic::Application", "CallFlowLogic::AvfCapom::CapomShort")
+STATUSES = ("created", "queued", "remotely_queued", "errored", "failed", "completed")
+TYPE_NAMES = tuple(TYPES)
+CREATE, QUEUE, FETCH = (name for name in TYPE_NAMES if not name.endswith("Population"))
+
+
+@dataclass
+class World:
+    """Every document of one account, by collection, as they are stored; ids from 1."""
+
+    documents: dict[str, list[Document]]
+
+    def __getitem__(self, collection: str) -> list[Document]:
+        return self.documents[collection]
+
+    def calls_of(self, participation: Document) -> list[Document]:
+        return [call for call in self["phone_calls"] if call["callout_participation_id"] == participation["_id"]]
+
+
+def numbered(documents: Sequence[Document]) -> list[Document]:
+    return [{"_id": number, **document} for number, document in enumerate(documents, 1)]
+
+
+def some(draw: st.DrawFn, most: int, **fields: st.SearchStrategy[Any]) -> list[Document]:
+    common = {"metadata": OBJECT, "created_at": st.sampled_from(MOMENTS), "updated_at": st.sampled_from(MOMENTS)}
+    return numbered(draw(st.lists(st.fixed_dictionaries({**common, **fields}), max_size=most)))
+
+
+def one_of_ids(documents: Sequence[Document], *others: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from([*others, *(document["_id"] for document in documents)])
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    flow = st.sampled_from(FLOWS)
+    contacts = [
+        {**contact, "msisdn": msisdn}
+        for contact, msisdn in zip(some(draw, len(MSISDNS)), draw(st.permutations(MSISDNS)), strict=False)
+    ]
+    callouts = some(draw, 3, status=st.sampled_from(["initialized", "running", "stopped"]), call_flow_logic=flow)
+    operations = some(
+        draw,
+        4,
+        callout_id=one_of_ids(callouts, None),
+        parameters=OBJECT,
+        status=st.sampled_from(["preview", "finished"]),
+        type=st.sampled_from(TYPE_NAMES),
+    )
+    participations = draw_participations(draw, contacts, callouts, operations)
+    calls = draw_calls(draw, contacts, participations, operations)
+    return World(
+        {
+            "users": some(draw, 2),
+            "access_tokens": some(draw, 2),
+            "contacts": contacts,
+            "callouts": callouts,
+            "batch_operations": operations,
+            "callout_participations": participations,
+            "phone_calls": calls,
+            "remote_phone_call_events": draw_events(draw, calls),
+        }
+    )
+
+
+def draw_participations(
+    draw: st.DrawFn, contacts: list[Document], callouts: list[Document], operations: list[Document]
+) -> list[Document]:
+    pairs = list(itertools.product(callouts, contacts))
+    populations = [one for one in operations if one["type"].endswith("Population")]
+    made = some(draw, 6, callout_population_id=one_of_ids(populations, None), call_flow_logic=st.sampled_from(FLOWS))
+    chosen = draw(st.permutations(pairs)) if pairs else []
+    return [
+        {**one, "callout_id": callout["_id"], "contact_id": contact["_id"], "msisdn": contact["msisdn"]}
+        for one, (callout, contact) in zip(made, chosen, strict=False)
+    ]
+
+
+def draw_calls(
+    draw: st.DrawFn, contacts: list[Document], participations: list[Document], operations: list[Document]
+) -> list[Document]:
+    if not contacts:
+        return []
+    links = {
+        f"{name}_batch_operation_id": one_of_ids([one for one in operations if one["type"] == kind], None)
+        for name, kind in (("queue", QUEUE), ("queue_remote_fetch", FETCH))
+    }
+    calls = some(
+        draw,
+        8,
+        **links,
+        parent=st.sampled_from([*participations, *contacts[:1]]),
+        status=st.sampled_from(STATUSES),
+        remote_call_id=st.sampled_from([None, "CA1", "CA2"]),
+        remote_status=st.sampled_from([None, "busy", "no-answer"]),
+        remote_direction=st.sampled_from([None, "outbound-api"]),
+        remote_error_message=st.sampled_from([None, "Unable to create record: no"]),
+        remote_response=OBJECT,
+        remote_queue_response=OBJECT,
+        remote_request_params=OBJECT,
+        call_flow_logic=st.sampled_from(FLOWS),
+        remotely_queued_at=st.none() | st.sampled_from(MOMENTS),
+    )
+    creates = [one for one in operations if one["type"] == CREATE]
+    created = set()
+    for call in calls:
+        parent = call.pop("parent")
+        answers = "contact_id" in parent
+        call["callout_participation_id"] = parent["_id"] if answers else None
+        call["contact_id"] = parent["contact_id"] if answers else parent["_id"]
+        call["callout_id"] = parent["callout_id"] if answers else None
+        call["msisdn"] = parent["msisdn"]
+        # An operation creates one call for a participation.
+        operation = draw(one_of_ids(creates, None)) if answers else None
+        call["create_batch_operation_id"] = None if (operation, parent["_id"]) in created else operation
+        created.add((operation, parent["_id"]))
+    return calls
+
+
+def draw_events(draw: st.DrawFn, calls: list[Document]) -> list[Document]:
+    if not calls:
+        return []
+    events = some(
+        draw,
+        5,
+        call=st.sampled_from(calls),
+        details=st.dictionaries(NAMES, SCALARS.filter(lambda value: isinstance(value, str)), max_size=3),
+        remote_direction=st.sampled_from(["inbound", "outbound-api"]),
+        call_flow_logic=st.sampled_from(FLOWS[1:]),
+    )
+    for event in events:
+        call = event.pop("call")
+        event["phone_call_id"] = call["_id"]
+        event["remote_call_id"] = call["remote_call_id"] or "CA9"
+        event |= {name: call[name] for name in ("callout_participation_id", "contact_id", "callout_id")}
+    return events
+
+
+# --- What the contract says of a filter, read plainly. A filter is its name, its value, and what it must find.
+
+Given = tuple[str, Any, Predicate]
+Filters = Callable[[World, str], st.SearchStrategy[Given]]
+
+
+def as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def reach(value: Any, path: Sequence[str]) -> Any:
+    """What is at the path; None where nothing is. In an array a number is an index."""
+    for name in path:
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isascii() and name.isdigit() and name == str(int(name)):
+            value = value[int(name)] if int(name) < len(value) else None
+        else:
+            return None
+    return value
+
+
+def holds(found: Any, wanted: str | None) -> bool:
+    if wanted is None or found is None or isinstance(found, (dict, list)):
+        return found is None and wanted is None
+    return as_text(found) == wanted
+
+
+def paths_in(value: Any) -> Iterator[tuple[str, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, one in inner:
+        yield (str(name),)
+        yield from ((str(name), *path) for path in paths_in(one))
+
+
+def nested(field: str) -> Filters:
+    @st.composite
+    def strategy(draw: st.DrawFn, world: World, collection: str) -> Given:
+        values = [one[field] for one in world[collection]]
+        known = sorted({path for value in values for path in paths_in(value)})
+        made = st.lists(NAMES, min_size=1, max_size=3).map(tuple)
+        path = draw(st.sampled_from(known) | made if known else made)
+        leaves = [reach(value, path) for value in values]
+        texts = [as_text(leaf) for leaf in leaves if leaf is not None and not isinstance(leaf, (dict, list))]
+        given = draw(st.sampled_from([None, "", *texts]) | SCALARS)
+        wanted = None if given is None else as_text(given)
+        parameters = given
+        for name in reversed(path):
+            parameters = {name: parameters}
+        return field, parameters, lambda document: holds(reach(document[field], path), wanted)
+
+    return strategy
+
+
+def choice(field: str) -> Filters:
+    @st.composite
+    def strategy(draw: st.DrawFn, world: World, collection: str) -> Given:
+        values = sorted({str(one[field]) for one in world[collection] if one[field] is not None})
+        wanted = draw(st.lists(st.sampled_from([*values, "nothing", "0", "$ne"]), max_size=3))
+        given = draw(st.sampled_from([",", " , ", ", "])).join(wanted)
+        if len(wanted) == 1 and wanted[0].isdigit() and draw(st.booleans()):
+            return field, int(given), lambda document: str(document[field]) == given
+        return field, given, lambda document: str(document[field]) in wanted
+
+    return strategy
+
+
+def nonsense(field: str) -> Filters:
+    """Values that are no text at all: they find nothing, and no operator gets through."""
+    values = st.sampled_from([{"$ne": "x"}, {"$gt": ""}, {"$exists": True}, [], {}, "", [{"$ne": 1}], {"$in": ["x"]}])
+    return lambda world, collection: values.map(lambda value: (field, value, lambda document: False))
+
+
+def number(field: str) -> Filters:
+    @st.composite
+    def strategy(draw: st.DrawFn, world: World, collection: str) -> Given:
+        wanted = draw(st.sampled_from(MSISDNS))
+        given = draw(st.sampled_from(SPELLINGS[wanted]))
+        junk = draw(st.sampled_from([None, "345", "x", "+25266234567812345", "''", "+"]))
+        if junk is not None and draw(st.booleans()):
+            return field, junk, lambda document: False
+        return field, given, lambda document: document[field] == wanted
+
+    return strategy
+
+
+RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "before": lambda one, other: one < other,
+    "after": lambda one, other: one > other,
+    "or_before": lambda one, other: one <= other,
+    "or_after": lambda one, other: one >= other,
+}
+UNPARSEABLE = ["", "yesterday", "2018-13-01", "2018-05-19T25:00", 5, True, [], ["2018-05-19"], {"$gt": ""}, None]
+
+
+def spelt(moment: datetime) -> list[str]:
+    iso = moment.isoformat(timespec="microseconds")
+    east = moment.astimezone(timezone(timedelta(hours=2))).isoformat(timespec="microseconds")
+    return [
+        iso,
+        iso.replace("+00:00", "Z"),
+        iso.replace("+00:00", ""),
+        iso.replace("T", " ").replace("+00:00", " UTC"),
+        east,
+        east.replace("+", " "),
+    ]
+
+
+def at(field: str) -> Filters:
+    @st.composite
+    def strategy(draw: st.DrawFn, world: World, collection: str) -> Given:
+        relation = draw(st.sampled_from(sorted(RELATIONS)))
+        name, holds = f"{field}_{relation}", RELATIONS[relation]
+        moment = draw(st.sampled_from(MOMENTS))
+        kind = draw(st.sampled_from(["date", "date", "time", "time", "far", "nonsense"]))
+        if kind == "nonsense":
+            return name, draw(st.sampled_from(UNPARSEABLE)), lambda document: True
+        if kind == "time":
+            moment += timedelta(microseconds=draw(st.sampled_from([0, 0, 1, 500, 999, 1000, -1])))
+            given = draw(st.sampled_from(spelt(moment)))
+            return name, given, lambda document: document[field] is not None and holds(document[field], moment)
+        day = draw(st.sampled_from([date.min, date.max])) if kind == "far" else moment.date()
+        return (
+            name,
+            day.isoformat(),
+            lambda document: document[field] is not None and holds(document[field].date(), day),
+        )
+
+    return strategy
+
+
+def attempts() -> Filters:
+    """The filters of participations that ask for their phone calls."""
+
+    @st.composite
+    def strategy(draw: st.DrawFn, world: World, collection: str) -> Given:
+        wanted = draw(st.lists(st.sampled_from(STATUSES), max_size=2))
+        asked = draw(st.sampled_from(["true", "false", True, False]))
+
+        def newest(document: Document) -> str | None:
+            calls = world.calls_of(document)
+            return max(calls, key=lambda call: call["_id"])["status"] if calls else None
+
+        return draw(
+            st.sampled_from(
+                [
+                    ("has_phone_calls", asked, lambda one: bool(world.calls_of(one)) is (asked in ("true", True))),
+                    ("has_phone_calls", "perhaps", lambda one: True),
+                    ("last_phone_call_attempt", ", ".join(wanted), lambda one: newest(one) in wanted),
+                    ("no_phone_calls_or_last_attempt", ",".join(wanted), lambda one: newest(one) in [None, *wanted]),
+                ]
+            )
+        )
+
+    return strategy
+
+
+COMMON = (nested("metadata"), at("created_at"), at("updated_at"))
+FILTERS: Mapping[str, Sequence[Filters]] = {
+    "users": COMMON,
+    "access_tokens": COMMON,
+    "contacts": (*COMMON, number("msisdn"), nonsense("msisdn")),
+    "callouts": (*COMMON, choice("status"), choice("call_flow_logic"), nonsense("status")),
+    "batch_operations": (*COMMON, nested("parameters"), choice("status"), choice("type"), nonsense("type")),
+    "callout_participations": (
+        *COMMON,
+        *(choice(name) for name in ("callout_id", "contact_id", "callout_population_id", "call_flow_logic")),
+        number("msisdn"),
+        nonsense("contact_id"),
+        attempts(),
+        attempts(),
+    ),
+    "phone_calls": (
+        *COMMON,
+        at("remotely_queued_at"),
+        *(
+            choice(name)
+            for name in (
+                "callout_participation_id",
+                "contact_id",
+                "status",
+                "call_flow_logic",
+                "remote_call_id",
+                "remote_status",
+                "remote_direction",
+                "remote_error_message",
+            )
+        ),
+        number("msisdn"),
+        nonsense("remote_call_id"),
+        *(nested(name) for name in ("remote_response", "remote_queue_response", "remote_request_params")),
+    ),
+    "remote_phone_call_events": (
+        *COMMON,
+        nested("details"),
+        *(choice(name) for name in ("phone_call_id", "call_flow_logic", "remote_call_id", "remote_direction")),
+    ),
+}
+
+
+@st.composite
+def filters(draw: st.DrawFn, world: World, collection: str) -> tuple[Document, Predicate]:
+    """What to give as ``q``, and what it must find: all of its filters must hold."""
+    chosen = draw(st.lists(st.sampled_from(FILTERS[collection]), max_size=2))
+    given = [draw(one(world, collection)) for one in chosen]
+    parameters = {name: value for name, value, _ in given}
+    last = {name: predicate for name, _, predicate in given}
+    if draw(st.integers(0, 9)) == 0:
+        parameters["unheard_of"] = {"$where": "1"}
+    return parameters, lambda document: all(predicate(document) for predicate in last.values())
+
+
+# --- What is listed under what.
+
+LINKS = {
+    CREATE: "create_batch_operation_id",
+    QUEUE: "queue_batch_operation_id",
+    FETCH: "queue_remote_fetch_batch_operation_id",
+}
+
+
+def belongs(world: World, kind: str, parent: Document, collection: str) -> Predicate:
+    """Whether a document is listed under its parent."""
+    number = parent["_id"]
+
+    def named(child: str, key: str, holds: Predicate) -> Predicate:
+        return lambda one: one["_id"] in {other[key] for other in world[child] if holds(other)}
+
+    def has(field: str) -> Predicate:
+        return lambda one: one[field] == number
+
+    if kind == "callout" and collection == "contacts":
+        return named("callout_participations", "contact_id", has("callout_id"))
+    if kind == "contact" and collection == "callouts":
+        return named("callout_participations", "callout_id", has("contact_id"))
+    if kind != "batch_operation":
+        return has(f"{kind}_id")
+    link = LINKS.get(parent["type"])
+    if link is None:
+        made: dict[str, Predicate] = {
+            "callout_participations": has("callout_population_id"),
+            "contacts": named("callout_participations", "contact_id", has("callout_population_id")),
+            "phone_calls": lambda one: False,
+        }
+        return made[collection]
+    return {
+        "phone_calls": has(link),
+        "callout_participations": named("phone_calls", "callout_participation_id", has(link)),
+        "contacts": named("phone_calls", "contact_id", has(link)),
+    }[collection]
+
+
+LISTS: tuple[tuple[str, str | None], ...] = (
+    *((collection, None) for collection in FILTERS),
+    *(("users", "account"), ("access_tokens", "account")),
+    *(
+        (name, "contact")
+        for name in ("callouts", "callout_participations", "phone_calls", "remote_phone_call_events")
+    ),
+    *(
+        (name, "callout")
+        for name in ("contacts", "phone_calls", "remote_phone_call_events", "callout_participations")
+        + ("batch_operations",)
+    ),
+    *((name, "batch_operation") for name in ("contacts", "callout_participations", "phone_calls")),
+    *((name, "callout_participation") for name in ("phone_calls", "remote_phone_call_events")),
+    ("remote_phone_call_events", "phone_call"),
+)
+
+
+def test_every_nested_list_of_the_contract_is_among_these() -> None:
+    declared = {(resource.collection, parent) for resource in RESOURCES for parent in resource.parents}
+    assert declared == {(collection, parent) for collection, parent in LISTS if parent is not None}
+
+
+# --- The comparison.
+
+
+def of_account(document: Document, account: int) -> Document:
+    """The document as that account has it: the other's ids are all elsewhere."""
+    if account == OURS:
+        return {**document, "account_id": account}
+    moved = {
+        name: value + ELSEWHERE if isinstance(value, int) and (name == "_id" or name.endswith("_id")) else value
+        for name, value in document.items()
+    }
+    return {**moved, "account_id": account}
+
+
+async def build(store: Store, world: World) -> View:
+    """Put the world into the database in place of the last one; our account's view."""
+    for collection, documents in world.documents.items():
+        await store.everyone.remove(collection, {})
+        if documents:
+            both = [of_account(one, account) for one in documents for account in (OURS, THEIRS)]
+            # What only unique indexes over all accounts look at.
+            unique = {"users": "email", "access_tokens": "digest"}.get(collection)
+            if unique:
+                both = [{**one, unique: str(one["_id"])} for one in both]
+            assert not await store.everyone.insert_many(collection, both)
+    return store.for_account(OURS)
+
+
+async def listed(view: View, query: Query, size: int) -> tuple[int, list[int]]:
+    """The total, and the ids on all pages."""
+    total = await view.count(query)
+    pages = [await view.page(query, skip, size) for skip in range(0, total + 1, size)]
+    return total, [document["_id"] for page in pages for document in page]
+
+
+def with_store(function: Callable[..., None]) -> Callable[..., None]:
+    """One database for all examples of a property; each replaces what the last one left."""
+    return settings(max_examples=60, suppress_health_check=list(HealthCheck))(function)
+
+
+@with_store
+@given(data=st.data())
+def test_lists_find_what_the_contract_says(store: Store, io_loop: IOLoop, data: st.DataObject) -> None:
+    world = data.draw(worlds())
+    view = io_loop.run_sync(lambda: build(store, world))
+    for collection, kind in data.draw(st.lists(st.sampled_from(LISTS), min_size=6, max_size=10)):
+        parameters, fits = data.draw(filters(world, collection))
+        resource, under, seen = RESOURCE[collection], None, view
+        if kind == "account":
+            under, seen = {"_id": OURS}, store.everyone
+            query = resource.under(kind, under, parameters)
+        elif kind is not None:
+            parents = world[f"{kind}s"]
+            if not parents:
+                continue
+            under = data.draw(st.sampled_from(parents))
+            query = resource.under(kind, under, parameters)
+        else:
+            query = resource.query(parameters)
+        listed_here = belongs(world, kind, under, collection) if under and kind != "account" else lambda one: True
+        expected = [one["_id"] for one in world[collection] if listed_here(one) and fits(one)]
+        size = data.draw(st.integers(1, 5))
+        total, found = io_loop.run_sync(lambda: listed(seen, query, size))  # noqa: B023
+        assert (total, found) == (len(expected), expected), (collection, kind, under, parameters)
+
+
+def limit_of(world: World, parameters: Document, moment: datetime) -> int | None:
+    """How many a run may take, as section 4 has it."""
+    if "limit" in parameters:
+        return int(parameters["limit"])
+    bounds = [int(parameters["max"])] if "max" in parameters else []
+    if "max_per_period" in parameters:
+        since = moment - timedelta(hours=int(parameters.get("max_per_period_hours", 24)))
+        attribute = parameters.get("max_per_period_timestamp_attribute", "remotely_queued_at")
+        statuses = [one.strip() for one in parameters.get("max_per_period_statuses", ",".join(STATUSES)).split(",")]
+        made = [one for one in world["phone_calls"] if one[attribute] and one[attribute] >= since]
+        counted = [one for one in made if one["status"] in statuses]
+        bounds.append(max(0, int(parameters["max_per_period"]) - len(counted)))
+    return min(bounds, default=None)
+
+
+LIMITS = st.fixed_dictionaries(
+    {},
+    optional={
+        "limit": st.sampled_from(["0", "1", "2", 3, "99999999999999999999"]),
+        "max": st.sampled_from(["0", "1", 3]),
+        "max_per_period": st.sampled_from(["2", 4, "8"]),
+        "max_per_period_hours": st.sampled_from(["1", 24, 100]),
+        "max_per_period_timestamp_attribute": st.sampled_from(["remotely_queued_at", "created_at", "updated_at"]),
+        "max_per_period_statuses": st.sampled_from(["failed, errored", "completed", "created"]),
+    },
+)
+PREVIEWS = [(kind.name, collection) for kind in TYPES.values() for collection in kind.previews]
+FILTERED_BY = {
+    "contact_filter_params": "contacts",
+    "callout_filter_params": "callouts",
+    "callout_participation_filter_params": "callout_participations",
+    "phone_call_filter_params": "phone_calls",
+}
+
+
+def previewed(world: World, operation: Document, fits: Mapping[str, Predicate], moment: datetime) -> list[Document]:
+    """What a run would take: contacts, participations or phone calls."""
+
+    def allowed(collection: str, number: int | None) -> bool:
+        if collection not in fits:
+            return True
+        return any(one["_id"] == number and fits[collection](one) for one in world[collection])
+
+    kind = operation["type"]
+    if kind not in LINKS:
+        return [one for one in world["contacts"] if allowed("contacts", one["_id"])]
+    walked = "callout_participations" if kind == CREATE else "phone_calls"
+    own, key = ("_id", "_id") if kind == CREATE else ("_id", "callout_participation_id")
+    taken = [
+        one
+        for one in world[walked]
+        if allowed("callouts", one["callout_id"])
+        and allowed("callout_participations", one[key])
+        and (kind == CREATE or allowed("phone_calls", one[own]))
+    ]
+    return taken[: limit_of(world, operation["parameters"], moment)]
+
+
+def made_lately(world: World, moment: datetime) -> None:
+    """Move the phone calls' times to hours that a period may or may not include, never near its edge."""
+    for number, call in enumerate(world["phone_calls"]):
+        for step, name in enumerate(("remotely_queued_at", "created_at", "updated_at")):
+            if call[name] is not None:
+                call[name] = moment - timedelta(hours=(0.5, 5, 23, 25, 101)[(number + step) % 5])
+
+
+@with_store
+@given(data=st.data())
+def test_previews_are_what_a_run_would_take(store: Store, io_loop: IOLoop, data: st.DataObject) -> None:
+    world, moment = data.draw(worlds()), now()
+    made_lately(world, moment)
+    view = io_loop.run_sync(lambda: build(store, world))
+    for kind, collection in data.draw(st.lists(st.sampled_from(PREVIEWS), min_size=3, max_size=5)):
+        parameters = data.draw(LIMITS) if kind in LINKS else {}
+        fits = {}
+        for name in data.draw(st.lists(st.sampled_from(sorted(FILTERED_BY)), max_size=2, unique=True)):
+            given, predicate = data.draw(filters(world, FILTERED_BY[name]))
+            parameters[name] = given
+            if given:
+                fits[FILTERED_BY[name]] = predicate
+        operation = {"_id": 99, "type": kind, "parameters": parameters}
+        taken = previewed(world, operation, fits, moment)
+        if kind == CREATE and collection == "contacts":
+            named = {one["contact_id"] for one in taken}
+            taken = [one for one in world["contacts"] if one["_id"] in named]
+        narrower, also = data.draw(filters(world, collection))
+        expected = [one["_id"] for one in taken if also(one)]
+        size = data.draw(st.integers(1, 5))
+
+        async def answer() -> tuple[int, list[int]]:
+            query = await TYPES[kind].preview(view, operation, collection)  # noqa: B023
+            return await listed(view, RESOURCE[collection].filtered(query, narrower), size)  # noqa: B023
+
+        assert io_loop.run_sync(answer) == (len(expected), expected), (kind, collection, parameters, narrower)
+
+
+# --- The same, from the outside.
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("data")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def contacts(server: Server) -> Iterator[Client]:
+    yield server.client()
+
+
+HTTP_NAMES = st.sampled_from(["a", "b", "0", "1", "a.b", "$gt", "%", "é", "a b", "x&y=z", "+"])
+HTTP_METADATA = st.dictionaries(
+    HTTP_NAMES, SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(HTTP_NAMES, SCALARS, max_size=2), max_size=3
+)
+WORLD_NUMBERS = itertools.count(1)
+
+
+def spell(path: Sequence[str], value: Any) -> str:
+    """The filter as it stands in a query string: Rails names; no ``=`` for None."""
+    name = quote("q[metadata]" + "".join(f"[{step}]" for step in path))
+    return name if value is None else f"{name}={quote(value)}"
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_the_server_finds_the_same_over_http(contacts: Client, data: st.DataObject) -> None:
+    number = next(WORLD_NUMBERS)
+    made: dict[int, Document] = {}
+    for position, metadata in enumerate(data.draw(st.lists(HTTP_METADATA, min_size=1, max_size=3))):
+        body = {"msisdn": f"+2526{number:05d}{position:03d}", "metadata": {**metadata, "world": number}}
+        answer = contacts.post("/api/contacts", json=body)
+        assert answer.status == 201, answer
+        made[answer.json["id"]] = answer.json["metadata"]
+        assert answer.json["metadata"] == body["metadata"]
+    paths = sorted({path for metadata in made.values() for path in paths_in(metadata)})
+    for path in data.draw(st.lists(st.sampled_from(paths), min_size=1, max_size=4)):
+        leaves = [reach(metadata, path) for metadata in made.values()]
+        texts = [as_text(leaf) for leaf in leaves if leaf is not None and not isinstance(leaf, (dict, list))]
+        wanted = data.draw(st.sampled_from([None, "", "5", "true", *texts]))
+        expected = [one for one, metadata in made.items() if holds(reach(metadata, path), wanted)]
+        answer = contacts.get(f"/api/contacts?q[metadata][world]={number}&{spell(path, wanted)}")
+        assert answer.status == 200, answer
+        found = [contact["id"] for contact in answer.json]
+        assert (found, answer.headers["Total"]) == (expected, str(len(expected))), (path, wanted)
