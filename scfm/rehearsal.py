@@ -349,7 +349,7 @@ def _script(path: str) -> list[str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise StartError(f"the script {path} cannot be read: {error}") from None
+        raise argparse.ArgumentTypeError(f"{path} cannot be read: {error}") from None
     return [line.strip() for line in lines if line.strip() and not line.strip().startswith("//")]
 
 

@@ -8,7 +8,9 @@ from tornado.web import RequestHandler, URLSpec  # type: ignore[attr-defined]
 
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.documentation import DocumentationHandler, DocumentHandler
+from scfm.handlers.export_contacts import ExportContactsHandler
 from scfm.handlers.health import HealthHandler
+from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
 from scfm.handlers.openapi import document
 from scfm.handlers.webhook import RemotePhoneCallEventsHandler
@@ -52,6 +54,8 @@ def routes() -> list[URLSpec]:
     found = [
         _route("/health", HealthHandler),
         _route("/api/account", OwnAccountHandler, resource=ACCOUNTS, verbs="GET PATCH"),
+        _route("/api/contacts/import", ImportContactsHandler, verbs="POST"),
+        _route("/api/contacts/export", ExportContactsHandler),
     ]
     for resource, list_verbs, verbs, options in LISTED:
         path = f"/api/{resource.collection}"

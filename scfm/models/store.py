@@ -34,6 +34,8 @@ from scfm.models.query import Document, Query, all_of
 
 # A write is acknowledged when it is in the journal, and, on a replica set, in those of the majority.
 DURABLE = WriteConcern(w="majority", j=True)
+# A write that need not be on disk before one that follows it.
+IN_PASSING = WriteConcern(w=1)
 # How long a delete may take between its mark and its end before others take it for abandoned.
 DELETE_LEASE = timedelta(seconds=10)
 
@@ -98,10 +100,11 @@ class Store:
     async def new_ids(self, kind: str, count: int = 1) -> range:
         """The next COUNT ids of a kind of resource.
 
-        The counter is written before the documents are, in the same journal, so that no id is given twice.
+        The counter stands before the documents in the journal (and in the oplog): when they are on disk, it is.
         """
+        counters = self.collection("counters").with_options(write_concern=IN_PASSING)
         with translated():
-            counter = await self.collection("counters").find_one_and_update(
+            counter = await counters.find_one_and_update(
                 {"_id": kind},
                 {"$inc": {"last": count}},
                 upsert=True,

@@ -8,16 +8,20 @@ dead process's attempts those that are not in its file provably never left, and 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 FOLDER = "departures"
 REWRITTEN = "new."
 MOST_LINES = 10_000
+LINE = re.compile(r"([0-9a-f]+):([0-9]+)")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -59,7 +63,7 @@ class Departures:
     def note(self, attempt: str, number: int) -> None:
         """Write that the call's request leaves now; raises OSError if that cannot be written."""
         if self._file is not None:
-            os.write(self._file, _line(attempt, number))
+            _write(self._file, _line(attempt, number))
             self._lines += 1
         self._left.add((attempt, number))
 
@@ -71,7 +75,9 @@ class Departures:
         """What became of the call is in the database: it need not be remembered any more."""
         self._left.discard((attempt, number))
         if self._lines > MOST_LINES + 2 * len(self._left):
-            self._rewrite()
+            self._lines = len(self._left)
+            with suppress(OSError):  # the long one will do until the next time
+                self._rewrite()
 
     def _rewrite(self) -> None:
         """Make the file short again. The new one is locked before it takes the old one's place."""
@@ -80,10 +86,14 @@ class Departures:
         new = self._folder / f"{REWRITTEN}{self.id}"
         new.unlink(missing_ok=True)
         file = _locked(new)
-        os.write(file, b"".join(_line(*pair) for pair in self._left))
-        os.replace(new, self._folder / self.id)
+        try:
+            _write(file, b"".join(_line(*pair) for pair in self._left))
+            os.replace(new, self._folder / self.id)
+        except OSError:
+            os.close(file)
+            raise
         os.close(self._file)
-        self._file, self._lines = file, len(self._left)
+        self._file = file
 
     def close(self) -> None:
         """Give the log up; it stays until what is in it has been settled."""
@@ -102,7 +112,8 @@ class Departures:
     def discard(self, log: str) -> None:
         """Remove the log of an ended process, now that nothing refers to it."""
         if self._folder is not None:
-            (self._folder / log).unlink(missing_ok=True)
+            for name in (log, f"{REWRITTEN}{log}"):
+                (self._folder / name).unlink(missing_ok=True)
 
 
 def _locked(path: Path) -> int:
@@ -113,7 +124,14 @@ def _locked(path: Path) -> int:
 
 
 def _line(attempt: str, number: int) -> bytes:
-    return f"{attempt}:{number}\n".encode()
+    """A line that stands alone even where a full disk has cut the one before it off."""
+    return f"\n{attempt}:{number}\n".encode()
+
+
+def _write(file: int, lines: bytes) -> None:
+    """Write all of it; raises OSError."""
+    if os.write(file, lines) < len(lines):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _ended(path: Path) -> bool:
@@ -124,16 +142,14 @@ def _ended(path: Path) -> bool:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        # A living process may have rewritten its log just now: then what we have locked is the old file.
+        return os.path.samestat(os.fstat(file), path.stat())
+    except (BlockingIOError, FileNotFoundError):
         return False
     finally:
         os.close(file)
-    return True
 
 
 def _read(path: Path) -> set[tuple[str, int]]:
-    left = set()
-    for line in path.read_text().splitlines():
-        attempt, _, number = line.partition(":")
-        left.add((attempt, int(number)))
-    return left
+    lines = map(LINE.fullmatch, path.read_text().splitlines())
+    return {(line[1], int(line[2])) for line in lines if line is not None}

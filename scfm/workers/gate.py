@@ -56,7 +56,7 @@ class Gate:
             await self._release(number)
 
     async def release(self) -> None:
-        """Let go what is held though its callout goes on: the process that was told to had no time to."""
+        """Let go, or cancel, what no paused callout holds: the process that was told to had no time to."""
         last = 0
         while True:
             held = {"_work.held": True, "callout_id": {"$gt": last}}
@@ -66,8 +66,8 @@ class Gate:
             if not found:
                 return
             last = found[0]["callout_id"]
-            if (await self._look(last))[1] not in HALTED:
-                await self._release(last)
+            _, status = await self._look(last)
+            await self.moved({"_id": last, "status": status})
 
     async def _release(self, number: int) -> None:
         held = {"_work.held": True, "callout_id": number, "status": "queued"}

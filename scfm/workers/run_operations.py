@@ -61,10 +61,6 @@ class RunOperations(Job):
                 taken.append(operation)
         return taken
 
-    def _held(self) -> Document:
-        holder = {"_work.due": self._until(), "_work.holder": uuid.uuid4().hex}
-        return {"status": "running", "updated_at": now(), **holder}
-
     def _until(self) -> datetime:
         return now() + self._lease
 
@@ -74,11 +70,15 @@ class RunOperations(Job):
             await _Run(view, item, self._until, self._wake).finish()
         except LeaseLost:
             log.warning("batch operation %s was taken over by another process", item["_id"])
+        except asyncio.CancelledError:
+            # The server stops: the next need not wait for the lease to run out.
+            await self._store.everyone.apply(OPERATIONS, _mine(item), {"$set": {"_work.due": now()}})
+            raise
 
     async def failed(self, item: Document, error: Exception) -> None:
         """Try again a few times, then set the run aside, where its owner can see why."""
         tries = item["_work"].get("tries", 0) + 1
-        mine = {"_id": item["_id"], "_work.holder": item["_work"]["holder"]}
+        mine = _mine(item)
         if tries < MOST_TRIES:
             change = {"_work.tries": tries, "_work.due": now() + BACKOFF * tries}
             await self._store.everyone.apply(OPERATIONS, mine, {"$set": change})
@@ -86,6 +86,10 @@ class RunOperations(Job):
         metadata = {**item["metadata"], "failure": f"{type(error).__name__}: {error}"[:LONGEST_FAILURE]}
         change = {"status": "finished", "metadata": metadata, "updated_at": now()}
         await self._store.everyone.apply(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
+
+
+def _mine(operation: Document) -> Document:
+    return {"_id": operation["_id"], "_work.holder": operation["_work"]["holder"]}
 
 
 class _Run:
@@ -147,11 +151,10 @@ class _Run:
 
     async def _save(self, change: Document, unset: Document | None = None) -> None:
         """Write down how far the run is, and hold it for longer; raises LeaseLost if it is no longer ours."""
-        holder = {"_id": self._operation["_id"], "_work.holder": self._operation["_work"]["holder"]}
         update: Document = {"$set": change if unset else {**change, "_work.due": self._until()}}
         if unset:
             update["$unset"] = unset
-        saved = await self._view.apply(OPERATIONS, holder, update)
+        saved = await self._view.apply(OPERATIONS, _mine(self._operation), update)
         if saved is None:
             raise LeaseLost
         self._work = saved.get("_work", {})

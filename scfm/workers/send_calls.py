@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from scfm.clock import now
@@ -30,6 +30,7 @@ from scfm.workers.writes import Writes
 
 LEFT_TO_OTHERS = 5
 MOST_TRIES = 5
+MARGIN = 5.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
 
@@ -41,6 +42,12 @@ class Departure:
     call: Document
     moment: float
     deadline: float
+    # The same by the clock that leases go by, which may jump: a machine sleeps, or its clock is set.
+    until: datetime
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() > self.deadline or now() > self.until
 
 
 class SendCalls(Job):
@@ -61,6 +68,10 @@ class SendCalls(Job):
         self._departures = departures
         self._gate = gate
         self._settings = settings
+        # A call waits for half a lease to leave. Then its request, which ends within twice the time-out (see
+        # provider.py), must end before the lease does: after that another process may take the call for abandoned.
+        self._patience = settings.lease_seconds / 2
+        self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
         # One account leaves a part of the slots to the others, however slow its provider is.
         most = self.slots - self.slots // LEFT_TO_OTHERS
         self._pace = Pace(store, calls_per_second=settings.calls_per_second, calls_in_flight=most)
@@ -69,17 +80,16 @@ class SendCalls(Job):
 
     async def take(self, most: int) -> Sequence[Departure]:
         """Calls whose attempt is now in the database, and when each may leave."""
-        # Half the lease is for the request itself: after that another process may take the call for abandoned.
-        deadline = time.monotonic() + self._settings.lease_seconds / 2
+        deadline, until = time.monotonic() + self._patience, later(self._patience)
         attempt = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
-        lease = later(self._settings.lease_seconds)
+        lease = until + timedelta(seconds=self._request_seconds)
         calls = await self._waiting.take(most, lease, attempt, self._allowance)
         departures: list[Departure] = []
         for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
             own = list(group)
             rate, _ = await self._accounts.limits(account_id)
             moments = await self._pace.book(account_id, rate, len(own))
-            departures += [Departure(*pair, deadline) for pair in zip(own, moments, strict=True)]
+            departures += [Departure(*pair, deadline, until) for pair in zip(own, moments, strict=True)]
         for departure in departures:
             self._pace.entered(departure.call["account_id"])
         return departures
@@ -105,7 +115,7 @@ class SendCalls(Job):
             held = {"$set": {"_work": {"held": True}}}
             await self._writes.add((_mine(call), canceled() if halted == "stopped" else held))
             return False
-        if time.monotonic() > item.deadline or self._pace.blocked(call["account_id"]):
+        if item.late or self._pace.blocked(call["account_id"]):
             await self._release(call, 0)
             return False
         try:

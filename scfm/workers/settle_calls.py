@@ -14,7 +14,7 @@ from datetime import timedelta
 from scfm.clock import now
 from scfm.models.query import Document
 from scfm.models.store import Store
-from scfm.provider import Provider, ProviderError, Refused
+from scfm.provider import Credentials, Provider, ProviderError, Refused
 from scfm.settings import Settings
 from scfm.workers.calls import CALLS, Accounts, later
 from scfm.workers.check_calls import first_check
@@ -93,19 +93,26 @@ class SettleCalls(Job):
             # Taken by this process, and overtaken by a failing database before it could leave.
             await self._store.everyone.update(CALLS, _held(item), {"_work": {"due": now()}})
             return
-        view = self._store.for_account(item["account_id"])
         credentials = await self._accounts.credentials(item["account_id"])
         try:
-            listed = await self._provider.list_calls(credentials, item["msisdn"], attempt["at"] - SKEW)
+            listed = await self._candidates(credentials, item)
         except ProviderError as error:
             await self._not_answered(item, error)
             return
         for response in listed:
-            if not await view.exists(CALLS, {"remote_call_id": response["sid"], "_id": {"$ne": item["_id"]}}):
+            # Of any account: they may share the server's own credentials.
+            another = {"remote_call_id": response["sid"], "_id": {"$ne": item["_id"]}}
+            if not await self._store.everyone.exists(CALLS, another):
                 check = first_check(item, self._settings.status_check, self._settings.status_check_seconds)
                 await self._settled(item, *accepted(item, response, check))
                 return
         await self._not_listed(item)
+
+    async def _candidates(self, credentials: Credentials, call: Document) -> list[Document]:
+        """The provider's calls that this one can be: the one that a report has named, else those to its number."""
+        if call["remote_call_id"] is not None:
+            return [await self._provider.fetch_call(credentials, call["remote_call_id"])]
+        return await self._provider.list_calls(credentials, call["msisdn"], call["_work"]["attempt"]["at"] - SKEW)
 
     async def _requeue_fetch(self, call: Document) -> None:
         condition = {"_id": call["_id"], "status": "remote_fetch_queued"}
@@ -119,7 +126,7 @@ class SettleCalls(Job):
         asked = call["_work"].get("asked", 0) + 1
         reason = call["_work"].get("reason") or LOST
         if asked >= TIMES_ASKED:
-            await self._settled(call, (_held(call), errored(Refused(reason))))
+            await self._settled(call, ({**_held(call), "remote_call_id": None}, errored(Refused(reason))))
             return
         change = {
             "_work.asked": asked,

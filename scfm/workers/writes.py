@@ -23,6 +23,15 @@ class _Entry:
     otherwise: tuple[Update, ...]
     done: asyncio.Future[None]
 
+    def tell(self, error: Exception | None) -> None:
+        """Say how it ended to whoever waits, if anyone still does."""
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
 
 class Writes:
     """Writes updates of one collection, many at a time, and tries again until the database takes them."""
@@ -47,13 +56,23 @@ class Writes:
             try:
                 await self._write(group)
             except Exception as error:
-                for entry in group:
-                    if not entry.done.done():
-                        entry.done.set_exception(error)
+                await self._one_by_one(group, error)
             else:
                 for entry in group:
-                    if not entry.done.done():
-                        entry.done.set_result(None)
+                    entry.tell(None)
+
+    async def _one_by_one(self, group: list[_Entry], error: Exception) -> None:
+        """What the database refuses must not take the others with it."""
+        if len(group) == 1:
+            group[0].tell(error)
+            return
+        for entry in group:
+            try:
+                await self._write([entry])
+            except Exception as refused:
+                entry.tell(refused)
+            else:
+                entry.tell(None)
 
     async def _write(self, group: list[_Entry]) -> None:
         changed = await self._insist([entry.update for entry in group])

@@ -265,11 +265,15 @@ def test_the_command_fails_for_a_flow_with_a_problem(
     assert ("Traceback" in shown.err) is (flow == "Faulty")
 
 
-def test_the_command_refuses_what_is_not_there(tmp_path: Path) -> None:
+def test_the_command_refuses_a_flow_that_is_not_there() -> None:
     with pytest.raises(StartError, match=r"^rehearse: there is no flow 'Flood'; use one of "):
         run_command("Flood")
-    with pytest.raises(StartError, match=r"^the script .* cannot be read: "):
+
+
+def test_the_command_refuses_a_script_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
         run_command(SHORT, "--script", str(tmp_path / "none"))
+    assert "none cannot be read: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("metadata", ["[1]", "{", "5"])

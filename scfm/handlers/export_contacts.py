@@ -1,0 +1,83 @@
+"""``GET /api/contacts/export``: contacts in bulk, written as they are read, in a format that the import reads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+
+from scfm.errors import Invalid
+from scfm.handlers.base import FRESH, ClientHandler
+from scfm.handlers.import_contacts import CSV, JSON_LINES
+from scfm.models.contact import CONTACTS
+from scfm.models.contact_csv import Columns
+from scfm.models.contact_lines import json_line
+from scfm.models.fields import NOT_IN_LIST
+from scfm.models.query import Document, Query
+
+BATCH = 200
+CONTENT_TYPES = {"csv": f"{CSV}; charset=utf-8", "jsonl": JSON_LINES[0]}
+
+
+class ExportContactsHandler(ClientHandler):
+    """All contacts that fit ``q``, in order of id. It has no ETag: its headers go before its body is known."""
+
+    async def get(self) -> None:
+        parameters = self.parameters()
+        chosen = self._format(parameters)
+        query = CONTACTS.query(parameters.get("q"))
+        try:
+            await self._send(chosen, self._csv(query) if chosen == "csv" else self._json_lines(query))
+        except StreamClosedError:
+            pass  # the client has gone
+        except Exception as failure:
+            if not self._headers_written:
+                raise
+            # Ended in the ordinary way, half an export would look like a whole one.
+            self.log_exception(type(failure), failure, failure.__traceback__)
+            self.detach().close()
+
+    head = get
+
+    def _format(self, parameters: dict[str, Any]) -> str:
+        accepted = self.request.headers.get("Accept", "").lower()
+        by_accept = "jsonl" if CSV not in accepted and any(name in accepted for name in JSON_LINES) else "csv"
+        chosen = parameters.get("format", by_accept)
+        if not isinstance(chosen, str) or chosen not in CONTENT_TYPES:
+            raise Invalid({"format": [f"{NOT_IN_LIST}: {', '.join(CONTENT_TYPES)}"]})
+        return chosen
+
+    async def _send(self, chosen: str, parts: AsyncIterator[bytes]) -> None:
+        """Write the parts at the pace at which the client takes them."""
+        async for part in parts:
+            if not self._headers_written:
+                self.set_header("Content-Type", CONTENT_TYPES[chosen])
+                self.set_header("Content-Disposition", f'attachment; filename="contacts.{chosen}"')
+                self.set_header("Cache-Control", FRESH)
+                self.set_header("X-Runtime", f"{self.request.request_time():.6f}")
+            self.write(part)
+            await self.flush()
+            if self.request.method == "HEAD":
+                return
+
+    async def _json_lines(self, query: Query) -> AsyncIterator[bytes]:
+        yield b""  # an empty export has headers too
+        async for batch in self._batches(query):
+            yield b"".join(json_line(CONTACTS.show(contact)) for contact in batch)
+
+    async def _csv(self, query: Query) -> AsyncIterator[bytes]:
+        """The header needs to know every contact's columns: the contacts are read twice."""
+        columns = Columns()
+        async for batch in self._batches(query, ["metadata"]):
+            for contact in batch:
+                columns.add(contact["metadata"])
+        yield columns.header()
+        async for batch in self._batches(query):
+            yield columns.lines(batch)
+
+    async def _batches(self, query: Query, fields: list[str] | None = None) -> AsyncIterator[list[Document]]:
+        view, last = self.own().view, 0
+        while batch := await view.after(query, last, BATCH, fields):
+            yield batch
+            last = batch[-1]["_id"]

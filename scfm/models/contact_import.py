@@ -1,0 +1,187 @@
+"""Contacts in bulk: creates what is new and updates what differs, by phone number, a batch at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from scfm.clock import now
+from scfm.errors import Unavailable
+from scfm.models.contact import CONTACTS
+from scfm.models.contact_lines import Problem, Row
+from scfm.models.merge import merge
+from scfm.models.query import Document
+from scfm.models.resource import same
+from scfm.models.store import View
+
+# A batch is stored when it has so many lines or bytes.
+BATCH_LINES = 500
+BATCH_BYTES = 1 << 20
+MOST_ERRORS = 1000
+# How often a batch is tried against others who change the same contacts, or against a deletion under way.
+TRIES = 1000
+
+
+@dataclass
+class Tally:
+    """What came of the lines, each counted once; of the bad ones the first so many are told."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    errors: list[Problem] = field(default_factory=list)
+
+    def refuse(self, problem: Problem) -> None:
+        self.failed += 1
+        if len(self.errors) < MOST_ERRORS:
+            self.errors.append(problem)
+
+    def show(self) -> Document:
+        """``{created, updated, unchanged, failed, errors: [{line, column, reason}], errors_omitted}``."""
+        return {**asdict(self), "errors_omitted": self.failed - len(self.errors)}
+
+
+@dataclass
+class Draft:
+    """One contact, and the lines of the batch that are about it. ``old`` is None for one that is not there yet."""
+
+    msisdn: str
+    old: Document | None
+    metadata: Document = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    changes: int = 0
+
+    def take(self, row: Row, mode: object) -> None:
+        """Apply a line, after those before it."""
+        metadata = merge(self.metadata, row.beside(self.metadata), mode)
+        if self.rows or self.old is not None:
+            self.changes += not same(metadata, self.metadata)
+        self.metadata = metadata
+        self.rows.append(row)
+
+    @property
+    def differs(self) -> bool:
+        return self.old is None or not same(self.metadata, self.old["metadata"])
+
+    def count(self, tally: Tally) -> None:
+        """Count the lines by what they did; lines that undo one another did nothing."""
+        created = self.old is None
+        updated = self.changes if self.differs else 0
+        tally.created += created
+        tally.updated += updated
+        tally.unchanged += len(self.rows) - updated - created
+
+
+class ContactImport:
+    """Give every line to ``add``, and call ``flush`` at the end. MODE is a ``metadata_merge_mode``.
+
+    Batches are stored as they fill up; one that has been stored stays, whatever becomes of the rest.
+    """
+
+    def __init__(self, view: View, mode: object) -> None:
+        self.tally = Tally()
+        self._view = view
+        self._mode = mode
+        self._rows: list[Row] = []
+        self._size = 0
+
+    async def add(self, found: Row | Problem) -> None:
+        """Take a line; returns when there is room for the next. Raises NotFound where the account has gone."""
+        if isinstance(found, Problem):
+            self.tally.refuse(found)
+            return
+        self._rows.append(found)
+        self._size += found.size
+        if len(self._rows) >= BATCH_LINES or self._size >= BATCH_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Store what has been taken; raises like ``add``."""
+        rows, self._rows, self._size = self._rows, [], 0
+        for _ in range(TRIES):
+            if not rows:
+                return
+            rows = await self._save(rows)
+        raise Unavailable("the contacts change faster than they can be imported")
+
+    async def _save(self, rows: Sequence[Row]) -> list[Row]:
+        """Store the contacts of these lines; the lines of those that somebody else changed meanwhile."""
+        drafts = await self._drafts(rows)
+        changed = [draft for draft in drafts if draft.differs]
+        lost = await self._insert([draft for draft in changed if draft.old is None])
+        lost |= await self._update([draft for draft in changed if draft.old is not None])
+        for draft in drafts:
+            if draft.msisdn not in lost:
+                draft.count(self.tally)
+        return [row for row in rows if row.msisdn in lost]
+
+    async def _drafts(self, rows: Sequence[Row]) -> list[Draft]:
+        """The contacts of these lines as they will be, in the order in which the lines name them first."""
+        condition = {"msisdn": {"$in": list({row.msisdn for row in rows})}}
+        found = await self._view.find(CONTACTS.collection, condition, sort=())
+        drafts = {contact["msisdn"]: Draft(contact["msisdn"], contact, contact["metadata"]) for contact in found}
+        for row in rows:
+            drafts.setdefault(row.msisdn, Draft(row.msisdn, None)).take(row, self._mode)
+        return list(drafts.values())
+
+    async def _insert(self, drafts: Sequence[Draft]) -> set[str]:
+        """Store new contacts; the numbers that somebody else has taken meanwhile."""
+        if not drafts:
+            return set()
+        numbers = await self._view.store.new_ids(CONTACTS.kind, len(drafts))
+        moment = now()
+        stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
+        documents: list[dict[str, Any]] = [
+            {"_id": number, "msisdn": draft.msisdn, "metadata": draft.metadata, **stamps}
+            for number, draft in zip(numbers, drafts, strict=True)
+        ]
+        refused = await self._store(documents)
+        return {document["msisdn"] for document in documents if document["_id"] in refused}
+
+    async def _store(self, documents: Sequence[Document]) -> set[int]:
+        """Insert under an account that may be about to be deleted (see View.mark_deleting); the ids refused."""
+        everyone, account = self._view.store.everyone, self._view.account_id
+        assert account is not None
+        for _ in range(TRIES):
+            refused = await self._view.insert_many(CONTACTS.collection, documents)
+            if await everyone.standing("accounts", [account]):
+                return refused
+            made = [document["_id"] for document in documents if document["_id"] not in refused]
+            await self._view.remove(CONTACTS.collection, {"_id": {"$in": made}})
+            await everyone.get("accounts", account)
+            await asyncio.sleep(0.02)
+        raise Unavailable("the deletion of the account does not end")
+
+    async def _update(self, drafts: Sequence[Draft]) -> set[str]:
+        """Change contacts that are still as they were read; the numbers of the others."""
+        moment = now()
+        changes = [
+            (
+                {"_id": draft.old["_id"], "_version": _version(draft.old)},
+                {"$set": {"metadata": draft.metadata, "updated_at": moment, "_version": _version(draft.old) + 1}},
+            )
+            for draft in drafts
+            if draft.old is not None
+        ]
+        if await self._view.update_each(CONTACTS.collection, changes) == len(changes):
+            return set()
+        return await self._not_as(drafts)
+
+    async def _not_as(self, drafts: Sequence[Draft]) -> set[str]:
+        """The numbers of contacts that are not now what they were to become."""
+        wanted = {draft.old["_id"]: draft for draft in drafts if draft.old is not None}
+        found = await self._view.find(CONTACTS.collection, {"_id": {"$in": list(wanted)}}, sort=())
+        there = {
+            contact["msisdn"]
+            for contact in found
+            if _version(contact) == _version(wanted[contact["_id"]].old) + 1
+            and same(contact["metadata"], wanted[contact["_id"]].metadata)
+        }
+        return {draft.msisdn for draft in drafts} - there
+
+
+def _version(contact: Document | None) -> int:
+    return int((contact or {}).get("_version", 1))

@@ -1,0 +1,209 @@
+"""The documents keep their promises: links lead somewhere, commands exist, requests get the answers that are shown."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from scfm.cli import main
+from scfm.settings import Settings
+from tests.server import Server
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+PATIENCE_SECONDS = 10.0
+REQUEST_SECONDS = 20.0
+HERE = "localhost:3000"
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+class Block(NamedTuple):
+    """A fenced block: its language and its text."""
+
+    language: str
+    text: str
+
+
+def blocks(document: Path) -> list[Block]:
+    return [Block(*found) for found in FENCE.findall(document.read_text(encoding="utf-8"))]
+
+
+def commands(document: Path) -> list[str]:
+    """The lines of the document's shell blocks, and what is set as code in its text, without comments."""
+    text = document.read_text(encoding="utf-8")
+    shell = [line for block in blocks(document) if block.language == "sh" for line in block.text.splitlines()]
+    quoted = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    return [command.partition(" #")[0].strip() for command in [*shell, *quoted]]
+
+
+def anchor(heading: str) -> str:
+    """The anchor that a heading gets: words in lower case, joined by hyphens."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def anchors(document: Path) -> set[str]:
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+# Links and commands
+
+
+@each_document
+def test_every_link_to_this_project_leads_somewhere(document: Path) -> None:
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    for link in LINK.findall(text):
+        path, _, fragment = link.partition("#")
+        if "://" in link:
+            continue
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        assert not fragment or fragment in anchors(target), link
+
+
+@each_document
+def test_every_make_target_that_is_named_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {target for command in commands(document) for target in re.findall(r"\bmake ([a-z]+)", command)}
+    assert named <= targets
+
+
+@each_document
+def test_every_scfm_command_that_is_named_exists_with_its_options(
+    document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in commands(document):
+        called = re.fullmatch(r"(?:[A-Z_]+=\S+ )*scfm ([a-z-]+)(.*)", command)
+        if called is None:
+            continue
+        with pytest.raises(SystemExit) as ended:
+            main([called[1], "--help"])
+        assert ended.value.code == 0, command
+        known = capsys.readouterr().out
+        for option in re.findall(r"--[a-z-]+", called[2]):
+            assert option in known, command
+
+
+# Settings
+
+
+def test_the_operations_manual_lists_every_setting_in_order_with_its_default() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    defaults = configparser.ConfigParser(interpolation=None)
+    defaults.read(ROOT / "config" / "default.ini")
+    sections = re.findall(r"^\| `\[(\w+)\]`.*\n.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    listed = [
+        (section, *row)
+        for section, rows in sections
+        for row in re.findall(r"^\| `(\w+)` \| `?(.*?)`? \|", rows, re.M)
+    ]
+    wanted = [
+        (section := one.metadata["section"], one.metadata["env"], defaults[section][one.name])
+        for one in fields(Settings)
+    ]
+    assert listed == wanted
+
+
+@each_document
+def test_every_variable_that_is_set_in_a_command_is_a_setting(document: Path) -> None:
+    known = {one.metadata["env"] for one in fields(Settings)} | {"ACCESS_TOKEN", "PYTHON", "CI"}
+    shell = "\n".join(commands(document))
+    assert set(re.findall(r"(?:^|\s)([A-Z][A-Z_]+)=", shell)) <= known
+
+
+# Requests
+
+
+class Step(NamedTuple):
+    """A shell block of requests, and the answer that is shown below it, if one is."""
+
+    script: str
+    answer: Any
+
+    @property
+    def last(self) -> str:
+        """The last request of the block."""
+        return "curl " + self.script.rpartition("curl ")[2]
+
+
+def steps(document: Path) -> list[Step]:
+    found = []
+    shown = blocks(document)
+    for block, below in zip(shown, [*shown[1:], Block("", "")], strict=True):
+        if block.language == "sh" and block.text.startswith("curl "):
+            found.append(Step(block.text, json.loads(below.text) if below.language == "json" else None))
+    return found
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    registered = "CallFlowLogic::AvfCapom::CapomShort"
+    with Server(tmp_path, {"PLATFORM_PROVIDER": "simulator", "REGISTERED_CALL_FLOW_LOGIC": registered}) as server:
+        yield server
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the documents' requests are made with curl")
+@pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md"])
+def test_the_requests_get_the_answers_that_are_shown(name: str, server: Server) -> None:
+    walked = steps(ROOT / name)
+    assert walked
+    for step in walked:
+        assert_answered(step, server)
+
+
+def assert_answered(step: Step, server: Server) -> None:
+    """Run the block; what the background still works on is asked for again until it is as shown."""
+    here = f"127.0.0.1:{server.port}"
+    answer = run(step.script.replace(HERE, here), server.token)
+    wanted = json.loads(json.dumps(step.answer).replace(HERE, here))
+    reads_only = not re.search(r" (-d|-X|--data\S*) ", step.last)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while reads_only and not shows(answer, wanted) and time.monotonic() < deadline:
+        answer = run(step.last.replace(HERE, here), server.token)
+    assert shows(answer, wanted), f"{step.script}\nshown: {wanted}\nanswered: {answer}"
+
+
+def run(script: str, token: str) -> Any:
+    """What the last request of the script answered; each must succeed, but the last may be a refusal."""
+    quiet = 'curl() { command curl -q --silent --show-error --max-time 10 --write-out "\\n" "$@"; }\n'
+    done = subprocess.run(
+        ["bash", "-e", "-c", quiet + script],
+        env={"PATH": os.environ["PATH"], "ACCESS_TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=REQUEST_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, script + done.stderr
+    *before, last = [json.loads(line) if line else None for line in done.stdout.removesuffix("\n").split("\n")]
+    assert not any("error" in one or "errors" in one for one in before if isinstance(one, dict)), (script, before)
+    return last
+
+
+def shows(answer: Any, shown: Any) -> bool:
+    """Whether the answer has what is shown; nothing shown goes with any answer that is no refusal."""
+    if shown is None:
+        return not (isinstance(answer, dict) and {"error", "errors"} & set(answer))
+    if isinstance(shown, dict) and shown:
+        return isinstance(answer, dict) and all(
+            key in answer and (answer[key] is None if value is None else shows(answer[key], value))
+            for key, value in shown.items()
+        )
+    if isinstance(shown, list):
+        pairs = zip(answer, shown, strict=False)
+        return isinstance(answer, list) and len(answer) == len(shown) and all(shows(*pair) for pair in pairs)
+    return type(answer) is type(shown) and bool(answer == shown)

@@ -1,0 +1,90 @@
+"""Which verbs there are at which paths: all of them, and no others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import product
+
+from scfm.handlers.openapi import DESCRIBED
+from scfm.handlers.routes import routes
+
+# {a,b} stands for each of them.
+TABLE = """
+GET POST                /api/accounts
+GET PATCH DELETE        /api/accounts/:id
+GET                     /api/accounts/:id/{users,access_tokens}
+GET PATCH               /api/account
+GET POST                /api/access_tokens
+GET PATCH DELETE        /api/access_tokens/:id
+GET POST                /api/users
+GET PATCH DELETE        /api/users/:id
+GET POST                /api/contacts
+GET PATCH DELETE        /api/contacts/:id
+GET                     /api/contacts/:id/{callouts,callout_participations,phone_calls,remote_phone_call_events}
+GET POST                /api/callouts
+GET PATCH DELETE        /api/callouts/:id
+POST                    /api/callouts/:id/callout_events
+GET                     /api/callouts/:id/{contacts,phone_calls,remote_phone_call_events}
+GET POST                /api/callouts/:id/{callout_participations,batch_operations}
+GET POST                /api/batch_operations
+GET PATCH DELETE        /api/batch_operations/:id
+POST                    /api/batch_operations/:id/batch_operation_events
+GET                     /api/batch_operations/:id/preview/{contacts,callout_participations,phone_calls}
+GET                     /api/batch_operations/:id/{contacts,callout_participations,phone_calls}
+GET                     /api/callout_participations
+GET PATCH DELETE        /api/callout_participations/:id
+GET POST                /api/callout_participations/:id/phone_calls
+GET                     /api/callout_participations/:id/remote_phone_call_events
+GET                     /api/phone_calls
+GET PATCH DELETE        /api/phone_calls/:id
+POST                    /api/phone_calls/:id/phone_call_events
+GET                     /api/phone_calls/:id/remote_phone_call_events
+POST                    /api/remote_phone_call_events
+GET                     /api/remote_phone_call_events
+GET PATCH               /api/remote_phone_call_events/:id
+"""
+# What the server adds to it.
+ADDED = """
+GET                     /health
+"""
+# They are the documentation, and do not document themselves.
+SELF = """
+GET                     /api/openapi
+GET                     /api/docs
+"""
+
+
+def expanded(table: str) -> Iterator[str]:
+    for line in filter(None, table.splitlines()):
+        *verbs, path = line.split()
+        parts = [part.split(",") for part in re.split(r"[{}]", path)]
+        for verb, choice in product(verbs, product(*parts)):
+            yield f"{verb} {''.join(choice)}"
+
+
+def served() -> list[str]:
+    return [
+        f"{verb} {route.name.replace('{id}', ':id')}"
+        for route in routes()
+        for verb in route.kwargs.get("verbs", "GET").split()
+    ]
+
+
+def test_the_routes_are_those_of_the_table_and_no_others() -> None:
+    assert sorted(served()) == sorted(expanded(TABLE + ADDED + SELF))
+
+
+def test_every_route_is_in_the_openapi_document() -> None:
+    document = next(route.kwargs["document"] for route in routes() if route.name == "/api/openapi")
+    described = [
+        f"{verb.upper()} {path.replace('{id}', ':id')}"
+        for path, operations in document["paths"].items()
+        for verb in operations
+    ]
+    assert sorted(described) == sorted(expanded(TABLE + ADDED))
+
+
+def test_no_operation_is_described_that_no_route_has() -> None:
+    used = {(route.handler_class, verb) for route in routes() for verb in route.kwargs.get("verbs", "GET").split()}
+    assert set(DESCRIBED) <= used

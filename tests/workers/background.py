@@ -1,0 +1,164 @@
+"""The jobs of one server process over a real store and a real carrier, without the server around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scfm.app import make_account
+from scfm.clock import now
+from scfm.models.platform import Platform
+from scfm.models.query import Document
+from scfm.models.store import Store
+from scfm.provider import Provider
+from scfm.settings import Settings
+from scfm.simulator import Callee, Rule, Simulator
+from scfm.workers.calls import Accounts
+from scfm.workers.departures import Departures
+from scfm.workers.fetch_calls import FetchCalls
+from scfm.workers.gate import Gate
+from scfm.workers.loop import Job, Loop
+from scfm.workers.run_operations import RunOperations
+from scfm.workers.send_calls import SendCalls
+from scfm.workers.settle_calls import SettleCalls
+
+T = TypeVar("T")
+
+SID, TOKEN = "AC" + "1" * 32, "secret"
+PARAMS = {"from": "345", "url": "http://127.0.0.1:9/none"}
+ANSWERS = Rule(Callee(after=1.0), prefix="+")
+# So slow that no call gets any further while a test looks at it.
+STANDSTILL = 1000.0
+
+
+@asynccontextmanager
+async def carrier(**options: Any) -> AsyncIterator[Simulator]:
+    """A carrier that takes calls; nothing more becomes of them unless ``life_size`` says otherwise."""
+    told = {"account_sid": SID, "auth_token": TOKEN, "callees": (ANSWERS,), "life_size": STANDSTILL}
+    simulator = Simulator(**{**told, **options})
+    await simulator.start()
+    try:
+        yield simulator
+    finally:
+        await simulator.stop()
+
+
+def told(base_url: str, data_dir: Path, **settings: Any) -> Settings:
+    """Settings for calls through the carrier at BASE_URL, quick about what is not known."""
+    return Settings(
+        **{
+            "data_dir": data_dir,
+            "twilio_account_sid": SID,
+            "twilio_auth_token": TOKEN,
+            "twilio_client_rest_api_base_url": base_url,
+            "unknown_grace_seconds": 0.0,
+            "lease_seconds": 30.0,
+            "provider_timeout": 5.0,
+            **settings,
+        }
+    )
+
+
+class Background:
+    """One process's jobs. ``store``, ``provider`` and ``departures`` may be ones that break."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        provider: Provider | None = None,
+        departures: Departures | None = None,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.provider = provider or Provider(timeout=settings.provider_timeout)
+        self.departures = departures or Departures.open(settings.data_dir)
+        self.gate = Gate(store)
+        self.loop = Loop(settings.sweep_seconds)
+        accounts = Accounts(store, Platform(settings))
+        lease = settings.lease_seconds
+        self.run = RunOperations(store, lease, self.loop.wake)
+        self.send = SendCalls(store, self.provider, accounts, self.departures, self.gate, settings)
+        self.fetch = FetchCalls(store, self.provider, accounts, slots=20, lease=lease)
+        self.settle = SettleCalls(store, self.provider, accounts, self.departures, self.gate, settings)
+        for job in (self.run, self.send, self.fetch, self.settle):
+            self.loop.add(job)
+
+    async def close(self) -> None:
+        """Let go of the carrier and of the log of departures."""
+        await self.provider.close()
+        self.departures.close()
+
+
+@asynccontextmanager
+async def background(store: Store, settings: Settings) -> AsyncIterator[Background]:
+    """The jobs of one process, to be run by hand."""
+    jobs = Background(store, settings)
+    try:
+        yield jobs
+    finally:
+        await jobs.close()
+
+
+async def pass_over(job: Job) -> int:
+    """Let the job take what it can, and work on each in turn; how many there were."""
+    items = await job.take(job.slots)
+    for item in items:
+        await job.work(item)
+    return len(items)
+
+
+async def eventually(condition: Callable[[], Awaitable[T]], seconds: float = 20.0) -> T:
+    """What the condition gives, asked until it gives something true; each asking is a round trip or more."""
+    async with asyncio.timeout(seconds):
+        while not (found := await condition()):
+            pass
+        return found
+
+
+async def account(store: Store) -> int:
+    """A new account; its id."""
+    await make_account(store, super_admin=False)
+    newest = await store.everyone.find("accounts", {}, fields=["_id"], sort=[("_id", -1)], limit=1)
+    return int(newest[0]["_id"])
+
+
+async def queued_calls(store: Store, account_id: int, numbers: list[str], **fields: Any) -> list[int]:
+    """Calls to the numbers, queued just now; their ids."""
+    moment = now()
+    ids = await store.new_ids("phone_call", len(numbers))
+    calls = [
+        {
+            "_id": number,
+            "account_id": account_id,
+            "callout_participation_id": None,
+            "callout_id": None,
+            "contact_id": None,
+            "status": "queued",
+            "msisdn": msisdn,
+            "remote_call_id": None,
+            "remote_status": None,
+            "remote_direction": None,
+            "remote_error_message": None,
+            "remote_request_params": PARAMS,
+            "remotely_queued_at": None,
+            "call_flow_logic": None,
+            "metadata": {},
+            "created_at": moment,
+            "updated_at": moment,
+            "_version": 1,
+            "_work": {"due": moment},
+            **fields,
+        }
+        for number, msisdn in zip(ids, numbers, strict=True)
+    ]
+    await store.everyone.insert_many("phone_calls", calls)
+    return list(ids)
+
+
+async def calls_of(store: Store) -> list[Document]:
+    """Every call, by id."""
+    return await store.everyone.find("phone_calls", {})

@@ -1,0 +1,165 @@
+"""A process that dies at a chosen step: between any two operations on the database, the provider or the disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scfm.models.query import Document
+from scfm.models.store import Store
+from scfm.provider import Call, Credentials, Provider
+from scfm.workers.departures import Departures
+
+T = TypeVar("T")
+READS = ("find", "aggregate")
+
+
+class Death(asyncio.CancelledError):
+    """The process is no more. No ``except Exception`` survives it."""
+
+
+class Life:
+    """Counts the steps of a process, and ends it at step ``ends_at``; from then on every step fails."""
+
+    def __init__(self, ends_at: int | None) -> None:
+        self.steps = 0
+        self._ends_at = ends_at
+
+    @property
+    def over(self) -> bool:
+        return self._ends_at is not None and self.steps >= self._ends_at
+
+    def step(self) -> None:
+        """Live on, or raise Death."""
+        if not self.over:
+            self.steps += 1
+        if self.over:
+            raise Death
+
+    async def around(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Carry out the operation; the process may die before it, and after it, before its answer is known."""
+        self.step()
+        done = await operation()
+        self.step()
+        return done
+
+
+class MortalStore(Store):
+    """A store in which every operation is two steps of the process's life."""
+
+    @classmethod
+    def within(cls, store: Store, life: Life) -> MortalStore:
+        """The same database, as the process sees it."""
+        mortal = cls(store._client, store._database.name)
+        mortal._life = life
+        return mortal
+
+    def collection(self, name: str) -> Any:
+        return _MortalCollection(super().collection(name), self._life)
+
+    _life: Life
+
+
+class _MortalCollection:
+    def __init__(self, collection: Any, life: Life) -> None:
+        self._collection = collection
+        self._life = life
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._collection, name)
+        if name in READS:
+            return lambda *given, **options: _MortalCursor(operation(*given, **options), self._life)
+
+        async def mortal(*given: Any, **options: Any) -> Any:
+            return await self._life.around(lambda: operation(*given, **options))
+
+        return mortal
+
+
+class _MortalCursor:
+    """Reading changes nothing, so one step is enough."""
+
+    def __init__(self, cursor: Any, life: Life) -> None:
+        self._cursor = cursor
+        self._life = life
+
+    def sort(self, *given: Any) -> _MortalCursor:
+        return _MortalCursor(self._cursor.sort(*given), self._life)
+
+    def limit(self, *given: Any) -> _MortalCursor:
+        return _MortalCursor(self._cursor.limit(*given), self._life)
+
+    async def to_list(self, length: int | None) -> list[Document]:
+        self._life.step()
+        found: list[Document] = await self._cursor.to_list(length)
+        return found
+
+
+class MortalProvider(Provider):
+    """A provider of which every request is two steps of the process's life."""
+
+    def __init__(self, life: Life, *, timeout: float) -> None:
+        super().__init__(timeout=timeout)
+        self._life = life
+
+    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any]) -> Call:
+        create = super().create_call
+        return await self._life.around(lambda: create(credentials, to, params))
+
+    async def list_calls(self, *given: Any) -> list[Call]:
+        list_calls = super().list_calls
+        return await self._life.around(lambda: list_calls(*given))
+
+    async def fetch_call(self, *given: Any) -> Call:
+        fetch_call = super().fetch_call
+        return await self._life.around(lambda: fetch_call(*given))
+
+
+class MortalDepartures(Departures):
+    """A log of departures in which a line is two steps of the process's life."""
+
+    _life: Life
+
+    @classmethod
+    def within(cls, data_dir: Path, life: Life) -> MortalDepartures:
+        """The log of a process that lives so long."""
+        departures = cls.open(data_dir)
+        departures._life = life
+        return departures
+
+    def note(self, attempt: str, number: int) -> None:
+        self._life.step()
+        super().note(attempt, number)
+        self._life.step()
+
+
+_PROCESS: ContextVar[object] = ContextVar("_PROCESS", default=None)
+
+
+async def live(work: Coroutine[Any, Any, None], life: Life) -> None:
+    """Let a process do its work until it is done or dies; nothing that it began goes on."""
+    begun: list[asyncio.Task[Any]] = []
+
+    def create(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(coroutine, loop=loop, **options)
+        if _PROCESS.get() is life:
+            begun.append(task)
+        return task
+
+    _PROCESS.set(life)
+    asyncio.get_running_loop().set_task_factory(create)
+    try:
+        done = asyncio.create_task(work)
+        while not done.done() and not life.over:
+            await asyncio.sleep(0)
+        for task in begun if life.over else ():
+            task.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
+    finally:
+        _PROCESS.set(None)
+        asyncio.get_running_loop().set_task_factory(None)
+    if not done.cancelled():
+        done.result()
