@@ -38,6 +38,7 @@ from scfm.workers.loop import Loop
 from scfm.workers.run_operations import RunOperations
 from scfm.workers.send_calls import SendCalls
 from scfm.workers.settle_calls import SettleCalls
+from scfm.workers.sweep_deletions import SweepDeletions
 
 log = logging.getLogger("scfm")
 
@@ -128,6 +129,7 @@ class Server:
         loop.add(FetchCalls(store, provider, accounts, slots=slots, lease=lease))
         loop.add(SettleCalls(store, provider, accounts, departures, gate, settings))
         loop.add(CheckCalls(store, provider, accounts, lease=lease, seconds=settings.status_check_seconds))
+        loop.add(SweepDeletions(store))
         self._closing.push_async_callback(loop.stop, WORK_PATIENCE)
         return loop
 

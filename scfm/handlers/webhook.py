@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from copy import deepcopy
 from html import escape
+from typing import Any
 from urllib.parse import parse_qsl
 from weakref import WeakValueDictionary
 
 from tornado.httputil import HTTPInputError, parse_multipart_form_data
 
-from scfm.errors import BadRequest, Invalid
+from scfm.errors import BadRequest, Invalid, Unavailable
 from scfm.handlers import signature
 from scfm.handlers.collection import CollectionHandler
 from scfm.models import reception
@@ -23,6 +25,7 @@ XML = "application/xml; charset=utf-8"
 REFUSAL = "Twilio Request Validation Failed."
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 1000
+MOST_TRIES = 50
 
 # The webhooks of one call wait for one another; those of different calls do not.
 _TURNS: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -111,16 +114,24 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             return await self._take_turn(view, call["_id"], event, flow)
 
     async def _take_turn(self, view: View, number: int, event: Document, flow: type[Flow]) -> str:
-        while True:
+        # The call's own memory as it was before the turn, once the turn's has been saved: when another call of the
+        # contact saves its memory first, the turn is taken again, from there.
+        before: dict[str, Any] | None = None
+        for _ in range(MOST_TRIES):
             call = await view.get("phone_calls", number)
             contact = await view.get("contacts", call["contact_id"])
             callout = call["callout_id"] and await view.find_one("callouts", {"_id": call["callout_id"]})
             turn = self._turn(event, call, contact, callout or None, flow.name)
+            if before is not None:
+                turn.call_memory = deepcopy(before)
+            remembered = deepcopy(turn.call_memory)
             answer = render(flow, turn)
-            if await reception.remember(
-                view, "contacts", contact, flow.name, turn.contact_memory
-            ) and await reception.remember(view, "phone_calls", call, flow.name, turn.call_memory):
+            if not await reception.remember(view, "phone_calls", call, flow.name, turn.call_memory):
+                continue
+            before = remembered
+            if await reception.remember(view, "contacts", contact, flow.name, turn.contact_memory):
                 return answer
+        raise Unavailable(f"the memory of phone call {number} cannot be saved")
 
     def _turn(self, event: Document, call: Document, contact: Document, callout: Document | None, flow: str) -> Turn:
         return Turn(

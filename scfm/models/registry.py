@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scfm.models import idempotency
+from scfm.models import deletions, idempotency
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS
@@ -28,7 +28,7 @@ RESOURCES: tuple[Resource, ...] = (
 )
 
 # By the named request that made a document: see idempotency.
-REQUEST = Index("_request", only={"_request": {"$gt": ""}})
+REQUEST = Index("_request", name="unique_request", unique=True, only={"_request": {"$gt": ""}})
 
 
 def indexes() -> dict[str, list[Index]]:
@@ -36,4 +36,4 @@ def indexes() -> dict[str, list[Index]]:
     resources = {
         one.collection: [*(unique.index for unique in one.unique), *one.indexes, REQUEST] for one in RESOURCES
     }
-    return {**resources, idempotency.COLLECTION: [idempotency.EXPIRY]}
+    return {**resources, idempotency.COLLECTION: [idempotency.EXPIRY], deletions.COLLECTION: [deletions.DUE]}

@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
-from scfm.models import filters
+from scfm.models import deletions, filters
 from scfm.models.fields import Field, Rules, Schema, Wrong
 from scfm.models.filters import Filter
 from scfm.models.machine import Machine
 from scfm.models.query import Document, Query
-from scfm.models.store import Index, Taken, View
+from scfm.models.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, Index, Taken, View, unmarked
 
 TAKEN = "has already been taken"
 MUST_EXIST = "must exist"
@@ -176,7 +176,7 @@ class Resource:
 
     async def create(self, scope: Scope, given: Document, **known: Any) -> Document:
         """Store a new document from what the client gave and what is known; raises Invalid with every error."""
-        if scope.again and (made := await scope.view.find_one(self.collection, {"_request": scope.request})):
+        if scope.again and (made := await self._made_before(scope)):
             return made
         document = {one.name: one.initial() for one in self.fields if one.name not in ("id", "account_id")}
         draft = Draft(given, document | known)
@@ -185,8 +185,23 @@ class Resource:
         await self._look_for_taken(scope.view, draft)
         draft.errors.check()
         moment = now()
-        stamps = {"created_at": moment, "updated_at": moment, "_version": 1, **_named(scope)}
-        return await self.insert(scope.view, {**draft.document, **stamps})
+        stamps = {"created_at": moment, "updated_at": moment, "_version": 1, **_named(scope, "_request")}
+        try:
+            return await self.insert(scope.view, {**draft.document, **stamps})
+        except Taken:
+            if made := await self._made_before(scope):
+                return made
+            raise
+
+    async def _made_before(self, scope: Scope) -> Document | None:
+        """What an earlier try of the same named request made; one that died half-way left nothing of worth."""
+        if scope.request is None:
+            return None
+        made = await scope.view.find_one(self.collection, {"_request": scope.request})
+        if made is None or await self._missing(scope.view, made) is None:
+            return made
+        await scope.view.remove(self.collection, {"_id": made["_id"]})
+        return None
 
     async def update(self, scope: Scope, number: int, given: Document) -> Document:
         """Change a document as the client asks; the document as it then is. Raises NotFound, Invalid."""
@@ -269,12 +284,12 @@ class Resource:
     async def _settled(self, view: View, blames: str, collection: str, number: int) -> None:
         """Wait until the deletion of what is referred to has ended; raise Invalid if it took place."""
         where = self._reach(view, collection)
-        for _ in range(1000):
+        for _ in range(DELETE_LOOKS):
             if not await where.exists(collection, {"_id": number}):
                 raise Invalid({blames: [MUST_EXIST]})
             if await where.standing(collection, [number]):
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(DELETE_LOOK_SECONDS)
         raise Unavailable(f"the deletion of {blames} {number} does not end")
 
     async def delete(self, scope: Scope, number: int) -> None:
@@ -289,18 +304,20 @@ class Resource:
         except Invalid:
             await view.unmark(self.collection, number, token)
             raise
+        await deletions.record(view, token, self.collection, number)
         if not await view.remove(self.collection, {"_id": number, "_deleting.token": token, **self.deletable()}):
             await view.unmark(self.collection, number, token)
+            await view.get(self.collection, number)
             raise Invalid({"base": ["Cannot delete record because it has just been changed; try again"]})
-        await self._sweep(view, number)
+        await self.sweep(view, number)
 
     async def _check_dependents(self, view: View, number: int) -> None:
         for guard in self.guards:
             if await view.exists(guard.collection, {guard.field: number}):
                 raise Invalid({"base": [guard.message]})
 
-    async def _sweep(self, view: View, number: int) -> None:
-        """Remove what a process left that died between storing a reference and looking for the mark."""
+    async def sweep(self, view: View, number: int) -> None:
+        """Remove what refers to a deleted document: left by who died between storing it and looking for the mark."""
         for guard in self.guards:
             if guard.created:
                 await view.remove(guard.collection, {guard.field: number})
@@ -309,25 +326,28 @@ class Resource:
         """Carry out EVENT; the document in its new state. Raises NotFound, Invalid."""
         if self.machine is None:
             raise NotFound
-        while True:
+        for _ in range(DELETE_LOOKS):
             document = await scope.view.get(self.collection, number)
-            if scope.again and document.get("_request") == scope.request:
+            if scope.again and document.get("_event_request") == scope.request:
                 return document
             target = self.machine.target(event, document["status"])
-            change = {"status": target, "updated_at": now(), **self.moved(document, event), **_named(scope)}
-            moved = await scope.view.update(
+            named = _named(scope, "_event_request")
+            change = {"status": target, "updated_at": now(), **self.moved(document, event), **named}
+            # A mark that is still there was abandoned: without it the deletion cannot go on behind our back.
+            moved = await scope.view.apply(
                 self.collection,
-                {"_id": number, "status": document["status"], "_deleting": None},
-                change,
+                {"_id": number, "status": document["status"], **unmarked()},
+                {"$set": change, "$unset": {"_deleting": ""}},
             )
             if moved is not None:
                 return moved
-            await asyncio.sleep(0.005)  # lost a race, or a deletion is under way: look again
+            await asyncio.sleep(DELETE_LOOK_SECONDS)  # lost a race, or a deletion is under way: look again
+        raise Unavailable(f"the deletion of {self.kind} {number} does not end")
 
 
-def _named(scope: Scope) -> Document:
-    """What a document keeps of the named request that made or moved it last."""
-    return {"_request": scope.request} if scope.request else {}
+def _named(scope: Scope, field: str) -> Document:
+    """What a document keeps, in FIELD, of the named request that made it, or of the one that moved it last."""
+    return {field: scope.request} if scope.request else {}
 
 
 def same(one: Any, other: Any) -> bool:

@@ -38,6 +38,8 @@ DURABLE = WriteConcern(w="majority", j=True)
 IN_PASSING = WriteConcern(w=1)
 # How long a delete may take between its mark and its end before others take it for abandoned.
 DELETE_LEASE = timedelta(seconds=10)
+# How often, and how many seconds apart, we look whether the deletion of another has ended: longer than its lease.
+DELETE_LOOKS, DELETE_LOOK_SECONDS = 1000, 0.02
 
 
 class Taken(ScfmError):
@@ -167,6 +169,11 @@ class Index:
         if self.expires is not None:
             options["expireAfterSeconds"] = int(self.expires.total_seconds())
         return IndexModel(keys, **options)
+
+
+def unmarked() -> Document:
+    """The condition that nobody is deleting a document; who has begun and not ended in time is forgotten."""
+    return {"$or": [{"_deleting": None}, {"_deleting.until": {"$lt": now()}}]}
 
 
 @contextmanager
@@ -388,16 +395,18 @@ class View:
     # first and looks for the mark second. Whichever comes first, one of the two sees the other.
 
     async def mark_deleting(self, collection: str, number: int) -> str:
-        """Announce that a document is to be deleted; the token that ends it. Raises NotFound."""
-        token, moment = secrets.token_hex(8), now()
-        marked = await self.apply(
-            collection,
-            {"_id": number, "$or": [{"_deleting": None}, {"_deleting.until": {"$lt": moment}}]},
-            {"$set": {"_deleting": {"token": token, "until": moment + DELETE_LEASE}}},
-        )
-        if marked is None:
-            raise NotFound
-        return token
+        """Announce that a document is to be deleted, when no other deletion of it is under way; the token that
+        ends it. Raises NotFound, Unavailable.
+        """
+        token = secrets.token_hex(8)
+        for _ in range(DELETE_LOOKS):
+            mark = {"token": token, "until": now() + DELETE_LEASE}
+            if await self.apply(collection, {"_id": number, **unmarked()}, {"$set": {"_deleting": mark}}):
+                return token
+            if not await self.exists(collection, {"_id": number}):
+                raise NotFound
+            await asyncio.sleep(DELETE_LOOK_SECONDS)
+        raise Unavailable(f"the deletion of {collection} {number} does not end")
 
     async def unmark(self, collection: str, number: int, token: str) -> None:
         """Take the announcement back."""

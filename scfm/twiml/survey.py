@@ -40,7 +40,7 @@ class Survey(Flow):
         self.misunderstood = False
 
     def run(self) -> VoiceResponse:
-        if not self.turn.is_status_callback and not self._applied():
+        if self._may_step() and not self._applied():
             self.step()
         return self.respond()
 
@@ -75,6 +75,12 @@ class Survey(Flow):
         """Puts WORDS, a state's name or ``did_not_understand_response``, into VERB: the file of that name."""
         settings = self.turn.settings
         verb.play(f"{settings.play_file_base_url}/{words}{settings.play_file_extension}")
+
+    def _may_step(self) -> bool:
+        """A status callback answers no question; but when the call is over, so is a survey that has said its last."""
+        if not self.turn.is_status_callback:
+            return True
+        return self.turn.details.get("CallStatus") == "completed" and self._target() == FINISHED
 
     def _applied(self) -> bool:
         """Whether this very event has made its step already: a webhook may be handled twice."""

@@ -10,9 +10,11 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from scfm.clock import now
+from scfm.errors import Unavailable
 from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations.operation import OperationType
 from scfm.models.query import Document, Query
@@ -24,6 +26,7 @@ log = logging.getLogger("scfm.work")
 BATCH = 1000
 MOST_TRIES = 5
 BACKOFF = timedelta(seconds=2)
+HAND_BACK_SECONDS = 1.0
 LONGEST_FAILURE = 500
 OPERATIONS = "batch_operations"
 
@@ -72,7 +75,9 @@ class RunOperations(Job):
             log.warning("batch operation %s was taken over by another process", item["_id"])
         except asyncio.CancelledError:
             # The server stops: the next need not wait for the lease to run out.
-            await self._store.everyone.apply(OPERATIONS, _mine(item), {"$set": {"_work.due": now()}})
+            with suppress(TimeoutError, Unavailable):
+                async with asyncio.timeout(HAND_BACK_SECONDS):
+                    await self._store.everyone.apply(OPERATIONS, _mine(item), {"$set": {"_work.due": now()}})
             raise
 
     async def failed(self, item: Document, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""The documents keep their promises: links lead somewhere, commands exist, requests get the answers that are shown."""
+"""The documents keep their promises: links lead somewhere, commands exist, requests get the answers shown."""
 
 from __future__ import annotations
 
@@ -106,11 +106,8 @@ def test_the_operations_manual_lists_every_setting_in_order_with_its_default() -
     defaults = configparser.ConfigParser(interpolation=None)
     defaults.read(ROOT / "config" / "default.ini")
     sections = re.findall(r"^\| `\[(\w+)\]`.*\n.*\n((?:\|.*\n)+)", text, re.MULTILINE)
-    listed = [
-        (section, *row)
-        for section, rows in sections
-        for row in re.findall(r"^\| `(\w+)` \| `?(.*?)`? \|", rows, re.M)
-    ]
+    row = re.compile(r"^\| `(\w+)` \| (?:`(.*?)` )?\|", re.MULTILINE)
+    listed = [(section, *found) for section, rows in sections for found in row.findall(rows)]
     wanted = [
         (section := one.metadata["section"], one.metadata["env"], defaults[section][one.name])
         for one in fields(Settings)

@@ -209,13 +209,22 @@ def test_a_survey_that_is_finished_stays_so_and_hangs_up(survey: type[Survey]) -
 
 
 @pytest.mark.parametrize("survey", SURVEYS)
-def test_a_status_callback_steps_from_no_state(survey: type[Survey]) -> None:
-    for state in survey.arrows:
-        text, memory = step(
-            survey, {"status": state}, CallbackSource="call-progress-events", CallStatus="completed", Digits="1"
-        )
-        assert memory == {"status": state}
-        assert "did_not_understand" not in text
+def test_a_status_callback_answers_no_question(survey: type[Survey]) -> None:
+    for state, arrows in survey.arrows.items():
+        for status in ("ringing", "completed"):
+            text, memory = step(
+                survey, {"status": state}, CallbackSource="call-progress-events", CallStatus=status, Digits="1"
+            )
+            if (status, arrows) != ("completed", "finished"):
+                assert memory == {"status": state}
+            assert "did_not_understand" not in text
+
+
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_a_survey_that_has_said_its_last_is_finished_when_the_call_is_over(survey: type[Survey]) -> None:
+    before = {"status": "playing_completed_survey_message"}
+    _, memory = step(survey, before, event=7, CallbackSource="call-progress-events", CallStatus="completed")
+    assert memory == {"status": "finished", "transitioned_to_finished_by": 7}
 
 
 def test_a_status_callback_that_comes_first_finds_no_response() -> None:

@@ -29,5 +29,5 @@ class PhoneCallQueue(OperationType):
             "updated_at": now(),
             "_work": waiting(),
         }
-        condition = {"_id": {"$in": numbers}, "status": "created", "_deleting": None}
+        condition = {"_id": {"$in": numbers}, "status": "created"}
         await view.update_many("phone_calls", condition, {"$set": change})

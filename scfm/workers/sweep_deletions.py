@@ -1,0 +1,37 @@
+"""Looks once more for references to what was deleted: a process may have died before it took its own back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scfm.clock import now
+from scfm.models import deletions
+from scfm.models.query import Document
+from scfm.models.registry import RESOURCES
+from scfm.models.store import Store
+from scfm.workers.loop import Job
+
+BY_COLLECTION = {resource.collection: resource for resource in RESOURCES}
+
+
+class SweepDeletions(Job):
+    """Done twice, or by two processes at once, a sweep does no more than once, so it needs no lease."""
+
+    name = "sweep after deletions"
+    slots = 4
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def take(self, most: int) -> Sequence[Document]:
+        due = {"due": {"$lte": now()}}
+        return await self._store.everyone.find(deletions.COLLECTION, due, sort=[("due", 1)], limit=most)
+
+    async def work(self, item: Document) -> None:
+        owner, collection, number = item["account_id"], item["collection"], item["number"]
+        view = self._store.everyone if owner is None else self._store.for_account(owner)
+        # Takes the mark of a deletion that never ended away, so that it cannot end after all.
+        await view.standing(collection, [number])
+        if not await view.exists(collection, {"_id": number}):
+            await BY_COLLECTION[collection].sweep(view, number)
+        await self._store.everyone.remove(deletions.COLLECTION, {"_id": item["_id"]})
