@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 
 from scfm.errors import BadRequest, Invalid, NotFound
-from scfm.handlers.base import ClientHandler
+from scfm.handlers.base import FRESH, ClientHandler
 from scfm.models import idempotency
 from scfm.models.idempotency import Answer
 
@@ -53,9 +54,8 @@ async def _once(handler: ClientHandler, key: str, post: Callable[[], Awaitable[N
 
 
 def _content(handler: ClientHandler) -> bytes:
-    request = handler.request
-    head = f"{request.method} {request.path}?{request.query}\n{request.headers.get('Content-Type', '')}\n"
-    return head.encode("utf-8", "surrogatepass") + b"".join(handler.chunks)
+    """All that makes the request what it is; not, for one, the boundary that curl draws anew for each try."""
+    return json.dumps([handler.request.path, handler.parameters()], sort_keys=True).encode()
 
 
 def _replay(handler: ClientHandler, answer: Answer) -> None:
@@ -63,4 +63,6 @@ def _replay(handler: ClientHandler, answer: Answer) -> None:
     handler.set_header(REPLAYED, "true")
     if answer.location is not None:
         handler.set_header("Location", answer.location)
+    if answer.status < 400:
+        handler.set_header("Cache-Control", FRESH)
     handler.write_entity(answer.body)

@@ -54,8 +54,8 @@ def routes() -> list[URLSpec]:
     found = [
         _route("/health", HealthHandler),
         _route("/api/account", OwnAccountHandler, resource=ACCOUNTS, verbs="GET PATCH"),
-        _route("/api/contacts/import", ImportContactsHandler, verbs="POST"),
-        _route("/api/contacts/export", ExportContactsHandler),
+        _route("/api/contacts/import", ImportContactsHandler, resource=CONTACTS, verbs="POST"),
+        _route("/api/contacts/export", ExportContactsHandler, resource=CONTACTS),
     ]
     for resource, list_verbs, verbs, options in LISTED:
         path = f"/api/{resource.collection}"

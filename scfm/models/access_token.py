@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import Any
 
 from scfm.errors import Invalid
 from scfm.models.fields import Field, Id, Metadata, Time
@@ -32,6 +33,15 @@ class AccessTokens(Resource):
         if draft.new:
             draft.document["token"] = secrets.token_hex(32)
             draft.document["created_by_id"] = scope.client.account_id
+
+    async def create(self, scope: Scope, given: Document, **known: Any) -> Document:
+        """A new token; one that an earlier try of the same request made, and could not tell, is drawn anew."""
+        made = await super().create(scope, given, **known)
+        if made["token"] is not None:
+            return made
+        token = secrets.token_hex(32)
+        await scope.view.update(self.collection, {"_id": made["_id"]}, {"digest": digest(token)})
+        return {**made, "token": token}
 
     async def insert(self, view: View, document: Document) -> Document:
         """Store the token's digest; the document returned is the only one that still has the token."""

@@ -56,14 +56,20 @@ class Settings(Field):
         }
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
-        new = dict(old)
+        new, wrong = dict(old), {}
         for name, check in SETTINGS.items():
             value = given.get(name)
             if name not in given or isinstance(value, (dict, list)):
                 continue
             new.pop(name, None)
-            if value not in (None, ""):
+            if value in (None, ""):
+                continue
+            try:
                 new[name] = check(value)
+            except Wrong as error:
+                wrong[name] = error.args
+        if wrong:
+            raise Wrong(named=wrong)
         return new
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,11 @@ _OF_DEFAULT: Mapping[type, Schema] = {
 
 
 class Wrong(Exception):
-    """What a client gave breaks a rule; the arguments are the messages."""
+    """What a client gave breaks a rule; the arguments are the messages, ``named`` those of a field's parts."""
+
+    def __init__(self, *messages: str, named: Mapping[str, Sequence[str]] | None = None) -> None:
+        super().__init__(*messages)
+        self.named = named
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ class PhoneCalls(Resource):
     references = (
         Reference("callout_participation_id", "callout_participations", "callout_participation"),
         Reference("contact_id", "contacts", "contact"),
+        Reference("callout_id", "callouts", "callout"),
     )
     guards = (Guard("remote_phone_call_events", "phone_call_id"),)
     filters = {

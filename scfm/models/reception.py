@@ -18,6 +18,8 @@ from scfm.models.store import Taken, View
 INBOUND = "inbound"
 # A call in one of these can still be moved by what the provider says.
 OPEN = ("queued", "remotely_queued", "in_progress", "remote_fetch_queued")
+# How often an inbound call looks for its contact while others make and delete it.
+TRIES = 10
 
 
 def check(details: Mapping[str, str]) -> None:
@@ -59,10 +61,8 @@ async def _inbound(view: View, details: Mapping[str, str], default_flow: str) ->
     number = msisdn.normalise(details["From"])
     moment = now()
     empty = {one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"}
-    contact = await _contact(view, str(number))
     call = {
         **empty,
-        "contact_id": contact["_id"],
         "callout_id": None,
         "status": "in_progress",
         "msisdn": number,
@@ -73,23 +73,24 @@ async def _inbound(view: View, details: Mapping[str, str], default_flow: str) ->
         "updated_at": moment,
         "_version": 1,
     }
-    try:
-        return await view.insert(PHONE_CALLS.kind, "phone_calls", call)
-    except Taken:  # another report of the same call was faster
-        return await view.find_one("phone_calls", {"remote_call_id": details["CallSid"]})
+    for _ in range(TRIES):
+        try:
+            contact = await _contact(view, str(number))
+            return await PHONE_CALLS.insert(view, {**call, "contact_id": contact["_id"]})
+        except Taken:  # another report of the same call was faster
+            return await view.find_one("phone_calls", {"remote_call_id": details["CallSid"]})
+        except Invalid:
+            continue  # somebody else made the contact just now, or has deleted it
+    return None
 
 
 async def _contact(view: View, number: str) -> Document:
-    while True:
-        contact = await view.find_one("contacts", {"msisdn": number, "_deleting": None})
-        if contact is not None:
-            return contact
-        moment = now()
-        made = {"msisdn": number, "metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
-        try:
-            return await CONTACTS.insert(view, made)
-        except Invalid:
-            continue  # somebody else made it just now
+    contact = await view.find_one("contacts", {"msisdn": number})
+    if contact is not None:
+        return contact
+    moment = now()
+    made = {"msisdn": number, "metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
+    return await CONTACTS.insert(view, made)
 
 
 async def _under_way(view: View, details: Mapping[str, str]) -> Document | None:

@@ -23,6 +23,8 @@ from scfm.models.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, Index, Taken, V
 
 TAKEN = "has already been taken"
 MUST_EXIST = "must exist"
+# What has gone out to the provider is never taken back.
+UNSENT: Document = {"_work.attempt": None}
 
 
 @dataclass(frozen=True)
@@ -198,9 +200,8 @@ class Resource:
         if scope.request is None:
             return None
         made = await scope.view.find_one(self.collection, {"_request": scope.request})
-        if made is None or await self._missing(scope.view, made) is None:
+        if made is None or await self._held_back(scope.view, made) is None:
             return made
-        await scope.view.remove(self.collection, {"_id": made["_id"]})
         return None
 
     async def update(self, scope: Scope, number: int, given: Document) -> Document:
@@ -233,7 +234,8 @@ class Resource:
             try:
                 draft.document[one.name] = one.read(draft.given, draft.document.get(one.name), scope.rules)
             except Wrong as wrong:
-                draft.errors.add(one.name, *wrong.args)
+                for name, messages in (wrong.named or {one.name: wrong.args}).items():
+                    draft.errors.add(name, *messages)
 
     async def _look_for_taken(self, view: View, draft: Draft, number: int | None = None) -> None:
         """Say early, and beside the other errors, what the unique indexes would refuse."""
@@ -258,11 +260,45 @@ class Resource:
                 stored = await view.insert(self.kind, self.collection, document)
             except Taken as taken:
                 raise self._taken(taken) from None
-            missing = await self._missing(view, stored)
+            missing = await self._held_back(view, stored)
             if missing is None:
                 return stored
-            await view.remove(self.collection, {"_id": stored["_id"]})
             await self._settled(view, *missing)
+
+    async def keep_standing(self, view: View, stored: Sequence[Document]) -> bool:
+        """Take back those of the documents just stored that refer to something that goes; whether all could stay."""
+        loose = set()
+        for reference in self.references:
+            named = {document[reference.field] for document in stored} - {None}
+            gone = named - await view.standing(reference.collection, sorted(named))
+            loose |= {document["_id"] for document in stored if document[reference.field] in gone}
+        held_back = [await self._held_back(view, document) for document in stored if document["_id"] in loose]
+        return not any(held_back)
+
+    async def _held_back(self, view: View, stored: Document) -> tuple[str, str, int] | None:
+        """Take a document just stored back if something that it refers to goes: what that is, as in _missing."""
+        for _ in range(DELETE_LOOKS):
+            missing = await self._missing(view, stored)
+            if missing is None or await self._take_back(view, stored["_id"]):
+                return missing
+            await asyncio.sleep(DELETE_LOOK_SECONDS)
+        raise Unavailable(f"{self.kind} {stored['_id']} can neither stay nor go")
+
+    async def _take_back(self, view: View, number: int) -> bool:
+        """Delete a document just stored, by the rules of every deletion, as somebody may have found it already."""
+        try:
+            token = await view.mark_deleting(self.collection, number)
+        except NotFound:
+            return True
+        try:
+            await self._check_dependents(view, number)
+        except Invalid:
+            pass
+        else:
+            if await view.remove(self.collection, {"_id": number, "_deleting.token": token, **UNSENT}):
+                return True
+        await view.unmark(self.collection, number, token)
+        return False
 
     async def _missing(self, view: View, document: Document) -> tuple[str, str, int] | None:
         """What the document refers to and is not there, or will not be: (error's name, collection, id)."""
@@ -295,12 +331,10 @@ class Resource:
     async def delete(self, scope: Scope, number: int) -> None:
         """Delete a document that nothing refers to; raises NotFound, Invalid."""
         view = scope.view
-        await self.check_delete(scope, await view.get(self.collection, number))
+        await self._check_free(scope, number)
         token = await view.mark_deleting(self.collection, number)
         try:
-            document = await view.get(self.collection, number)
-            await self.check_delete(scope, document)
-            await self._check_dependents(view, number)
+            await self._check_free(scope, number)
         except Invalid:
             await view.unmark(self.collection, number, token)
             raise
@@ -311,6 +345,10 @@ class Resource:
             raise Invalid({"base": ["Cannot delete record because it has just been changed; try again"]})
         await self.sweep(view, number)
 
+    async def _check_free(self, scope: Scope, number: int) -> None:
+        await self.check_delete(scope, await scope.view.get(self.collection, number))
+        await self._check_dependents(scope.view, number)
+
     async def _check_dependents(self, view: View, number: int) -> None:
         for guard in self.guards:
             if await view.exists(guard.collection, {guard.field: number}):
@@ -320,7 +358,7 @@ class Resource:
         """Remove what refers to a deleted document: left by who died between storing it and looking for the mark."""
         for guard in self.guards:
             if guard.created:
-                await view.remove(guard.collection, {guard.field: number})
+                await view.remove(guard.collection, {guard.field: number, **UNSENT})
 
     async def fire(self, scope: Scope, number: int, event: Any) -> Document:
         """Carry out EVENT; the document in its new state. Raises NotFound, Invalid."""

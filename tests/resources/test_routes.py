@@ -47,6 +47,8 @@ GET PATCH               /api/remote_phone_call_events/:id
 # What the server adds to it.
 ADDED = """
 GET                     /health
+POST                    /api/contacts/import
+GET                     /api/contacts/export
 """
 # They are the documentation, and do not document themselves.
 SELF = """

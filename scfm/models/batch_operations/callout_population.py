@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.linked import make_missing
 from scfm.models.batch_operations.operation import OperationType
+from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.query import Document, Query
 from scfm.models.store import View
@@ -37,8 +38,7 @@ class CalloutPopulation(OperationType):
 
         await make_missing(
             view,
-            "callout_participation",
-            "callout_participations",
+            CALLOUT_PARTICIPATIONS,
             documents,
             parent_collection="contacts",
             link="contact_id",

@@ -50,8 +50,7 @@ class PhoneCallCreate(OperationType):
 
         await make_missing(
             view,
-            "phone_call",
-            "phone_calls",
+            PHONE_CALLS,
             documents,
             parent_collection="callout_participations",
             link="callout_participation_id",

@@ -9,7 +9,7 @@ from scfm.models.batch_operations import made
 from scfm.models.batch_operations.operation import OperationType, phone_calls_of
 from scfm.models.phone_call import waiting
 from scfm.models.query import Document, Query
-from scfm.models.store import View
+from scfm.models.store import View, unmarked
 
 
 class PhoneCallQueue(OperationType):
@@ -29,5 +29,5 @@ class PhoneCallQueue(OperationType):
             "updated_at": now(),
             "_work": waiting(),
         }
-        condition = {"_id": {"$in": numbers}, "status": "created"}
+        condition = {"_id": {"$in": numbers}, "status": "created", **unmarked()}
         await view.update_many("phone_calls", condition, {"$set": change})

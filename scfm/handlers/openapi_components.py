@@ -1,0 +1,205 @@
+"""What the operations of the OpenAPI document are made of: schemas, parameters, headers, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scfm.handlers.export_contacts import CONTENT_TYPES
+from scfm.handlers.pagination import DEFAULT_PER_PAGE, MOST_PER_PAGE
+from scfm.models.batch_operation import TYPES
+from scfm.models.fields import Schema
+from scfm.models.merge import MODES
+from scfm.models.registry import RESOURCES
+from scfm.models.resource import Resource
+
+Json = dict[str, Any]
+
+JSON, FORM, XML, TEXT = "application/json", "application/x-www-form-urlencoded", "application/xml", "text/plain"
+
+MESSAGES: Schema = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
+PROBLEM: Schema = {
+    "type": "object",
+    "properties": {"status": {"type": "integer"}, "error": {"type": "string"}, "message": {"type": "string"}},
+    "required": ["status", "error"],
+    "additionalProperties": False,
+}
+INVALID: Schema = {
+    "type": "object",
+    "properties": {"errors": MESSAGES},
+    "required": ["errors"],
+    "additionalProperties": False,
+    "examples": [{"errors": {"msisdn": ["can't be blank"]}}],
+}
+HEADERS: Mapping[str, tuple[Schema, str]] = {
+    "Per-Page": ({"type": "integer", "minimum": 1}, "How many items a page has at most."),
+    "Total": ({"type": "integer", "minimum": 0}, "How many items there are on all pages."),
+    "Link": (
+        {"type": "string"},
+        "`first`, `prev`, `last` and `next` as they apply, where there is more than one page.",
+    ),
+    "Location": ({"type": "string"}, "The resource's path."),
+    "Idempotent-Replayed": ({"const": "true"}, "The answer is the one that this Idempotency-Key had before."),
+    "WWW-Authenticate": ({"type": "string"}, "Absent where the token is good, but not a super admin's."),
+    "Retry-After": ({"type": "integer"}, "In how many seconds to try again."),
+}
+
+# By status: the component's name, what it means, the body, the headers.
+ERRORS: Mapping[int, tuple[str, str, str, tuple[str, ...]]] = {
+    400: ("BadRequest", "The request cannot be read, or passes a bound that `message` names.", "Problem", ()),
+    401: ("Unauthorized", "No token, an unknown one, or not a super admin's.", "", ("WWW-Authenticate",)),
+    404: ("NotFound", "Nothing of the account's is there.", "Problem", ()),
+    409: ("Conflict", "A request with this Idempotency-Key is being carried out.", "Problem", ()),
+    413: ("TooLarge", "The body is too large.", "Problem", ()),
+    422: ("Invalid", "A rule is broken. Every failing field with its messages, or `base`.", "Invalid", ()),
+    500: ("Failure", "A failure of the server; its log has the trace under the X-Request-Id.", "Problem", ()),
+    503: ("Unavailable", "The database does not answer.", "Problem", ("Retry-After",)),
+}
+
+PARAMETERS: Mapping[str, Json] = {
+    "id": {"in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}},
+    "page": {"in": "query", "schema": {"type": "integer", "minimum": 1, "default": 1}},
+    "per_page": {
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_PER_PAGE, "default": DEFAULT_PER_PAGE},
+    },
+    "type": {
+        "in": "query",
+        "description": "The same as `q[type]`.",
+        "schema": {"type": "string", "examples": list(TYPES)},
+    },
+    "format": {"in": "query", "schema": {"type": "string", "enum": list(CONTENT_TYPES), "default": "csv"}},
+    "metadata_merge_mode": {"in": "query", "schema": {"type": "string", "enum": list(MODES)}},
+    "account_id": {
+        "in": "query",
+        "description": "A super admin may name another account.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "Idempotency-Key": {
+        "in": "header",
+        "description": "Names the request: sent again within 24 hours, it gets the first answer and does nothing.",
+        "schema": {"type": "string", "pattern": r"^[!-~]([ -~]{0,253}[!-~])?$"},
+    },
+    "X-Twilio-Signature": {
+        "in": "header",
+        "required": True,
+        "description": "Made with the account's auth token over the public URL and the fields.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def components() -> Json:
+    """What the operations refer to."""
+    filters = {f"q_of_{one.collection}": _filters(one) for one in RESOURCES}
+    return {
+        "securitySchemes": {
+            "basic": {"type": "http", "scheme": "basic", "description": "The token as user name, any password."},
+            "bearer": {"type": "http", "scheme": "bearer", "description": "The token."},
+        },
+        "schemas": {**{title(one): _shown(one) for one in RESOURCES}, "Problem": PROBLEM, "Invalid": INVALID},
+        "parameters": {**{name: {"name": name, **rest} for name, rest in PARAMETERS.items()}, **filters},
+        "headers": {name: {"schema": schema, "description": about} for name, (schema, about) in HEADERS.items()},
+        "responses": {
+            name: response(about, {JSON: ref("schemas", schema)} if schema else {}, headers)
+            for name, about, schema, headers in ERRORS.values()
+        },
+    }
+
+
+# What a resource looks like, going out and coming in.
+
+
+def title(resource: Resource) -> str:
+    """The name of the resource's schema: ``PhoneCall``."""
+    return resource.kind.title().replace("_", "")
+
+
+def noun(resource: Resource) -> str:
+    """``phone call``."""
+    return resource.kind.replace("_", " ")
+
+
+def nouns(resource: Resource) -> str:
+    """``phone calls``."""
+    return resource.collection.replace("_", " ")
+
+
+def _shown(resource: Resource) -> Json:
+    """A resource's fields in the order they are shown."""
+    return {
+        "type": "object",
+        "properties": {one.name: one.schema for one in resource.fields},
+        "required": [one.name for one in resource.fields],
+        "additionalProperties": False,
+    }
+
+
+def given_of(resource: Resource, *, new: bool) -> Json:
+    """What a client may give for a resource."""
+    properties: dict[str, Schema] = {}
+    for one in resource.fields:
+        properties |= one.given
+    properties |= resource.accepts
+    if not new:
+        return {"type": "object", "properties": properties}
+    return {
+        "type": "object",
+        "properties": {**properties, **resource.accepts_new},
+        **({"required": list(resource.required)} if resource.required else {}),
+    }
+
+
+def body_of(schema: Schema, *types: str) -> Json:
+    """A request body; in a form, objects are written with brackets."""
+    nested = [name for name, one in schema["properties"].items() if one.get("type") == "object"]
+    encoding = {name: {"style": "deepObject", "explode": True} for name in nested}
+    content: Json = {kind: {"schema": schema} for kind in types}
+    if encoding and FORM in content:
+        content[FORM]["encoding"] = encoding
+    return {"required": bool(schema.get("required")), "content": content}
+
+
+def _filters(resource: Resource) -> Json:
+    return {
+        "name": "q",
+        "in": "query",
+        "style": "deepObject",
+        "explode": True,
+        "description": "Filters, all of which must hold. A name without a value finds null.",
+        "schema": {"type": "object", "properties": {name: _filter(resource, name) for name in resource.filters}},
+    }
+
+
+def _filter(resource: Resource, name: str) -> Json:
+    objects = [one.name for one in resource.fields if one.schema.get("type") == "object"]
+    if name in objects:
+        return {"type": "object", "description": f"The value at a path: `q[{name}][a][b]=v`."}
+    if name.endswith(("_before", "_after")):
+        return {"type": "string", "description": "A date-time compares exactly, a bare date compares days."}
+    if name.startswith("has_"):
+        return {"type": "string", "enum": ["true", "false"]}
+    return {"type": "string", "description": "One of these, separated by commas."}
+
+
+# Answers.
+
+
+def ref(kind: str, name: str) -> Json:
+    """A reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def response(about: str, content: Mapping[str, Schema], headers: Iterable[str] = ()) -> Json:
+    """An answer, with a body of one of the media types in CONTENT."""
+    found: Json = {"description": about}
+    if names := list(headers):
+        found["headers"] = {name: ref("headers", name) for name in names}
+    if content:
+        found["content"] = {kind: {"schema": schema} for kind, schema in content.items()}
+    return found
+
+
+def errors_of(*statuses: int) -> Json:
+    """The answers with these statuses, and those that any request may get."""
+    return {str(status): ref("responses", ERRORS[status][0]) for status in sorted((*statuses, 500, 503))}
