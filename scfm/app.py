@@ -124,7 +124,7 @@ class Server:
         accounts = Accounts(store, platform)
         slots, lease = settings.calls_in_flight, settings.lease_seconds
         loop = Loop(settings.sweep_seconds)
-        loop.add(RunOperations(store, lease, loop.wake))
+        loop.add(RunOperations(store, lease, loop.wake, departures.id))
         loop.add(SendCalls(store, provider, accounts, departures, gate, settings))
         loop.add(FetchCalls(store, provider, accounts, slots=slots, lease=lease))
         loop.add(SettleCalls(store, provider, accounts, departures, gate, settings))

@@ -12,7 +12,7 @@ from scfm.handlers.once import once
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES
 from scfm.models.filters import as_id, text
-from scfm.models.query import Document
+from scfm.models.query import Document, Query
 from scfm.models.resource import Resource, Scope
 
 
@@ -43,12 +43,16 @@ class CollectionHandler(ResourceHandler):
 
     async def get(self) -> None:
         parameters = self.parameters()
-        query = self.resource.query(parameters.get("q"))
-        if self.resource is BATCH_OPERATIONS and "type" in parameters:
-            query = self.resource.filtered(query, {"type": parameters["type"]})
+        query = self.by_type(self.resource.query(parameters.get("q")), parameters)
         await self.answer_page(self.reach(parameters), query, self.resource, parameters)
 
     head = get
+
+    def by_type(self, query: Query, parameters: dict[str, Any]) -> Query:
+        """QUERY narrowed by ``?type=``, which batch operations have beside ``?q[type]=``."""
+        if self.resource is BATCH_OPERATIONS and "type" in parameters:
+            return self.resource.filtered(query, {"type": parameters["type"]})
+        return query
 
     @once
     async def post(self) -> None:
@@ -78,7 +82,7 @@ class NestedHandler(CollectionHandler):
         parameters = self.parameters()
         scope = self.reach(parameters)
         parent = await scope.view.get(self.parent.collection, self.number(written))
-        query = self.resource.under(self.parent.kind, parent, parameters.get("q"))
+        query = self.by_type(self.resource.under(self.parent.kind, parent, parameters.get("q")), parameters)
         await self.answer_page(scope, query, self.resource, parameters)
 
     head = get  # type: ignore[assignment]

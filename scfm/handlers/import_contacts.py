@@ -15,7 +15,7 @@ from scfm.models.contact_lines import JsonLinesReader, Reader
 
 LARGEST_IMPORT = 1 << 30
 # After so many lines the other requests have their turn.
-LINES_IN_A_ROW = 20
+LINES_IN_A_ROW = 10
 
 CSV = "text/csv"
 JSON_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines")

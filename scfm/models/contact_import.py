@@ -17,7 +17,7 @@ from scfm.models.resource import same
 from scfm.models.store import View
 
 # A batch is stored when it has so many lines or bytes.
-BATCH_LINES = 200
+BATCH_LINES = 250
 BATCH_BYTES = 1 << 20
 MOST_ERRORS = 1000
 # How often a batch is tried against others who change the same contacts, or against a deletion under way.

@@ -39,8 +39,9 @@ class RunOperations(Job):
     name = "run batch operations"
     slots = 2
 
-    def __init__(self, store: Store, lease: float, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, lease: float, wake: Callable[[], None], log: str | None = None) -> None:
         self._store = store
+        self._log = log
         self._lease = timedelta(seconds=lease)
         self._wake = wake
 
@@ -57,6 +58,8 @@ class RunOperations(Job):
                     "status": "running",
                     "_work.due": self._until(),
                     "_work.holder": uuid.uuid4().hex,
+                    # By this a process on the same machine sees that this one has ended: see departures.
+                    "_work.log": self._log,
                     "updated_at": now(),
                 },
             )

@@ -21,6 +21,7 @@ from scfm.workers.check_calls import first_check
 from scfm.workers.departures import Departures
 from scfm.workers.gate import Gate
 from scfm.workers.loop import Job
+from scfm.workers.run_operations import OPERATIONS
 from scfm.workers.send_calls import UNKNOWN, accepted, errored
 
 log = logging.getLogger("scfm.work")
@@ -81,6 +82,7 @@ class SettleCalls(Job):
             await self._store.everyone.update_each(CALLS, updates)
             if calls:
                 log.info("%d calls of an ended process are taken over", len(calls))
+            await self._store.everyone.update_many(OPERATIONS, {"_work.log": dead}, {"$set": {"_work.due": now()}})
             self._departures.discard(dead)
 
     async def work(self, item: Document) -> None:

@@ -179,15 +179,17 @@ async def test_accounts_that_share_credentials_do_not_take_each_others_calls_for
 async def test_a_call_that_a_report_has_named_is_not_given_up(store: Store, tmp_path: Path) -> None:
     """The provider's list may lack a call that the provider has already told us of."""
     await queued_calls(store, await account(store), NUMBERS[:1])
-    async with carrier(faults=Faults(drop_after=1.0)) as simulator:
-        async with background(store, told(simulator.base_url, tmp_path)) as jobs:
-            await pass_over(jobs.send)
-            sid = simulator.ledger.requests[0].sid
-            report = {"CallSid": str(sid), "To": NUMBERS[0], "From": "345", "Direction": "outbound-api"}
-            call = await only(store)
-            await call_of(store.for_account(call["account_id"]), report, "CallFlowLogic::Application")
-            jobs.provider.list_calls = lists_nothing  # type: ignore[method-assign]
-            (call,) = await settled(jobs)
+    async with (
+        carrier(faults=Faults(drop_after=1.0)) as simulator,
+        background(store, told(simulator.base_url, tmp_path)) as jobs,
+    ):
+        await pass_over(jobs.send)
+        sid = simulator.ledger.requests[0].sid
+        report = {"CallSid": str(sid), "To": NUMBERS[0], "From": "345", "Direction": "outbound-api"}
+        call = await only(store)
+        await call_of(store.for_account(call["account_id"]), report, "CallFlowLogic::Application")
+        jobs.provider.list_calls = lists_nothing  # type: ignore[method-assign]
+        (call,) = await settled(jobs)
     assert (call["status"], call["remote_call_id"]) == ("remotely_queued", sid)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -58,7 +59,7 @@ class OperationType:
 
 
 def _is_count(value: Any) -> bool:
-    return value is None or ((text := filters.text(value)) is not None and text.isascii() and text.isdecimal())
+    return value is None or re.fullmatch(r"[0-9]{1,18}\Z", filters.text(value) or "", re.ASCII) is not None
 
 
 def number(parameters: Document, name: str) -> int | None:
