@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import inspect
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -102,6 +103,15 @@ class Unknown(ProviderError):
     """It may have rung: no answer, one that cannot be read, or a failure of the provider's own (5xx)."""
 
 
+# What the request that a task is about to make calls just before it leaves; the library between passes nothing on.
+_LEAVING: ContextVar[Callable[[], None]] = ContextVar("leaving", default=lambda: None)
+
+
+async def _leave(session: aiohttp.ClientSession, context: Any, params: Any) -> None:
+    """There is a connection: the request is written next."""
+    context.trace_request_ctx()
+
+
 class Provider:
     """A client of every provider account of this process, for the event loop it is first used in.
 
@@ -114,15 +124,23 @@ class Provider:
         self._api = lru_cache(maxsize=CACHED_CLIENTS)(self._open)
         self._settings_missed: set[str] = set()
 
-    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any]) -> Call:
+    async def create_call(
+        self,
+        credentials: Credentials,
+        to: str,
+        params: Mapping[str, Any],
+        leaving: Callable[[], None] = lambda: None,
+    ) -> Call:
         """Ring ``to`` (a msisdn) with ``params`` (see CALL_PARAMETERS; its own ``to`` is ignored).
 
+        ``leaving`` is called when there is a connection and the request is about to be written to it.
         Gives the provider's JSON, nulls dropped; it has a ``sid``. Raises Refused, NotSent or Unknown.
         """
         try:
             form = _form({**params, "to": to})
         except ValueError as error:
             raise Refused(f"{CREATE}: {error}") from error
+        _LEAVING.set(leaving)
         return _call(await self._ask(credentials, "POST", "Calls.json", CREATE, data=form), CREATE)
 
     async def fetch_call(self, credentials: Credentials, sid: str) -> Call:
@@ -221,7 +239,15 @@ class _Wire(AsyncHttpClient):  # type: ignore[misc]
     ) -> Response:
         """The whole answer to one request, sent once. ``data`` is an encoded form."""
         headers = {**headers, "Authorization": _basic(*auth)}
-        asked = self._open().request(method, uri, params=params, data=data, headers=headers, allow_redirects=False)
+        asked = self._open().request(
+            method,
+            uri,
+            params=params,
+            data=data,
+            headers=headers,
+            allow_redirects=False,
+            trace_request_ctx=_LEAVING.get(),
+        )
         async with asked as answer:
             body = await answer.read()
             return Response(answer.status, body.decode("utf-8", "replace"), answer.headers)
@@ -233,7 +259,11 @@ class _Wire(AsyncHttpClient):  # type: ignore[misc]
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_create_end.append(_leave)
+            trace.on_connection_reuseconn.append(_leave)
             self._session = aiohttp.ClientSession(
+                trace_configs=[trace],
                 connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),  # accounts share the session
                 timeout=self._timeout,

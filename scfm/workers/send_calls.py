@@ -109,7 +109,7 @@ class SendCalls(Job):
             self._pace.left(account_id)
 
     async def _may_leave(self, item: Departure) -> bool:
-        """Write the call down as departed, unless something keeps it back at the last moment."""
+        """Whether nothing keeps the call back at the last moment."""
         call = item.call
         if (halted := await self._gate.halts(call)) is not None:
             held = {"$set": {"_work": {"held": True}}}
@@ -118,11 +118,6 @@ class SendCalls(Job):
         if item.late or self._pace.blocked(call["account_id"]):
             await self._release(call, 0)
             return False
-        try:
-            self._departures.note(call["_work"]["attempt"]["id"], call["_id"])
-        except OSError:
-            await self._release(call, LONGEST_BACKOFF)
-            raise
         return True
 
     async def _arrived(self, call: Document, *updates: tuple[Document, Document]) -> None:
@@ -141,9 +136,18 @@ class SendCalls(Job):
         else:
             await self._writes.add((_mine(call), errored(reason)))
 
+    def _leave(self, call: Document) -> None:
+        """Write the call down as departed: its request leaves now."""
+        try:
+            self._departures.note(call["_work"]["attempt"]["id"], call["_id"])
+        except OSError as error:
+            raise NotSent(f"{CREATE}: {error.strerror} in the data folder") from error
+
     async def _send(self, call: Document, credentials: Credentials) -> None:
         try:
-            response = await self._provider.create_call(credentials, call["msisdn"], call["remote_request_params"])
+            response = await self._provider.create_call(
+                credentials, call["msisdn"], call["remote_request_params"], lambda: self._leave(call)
+            )
         except Refused as refused:
             self._pace.answered(call["account_id"])
             await self._arrived(call, (_mine(call), errored(refused)))
@@ -151,6 +155,8 @@ class SendCalls(Job):
             await self._not_sent(call, not_sent)
         except Unknown as unknown:
             self._pace.failed(call["account_id"])
+            # Whatever may have rung has left, even if it was not seen to leave.
+            self._departures.note(call["_work"]["attempt"]["id"], call["_id"])
             await self._unknown(call, unknown)
         else:
             self._pace.answered(call["account_id"])

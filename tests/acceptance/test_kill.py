@@ -80,7 +80,9 @@ def carrier(ledger: Path) -> Iterator[str]:
 
 def rung(ledger: Path) -> Counter[str]:
     """By number, how many requests reached the carrier."""
-    told = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+    # The last line may be half written.
+    written = ledger.read_text().rpartition("\n")[0] if ledger.exists() else ""
+    told = [json.loads(line) for line in written.splitlines()]
     return Counter(line["to"] for line in told if line["kind"] == "request")
 
 
@@ -130,6 +132,7 @@ def test_of_500_queued_calls_each_is_sent_once_whenever_the_server_is_killed(tmp
     assert len(calls) == CALLS
     assert set(requests.values()) == {1}
     unsent = [call for call in calls if call["msisdn"] not in requests]
-    # Killed between its line in the log and the first byte on the wire: asked about, and never guessed.
+    # Killed between its line in the log and the first byte on the wire: asked about, and never guessed. Many
+    # connections may be opened at the same moment, so that there may be several.
     assert all(call["status"] == "errored" and "interrupted" in call["remote_error_message"] for call in unsent)
     assert len(unsent) <= 100

@@ -105,9 +105,9 @@ class MortalProvider(Provider):
         super().__init__(timeout=timeout)
         self._life = life
 
-    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any]) -> Call:
+    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
         create = super().create_call
-        return await self._life.around(lambda: create(credentials, to, params))
+        return await self._life.around(lambda: create(credentials, to, params, *leaving))
 
     async def list_calls(self, *given: Any) -> list[Call]:
         list_calls = super().list_calls
