@@ -4,13 +4,15 @@
 PYTHON = python3.11 python3 python3.12 python3.13 python
 BIN = .venv/bin
 
-.PHONY: help run demo test check clean
+.PHONY: help run demo test check peers bench clean
 
 help:
 	@echo 'make run     set up, and run the server on http://127.0.0.1:3000 with its own MongoDB'
 	@echo 'make demo    walk a disaster alert through a server of its own, with simulated phones'
 	@echo 'make test    run the tests'
 	@echo 'make check   lint, check formatting, types and floors'
+	@echo 'make peers   test against programs by others, which need Node.js and npm'
+	@echo 'make bench   measure; best on a machine that does nothing else'
 	@echo 'make clean   remove what was set up and built; data are kept'
 
 # Settings come from the environment or the command line: make run PORT=3001
@@ -31,8 +33,14 @@ check: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+peers: .venv/installed-test tests/peers/node_modules/installed
+	$(BIN)/python -m pytest tests/peers/peers.py
+
+bench: .venv/installed-test
+	$(BIN)/python -m benchmarks.webhook_latency
+
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv tests/peers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find scfm tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/installed: setup.cfg pyproject.toml | .venv/bin/pip
@@ -43,6 +51,11 @@ clean:
 .venv/installed-test: .venv/installed
 	@echo 'Installing the tools for tests and checks into .venv ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,test]'
+	@touch $@
+
+tests/peers/node_modules/installed: tests/peers/package.json tests/peers/package-lock.json
+	@echo 'Installing the peers into tests/peers/node_modules ...'
+	@npm ci --prefix tests/peers --silent --no-audit --no-fund
 	@touch $@
 
 # pip comes last into a new environment, so one that was broken off is made anew.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import secrets
 import signal
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 
 from scfm.clock import now
 from scfm.errors import StartError, Unavailable
@@ -44,6 +46,9 @@ log = logging.getLogger("scfm")
 
 # The parts of the ten seconds in which a server that is told to stop has ended.
 REQUESTS_PATIENCE = 2.0
+# What a client has that is connected, to begin its request.
+FIRST_BYTE_SECONDS = 0.2
+LOOK_SECONDS = 0.01
 WORK_PATIENCE = 5.0
 MONGOD_WATCH_SECONDS = 0.5
 
@@ -138,7 +143,7 @@ class Server:
         self.port = listener.getsockname()[1]
         server = HTTPServer(application, max_header_size=1 << 16)
         server.add_socket(listener)
-        self._closing.push_async_callback(_finish_requests, server)
+        self._closing.push_async_callback(_finish_requests, server, listener, application)
 
     @property
     def url(self) -> str:
@@ -150,13 +155,28 @@ class Server:
         await self._closing.aclose()
 
 
-async def _finish_requests(server: HTTPServer) -> None:
+async def _finish_requests(server: HTTPServer, listener: socket.socket, application: Application) -> None:
+    """Let nobody in any more, and let those who are in get their answers."""
+    _let_in(server, listener)
     server.stop()
+    server.conn_params.no_keep_alive = True
     try:
         async with asyncio.timeout(REQUESTS_PATIENCE):
+            await asyncio.sleep(FIRST_BYTE_SECONDS)
+            while application.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
+                await asyncio.sleep(LOOK_SECONDS)
             await server.close_all_connections()
     except TimeoutError:
         log.warning("some clients did not finish their requests in time")
+
+
+def _let_in(server: HTTPServer, listener: socket.socket) -> None:
+    """Take the connections that the system has accepted already: it would break them when we stop to listen."""
+    with suppress(BlockingIOError):
+        while True:
+            connection, address = listener.accept()
+            connection.setblocking(False)
+            server.handle_stream(IOStream(connection), address)
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -164,7 +184,11 @@ def _listener(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        hint = "stop what listens there, or choose another with --port" if error.errno == 98 else "check --host"
+        hint = (
+            "stop what listens there, or choose another with --port"
+            if error.errno == errno.EADDRINUSE
+            else "check --host"
+        )
         raise StartError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from None
     listener.setblocking(False)
     return listener

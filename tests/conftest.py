@@ -6,7 +6,6 @@ import inspect
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from scfm.mongod import PrivateMongod
 
 # The default of pytest-tornado, 5 s, is little on a busy machine.
 ASYNC_TEST_SECONDS = 60
+DATABASE = "test"
 
 # CI repeats a failure by its seed, and a slow machine is no failure.
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -53,15 +53,15 @@ def mongod() -> Iterator[PrivateMongod]:
 def store(io_loop: IOLoop, mongod: PrivateMongod) -> Iterator[Store]:
     """An empty database with every index, for this test alone, in this test's event loop."""
 
-    name = f"test_{uuid.uuid4().hex}"
-
     async def opened() -> Store:
-        store = Store.open(mongod.uri, name)
+        store = Store.open(mongod.uri, DATABASE)
         await store.prepare(indexes())
         return store
 
     store = io_loop.run_sync(opened)
     yield store
     store.close()
+    # Emptied, not dropped: to make the indexes anew takes longer than most tests do.
     with MongoClient[dict[str, object]](mongod.uri) as client:
-        client.drop_database(name)
+        for name in client[DATABASE].list_collection_names():
+            client[DATABASE][name].delete_many({})

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import tornado.web
+from tornado.httputil import HTTPServerRequest
 
 from scfm.handlers.authentication import Authenticator
 from scfm.models.fields import Rules
@@ -39,7 +41,20 @@ class Application(tornado.web.Application):
     """Tornado's application, with its collaborators."""
 
     def __init__(self, routes: Sequence[Any], collaborators: Collaborators, missing: type) -> None:
-        super().__init__(
-            list(routes), default_handler_class=missing, log_function=lambda _: None, compress_response=False
-        )
+        super().__init__(list(routes), default_handler_class=missing, compress_response=False)
         self.collaborators = collaborators
+        self._begun: WeakSet[Any] = WeakSet()
+
+    def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
+        """Tornado's way in: the head of a request has come."""
+        self._begun.add(request.connection)
+        return super().find_handler(request, **options)
+
+    def log_request(self, handler: tornado.web.RequestHandler) -> None:
+        """Tornado's way out: the answer has been given."""
+        self._begun.discard(handler.request.connection)
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are being answered whose clients are still there."""
+        return sum(not connection.stream.closed() for connection in self._begun)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote_plus
+from urllib.parse import quote, unquote_to_bytes
 
 from scfm.models.filters import text
 
 DEFAULT_PER_PAGE, MOST_PER_PAGE = 25, 1000
+# Of a page's number. Further than this there is nothing, and MongoDB can still skip so many.
+MOST_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,27 @@ class Page:
 
 def _count(value: Any, default: int) -> int:
     written = text(value) or ""
-    return int(written) if re.fullmatch(r"0*[1-9][0-9]{0,11}\Z", written, re.ASCII) else default
+    if not re.fullmatch(r"0*[1-9][0-9]*\Z", written, re.ASCII):
+        return default
+    digits = written.lstrip("0")
+    return int(digits) if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
 
 
 def _with_page(query: str, page: int) -> str:
-    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "page"]
-    pairs = sorted([*pairs, ("page", str(page))], key=lambda pair: pair[0])
-    return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in pairs)
+    kept = [pair for pair in query.split("&") if pair and _name(pair) != b"page"]
+    return "&".join(_encoded(pair) for pair in sorted([*kept, f"page={page}"], key=_name))
+
+
+def _name(pair: str) -> bytes:
+    return _decoded(pair.partition("=")[0])
+
+
+def _encoded(pair: str) -> str:
+    """NAME=VALUE, percent-encoded anew; a name without ``=`` stays without, since filters tell the two apart."""
+    name, equals, value = pair.partition("=")
+    return quote(_decoded(name), safe="") + equals + quote(_decoded(value), safe="")
+
+
+def _decoded(written: str) -> bytes:
+    """What was written in a query string, which Tornado hands over one character a byte."""
+    return unquote_to_bytes(written.replace("+", " ").encode("latin-1"))

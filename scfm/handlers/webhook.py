@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from copy import deepcopy
 from html import escape
 from typing import Any
-from urllib.parse import parse_qsl
 from weakref import WeakValueDictionary
 
-from tornado.httputil import HTTPInputError, parse_multipart_form_data
-
-from scfm.errors import BadRequest, Invalid, Unavailable
-from scfm.handlers import signature
+from scfm.errors import Invalid, TooLarge, Unavailable
+from scfm.handlers import report, signature
 from scfm.handlers.collection import CollectionHandler
+from scfm.handlers.parameters import Limits
 from scfm.models import reception
 from scfm.models.phone_call import inherited_flows
 from scfm.models.query import Document
@@ -23,8 +21,6 @@ from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettin
 
 XML = "application/xml; charset=utf-8"
 REFUSAL = "Twilio Request Validation Failed."
-FORM = "application/x-www-form-urlencoded"
-MOST_FIELDS = 1000
 MOST_TRIES = 50
 
 # The webhooks of one call wait for one another; those of different calls do not.
@@ -62,39 +58,40 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         self.write_entity(body.encode("utf-8", "replace"))
 
     async def _verified(self) -> tuple[View, dict[str, str]]:
-        """The account that the report is for, and what it says; raises Refused."""
+        """The account that the report is for, and what it says; raises Refused, BadRequest, TooLarge."""
         fields = self._fields()
         details = {name: values[-1] for name, values in fields.items()}
-        known = await self.app.platform.account_of(self.app.store, details.get("AccountSid", ""))
-        signed = self.request.headers.get("X-Twilio-Signature", "")
-        if known is None or not signature.valid(known[1], self._public_url(), fields, signed):
+        return self.app.store.for_account(await self._account(fields, details)), details
+
+    async def _account(self, fields: report.Fields, details: Mapping[str, str]) -> int:
+        """The account whose provider has signed the report; raises Refused."""
+        platform, store, sid = self.app.platform, self.app.store, details.get("AccountSid", "")
+        if self._signed(platform.token_of_server(sid), fields):
+            # Accounts without credentials of their own share the server's: the call tells whose report it is.
+            owner = await reception.owner(store.everyone, details) or await platform.heir(store, sid)
+        else:
+            owner = await self._own(sid, fields)
+        if owner is None:
             raise Refused
-        account_id = await self._owner(known[0]["_id"], details)
-        return self.app.store.for_account(account_id), details
+        return owner
 
-    async def _owner(self, account_id: int, details: Mapping[str, str]) -> int:
-        """Accounts without credentials of their own share the server's: the call tells whose report it is."""
-        if not self.app.platform.is_of_server(details["AccountSid"]):
-            return account_id
-        return await reception.owner(self.app.store.everyone, details) or account_id
+    async def _own(self, sid: str, fields: report.Fields) -> int | None:
+        account = await self.app.platform.account_of(self.app.store, sid)
+        if account is None or not self._signed(account[1], fields):
+            return None
+        return int(account[0]["_id"])
 
-    def _fields(self) -> dict[str, list[str]]:
+    def _signed(self, token: str, fields: report.Fields) -> bool:
+        sent = self.request.headers.get("X-Twilio-Signature", "")
+        return signature.valid(token, self._public_url(), fields, sent)
+
+    def _fields(self) -> report.Fields:
         if self.size > self.largest_body:
-            raise Refused
-        body = b"".join(self.chunks)
+            raise TooLarge
         content_type = self.request.headers.get("Content-Type", "")
-        try:
-            if content_type.startswith("multipart/form-data"):
-                return _multipart(content_type, body)
-            if not content_type.startswith(FORM):
-                raise Refused
-            pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
-        except (ValueError, HTTPInputError):
-            raise BadRequest from None
-        fields: dict[str, list[str]] = {}
-        for name, value in pairs:
-            fields.setdefault(name, []).append(value)
-        return fields
+        if not report.is_form(content_type):
+            raise Refused
+        return report.read(b"".join(self.chunks), content_type, Limits(body=self.largest_body))
 
     def _public_url(self) -> str:
         """The URL that the provider used, as far as we can tell."""
@@ -154,14 +151,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         )
 
 
-def _multipart(content_type: str, body: bytes) -> dict[str, list[str]]:
-    boundary = content_type.partition("boundary=")[2].strip('" ')
-    arguments: dict[str, list[bytes]] = {}
-    parse_multipart_form_data(boundary.encode(), body, arguments, {})
-    return {name: [value.decode() for value in values] for name, values in arguments.items()}
-
-
 def _errors(invalid: Invalid) -> str:
     messages = [message for messages in invalid.errors.values() for message in messages]
-    items = "".join(f"<error>{escape(message)}</error>" for message in messages)
+    items = "".join(f"<error>{escape(message, quote=False)}</error>" for message in messages)
     return f'<?xml version="1.0" encoding="UTF-8"?><errors>{items}</errors>'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scfm.errors import Invalid
@@ -30,6 +30,8 @@ from scfm.models.contact_lines import (
 from scfm.models.query import Document
 
 MSISDN = "msisdn"
+# So much of a column's name an error tells.
+NAME_SHOWN = 80
 BAD_QUOTE = "is not valid CSV: a quote is out of place or never closed"
 BARE_RETURN = "is not valid CSV: a carriage return stands outside quotes"
 TOO_MANY_CELLS = "has more cells than the header has columns"
@@ -66,9 +68,9 @@ class Header:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
-        self.paths = [path_of(name) for name in names]
-        messages = list(dict.fromkeys(self._wrong()))
-        if messages:
+        # The phone number's own path is empty: it leads nowhere in the metadata.
+        self.paths = [() if name == MSISDN else path_of(name) for name in names]
+        if messages := list(self._wrong()):
             raise Invalid({"header": messages})
         self.msisdn = names.index(MSISDN)
 
@@ -78,42 +80,39 @@ class Header:
         if len(self.names) > FIELDS:
             yield f"has too many columns (maximum is {FIELDS})"
             return
-        for position, name in enumerate(self.names):
-            yield from self._wrong_with(position, name)
-
-    def _wrong_with(self, position: int, name: str) -> Iterator[str]:
-        path, before = self.paths[position], self.names[:position]
-        if not name:
-            yield f"has no name for column {position + 1}"
-        elif name in before or (name != MSISDN and path in self._metadata_paths(position)):
-            yield f"has the column {name} twice"
-        if len(path) >= DEPTH:
-            yield f"has the column {name[:80]}, which is nested too deeply (maximum is {DEPTH - 1} levels)"
-        elif parent := self._parent(path):
-            yield f"has both the columns {parent} and {name}"
-
-    def _metadata_paths(self, most: int) -> list[Path]:
-        return [path for name, path in zip(self.names[:most], self.paths, strict=False) if name != MSISDN]
-
-    def _parent(self, path: Path) -> str | None:
-        """The name of a column that stands for an object which another column's path leads through."""
-        if len(path) == 1:
-            return None
-        taken = {other: name for name, other in zip(self.names, self.paths, strict=True) if name != MSISDN}
-        return next((taken[path[:depth]] for depth in range(1, len(path)) if path[:depth] in taken), None)
+        taken: dict[Path, str] = {}
+        for position, (name, path) in enumerate(zip(self.names, self.paths, strict=True), 1):
+            if not name:
+                yield f"has no name for column {position}"
+            elif path in taken:
+                yield f"has the column {name[:NAME_SHOWN]} twice"
+            else:
+                taken[path] = name
+        for path, name in taken.items():
+            yield from _wrong_with(path, name, taken)
 
     def row(self, line: int, cells: Sequence[str], size: int) -> Row:
         """A line's cells as a contact; an empty cell says nothing. Raises Bad."""
         if len(cells) > len(self.names):
             raise Bad(None, TOO_MANY_CELLS)
         for name, text in zip(self.names, cells, strict=False):
-            _check_cell(name, text)
+            _check_cell(name[:NAME_SHOWN], text)
         number = phone_number(cells[self.msisdn] if len(cells) > self.msisdn else None)
         metadata: Document = {}
-        for position, (path, text) in enumerate(zip(self.paths, cells, strict=False)):
-            if text and position != self.msisdn:
+        for path, text in zip(self.paths, cells, strict=False):
+            if text and path:
                 _put(metadata, path, text)
         return Row(line, number, metadata, size, text=True)
+
+
+def _wrong_with(path: Path, name: str, taken: Mapping[Path, str]) -> Iterator[str]:
+    """What is wrong with a column's path among the others."""
+    if len(path) >= DEPTH:
+        yield f"has the column {name[:NAME_SHOWN]}, which is nested too deeply (maximum is {DEPTH - 1} levels)"
+        return
+    for depth in range(1, len(path)):
+        if path[:depth] in taken:
+            yield f"has both the columns {taken[path[:depth]][:NAME_SHOWN]} and {name[:NAME_SHOWN]}"
 
 
 def _check_cell(name: str, text: str) -> None:

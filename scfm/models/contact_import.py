@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from scfm.clock import now
-from scfm.errors import Unavailable
+from scfm.errors import NotFound, Unavailable
 from scfm.models.contact import CONTACTS
 from scfm.models.contact_lines import Problem, Row
 from scfm.models.merge import merge
 from scfm.models.query import Document
 from scfm.models.resource import same
-from scfm.models.store import View
+from scfm.models.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, View
 
 # A batch is stored when it has so many lines or bytes.
 BATCH_LINES = 250
 BATCH_BYTES = 1 << 20
 MOST_ERRORS = 1000
-# How often a batch is tried against others who change the same contacts, or against a deletion under way.
+# How often a batch is tried against others who change the same contacts.
 TRIES = 1000
 
 
@@ -138,22 +138,25 @@ class ContactImport:
             {"_id": number, "msisdn": draft.msisdn, "metadata": draft.metadata, **stamps}
             for number, draft in zip(numbers, drafts, strict=True)
         ]
-        refused = await self._store(documents)
+        refused = await self._view.insert_many(CONTACTS.collection, documents)
+        await self._keep([document["_id"] for document in documents if document["_id"] not in refused])
         return {document["msisdn"] for document in documents if document["_id"] in refused}
 
-    async def _store(self, documents: Sequence[Document]) -> set[int]:
-        """Insert under an account that may be about to be deleted (see View.mark_deleting); the ids refused."""
+    async def _keep(self, numbers: Sequence[int]) -> None:
+        """Wait for the end of a deletion of the account that may not have seen these new contacts.
+
+        Take them back and raise NotFound if it took place (see View.mark_deleting).
+        """
         everyone, account = self._view.store.everyone, self._view.account_id
         assert account is not None
-        for _ in range(TRIES):
-            refused = await self._view.insert_many(CONTACTS.collection, documents)
+        for _ in range(DELETE_LOOKS):
             if await everyone.standing("accounts", [account]):
-                return refused
-            made = [document["_id"] for document in documents if document["_id"] not in refused]
-            await self._view.remove(CONTACTS.collection, {"_id": {"$in": made}})
-            await everyone.get("accounts", account)
-            await asyncio.sleep(0.02)
-        raise Unavailable("the deletion of the account does not end")
+                return
+            if not await everyone.exists("accounts", {"_id": account}):
+                await self._view.remove(CONTACTS.collection, {"_id": {"$in": list(numbers)}})
+                raise NotFound
+            await asyncio.sleep(DELETE_LOOK_SECONDS)
+        raise Unavailable(f"the deletion of account {account} does not end")
 
     async def _update(self, drafts: Sequence[Draft]) -> set[str]:
         """Change contacts that are still as they were read; the numbers of the others."""

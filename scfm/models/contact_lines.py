@@ -22,7 +22,7 @@ FIELDS = 1000
 LONGEST_TEXT = 1 << 16
 
 TOO_LONG = f"is longer than {LONGEST_LINE} bytes"
-TEXT_TOO_LONG = f"is too long (maximum is {LONGEST_TEXT} bytes)"
+TEXT_TOO_LONG = f"has a text that is too long (maximum is {LONGEST_TEXT} bytes)"
 NOT_UTF8 = "is not valid UTF-8"
 NOT_JSON = "is not valid JSON"
 NOT_AN_OBJECT = "must be an object"
@@ -175,22 +175,12 @@ def _contact(line: Line) -> Row:
         raise Bad(None, TOO_LONG)
     found = _object(line.content)
     number = phone_number(found.get("msisdn"))
-    metadata = found.get("metadata")
-    if metadata is None:
-        metadata = {}
-    if not isinstance(metadata, dict):
-        raise Bad("metadata", NOT_AN_OBJECT)
-    try:
-        check_json(metadata)
-    except Wrong as wrong:
-        raise Bad("metadata", wrong.args[0]) from None
-    return Row(line.number, number, metadata, len(line.content))
+    return Row(line.number, number, _metadata(found.get("metadata")), len(line.content))
 
 
 def _object(content: bytes) -> Document:
     try:
         found = json.loads(content.decode(), parse_float=_finite, parse_constant=_no_constant)
-        _check_bounds(found)
     except UnicodeDecodeError:
         raise Bad(None, NOT_UTF8) from None
     except (ValueError, RecursionError):
@@ -198,6 +188,21 @@ def _object(content: bytes) -> Document:
     if not isinstance(found, dict):
         raise Bad(None, NOT_AN_OBJECT)
     return found
+
+
+def _metadata(value: Any) -> Document:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Bad("metadata", NOT_AN_OBJECT)
+    try:
+        _check_bounds({"metadata": value})
+        check_json(value)
+    except Wrong as wrong:
+        raise Bad("metadata", wrong.args[0]) from None
+    except ValueError:
+        raise Bad("metadata", NOT_JSON) from None
+    return value
 
 
 def _finite(digits: str) -> float:
@@ -219,25 +224,25 @@ def _check_bounds(value: Any) -> None:
         level = [inner for one in level for inner in _inside(one)]
         fields += len(level)
         if fields > FIELDS:
-            raise Bad(None, f"has too many fields (maximum is {FIELDS})")
+            raise Bad("metadata", f"has too many fields (maximum is {FIELDS})")
         if not level:
             return
-    raise Bad(None, f"is nested too deeply (maximum is {DEPTH} levels)")
+    raise Bad("metadata", f"is nested too deeply (maximum is {DEPTH} levels)")
 
 
 def _inside(value: Any) -> list[Any]:
     if isinstance(value, str):
-        check_text(None, value)
+        check_text("metadata", value)
     if isinstance(value, dict):
         for name in value:
-            check_text(None, name)
+            check_text("metadata", name)
         return list(value.values())
     return value if isinstance(value, list) else []
 
 
-def check_text(column: str | None, text: str) -> None:
+def check_text(column: str, text: str) -> None:
     """Raise Bad for text that is too long; ValueError for text that cannot be encoded."""
-    if len(text) * 4 > LONGEST_TEXT and len(text.encode()) > LONGEST_TEXT:
-        raise Bad(column, "has a text that " + TEXT_TOO_LONG if column is None else TEXT_TOO_LONG)
     if not text.isascii():
         text.encode()
+    if len(text) * 4 > LONGEST_TEXT and len(text.encode()) > LONGEST_TEXT:
+        raise Bad(column, TEXT_TOO_LONG)

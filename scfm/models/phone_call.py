@@ -134,6 +134,7 @@ class PhoneCalls(Resource):
         *(Index(link, "_id", only={link: {"$gt": 0}}) for link in made.LINKS.values()),
         Index("remote_call_id", "_id", only={"remote_call_id": {"$gt": ""}}),
         Index("_work.lease", name="leases", only={"_work.lease": {"$exists": True}}),
+        Index("msisdn", name="under_way", only={"_work.lease": {"$exists": True}}),
         Index("_work.held", "callout_id", name="held", only={"_work.held": True}),
         Index("_check", only={"_check": {"$exists": True}}),
         # Two reports of one inbound call that arrive together make one call.

@@ -42,6 +42,25 @@ class Query:
         """The same, but at most LIMIT documents."""
         return self if limit is None else replace(self, limit=min(limit, LARGEST_LIMIT))
 
+    def belonging(self, parents: Query, key: str) -> Query:
+        """The same, but only documents that name in KEY one of PARENTS, a query without ``through``.
+
+        The parent steps into the document's place while conditions are put to it. A pipeline inside the join
+        would be shorter, and ten times slower.
+        """
+        named = {"from": parents.collection, "localField": key, "foreignField": "_id", "as": "_parents"}
+        return self.narrowed(
+            stages=(
+                {"$lookup": named},
+                {"$match": {"_parents": {"$ne": []}}},
+                {"$replaceRoot": {"newRoot": {"$mergeObjects": [{"$first": "$_parents"}, {"_child": "$$ROOT"}]}}},
+                {"$match": parents.condition},
+                *parents.stages,
+                {"$replaceRoot": {"newRoot": "$_child"}},
+                {"$unset": "_parents"},
+            )
+        )
+
     def owned_by(self, account_id: int) -> Query:
         """The same within one account, at every level."""
         through = self.through.owned_by(account_id) if self.through else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,10 @@ INBOUND = "inbound"
 OPEN = ("queued", "remotely_queued", "in_progress", "remote_fetch_queued")
 # How often an inbound call looks for its contact while others make and delete it.
 TRIES = 10
+# How often, and how many seconds apart, we look whose an early report is. Twilio waits 15 seconds for our answer.
+LOOKS, LOOK_SECONDS = 50, 0.1
+# The provider's words for a call that goes on, in the order in which they come; any other says that it is over.
+GOING_ON = ("queued", "initiated", "ringing", "in-progress")
 
 
 def check(details: Mapping[str, str]) -> None:
@@ -42,7 +47,7 @@ async def call_of(view: View, details: Mapping[str, str], default_flow: str) -> 
     if known is None and details["Direction"] == INBOUND:
         known = await _inbound(view, details, default_flow)
     if known is None:
-        known = await _under_way(view, details)
+        known = await _early(view, details)
     if known is None:
         raise Invalid({"base": ["Phone call must exist"]})
     return known
@@ -50,9 +55,12 @@ async def call_of(view: View, details: Mapping[str, str], default_flow: str) -> 
 
 async def owner(everyone: View, details: Mapping[str, str]) -> int | None:
     """The account of the call that a report is about, among all accounts; None for one that we do not know."""
-    call = await everyone.find_one("phone_calls", {"remote_call_id": details.get("CallSid", "")})
-    if call is None and (number := msisdn.normalise(details.get("To"))) is not None:
-        call = await everyone.find_one("phone_calls", _being_placed(number))
+    sid, direction = details.get("CallSid"), details.get("Direction")
+    if not sid or not direction:
+        return None
+    call = await everyone.find_one("phone_calls", {"remote_call_id": sid})
+    if call is None and direction != INBOUND:
+        call = await _early(everyone, details)
     return call["account_id"] if call is not None else None
 
 
@@ -93,13 +101,25 @@ async def _contact(view: View, number: str) -> Document:
     return await CONTACTS.insert(view, made)
 
 
-async def _under_way(view: View, details: Mapping[str, str]) -> Document | None:
-    """The call that is being placed to that number: the provider's report came before its answer."""
-    number = msisdn.normalise(details.get("To"))
-    if number is None:
-        return None
-    change = {"remote_call_id": details["CallSid"], "remote_direction": details["Direction"]}
-    return await view.update("phone_calls", _being_placed(number), change)
+async def _early(view: View, details: Mapping[str, str]) -> Document | None:
+    """The call that a report is about which has come before the provider's answer to its request.
+
+    It is the call that is being placed to that number. Where there are several we wait until their answers tell
+    which it is; a provider that answers none of them before it has ours gets the first.
+    """
+    number, sid = msisdn.normalise(details.get("To")), details["CallSid"]
+    named = {"remote_call_id": sid, "remote_direction": details["Direction"]}
+    for look in range(LOOKS if number is not None else 0):
+        placed = await view.find("phone_calls", _being_placed(str(number)), fields=["_id"], limit=2)
+        if len(placed) == 1 or (placed and look == LOOKS - 1):
+            wanted = {"_id": placed[0]["_id"], **_being_placed(str(number))}
+            if claimed := await view.update("phone_calls", wanted, named):
+                return claimed
+        known = await view.find_one("phone_calls", {"remote_call_id": sid})
+        if known is not None or not placed:
+            return known
+        await asyncio.sleep(LOOK_SECONDS)
+    return None
 
 
 def _being_placed(number: str) -> Document:
@@ -136,39 +156,46 @@ async def record(view: View, call: Document, details: Mapping[str, str], flow: s
 async def progress(view: View, call: Document, details: Mapping[str, str]) -> Document:
     """Move the call to what CallStatus says, never backwards; the call as it then is.
 
-    ``SequenceNumber`` orders the reports that carry one. A call that has ended stays as it ended, unless a
-    report of a later number says that it ended otherwise.
+    ``SequenceNumber`` orders the reports that carry one, else the words do. A call that has ended stays as it
+    ended, unless a report of a later number says that it ended otherwise.
     """
-    said = details.get("CallStatus", "")
-    sequence = _sequence(details)
+    said, sequence = details.get("CallStatus", ""), _sequence(details)
+    target = STATUSES.get(said)
+    if not said or _says_nothing_new(call, said, target, sequence):
+        return call
     change: Document = {"remote_status": said, "updated_at": now()}
     if sequence is not None:
         change["_sequence"] = sequence
-    target = STATUSES.get(said)
     if target is not None:
         change["status"] = target
-    if not said or _says_nothing_new(call, said, target):
-        return call
     update: Document = {"$set": change}
     if target is not None and call["status"] in OPEN:
-        update["$unset"] = {"_work": "", "_fetch_from": ""}
-    moved = await view.apply("phone_calls", _may_move(call["_id"], target, sequence), update)
+        # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
+        update["$unset"] = {"_work.due": "", "_fetch_from": ""}
+    moved = await view.apply("phone_calls", _may_move(call["_id"], said, target, sequence), update)
     return moved or call
 
 
-def _says_nothing_new(call: Document, said: str, target: str | None) -> bool:
-    return call["remote_status"] == said and (target is None or call["status"] == target)
+def _says_nothing_new(call: Document, said: str, target: str | None, sequence: int | None) -> bool:
+    counted = sequence is None or sequence <= call.get("_sequence", -1)
+    return counted and call["remote_status"] == said and (target is None or call["status"] == target)
 
 
-def _may_move(number: int, target: str | None, sequence: int | None) -> Document:
-    in_order: Document = {}
-    if sequence is not None:
-        in_order = {"$or": [{"_sequence": None}, {"_sequence": {"$lt": sequence}}]}
-    still_open: Document = {"status": {"$in": list(OPEN)}, **in_order}
-    allowed = [still_open]
+def _may_move(number: int, said: str, target: str | None, sequence: int | None) -> Document:
+    """The condition under which a report may move the call."""
+    allowed: list[Document] = [{"status": {"$in": list(OPEN)}, **_in_order(said, sequence)}]
     if target in FINAL and sequence is not None:
         allowed.append({"status": {"$in": list(FINAL)}, "_sequence": {"$lt": sequence}})
     return {"_id": number, "$or": allowed}
+
+
+def _in_order(said: str, sequence: int | None) -> Document:
+    """The condition that nothing later than this report has been said of a call that goes on."""
+    rank = GOING_ON.index(said) if said in GOING_ON else len(GOING_ON)
+    no_later = {"remote_status": {"$nin": list(GOING_ON[rank + 1 :])}}
+    if sequence is None:
+        return no_later
+    return {"$or": [{"_sequence": {"$lt": sequence}}, {"_sequence": None, **no_later}]}
 
 
 def _sequence(details: Mapping[str, str]) -> int | None:

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -18,10 +18,12 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument, UpdateMany, UpdateOne
 from pymongo.errors import (
     BulkWriteError,
+    ConfigurationError,
     ConnectionFailure,
     DuplicateKeyError,
     ExecutionTimeout,
     NotPrimaryError,
+    OperationFailure,
     PyMongoError,
     WriteConcernError,
 )
@@ -34,8 +36,11 @@ from scfm.models.query import Document, Query, all_of
 
 # A write is acknowledged when it is in the journal, and, on a replica set, in those of the majority.
 DURABLE = WriteConcern(w="majority", j=True)
-# A write that need not be on disk before one that follows it.
-IN_PASSING = WriteConcern(w=1)
+# https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml: HostUnreachable, HostNotFound,
+# CursorNotFound, WriteConcernFailed, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit,
+# SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange,
+# NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
+PASSING = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 # How long a delete may take between its mark and its end before others take it for abandoned.
 DELETE_LEASE = timedelta(seconds=10)
 # How often, and how many seconds apart, we look whether the deletion of another has ended: longer than its lease.
@@ -69,12 +74,17 @@ class Store:
                 io_loop=asyncio.get_running_loop(),
                 serverSelectionTimeoutMS=3000,
                 connectTimeoutMS=3000,
-                timeoutMS=60000,
+                # Not timeoutMS, which would wait as long for a server that is not there.
+                socketTimeoutMS=60000,
                 appname="scfm",
             )
         except (PyMongoError, ValueError) as error:
             raise StartError(f"MONGODB_URI cannot be used: {error}") from None
-        return cls(client, database)
+        try:
+            return cls(client, database)
+        except PyMongoError as error:
+            client.close()
+            raise StartError(f"MONGODB_DATABASE cannot be used: {error}") from None
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -89,24 +99,26 @@ class Store:
         return self._database[name]
 
     async def ping(self) -> None:
-        """Return when the database answers; raises Unavailable."""
-        with translated():
+        """Return when the database answers; raises Unavailable, or StartError if it does not let us in."""
+        with _permitted(), translated():
             await self._client.admin.command("ping")
 
     async def prepare(self, indexes: Mapping[str, Sequence[Index]]) -> None:
-        """Make the indexes that are missing; INDEXES maps a collection to those it needs."""
-        with translated():
+        """Make the indexes that are missing; INDEXES maps a collection to those it needs.
+
+        Raises StartError for a database that does not let us in, or that has them in another form.
+        """
+        with _permitted(), translated():
             for collection, wanted in indexes.items():
                 await self.collection(collection).create_indexes([index.model() for index in wanted])
 
     async def new_ids(self, kind: str, count: int = 1) -> range:
         """The next COUNT ids of a kind of resource.
 
-        The counter stands before the documents in the journal (and in the oplog): when they are on disk, it is.
+        The counter is on disk before they are given: a server that died with it would let the next give them again.
         """
-        counters = self.collection("counters").with_options(write_concern=IN_PASSING)
         with translated():
-            counter = await counters.find_one_and_update(
+            counter = await self.collection("counters").find_one_and_update(
                 {"_id": kind},
                 {"$inc": {"last": count}},
                 upsert=True,
@@ -115,24 +127,27 @@ class Store:
         last = int(counter["last"])
         return range(last - count + 1, last + 1)
 
-    async def reserve(self, collection: str, key: int, seconds: float) -> datetime:
-        """Reserve SECONDS of something that is used one at a time; when they begin, by the database's clock.
+    async def reserve(self, collection: str, key: int, seconds: float, most: float) -> float:
+        """Reserve SECONDS of something that is used one at a time; in how many seconds they begin.
 
-        They begin now, or when what was reserved before ends.
+        They begin now, or when what was reserved before ends; if that is in more than MOST seconds, nothing is
+        reserved. Only the database's clock is asked.
         """
         begin: Document = {"$max": ["$until", "$$NOW"]}
+        wait: Document = {"$subtract": ["$begin", "$$NOW"]}
+        until: Document = {"$add": ["$begin", seconds * 1000]}
         with translated():
             reserved = await self.collection(collection).find_one_and_update(
                 {"_id": key},
                 [
                     {"$set": {"begin": begin}},
-                    {"$set": {"until": {"$add": ["$begin", seconds * 1000]}}},
+                    {"$set": {"wait": wait}},
+                    {"$set": {"until": {"$cond": [{"$gt": ["$wait", most * 1000]}, "$until", until]}}},
                 ],
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
-        moment: datetime = reserved["begin"]
-        return moment
+        return float(reserved["wait"]) / 1000
 
     async def return_id(self, kind: str, number: int) -> None:
         """Give back an id that no document took, if it is still the newest."""
@@ -140,6 +155,14 @@ class Store:
             await self.collection("counters").update_one(
                 {"_id": kind, "last": number}, {"$set": {"last": number - 1}}
             )
+
+
+@contextmanager
+def _permitted() -> Iterator[None]:
+    try:
+        yield
+    except (OperationFailure, ConfigurationError) as error:
+        raise StartError(f"the database at MONGODB_URI cannot be used: {error}") from None
 
 
 class Index:
@@ -186,9 +209,16 @@ def translated() -> Iterator[None]:
     except (ConnectionFailure, NotPrimaryError, ExecutionTimeout, WriteConcernError) as error:
         raise Unavailable(str(error)) from error
     except PyMongoError as error:
-        if error.timeout:
+        if error.timeout or _passes(error):
             raise Unavailable(str(error)) from error
         raise
+
+
+def _passes(error: PyMongoError) -> bool:
+    """Whether the error comes of a server that stops, or hands over to another, and not of what was asked."""
+    details = (error.details or {}) if isinstance(error, OperationFailure) else {}
+    parts = [details, *details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+    return error.has_error_label("RetryableWriteError") or any(part.get("code") in PASSING for part in parts)
 
 
 def _index_of(details: Mapping[str, Any]) -> str:

@@ -46,13 +46,19 @@ class Gate:
 
     async def moved(self, callout: Document) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
-        number = callout["_id"]
-        self._known.pop(number, None)
+        self._known.pop(callout["_id"], None)
+        await self._moved(callout["_id"], callout["status"])
+
+    async def _moved(self, number: int, status: str) -> None:
         queued = {"callout_id": number, "status": "queued"}
-        if callout["status"] == "stopped":
+        if status == "paused":
+            # All at once, lest each be taken first, and use up a moment of its account's rate.
+            waiting = {**queued, "_work.due": {"$exists": True}}
+            await self._store.everyone.update_many(CALLS, waiting, {"$set": {"_work": {"held": True}}})
+        elif status == "stopped":
             waiting = {**queued, "$or": [{"_work.due": {"$exists": True}}, {"_work.held": True}]}
             await self._store.everyone.update_many(CALLS, waiting, canceled())
-        elif callout["status"] == "running":
+        else:
             await self._release(number)
 
     async def release(self) -> None:
@@ -67,7 +73,8 @@ class Gate:
                 return
             last = found[0]["callout_id"]
             _, status = await self._look(last)
-            await self.moved({"_id": last, "status": status})
+            if status != "paused":
+                await self._moved(last, status)
 
     async def _release(self, number: int) -> None:
         held = {"_work.held": True, "callout_id": number, "status": "queued"}

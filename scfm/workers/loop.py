@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -26,6 +27,8 @@ class Job:
     name: ClassVar[str]
     # How many are worked on at once.
     slots: int = 1
+    # In how many seconds ``take`` may give more, where it knows that this is sooner than the next sweep.
+    pause: float = math.inf
 
     async def take(self, most: int) -> Sequence[Any]:
         """Claim up to MOST pieces of work for this process; none where nothing waits."""
@@ -104,7 +107,7 @@ class _Runner:
                 else:
                     pause = self._sweep
                     if not taken:
-                        await self._pause(self._sweep)
+                        await self._pause(min(self._sweep, self.job.pause))
             await asyncio.gather(*self._running)
         except asyncio.CancelledError:
             for task in self._running:
@@ -153,6 +156,8 @@ class _Runner:
             log.error("%s failed", self.job.name, exc_info=error)
 
     async def _pause(self, seconds: float) -> None:
+        if self._stopping.is_set():  # it may be that the wake of the stop has just been cleared
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self.wake.wait()

@@ -8,9 +8,9 @@ lets single calls through to see whether the provider is back.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from scfm.models.store import Store
 
@@ -35,8 +35,11 @@ class _Lane:
 class Pace:
     """Says how many calls may be taken now, and when each may leave. Times are monotonic seconds."""
 
-    def __init__(self, store: Store, *, calls_per_second: float, calls_in_flight: int) -> None:
+    def __init__(self, store: Store, *, calls_per_second: float, calls_in_flight: int, patience: float) -> None:
+        """``patience``: the seconds that a call which has been taken may wait for its moment."""
         self._store = store
+        self._patience = patience
+        self._room_at = math.inf
         self._rate = calls_per_second
         self._most = calls_in_flight
         self._lanes: dict[int, _Lane] = {}
@@ -47,30 +50,37 @@ class Pace:
         lane, moment = self._lane(account_id), time.monotonic()
         if lane.blocked_until > moment:
             return 0
-        room = (most or self._most) - lane.under_way
+        room = min(most or self._most, self._most) - lane.under_way
         if lane.failures >= FAILURES_TO_OPEN:
             return min(room, 0 if lane.under_way else 1)
         for limit, booked in ((rate, lane.booked_until), (self._rate, self._server.booked_until)):
+            if limit and booked > moment + AHEAD_SECONDS:
+                self._room_at = min(self._room_at, booked - AHEAD_SECONDS)
+                return 0
             if limit:
-                room = min(room, 0 if booked > moment + AHEAD_SECONDS else max(1, int(limit * AHEAD_SECONDS)))
+                room = min(room, max(1, int(limit * AHEAD_SECONDS)))
         return max(0, room)
 
-    async def book(self, account_id: int, rate: float | None, count: int) -> list[float]:
-        """The moments at which COUNT calls of the account may leave."""
+    def pause(self) -> float:
+        """In how many seconds an account will be allowed more that has been refused since this was asked last."""
+        room_at, self._room_at = self._room_at, math.inf
+        return max(0.0, room_at - time.monotonic())
+
+    async def book(self, account_id: int, rate: float | None, count: int) -> list[float] | None:
+        """The moments at which COUNT calls of the account may leave; None while others have booked too far ahead."""
         lane = self._lane(account_id)
         moment = time.monotonic()
         moments = [moment] * count
         for key, limit, booked in ((account_id, rate, lane), (SERVER, self._rate, self._server)):
             if limit and count:
-                first = time.monotonic() + await self._reserve(key, count / limit)
+                wait = await self._store.reserve("paces", key, count / limit, self._patience)
+                first = time.monotonic() + wait
+                if wait > self._patience:
+                    booked.booked_until = first
+                    return None
                 booked.booked_until = first + count / limit
                 moments = [max(early, first + position / limit) for position, early in enumerate(moments)]
         return moments
-
-    async def _reserve(self, key: int, seconds: float) -> float:
-        """Reserve SECONDS of a lane's time for this process; how long until they begin."""
-        reserved = await self._store.reserve("paces", key, seconds)
-        return max(0.0, (reserved - datetime.now(UTC)).total_seconds())
 
     def entered(self, account_id: int) -> None:
         """One of the account's calls is now under way."""
@@ -99,8 +109,9 @@ class Pace:
         """The provider did not answer, or could not be reached."""
         lane = self._lane(account_id)
         lane.failures += 1
-        if lane.failures >= FAILURES_TO_OPEN:
-            lane.blocked_until = max(lane.blocked_until, time.monotonic() + lane.probe_after)
+        # Calls that were under way together fail together: that is one reason to wait longer, not many.
+        if lane.failures >= FAILURES_TO_OPEN and lane.blocked_until <= time.monotonic():
+            lane.blocked_until = time.monotonic() + lane.probe_after
             lane.probe_after = min(LONGEST_PROBE, lane.probe_after * 2)
 
     def _lane(self, account_id: int) -> _Lane:

@@ -7,15 +7,18 @@ known of a request afterwards is not guessed: see settle_calls.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from scfm.clock import now
+from scfm.errors import Unavailable
 from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.provider import CREATE, Credentials, NotSent, Provider, ProviderError, Refused, Unknown
@@ -24,14 +27,17 @@ from scfm.workers.calls import CALLS, Accounts, Waiting, later
 from scfm.workers.check_calls import first_check
 from scfm.workers.departures import Departures
 from scfm.workers.gate import Gate, canceled
-from scfm.workers.loop import Job
+from scfm.workers.loop import BATCHED, Job
 from scfm.workers.pace import Pace
 from scfm.workers.writes import Writes
 
-LEFT_TO_OTHERS = 5
+log = logging.getLogger("scfm.work")
+
 MOST_TRIES = 5
 MARGIN = 5.0
+HAND_BACK_SECONDS = 1.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
+STOPPED = f"{CREATE}: the server was stopped while it placed this call"
 UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
 
 
@@ -72,30 +78,70 @@ class SendCalls(Job):
         # provider.py), must end before the lease does: after that another process may take the call for abandoned.
         self._patience = settings.lease_seconds / 2
         self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
-        # One account leaves a part of the slots to the others, however slow its provider is.
-        most = self.slots - self.slots // LEFT_TO_OTHERS
-        self._pace = Pace(store, calls_per_second=settings.calls_per_second, calls_in_flight=most)
+        # However slow its provider is, one account leaves so many slots to the others that more is taken.
+        most = max(1, self.slots - -(-self.slots // BATCHED))
+        self._pace = Pace(
+            store, calls_per_second=settings.calls_per_second, calls_in_flight=most, patience=self._patience / 2
+        )
+        # Attempts that the database may have taken though it did not say so, and until when it may take them still.
+        self._astray: dict[str, datetime] = {}
         self._waiting = Waiting(store, "queued")
+        self._everyone = store.everyone
         self._writes = Writes(store.everyone, CALLS)
 
     async def take(self, most: int) -> Sequence[Departure]:
         """Calls whose attempt is now in the database, and when each may leave."""
+        await self._fetch_back()
         deadline, until = time.monotonic() + self._patience, later(self._patience)
-        attempt = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
+        attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
         lease = until + timedelta(seconds=self._request_seconds)
-        calls = await self._waiting.take(most, lease, attempt, self._allowance)
-        departures: list[Departure] = []
-        for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
-            own = list(group)
-            rate, _ = await self._accounts.limits(account_id)
-            moments = await self._pace.book(account_id, rate, len(own))
-            departures += [Departure(*pair, deadline, until) for pair in zip(own, moments, strict=True)]
+        try:
+            calls = await self._waiting.take(most, lease, attempt, self._allowance)
+            departures: list[Departure] = []
+            for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
+                departures += await self._book(account_id, list(group), deadline, until)
+        except BaseException:
+            self._astray[attempt["id"]] = lease
+            raise
         for departure in departures:
             self._pace.entered(departure.call["account_id"])
+        self.pause = self._pace.pause()
         return departures
 
+    async def _fetch_back(self) -> None:
+        """Queue the calls again that the database gave to an attempt of ours which did not hear of it."""
+        for attempt, until in list(self._astray.items()):
+            mine = {"status": "queued", "_work.lease": {"$exists": True}, "_work.attempt.id": attempt}
+            await self._everyone.update_many(CALLS, mine, {"$set": {"_work": {"due": now()}}})
+            if now() > until:
+                del self._astray[attempt]
+
+    async def _book(
+        self, account_id: int, calls: list[Document], deadline: float, until: datetime
+    ) -> list[Departure]:
+        """The departures of those of an account's calls that may leave soon; the others wait in the database."""
+        halted = [await self._gate.halts(call) for call in calls]
+        going = [call for call, how in zip(calls, halted, strict=True) if how is None]
+        rate, _ = await self._limits(account_id)
+        moments = await self._pace.book(account_id, rate, len(going))
+        staying = [self._halt(call, how) for call, how in zip(calls, halted, strict=True) if how is not None]
+        if moments is None:
+            staying += [self._release(call, 0, tries=_tries(call)) for call in going]
+        await asyncio.gather(*staying)
+        return [Departure(*pair, deadline, until) for pair in zip(going, moments or (), strict=False)]
+
     async def _allowance(self, account_id: int) -> int:
-        return self._pace.allowance(account_id, *await self._accounts.limits(account_id))
+        return self._pace.allowance(account_id, *await self._limits(account_id))
+
+    async def _limits(self, account_id: int) -> tuple[float | None, int | None]:
+        """The account's own limits. One that cannot be read must not keep the others' calls from leaving."""
+        try:
+            return await self._accounts.limits(account_id)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("the limits of account %s cannot be read", account_id)
+            return None, None
 
     async def work(self, item: Departure) -> None:
         call, account_id = item.call, item.call["account_id"]
@@ -105,20 +151,38 @@ class SendCalls(Job):
             credentials = await self._accounts.credentials(account_id)
             if await self._may_leave(item):
                 await self._send(call, credentials)
+        except Unavailable:
+            await self._release(call, 0, tries=_tries(call))  # nothing after the departure raises this
+            raise
+        except asyncio.CancelledError:
+            await self._hand_back(call)
+            raise
         finally:
             self._pace.left(account_id)
+
+    async def _hand_back(self, call: Document) -> None:
+        """The server stops: others go on with the call, if the database can still be told in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HAND_BACK_SECONDS):
+                if self._departures.left(call["_work"]["attempt"]["id"], call["_id"]):
+                    await self._unknown(call, Unknown(STOPPED))
+                else:
+                    await self._release(call, 0, tries=_tries(call))
 
     async def _may_leave(self, item: Departure) -> bool:
         """Whether nothing keeps the call back at the last moment."""
         call = item.call
         if (halted := await self._gate.halts(call)) is not None:
-            held = {"$set": {"_work": {"held": True}}}
-            await self._writes.add((_mine(call), canceled() if halted == "stopped" else held))
+            await self._halt(call, halted)
             return False
         if item.late or self._pace.blocked(call["account_id"]):
-            await self._release(call, 0)
+            await self._release(call, 0, tries=_tries(call))
             return False
         return True
+
+    async def _halt(self, call: Document, halted: str) -> None:
+        held = {"$set": {"_work": {"held": True}}}
+        await self._writes.add((_mine(call), canceled() if halted == "stopped" else held))
 
     async def _arrived(self, call: Document, *updates: tuple[Document, Document]) -> None:
         """Store what became of a call that left."""
@@ -128,7 +192,7 @@ class SendCalls(Job):
     async def failed(self, item: Departure, error: Exception) -> None:
         """A call that has left is asked about; another is tried again a few times, and then given up."""
         call, reason = item.call, Unknown(f"{CREATE}: {type(error).__name__}")
-        tries = call["_work"].get("tries", 0) + 1
+        tries = _tries(call) + 1
         if self._departures.left(call["_work"]["attempt"]["id"], call["_id"]):
             await self._unknown(call, reason)
         elif tries < MOST_TRIES:
@@ -164,7 +228,7 @@ class SendCalls(Job):
             await self._arrived(call, *accepted(call, response, check))
 
     async def _not_sent(self, call: Document, reason: NotSent) -> None:
-        tries = call["_work"].get("tries", 0) + 1
+        tries = _tries(call) + 1
         backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(tries, 20)) * random.uniform(0.5, 1)
         delay = max(backoff, reason.retry_after or 0)
         if reason.retry_after is None:
@@ -186,7 +250,17 @@ class SendCalls(Job):
             "_work.reason": reason.message,
             "updated_at": now(),
         }
-        await self._writes.add((_mine(call), {"$set": change}))
+        check = first_check(call, self._settings.status_check, self._settings.status_check_seconds)
+        await self._writes.add((_mine(call), {"$set": change}), (_moved_on(call), placed(call, check)))
+
+
+def _tries(call: Document) -> int:
+    return int(call["_work"].get("tries", 0))
+
+
+def _moved_on(call: Document) -> Document:
+    """A call whose report came before the answer to its request."""
+    return {**_mine(call), "status": {"$ne": "queued"}}
 
 
 def _mine(call: Document) -> Document:
@@ -216,18 +290,21 @@ def accepted(call: Document, response: Document, check: datetime | None) -> list
         "remote_direction": response.get("direction"),
         "remote_queue_response": response,
         "remotely_queued_at": moment,
+        "remote_error_message": None,
         "updated_at": moment,
     }
     if check is not None:
         answer["_check"] = check
-    moved_on = {"_id": call["_id"], "remote_call_id": response["sid"], "remotely_queued_at": None}
-    waiting = {
-        **answer,
-        "status": "remotely_queued",
-        "remote_status": response.get("status"),
-        "remote_error_message": None,
-    }
+    waiting = {**answer, "status": "remotely_queued", "remote_status": response.get("status")}
     return [
         (_mine(call), {"$set": waiting, "$unset": {"_work": ""}}),
-        (moved_on, {"$set": answer}),
+        (_moved_on(call), {"$set": answer, "$unset": {"_work": ""}}),
     ]
+
+
+def placed(call: Document, check: datetime | None) -> Document:
+    """The update of a call that a report has shown to be placed, and whose answer will not come any more."""
+    change = {"remotely_queued_at": call["_work"]["attempt"]["at"], "remote_error_message": None, "updated_at": now()}
+    if check is not None:
+        change["_check"] = check
+    return {"$set": change, "$unset": {"_work": ""}}

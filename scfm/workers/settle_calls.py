@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from scfm.clock import now
 from scfm.models.query import Document
@@ -22,11 +22,12 @@ from scfm.workers.departures import Departures
 from scfm.workers.gate import Gate
 from scfm.workers.loop import Job
 from scfm.workers.run_operations import OPERATIONS
-from scfm.workers.send_calls import UNKNOWN, accepted, errored
+from scfm.workers.send_calls import UNKNOWN, accepted, errored, placed
 
 log = logging.getLogger("scfm.work")
 
 TIMES_ASKED = 2
+MOST_FAILURES = 5
 # The provider's clock may be behind ours. An older call to the number is not mistaken for this one: it is known.
 SKEW = timedelta(minutes=1)
 MAY_HAVE_RUNG = (
@@ -66,9 +67,8 @@ class SettleCalls(Job):
         expired = {"_work.lease": {"$lt": now()}}
         taken = []
         for call in await self._store.everyone.find(CALLS, expired, sort=[("_work.lease", 1)], limit=most):
-            held = await self._store.everyone.update(
-                CALLS, {"_id": call["_id"], **expired}, {"_work.lease": later(self._lease)}
-            )
+            mine = {"_work.lease": later(self._lease), "_work.settling": True}
+            held = await self._store.everyone.update(CALLS, {"_id": call["_id"], **expired}, mine)
             if held is not None:
                 taken.append(held)
         return taken
@@ -86,9 +86,36 @@ class SettleCalls(Job):
             self._departures.discard(dead)
 
     async def work(self, item: Document) -> None:
-        if item["status"] != "queued":
+        if item["status"] == "remote_fetch_queued":
             await self._requeue_fetch(item)
-            return
+        elif item["status"] == "queued":
+            await self._settle(item)
+        else:
+            await self._finish(item)
+
+    async def failed(self, item: Document, error: Exception) -> None:
+        """Try again a few times, then set the call aside, where its owner can see why."""
+        failures = item["_work"].get("failures", 0) + 1
+        mine = {"_id": item["_id"], "_work.lease": item["_work"]["lease"]}
+        if failures < MOST_FAILURES:
+            change = {"_work.failures": failures, "_work.lease": later(self._grace)}
+            await self._store.everyone.update(CALLS, mine, change)
+        else:
+            words = f"{MAY_HAVE_RUNG}. {type(error).__name__}"
+            await self._store.everyone.apply(CALLS, {**mine, "status": "queued"}, errored(Refused(words)))
+
+    async def _finish(self, call: Document) -> None:
+        """A report has moved the call on while it was under way, and nobody has heard the answer to its request."""
+        mine = {"_id": call["_id"], "_work.lease": call["_work"]["lease"]}
+        update: Document = {"$unset": {"_work": ""}}
+        if "attempt" in call["_work"]:
+            update = placed(call, self._first_check(call))
+        await self._store.everyone.apply(CALLS, mine, update)
+
+    def _first_check(self, call: Document) -> datetime | None:
+        return first_check(call, self._settings.status_check, self._settings.status_check_seconds)
+
+    async def _settle(self, item: Document) -> None:
         attempt = item["_work"]["attempt"]
         mine = attempt["log"] is not None and attempt["log"] == self._departures.id
         if mine and not self._departures.left(attempt["id"], item["_id"]):
@@ -101,13 +128,18 @@ class SettleCalls(Job):
         except ProviderError as error:
             await self._not_answered(item, error)
             return
+        # This must be looked at first: a rival that is no more has left its mark on the call that is its own.
+        rivals = await self._store.everyone.exists(CALLS, _rivals(item))
         for response in listed:
             # Of any account: they may share the server's own credentials.
             another = {"remote_call_id": response["sid"], "_id": {"$ne": item["_id"]}}
-            if not await self._store.everyone.exists(CALLS, another):
-                check = first_check(item, self._settings.status_check, self._settings.status_check_seconds)
-                await self._settled(item, *accepted(item, response, check))
-                return
+            if await self._store.everyone.exists(CALLS, another):
+                continue
+            if rivals and item["remote_call_id"] is None:
+                await self._store.everyone.update(CALLS, _held(item), {"_work.lease": later(self._grace)})
+            else:
+                await self._settled(item, *accepted(item, response, self._first_check(item)))
+            return
         await self._not_listed(item)
 
     async def _candidates(self, credentials: Credentials, call: Document) -> list[Document]:
@@ -155,6 +187,16 @@ def _after_death(call: Document, left: set[tuple[str, int]]) -> Document:
     if (call["_work"]["attempt"]["id"], call["_id"]) in left:
         return {"_work.attempt.log": None, "_work.lease": now()}
     return {"_work": {"due": now()}}
+
+
+def _rivals(call: Document) -> Document:
+    """The other calls to the number that may have placed what the provider lists.
+
+    Those that are settled go by their ids; those that are under way come first.
+    """
+    first = [{"_id": {"$lt": call["_id"]}}, {"_id": {"$gt": call["_id"]}, "_work.settling": None}]
+    under_way = {"_work.lease": {"$exists": True}, "_work.attempt": {"$exists": True}}
+    return {"msisdn": call["msisdn"], "status": "queued", **under_way, "$or": first}
 
 
 def _held(call: Document) -> Document:

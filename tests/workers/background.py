@@ -80,7 +80,7 @@ class Background:
         self.loop = Loop(settings.sweep_seconds)
         accounts = Accounts(store, Platform(settings))
         lease = settings.lease_seconds
-        self.run = RunOperations(store, lease, self.loop.wake)
+        self.run = RunOperations(store, lease, self.loop.wake, self.departures.id)
         self.send = SendCalls(store, self.provider, accounts, self.departures, self.gate, settings)
         self.fetch = FetchCalls(store, self.provider, accounts, slots=20, lease=lease)
         self.settle = SettleCalls(store, self.provider, accounts, self.departures, self.gate, settings)

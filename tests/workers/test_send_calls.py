@@ -20,6 +20,7 @@ from scfm.models.reception import call_of
 from scfm.models.store import Store
 from scfm.provider import Call, Credentials, NotSent, Provider, Unknown
 from scfm.simulator import Faults
+from scfm.workers import send_calls as module
 from scfm.workers.settle_calls import MAY_HAVE_RUNG
 from tests.workers.background import (
     Background,
@@ -371,7 +372,10 @@ class Hesitant(Provider):
         return await super().create_call(credentials, to, params, *leaving)
 
 
-async def test_calls_that_were_not_sent_are_sent_in_the_end(store: Store, tmp_path: Path) -> None:
+async def test_calls_that_were_not_sent_are_sent_in_the_end(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_BACKOFF", 0.01)
     own = await account(store)
     await queued_calls(store, own, NUMBERS[:4])
     async with carrier() as simulator:

@@ -102,16 +102,7 @@ async def phone_calls_of(view: View, parameters: Document) -> Query:
     wanted = CALLOUT_PARTICIPATIONS.query(parameters.get("callout_participation_filter_params"))
     if not wanted.where and not wanted.stages:
         return query
-    joined = {
-        "$lookup": {
-            "from": "callout_participations",
-            "localField": "callout_participation_id",
-            "foreignField": "_id",
-            "pipeline": [{"$match": wanted.condition}, *wanted.stages, {"$project": {"_id": 1}}],
-            "as": "_participation",
-        }
-    }
-    return query.narrowed(stages=(joined, {"$match": {"_participation": {"$ne": []}}}, {"$unset": "_participation"}))
+    return query.belonging(wanted, "callout_participation_id")
 
 
 async def _of_callouts(view: View, query: Query, parameters: Document) -> Query:

@@ -1,0 +1,35 @@
+"""Flows that only tests have: one that counts what it hears, and one that fails."""
+
+from __future__ import annotations
+
+from twilio.twiml.voice_response import VoiceResponse
+
+from scfm.twiml.flow import Flow
+
+
+class Tally(Flow):
+    """Writes every key down, in the memory of the call and in that of the contact."""
+
+    name = "Tally"
+
+    def run(self) -> VoiceResponse:
+        for memory in (self.turn.call_memory, self.turn.contact_memory):
+            if self.turn.digits:
+                memory["keys"] = [*memory.get("keys", []), self.turn.digits]
+        response = VoiceResponse()
+        response.say(" ".join(self.turn.call_memory.get("keys", [])) or "nothing")
+        return response
+
+
+class Failing(Flow):
+    """Remembers something and falls over, unless it is told to be well."""
+
+    name = "Failing"
+
+    def run(self) -> VoiceResponse:
+        self.turn.contact_memory["half"] = "written"
+        if self.turn.digits != "1":
+            raise ValueError("the flow is out of order")
+        response = VoiceResponse()
+        response.say("well")
+        return response

@@ -1,0 +1,357 @@
+"""Whole conversations through a real server: turn by turn, many at once, and with a provider that errs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scfm.simulator import Callee, Simulator
+from tests.flows.phone_line import (
+    FINAL,
+    PATH,
+    SID,
+    TOKEN,
+    PhoneLine,
+    carrier,
+    contact_of,
+    new_sid,
+    outbound,
+    participation,
+    place_call,
+)
+from tests.server import Answer, Client, Server, wait_until
+
+SHORT, LONG = "CallFlowLogic::AvfCapom::CapomShort", "CallFlowLogic::AvfCapom::CapomLong"
+EXAMPLES = ",".join(f"examples.flows:{name}" for name in ("FloodWarning", "WaterSurvey", "AlertHotline"))
+FLOWS = f"{SHORT},{LONG},{EXAMPLES},tests.flows.odd_flows:Tally"
+EVENTS = "initiated ringing answered completed"
+
+# What a callee does to see each survey to its end, and the states that he goes through.
+SHORT_CALLEE = {"digits": ["1", "2", "1"], "recordings": [4]}
+SHORT_STATES = [
+    "playing_introduction",
+    "gathering_received_transfer",
+    "gathering_fee_paid",
+    "recording_goods_purchased",
+    "gathering_safe_at_venue",
+    "playing_completed_survey_message",
+    "finished",
+]
+LONG_CALLEE = {"digits": ["1", "200", "1", "15", "1", "1", "7", "1", "2", "40", "2", "1"], "recordings": [3]}
+LONG_STATES = [
+    "playing_introduction",
+    "gathering_received_transfer",
+    "gathering_received_transfer_amount",
+    "gathering_paid_for_transport",
+    "gathering_paid_for_transport_amount",
+    "gathering_safe_at_venue",
+    "gathering_fee_paid",
+    "gathering_fee_paid_amount",
+    "recording_goods_purchased",
+    "gathering_item_availability",
+    "gathering_idp_status",
+    "gathering_water_availability",
+    "gathering_sickness",
+    "gathering_preferred_transfer_modality",
+    "playing_completed_survey_message",
+    "finished",
+]
+REFUSING_CALLEE = {"digits": ["2"], "recordings": [2]}
+REFUSING_STATES = [
+    "playing_introduction",
+    "gathering_received_transfer",
+    "recording_transfer_not_received_reason",
+    "playing_transfer_not_received_exit_message",
+    "finished",
+]
+SURVEYS = [
+    pytest.param(SHORT, "+252662350001", SHORT_STATES, id="short"),
+    pytest.param(LONG, "+252662350002", LONG_STATES, id="long"),
+    pytest.param(SHORT, "+252662350003", REFUSING_STATES, id="short, not received"),
+    pytest.param(LONG, "+252662350003", REFUSING_STATES, id="long, not received"),
+]
+CALLEES = [
+    {"number": "+252662350001", **SHORT_CALLEE},
+    {"number": "+252662350002", **LONG_CALLEE},
+    {"number": "+252662350003", **REFUSING_CALLEE},
+]
+
+
+def environment(provider: str, **settings: str) -> dict[str, str]:
+    return {
+        "PLATFORM_PROVIDER": "twilio",
+        "TWILIO_ACCOUNT_SID": SID,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_CLIENT_REST_API_BASE_URL": provider,
+        "REGISTERED_CALL_FLOW_LOGIC": FLOWS,
+        **settings,
+    }
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose calls stand still at the carrier, so that a test can say what becomes of them."""
+    folder: Path = tmp_path_factory.mktemp("turns")
+    with (
+        carrier(folder, life_size="1000") as provider,
+        Server(folder / "data", environment(provider, DEFAULT_CALL_FLOW_LOGIC="Tally")) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Client:
+    return server.client()
+
+
+@pytest.fixture
+def line(server: Server) -> PhoneLine:
+    return PhoneLine(server)
+
+
+def at_once(*posts: Callable[[], Answer]) -> list[Answer]:
+    """The answers to requests that are all sent at the same moment."""
+    barrier = threading.Barrier(len(posts))
+
+    def post(one: Callable[[], Answer]) -> Answer:
+        barrier.wait(10)
+        return one()
+
+    with ThreadPoolExecutor(len(posts)) as pool:
+        return list(pool.map(post, posts))
+
+
+def conversation(server: Server, msisdn: str, flow: str) -> Any:
+    """Call a callee, as the carrier's rules have him, and give the phone call once it has ended."""
+    client, url = server.client(), server.url + PATH
+    path = place_call(
+        client,
+        participation(client, msisdn, flow),
+        url=url,
+        status_callback=url,
+        status_callback_event=EVENTS,
+    )
+    return wait_until(lambda: ended(client, path), 30)
+
+
+def ended(client: Client, path: str) -> Any:
+    call = client.get(path).json
+    return call if call["status"] in FINAL and call["remotely_queued_at"] else None
+
+
+def memory(client: Client, msisdn: str, flow: str) -> Any:
+    return contact_of(client, msisdn)["metadata"]["call_flow_data"][flow]
+
+
+def states(memory: dict[str, Any]) -> list[str]:
+    """The states that a survey has gone through, by the ids of the events that led to them."""
+    by = {
+        event: name.removeprefix("transitioned_to_").removesuffix("_by")
+        for name, event in memory.items()
+        if name != "status"
+    }
+    return [by[event] for event in sorted(by)]
+
+
+# Whole conversations
+
+
+@pytest.mark.parametrize(("flow", "msisdn", "wanted"), SURVEYS)
+def test_a_survey_is_walked_to_its_end(tmp_path: Path, flow: str, msisdn: str, wanted: list[str]) -> None:
+    with carrier(tmp_path, CALLEES) as provider, Server(tmp_path / "data", environment(provider)) as server:
+        call = conversation(server, msisdn, flow)
+        client = server.client()
+        kept = wait_until(lambda: finished(client, msisdn, flow))
+        assert (call["status"], call["remote_status"]) == ("completed", "completed")
+        assert states(kept) == wanted
+        events = client.get(f"/api/phone_calls/{call['id']}/remote_phone_call_events?per_page=100").json
+    assert {event["remote_call_id"] for event in events} == {call["remote_call_id"]}
+    assert {event["call_flow_logic"] for event in events} == {flow}
+    reports = [event["details"] for event in events if "SequenceNumber" in event["details"]]
+    assert [report["CallStatus"] for report in reports] == ["initiated", "ringing", "in-progress", "completed"]
+    turns = [event["details"] for event in events if "SequenceNumber" not in event["details"]]
+    assert len(turns) >= len(wanted) - 2
+    assert [turn["RecordingDuration"] for turn in turns if "RecordingUrl" in turn]
+
+
+def finished(client: Client, msisdn: str, flow: str) -> Any:
+    kept = memory(client, msisdn, flow)
+    return kept if kept["status"] == "finished" else None
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        "callback_lost=0.7",
+        "callback_doubled=1",
+        "callback_shuffled=1",
+        "callback_early=1",
+        "callback_lost=0.3,callback_doubled=0.3,callback_shuffled=0.3,callback_early=0.5",
+        "callback_lost=0.2,callback_early=0.5,drop_after=0.3,error_after=0.3,malformed=0.3",
+    ],
+)
+def test_whatever_becomes_of_the_callbacks_the_end_is_the_same(tmp_path: Path, faults: str) -> None:
+    settings = {"STATUS_CHECK": "always", "STATUS_CHECK_SECONDS": "0.5", "UNKNOWN_GRACE_SECONDS": "0.2"}
+    with (
+        carrier(tmp_path, CALLEES, faults=faults) as provider,
+        Server(tmp_path / "data", environment(provider, **settings)) as server,
+    ):
+        client = server.client()
+        for flow, msisdn, wanted in (one.values for one in SURVEYS[:3]):
+            call = conversation(server, str(msisdn), str(flow))
+            assert (call["status"], call["remote_status"]) == ("completed", "completed"), call
+            assert call["remote_direction"] == "outbound-api"
+            kept = states(memory(client, str(msisdn), str(flow)))
+            # The last step is the report that the call is over, which may be lost.
+            assert kept in (wanted, list(wanted)[:-1])
+        calls = client.get("/api/phone_calls").json
+        events = client.get(f"{PATH}?per_page=1000").json
+    assert len({call["remote_call_id"] for call in calls}) == len(calls) == 3
+    named = {call["id"]: call["remote_call_id"] for call in calls}
+    assert all(event["remote_call_id"] == named[event["phone_call_id"]] for event in events)
+
+
+def test_several_calls_to_one_number_at_once_each_keep_their_own_events(tmp_path: Path) -> None:
+    with (
+        carrier(tmp_path, [{"prefix": "+", "digits": ["1"]}], faults="callback_early=1") as provider,
+        Server(tmp_path / "data", environment(provider)) as server,
+    ):
+        client, url = server.client(), server.url + PATH
+        told = {"url": url, "status_callback": url, "status_callback_event": EVENTS}
+        one = participation(client, "+252662350004", "Tally")
+        paths = [place_call(client, one, **told) for _ in range(4)]
+        calls = [wait_until(lambda path=path: ended(client, path), 30) for path in paths]
+        events = client.get(f"{PATH}?per_page=1000").json
+    assert {call["status"] for call in calls} == {"completed"}
+    named = {call["id"]: call["remote_call_id"] for call in calls}
+    assert len(set(named.values())) == 4
+    assert all(event["remote_call_id"] == named[event["phone_call_id"]] for event in events)
+    assert set(Counter(event["phone_call_id"] for event in events).values()) == {5}
+
+
+# Calls that come in
+
+
+async def ring_in(server: Server, msisdn: str, callee: Callee) -> list[str]:
+    """Somebody calls the server; what he is asked, told and played."""
+    simulator = Simulator(account_sid=SID, auth_token=TOKEN)
+    await simulator.start()
+    try:
+        url = server.url + PATH
+        transcript = await simulator.carrier.ring_in(msisdn, "+252661000000", url, callee, status_callback=url)
+    finally:
+        await simulator.stop()
+    return [entry.get("text") or entry["url"] for entry in transcript.events("say", "play")]
+
+
+async def test_a_caller_walks_a_survey_of_ours(tmp_path: Path) -> None:
+    told = environment("http://127.0.0.1:9", DEFAULT_CALL_FLOW_LOGIC=SHORT)
+    with Server(tmp_path / "data", told) as server:
+        callee = Callee(digits=("1", "3", "2", "1"), recordings=(4.0,))
+        heard = await ring_in(server, "+252662350005", callee)
+        client = server.client()
+        (call,) = await asyncio.to_thread(lambda: client.get("/api/phone_calls").json)
+        kept = await asyncio.to_thread(memory, client, "+252662350005", SHORT)
+        assert states(kept) == SHORT_STATES
+        assert (call["status"], call["call_flow_logic"]) == ("completed", SHORT)
+        files = [url.rpartition("/")[2].removesuffix(".wav") for url in heard]
+        assert files == [*SHORT_STATES[:3], "did_not_understand_response", *SHORT_STATES[2:-1]]
+
+
+async def test_the_hotline_asks_once_and_knows_the_caller_the_next_time(tmp_path: Path) -> None:
+    told = environment("http://127.0.0.1:9", DEFAULT_CALL_FLOW_LOGIC="AlertHotline")
+    with Server(tmp_path / "data", told) as server:
+        first = await ring_in(server, "+252662350006", Callee(digits=("2",)))
+        again = await ring_in(server, "+252662350006", Callee())
+        assert first[0].startswith("Press 1 if you live in Kandal")
+        assert first[-1].endswith("/alerts/takeo/newest.wav")
+        assert again == first[-1:]
+        client = server.client()
+        assert len(await asyncio.to_thread(lambda: client.get("/api/contacts").json)) == 1
+        calls = await asyncio.to_thread(lambda: client.get("/api/phone_calls").json)
+        assert [call["status"] for call in calls] == ["completed", "completed"]
+
+
+# Many at once
+
+
+def test_twenty_first_reports_of_one_new_call_make_one_contact_and_one_call(line: PhoneLine, client: Client) -> None:
+    for attempt in range(3):
+        call_sid, number = new_sid(), f"+25266235010{attempt}"
+        answers = at_once(*[lambda: line.report(call_sid, From=number)] * 20)  # noqa: B023
+        assert [answer.status for answer in answers] == [201] * 20
+        (call,) = client.get(f"/api/phone_calls?q[remote_call_id]={call_sid}").json
+        assert call["contact_id"] == contact_of(client, number)["id"]
+        events = client.get(f"/api/phone_calls/{call['id']}/remote_phone_call_events").headers["Total"]
+        assert int(events) == 20
+
+
+def test_twenty_new_calls_of_one_new_caller_make_one_contact(line: PhoneLine, client: Client) -> None:
+    answers = at_once(*[lambda: line.report(From="+252662350110")] * 20)
+    assert [answer.status for answer in answers] == [201] * 20
+    contact = contact_of(client, "+252662350110")
+    assert client.get(f"/api/contacts/{contact['id']}/phone_calls").headers["Total"] == "20"
+
+
+def test_turns_of_one_call_at_once_lose_nothing(line: PhoneLine, client: Client) -> None:
+    path, call_sid = outbound(client, "+252662350111", "Tally")
+    keys = [str(key) for key in range(20)]
+    told = {"Direction": "outbound-api", "To": "+252662350111"}
+    at_once(*[lambda key=key: line.report(call_sid, Digits=key, **told) for key in keys])
+    kept = client.get(path).json["metadata"]["call_flow_data"]["Tally"]["keys"]
+    assert sorted(kept) == sorted(keys)
+    assert memory(client, "+252662350111", "Tally")["keys"] == kept
+
+
+def test_calls_of_one_contact_at_once_lose_nothing(line: PhoneLine, client: Client) -> None:
+    number = "+252662350112"
+    keys = {str(key): new_sid() for key in range(10)}
+    answers = at_once(*[lambda key=key: line.report(keys[key], From=number, Digits=key) for key in keys])
+    assert [answer.status for answer in answers] == [201] * len(keys)
+    assert sorted(memory(client, number, "Tally")["keys"]) == sorted(keys)
+    for key, call_sid in keys.items():
+        (call,) = client.get(f"/api/phone_calls?q[remote_call_id]={call_sid}").json
+        assert call["metadata"]["call_flow_data"]["Tally"]["keys"] == [key]
+
+
+def test_what_a_client_writes_meanwhile_is_not_lost_and_loses_nothing(line: PhoneLine, client: Client) -> None:
+    path, call_sid = outbound(client, "+252662350113", "Tally")
+    contact = f"/api/contacts/{client.get(path).json['contact_id']}"
+    told = {"Direction": "outbound-api", "To": "+252662350113"}
+    keys = [str(key) for key in range(8)]
+    answers = at_once(
+        *[lambda key=key: line.report(call_sid, Digits=key, **told) for key in keys],
+        *[lambda key=key: client.patch(contact, {f"metadata[of_{key}]": key}) for key in keys],
+        *[lambda key=key: client.patch(path, {f"metadata[of_{key}]": key}) for key in keys],
+    )
+    assert Counter(answer.status for answer in answers) == {201: 8, 204: 16}
+    for where in (contact, path):
+        metadata = client.get(where).json["metadata"]
+        assert sorted(metadata["call_flow_data"]["Tally"]["keys"]) == keys
+        assert {name: metadata[name] for name in metadata if name != "call_flow_data"} == {
+            f"of_{key}": key for key in keys
+        }
+
+
+# A flow of one's own
+
+
+def test_a_flow_of_ones_own_hears_its_callout_and_remembers_per_contact_and_per_call(
+    line: PhoneLine, client: Client
+) -> None:
+    path, call_sid = outbound(client, "+252662350114", "FloodWarning")
+    callout = client.get(f"/api/callout_participations/{client.get(path).json['callout_participation_id']}").json
+    message = {"metadata[message]": "The Mekong is rising."}
+    assert client.patch(f"/api/callouts/{callout['callout_id']}", message).status == 204
+    told = {"Direction": "outbound-api", "To": "+252662350114"}
+    assert "The Mekong is rising. Press 1 if you are safe." in line.report(call_sid, **told).json
+    assert "You are safe" in line.report(call_sid, Digits="1", **told).json
+    assert client.get(path).json["metadata"] == {"call_flow_data": {"FloodWarning": {"warned": 1}}}
+    assert memory(client, "+252662350114", "FloodWarning") == {"safe": True}

@@ -1,0 +1,60 @@
+"""A client that does not give up: it names each request and sends it again until it is answered."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from http.client import HTTPException
+from typing import Any
+
+from tests.server import Answer, Server
+
+# A named request whose process has died is carried out again after a minute.
+SECONDS = 90.0
+PAUSE = 0.05
+# What is worth trying again: a name that is being carried out, a failure of the server's, a database that is away.
+AGAIN = (409, 500, 502, 503)
+
+
+class PatientClient:
+    """Asks one server after another until one answers. ``troubles`` counts what it met."""
+
+    def __init__(self, servers: Sequence[Server], token: str, seed: int = 0) -> None:
+        self._servers = servers
+        self._token = token
+        self._chance = random.Random(seed)
+        self.troubles: Counter[str] = Counter()
+
+    def get(self, path: str) -> Any:
+        return self._insist("GET", path, None).json
+
+    def post(self, path: str, fields: Mapping[str, Any] | None = None) -> Any:
+        """Create, or fire an event: once, however often it must be sent. The answer's body."""
+        return self._insist("POST", path, fields or {}).json
+
+    def patch(self, path: str, fields: Mapping[str, Any]) -> None:
+        self._insist("PATCH", path, fields)
+
+    def _insist(self, method: str, path: str, fields: Mapping[str, Any] | None) -> Answer:
+        name = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        deadline = time.monotonic() + SECONDS
+        while True:
+            answer = self._try(method, path, fields, name)
+            if answer is not None and answer.status not in AGAIN:
+                assert answer.status in (200, 201, 204), (method, path, answer)
+                return answer
+            self.troubles["no answer" if answer is None else str(answer.status)] += 1
+            assert time.monotonic() < deadline, (method, path, answer, dict(self.troubles))
+            time.sleep(PAUSE)
+
+    def _try(
+        self, method: str, path: str, fields: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> Answer | None:
+        server = self._chance.choice(self._servers)
+        try:
+            return server.request(method, path, json=fields, headers=headers, token=self._token)
+        except (OSError, HTTPException):
+            return None

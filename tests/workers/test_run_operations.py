@@ -1,0 +1,254 @@
+"""Running batch operations: whatever cuts a run off, it ends, and what it makes is there once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scfm.clock import now
+from scfm.models.batch_operations import made
+from scfm.models.batch_operations.callout_population import CalloutPopulation
+from scfm.models.query import Document
+from scfm.models.store import Store, View
+from scfm.workers import run_operations
+from tests.workers.background import (
+    PARAMS,
+    Background,
+    account,
+    background,
+    calls_of,
+    eventually,
+    pass_over,
+    told,
+)
+from tests.workers.mortal import Life, MortalDepartures, MortalStore, live
+
+CONTACTS = 8
+LIMIT = 5
+BATCH = 3
+MOST_STEPS = 200
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of a few documents has as many parts as one of thousands."""
+    monkeypatch.setattr(run_operations, "BATCH", BATCH)
+
+
+async def village(store: Store) -> View:
+    """An account with a callout and contacts; its view."""
+    view = store.for_account(await account(store))
+    moment = now()
+    common = {"metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
+    await view.insert("callout", "callouts", {"status": "initialized", "call_flow_logic": None, **common})
+    await store.new_ids("contact", CONTACTS)
+    contacts = [{"_id": number, "msisdn": f"+25266234567{number}", **common} for number in range(1, CONTACTS + 1)]
+    await view.insert_many("contacts", contacts)
+    return view
+
+
+async def queued(view: View, kind: str, **parameters: Any) -> int:
+    """A batch operation that has just been queued; its id."""
+    moment = now()
+    operation = await view.insert(
+        "batch_operation",
+        "batch_operations",
+        {
+            "callout_id": 1 if kind == made.POPULATION else None,
+            "parameters": parameters,
+            "metadata": {},
+            "status": "queued",
+            "type": kind,
+            "created_at": moment,
+            "updated_at": moment,
+            "_version": 1,
+            "_work": {"due": moment},
+        },
+    )
+    return int(operation["_id"])
+
+
+async def runs(view: View, jobs: Background, kind: str, **parameters: Any) -> Document:
+    """Run an operation to its end; it as it then is."""
+    number = await queued(view, kind, **parameters)
+    await pass_over(jobs.run)
+    return await view.get("batch_operations", number)
+
+
+async def finishes(store: Store, tmp_path: Path) -> None:
+    """A new process finishes every operation, at once."""
+
+    async def finished() -> bool:
+        await pass_over(jobs.settle)
+        await pass_over(jobs.run)
+        operations = await store.everyone.find("batch_operations", {})
+        return all(one["status"] == "finished" and "_work" not in one for one in operations)
+
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        await eventually(finished)
+
+
+async def runs_until_death(store: Store, tmp_path: Path, ends_at: int) -> Life:
+    """Run what is queued as a process that dies at that step; its life."""
+    life = Life(ends_at)
+    departures = MortalDepartures.within(tmp_path, life)
+    process = Background(MortalStore.within(store, life), told(NOWHERE, tmp_path), departures=departures)
+
+    async def run() -> None:
+        await pass_over(process.run)
+
+    await live(run(), life)
+    await process.close()
+    return life
+
+
+async def dies_at_every_step(
+    store: Store, tmp_path: Path, begin: Callable[[], Awaitable[int]], check: Callable[[int], Awaitable[None]]
+) -> None:
+    """Let a process die at every step of a run that ``begin`` queues, and ``check`` what the next makes of it."""
+    for step in range(1, MOST_STEPS):
+        number = await begin()
+        life = await runs_until_death(store, tmp_path, step)
+        await finishes(store, tmp_path)
+        await check(number)
+        if not life.over:
+            break
+    assert not life.over and step > 15
+
+
+async def test_a_population_is_cut_off_at_every_step(store: Store, tmp_path: Path) -> None:
+    view = await village(store)
+
+    async def begin() -> int:
+        await view.remove("callout_participations", {})
+        return await queued(view, made.POPULATION)
+
+    async def check(number: int) -> None:
+        participations = await view.find("callout_participations", {"callout_population_id": number})
+        assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 1))
+
+    await dies_at_every_step(store, tmp_path, begin, check)
+
+
+async def test_a_limited_creation_of_calls_is_cut_off_at_every_step(store: Store, tmp_path: Path) -> None:
+    view = await village(store)
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        await runs(view, jobs, made.POPULATION)
+
+    async def begin() -> int:
+        await view.remove("phone_calls", {})
+        return await queued(view, made.CREATE, remote_request_params=PARAMS, limit=LIMIT)
+
+    async def check(number: int) -> None:
+        calls = await view.find("phone_calls", {"create_batch_operation_id": number})
+        assert Counter(call["contact_id"] for call in calls) == dict.fromkeys(range(1, LIMIT + 1), 1)
+
+    await dies_at_every_step(store, tmp_path, begin, check)
+
+
+async def test_a_limited_queueing_of_calls_is_cut_off_at_every_step(store: Store, tmp_path: Path) -> None:
+    """Calls that are queued match the filter no more; a run that goes on must not take others in their place."""
+    view = await village(store)
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        await runs(view, jobs, made.POPULATION)
+        await runs(view, jobs, made.CREATE, remote_request_params=PARAMS)
+
+    async def begin() -> int:
+        anew = {"$set": {"status": "created", "queue_batch_operation_id": None}, "$unset": {"_work": ""}}
+        await view.update_many("phone_calls", {}, anew)
+        return await queued(view, made.QUEUE, phone_call_filter_params={"status": "created"}, limit=str(LIMIT))
+
+    async def check(number: int) -> None:
+        calls = await calls_of(store)
+        assert [call["status"] for call in calls] == ["queued"] * LIMIT + ["created"] * (CONTACTS - LIMIT)
+        assert {call["queue_batch_operation_id"] for call in calls[:LIMIT]} == {number}
+
+    await dies_at_every_step(store, tmp_path, begin, check)
+
+
+async def test_a_run_again_adds_what_is_new_and_nothing_twice(store: Store, tmp_path: Path) -> None:
+    view = await village(store)
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        operation = await runs(view, jobs, made.POPULATION)
+        moment = now()
+        contact = {"msisdn": "+252662345699", "metadata": {}, "created_at": moment, "updated_at": moment}
+        await view.insert("contact", "contacts", contact)
+        again = {"status": "queued", "_work": {"due": now()}}
+        await view.update("batch_operations", {"_id": operation["_id"]}, again)
+        await pass_over(jobs.run)
+    participations = await view.find("callout_participations", {})
+    assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 2))
+
+
+async def test_two_processes_never_run_one_operation_together(store: Store, tmp_path: Path) -> None:
+    view = await village(store)
+    await queued(view, made.POPULATION)
+    settings = told(NOWHERE, tmp_path)
+    async with background(store, settings) as one, background(store, settings) as other:
+        taken = await asyncio.gather(one.run.take(2), other.run.take(2))
+    assert sorted(len(items) for items in taken) == [0, 1]
+
+
+async def test_a_process_that_was_overtaken_stops(store: Store, tmp_path: Path) -> None:
+    view = await village(store)
+    number = await queued(view, made.POPULATION)
+    settings = told(NOWHERE, tmp_path, lease_seconds=0.0)
+    async with background(store, settings) as slow, background(store, settings) as quick:
+        (item,) = await slow.run.take(1)
+        await eventually(lambda: pass_over(quick.run))
+        await slow.run.work(item)
+    assert (await view.get("batch_operations", number))["status"] == "finished"
+    participations = await view.find("callout_participations", {})
+    assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 1))
+
+
+async def test_a_run_that_a_stop_cuts_off_is_due_at_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = await village(store)
+    number = await queued(view, made.POPULATION)
+    begun = asyncio.Event()
+
+    async def act(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(CalloutPopulation, "act", act)
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        jobs.loop.start()
+        await begun.wait()
+        await jobs.loop.stop(patience=0)
+    operation = await view.get("batch_operations", number)
+    assert operation["status"] == "running" and operation["_work"]["due"] <= now()
+
+
+async def test_a_run_that_fails_again_and_again_is_set_aside_with_its_reason(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = await village(store)
+    number = await queued(view, made.POPULATION)
+
+    async def act(*_: object) -> None:
+        raise ZeroDivisionError("nothing is left")
+
+    monkeypatch.setattr(CalloutPopulation, "act", act)
+
+    async def set_aside() -> bool:
+        await view.update_many("batch_operations", {"_work": {"$exists": True}}, {"$set": {"_work.due": now()}})
+        for item in await jobs.run.take(1):
+            with pytest.raises(ZeroDivisionError) as raised:
+                await jobs.run.work(item)
+            await jobs.run.failed(item, raised.value)
+        return bool((await view.get("batch_operations", number))["status"] == "finished")
+
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        await eventually(set_aside)
+    operation = await view.get("batch_operations", number)
+    assert operation["metadata"] == {"failure": "ZeroDivisionError: nothing is left"}
+    assert await view.find("callout_participations", {}) == []

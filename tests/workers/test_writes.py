@@ -1,0 +1,86 @@
+"""Group commit: many updates in few round trips, and each told how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from scfm.errors import Unavailable
+from scfm.models.query import Document
+from scfm.models.store import Store, View
+from scfm.workers import writes as module
+from scfm.workers.writes import Update, Writes
+
+CALLS = "phone_calls"
+COUNT = 1200
+
+
+class Watched(View):
+    """A view that counts round trips, and fails as often as it is told to."""
+
+    round_trips = 0
+    failures = 0
+
+    async def update_each(self, collection: str, updates: Iterable[Update], **options: Any) -> int:
+        self.round_trips += 1
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("gone")
+        return await super().update_each(collection, updates, **options)
+
+
+async def watched(store: Store, count: int) -> tuple[Watched, Writes]:
+    """A view of so many documents, and writes to it."""
+    view = Watched(store, None)
+    await view.insert_many(CALLS, [{"_id": number, "account_id": 1, "n": 0} for number in range(count)])
+    return view, Writes(view, CALLS)
+
+
+def counts(number: int) -> tuple[Document, Document]:
+    return {"_id": number, "n": 0}, {"$set": {"n": number}}
+
+
+async def test_updates_that_come_together_share_round_trips(store: Store) -> None:
+    view, writes = await watched(store, COUNT)
+    await asyncio.gather(*(writes.add(counts(number)) for number in range(COUNT)))
+    assert view.round_trips <= COUNT // module.MOST + 2
+    assert [found["n"] for found in await view.find(CALLS, {})] == list(range(COUNT))
+
+
+async def test_where_no_document_fits_any_more_the_alternative_is_written(store: Store) -> None:
+    view, writes = await watched(store, 2)
+    await view.update(CALLS, {"_id": 1}, {"n": 5})
+    otherwise = ({"_id": 1, "n": 5}, {"$set": {"n": 6}}), ({"_id": 0, "n": 5}, {"$set": {"n": 7}})
+    await asyncio.gather(writes.add(counts(1), *otherwise), writes.add(({"_id": 0}, {"$set": {"n": 9}})))
+    assert [found["n"] for found in await view.find(CALLS, {})] == [9, 6]
+
+
+async def test_a_database_that_is_gone_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
+    view, writes = await watched(store, 3)
+    view.failures = 3
+    await asyncio.gather(*(writes.add(counts(number)) for number in range(3)))
+    assert [found["n"] for found in await view.find(CALLS, {})] == [0, 1, 2]
+
+
+async def test_what_the_database_refuses_does_not_take_the_others_with_it(store: Store) -> None:
+    view, writes = await watched(store, 3)
+    refused = {"_id": 1}, {"$set": {"_id": 7}}
+    ended = await asyncio.gather(
+        writes.add(counts(0)), writes.add(refused), writes.add(counts(2)), return_exceptions=True
+    )
+    assert [type(one).__name__ for one in ended] == ["NoneType", "BulkWriteError", "NoneType"]
+    assert [found["n"] for found in await view.find(CALLS, {})] == [0, 0, 2]
+
+
+async def test_one_that_waits_no_more_does_not_keep_the_others_waiting(store: Store) -> None:
+    view, writes = await watched(store, 2)
+    impatient = asyncio.create_task(writes.add(counts(0)))
+    patient = asyncio.create_task(writes.add(counts(1)))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await patient
+    assert [found["n"] for found in await view.find(CALLS, {})] == [0, 1]
