@@ -4,7 +4,7 @@
 PYTHON = python3.11 python3 python3.12 python3.13 python
 BIN = .venv/bin
 
-.PHONY: help run demo test check peers bench clean
+.PHONY: help run demo test check peers torture bench clean
 
 help:
 	@echo 'make run     set up, and run the server on http://127.0.0.1:3000 with its own MongoDB'
@@ -12,6 +12,7 @@ help:
 	@echo 'make test    run the tests'
 	@echo 'make check   lint, check formatting, types and floors'
 	@echo 'make peers   test against programs by others, which need Node.js and npm'
+	@echo 'make torture try 200 seeds of faults and kills; it takes a while'
 	@echo 'make bench   measure; best on a machine that does nothing else'
 	@echo 'make clean   remove what was set up and built; data are kept'
 
@@ -35,6 +36,9 @@ check: .venv/installed-test
 
 peers: .venv/installed-test tests/peers/node_modules/installed
 	$(BIN)/python -m pytest tests/peers/peers.py
+
+torture: .venv/installed-test
+	$(BIN)/python -m tests.torture --seeds 200
 
 bench: .venv/installed-test
 	$(BIN)/python -m benchmarks.webhook_latency

@@ -332,7 +332,7 @@ class View:
                 return [_read(found) for found in await cursor.sort("_id", 1).limit(limit).to_list(None)]
             pipeline = [*query.pipeline(after=last), {"$limit": limit}]
             if fields is not None:
-                pipeline.append({"$project": dict.fromkeys(fields, 1)})
+                pipeline.append({"$project": dict.fromkeys(["_id", *fields], 1)})
             found = self._source(query).aggregate(pipeline, allowDiskUse=True)
             return [_read(document) for document in await found.to_list(None)]
 

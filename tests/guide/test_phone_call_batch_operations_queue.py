@@ -69,6 +69,17 @@ def test_a_run_queues_each_phone_call_once(api: Client, provider: Provider) -> N
     assert listed(api, f"/api/batch_operations/{queue['id']}/phone_calls") == ids(*calls)
 
 
+def test_a_run_queues_the_phone_calls_of_matching_callout_participations(api: Client, provider: Provider) -> None:
+    flood = running_callout(api)
+    alice, bob = participation(api, flood), participation(api, flood)
+    hers, his = phone_call(api, alice), phone_call(api, bob)
+    wanted = {"parameters[callout_participation_filter_params][msisdn]": alice["msisdn"]}
+    run(api, operation(api, "PhoneCallQueue", wanted))
+    in_status(api, hers, "remotely_queued")
+    assert in_status(api, his, "created")["queue_batch_operation_id"] is None
+    assert provider.rung(bob["msisdn"]) == 0
+
+
 def test_only_created_phone_calls_are_queued(api: Client, provider: Provider) -> None:
     done, waiting = sent(api), phone_call(api)
     queue = operation(api, "PhoneCallQueue")
