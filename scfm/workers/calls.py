@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 
 from scfm.clock import now
 from scfm.models.platform import Platform
 from scfm.models.query import Document
+from scfm.models.recent import Recent
 from scfm.models.store import Store
 from scfm.provider import Credentials
 
@@ -26,23 +26,19 @@ class Accounts:
     def __init__(self, store: Store, platform: Platform) -> None:
         self._store = store
         self._platform = platform
-        self._known: dict[int, tuple[float, Document]] = {}
+        self._accounts = Recent(self._look, ACCOUNT_SECONDS)
 
     async def credentials(self, account_id: int) -> Credentials:
         """The credentials with which the account calls."""
-        return self._platform.credentials(await self._account(account_id))
+        return self._platform.credentials(await self._accounts.get(account_id))
 
     async def limits(self, account_id: int) -> tuple[float | None, int | None]:
         """The account's own calls per second and calls in flight; None where it has none."""
-        settings = (await self._account(account_id))["settings"]
+        settings = (await self._accounts.get(account_id))["settings"]
         return settings.get("calls_per_second"), settings.get("calls_in_flight")
 
-    async def _account(self, account_id: int) -> Document:
-        known = self._known.get(account_id)
-        if known is None or known[0] < time.monotonic():
-            account = await self._store.everyone.get("accounts", account_id)
-            self._known[account_id] = known = (time.monotonic() + ACCOUNT_SECONDS, account)
-        return known[1]
+    async def _look(self, account_id: int) -> Document:
+        return await self._store.everyone.get("accounts", account_id)
 
 
 class Waiting:

@@ -6,15 +6,13 @@ process that was told of the event, at once.
 
 from __future__ import annotations
 
-import time
-
 from scfm.clock import now
 from scfm.models.query import Document
+from scfm.models.recent import Recent
 from scfm.models.store import Store
 from scfm.workers.calls import CALLS
 
 REMEMBERED_SECONDS = 0.1
-MOST_REMEMBERED = 10_000
 HALTED = ("paused", "stopped")
 
 
@@ -23,30 +21,26 @@ class Gate:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[int, tuple[float, str]] = {}
+        self._statuses = Recent(self._look, REMEMBERED_SECONDS)
+        self._moves = 0
 
     async def halts(self, call: Document) -> str | None:
         """``paused`` or ``stopped`` where that keeps the call back, else None."""
-        number = call["callout_id"]
+        number = call.get("callout_id")
         if number is None:
             return None
-        known = self._known.get(number)
-        if known is None or known[0] < time.monotonic():
-            known = await self._look(number)
-        return known[1] if known[1] in HALTED else None
+        status = await self._statuses.get(number)
+        return status if status in HALTED else None
 
-    async def _look(self, number: int) -> tuple[float, str]:
+    async def _look(self, number: int) -> str:
         found = await self._store.everyone.find("callouts", {"_id": number}, fields=["status"], sort=())
-        if len(self._known) > MOST_REMEMBERED:
-            self._known.clear()
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
-        known = (time.monotonic() + REMEMBERED_SECONDS, found[0]["status"] if found else "stopped")
-        self._known[number] = known
-        return known
+        return str(found[0]["status"]) if found else "stopped"
 
     async def moved(self, callout: Document) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
-        self._known.pop(callout["_id"], None)
+        self._moves += 1
+        self._statuses.forget(callout["_id"])
         await self._moved(callout["_id"], callout["status"])
 
     async def _moved(self, number: int, status: str) -> None:
@@ -72,7 +66,7 @@ class Gate:
             if not found:
                 return
             last = found[0]["callout_id"]
-            _, status = await self._look(last)
+            status = await self._look(last)
             if status != "paused":
                 await self._moved(last, status)
 

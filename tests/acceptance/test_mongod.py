@@ -35,8 +35,8 @@ import sys
 from pathlib import Path
 from scfm.mongod import PrivateMongod
 mongod = getattr(PrivateMongod, sys.argv[1])(Path(sys.argv[2]))
-print(getattr(mongod, "pid", 0), flush=True)
 try:
+    print(getattr(mongod, "pid", 0), flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
