@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -14,6 +15,8 @@ from scfm.provider import Credentials
 
 CALLS = "phone_calls"
 ACCOUNT_SECONDS = 1.0
+# For so long at most the calls of an account that had none wait until its turn comes.
+IN_TURN_SECONDS = 0.25
 
 
 Allowance = Callable[[int], Awaitable[int]]
@@ -48,36 +51,47 @@ class Waiting:
         self._store = store
         self._status = status
         self._last = 0
+        # The accounts that have such calls, the next in turn first, and until when they are all of them.
+        self._accounts: list[int] = []
+        self._known_until = 0.0
 
     async def take(
         self, most: int, lease: datetime, attempt: Document | None = None, allowance: Allowance | None = None
     ) -> list[Document]:
         """Up to MOST calls, now held until LEASE; each account has its share, and no more than its allowance."""
-        accounts = [account async for account in self.accounts()]
+        accounts = await self._in_turn()
         taken: list[Document] = []
         for position, account_id in enumerate(accounts):
             share = -(-(most - len(taken)) // (len(accounts) - position))
             if allowance is not None:
                 share = min(share, await allowance(account_id))
             if share > 0:
-                taken += await self._take_from(account_id, share, lease, attempt)
+                calls = await self._take_from(account_id, share, lease, attempt)
+                taken += calls
                 self._last = account_id
+                if len(calls) < share:
+                    self._accounts.remove(account_id)
         return taken
 
+    async def _in_turn(self) -> list[int]:
+        if not self._accounts or self._known_until < time.monotonic():
+            self._known_until = time.monotonic() + IN_TURN_SECONDS
+            self._accounts = sorted([account async for account in self.accounts()])
+        later = [account for account in self._accounts if account > self._last]
+        return later + [account for account in self._accounts if account <= self._last]
+
     async def accounts(self) -> AsyncIterator[int]:
-        """The accounts that have such calls, each found by one step through the index, the next in turn first."""
-        for low, high in ((self._last, None), (0, self._last)):
-            last = low
-            while True:
-                among = {"$gt": last} if high is None else {"$gt": last, "$lte": high}
-                condition = {"status": self._status, "account_id": among, "_work.due": {"$lte": now()}}
-                found = await self._store.everyone.find(
-                    CALLS, condition, fields=["account_id"], sort=[("account_id", 1)], limit=1
-                )
-                if not found:
-                    break
-                last = found[0]["account_id"]
-                yield last
+        """The accounts that have such calls, each found by one step through the index."""
+        last = 0
+        while True:
+            condition = {"status": self._status, "account_id": {"$gt": last}, "_work.due": {"$lte": now()}}
+            found = await self._store.everyone.find(
+                CALLS, condition, fields=["account_id"], sort=[("account_id", 1)], limit=1
+            )
+            if not found:
+                return
+            last = found[0]["account_id"]
+            yield last
 
     async def _take_from(
         self, account_id: int, most: int, lease: datetime, attempt: Document | None

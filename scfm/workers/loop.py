@@ -30,6 +30,9 @@ class Job:
     # In how many seconds ``take`` may give more, where it knows that this is sooner than the next sweep.
     pause: float = math.inf
 
+    def wake(self) -> None:
+        """Have the loop look again at once: ``take`` may give more. The loop puts its own in this one's place."""
+
     async def take(self, most: int) -> Sequence[Any]:
         """Claim up to MOST pieces of work for this process; none where nothing waits."""
         raise NotImplementedError
@@ -87,6 +90,7 @@ class _Runner:
         self._sweep = sweep
         self._stopping = stopping
         self._running: set[asyncio.Task[None]] = set()
+        job.wake = self.wake.set  # type: ignore[method-assign]
 
     @property
     def _free(self) -> int:

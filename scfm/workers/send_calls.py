@@ -11,10 +11,11 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 
 from scfm.clock import now
@@ -39,6 +40,10 @@ HAND_BACK_SECONDS = 1.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 STOPPED = f"{CREATE}: the server was stopped while it placed this call"
 UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
+
+
+Outcome = Callable[[], Awaitable[None]]
+"""Stores what became of a call."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class SendCalls(Job):
         gate: Gate,
         settings: Settings,
     ) -> None:
-        self.slots = settings.calls_in_flight
+        # A call that has its answer still holds a slot until that is stored, but is no longer in flight.
+        self.slots = 2 * settings.calls_in_flight
         self._provider = provider
         self._accounts = accounts
         self._departures = departures
@@ -78,11 +84,9 @@ class SendCalls(Job):
         # provider.py), must end before the lease does: after that another process may take the call for abandoned.
         self._patience = settings.lease_seconds / 2
         self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
-        # However slow its provider is, one account leaves so many slots to the others that more is taken.
-        most = max(1, self.slots - -(-self.slots // BATCHED))
-        self._pace = Pace(
-            store, calls_per_second=settings.calls_per_second, calls_in_flight=most, patience=self._patience / 2
-        )
+        self._pace = Pace(store, settings.calls_per_second, settings.calls_in_flight, patience=self._patience / 2)
+        # More is taken when so few calls are in flight.
+        self._few = 0
         # Attempts that the database may have taken though it did not say so, and until when it may take them still.
         self._astray: dict[str, datetime] = {}
         self._waiting = Waiting(store, "queued")
@@ -96,7 +100,7 @@ class SendCalls(Job):
         attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
         lease = until + timedelta(seconds=self._request_seconds)
         try:
-            calls = await self._waiting.take(most, lease, attempt, self._allowance)
+            calls = await self._waiting.take(min(most, self._pace.room), lease, attempt, self._allowance)
             departures: list[Departure] = []
             for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
                 departures += await self._book(account_id, list(group), deadline, until)
@@ -106,6 +110,7 @@ class SendCalls(Job):
         for departure in departures:
             self._pace.entered(departure.call["account_id"])
         self.pause = self._pace.pause()
+        self._few = self._pace.in_flight * (BATCHED - 1) // BATCHED
         return departures
 
     async def _fetch_back(self) -> None:
@@ -144,21 +149,37 @@ class SendCalls(Job):
             return None, None
 
     async def work(self, item: Departure) -> None:
-        call, account_id = item.call, item.call["account_id"]
+        call = item.call
         try:
-            if (early := item.moment - time.monotonic()) > 0:
-                await asyncio.sleep(early)
-            credentials = await self._accounts.credentials(account_id)
-            if await self._may_leave(item):
-                await self._send(call, credentials)
+            try:
+                store_outcome = await self._place(item)
+            finally:
+                self._landed(item)
+            await store_outcome()
         except Unavailable:
             await self._release(call, 0, tries=_tries(call))  # nothing after the departure raises this
             raise
         except asyncio.CancelledError:
             await self._hand_back(call)
             raise
-        finally:
-            self._pace.left(account_id)
+
+    def _landed(self, item: Departure) -> None:
+        """The call is no longer in flight."""
+        self._pace.left(item.call["account_id"])
+        if self._pace.in_flight <= self._few:
+            self.wake()
+
+    async def _place(self, item: Departure) -> Outcome:
+        """Send the call when its moment has come, if nothing keeps it back."""
+        call = item.call
+        if (early := item.moment - time.monotonic()) > 0:
+            await asyncio.sleep(early)
+        credentials = await self._accounts.credentials(call["account_id"])
+        if (halted := await self._gate.halts(call)) is not None:
+            return partial(self._halt, call, halted)
+        if item.late or self._pace.blocked(call["account_id"]):
+            return partial(self._release, call, 0, tries=_tries(call))
+        return await self._send(call, credentials)
 
     async def _hand_back(self, call: Document) -> None:
         """The server stops: others go on with the call, if the database can still be told in time."""
@@ -168,17 +189,6 @@ class SendCalls(Job):
                     await self._unknown(call, Unknown(STOPPED))
                 else:
                     await self._release(call, 0, tries=_tries(call))
-
-    async def _may_leave(self, item: Departure) -> bool:
-        """Whether nothing keeps the call back at the last moment."""
-        call = item.call
-        if (halted := await self._gate.halts(call)) is not None:
-            await self._halt(call, halted)
-            return False
-        if item.late or self._pace.blocked(call["account_id"]):
-            await self._release(call, 0, tries=_tries(call))
-            return False
-        return True
 
     async def _halt(self, call: Document, halted: str) -> None:
         held = {"$set": {"_work": {"held": True}}}
@@ -207,34 +217,34 @@ class SendCalls(Job):
         except OSError as error:
             raise NotSent(f"{CREATE}: {error.strerror} in the data folder") from error
 
-    async def _send(self, call: Document, credentials: Credentials) -> None:
+    async def _send(self, call: Document, credentials: Credentials) -> Outcome:
+        account_id = call["account_id"]
         try:
             response = await self._provider.create_call(
                 credentials, call["msisdn"], call["remote_request_params"], lambda: self._leave(call)
             )
         except Refused as refused:
-            self._pace.answered(call["account_id"])
-            await self._arrived(call, (_mine(call), errored(refused)))
+            self._pace.answered(account_id)
+            return partial(self._arrived, call, (_mine(call), errored(refused)))
         except NotSent as not_sent:
-            await self._not_sent(call, not_sent)
+            if not_sent.retry_after is None:
+                self._pace.failed(account_id)
+            else:
+                self._pace.throttled(account_id, not_sent.retry_after)
+            return partial(self._not_sent, call, not_sent)
         except Unknown as unknown:
-            self._pace.failed(call["account_id"])
+            self._pace.failed(account_id)
             # Whatever may have rung has left, even if it was not seen to leave.
             self._departures.note(call["_work"]["attempt"]["id"], call["_id"])
-            await self._unknown(call, unknown)
-        else:
-            self._pace.answered(call["account_id"])
-            check = first_check(call, self._settings.status_check, self._settings.status_check_seconds)
-            await self._arrived(call, *accepted(call, response, check))
+            return partial(self._unknown, call, unknown)
+        self._pace.answered(account_id)
+        check = first_check(call, self._settings.status_check, self._settings.status_check_seconds)
+        return partial(self._arrived, call, *accepted(call, response, check))
 
     async def _not_sent(self, call: Document, reason: NotSent) -> None:
         tries = _tries(call) + 1
         backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(tries, 20)) * random.uniform(0.5, 1)
         delay = max(backoff, reason.retry_after or 0)
-        if reason.retry_after is None:
-            self._pace.failed(call["account_id"])
-        else:
-            self._pace.throttled(call["account_id"], reason.retry_after)
         message = f"{reason.message} (not sent; it will be sent again)"
         await self._release(call, delay, {"remote_error_message": message}, tries)
         self._departures.arrived(call["_work"]["attempt"]["id"], call["_id"])

@@ -180,3 +180,33 @@ async def test_a_loop_that_never_began_can_be_stopped() -> None:
     loop.add(Errands())
     loop.wake()
     await loop.stop(1)
+
+
+class Strict(Errands):
+    """Has room for more than it lets be under way, and says when it would give more."""
+
+    most = 2
+    taken = 0
+
+    async def take(self, most: int) -> Sequence[object]:
+        items = await super().take(min(most, self.most - (self.taken - len(self.done))))
+        self.taken += len(items)
+        return items
+
+    async def work(self, item: object) -> None:
+        await super().work(item)
+        self.wake()
+
+
+async def test_a_job_that_refused_more_is_asked_again_when_it_says_so() -> None:
+    job = Strict(*range(10))
+    job.leave.clear()
+    loop = loop_of(job)
+
+    async def refused() -> bool:
+        return len(job.begun) == job.most and job.looks > 1
+
+    await eventually(refused)
+    job.leave.set()
+    await becomes(job, *range(10))
+    await loop.stop(1)
