@@ -19,6 +19,8 @@ AHEAD_SECONDS = 0.25
 FAILURES_TO_OPEN = 5
 FIRST_PROBE, LONGEST_PROBE = 1.0, 60.0
 SERVER = 0
+# This part of the calls in flight is not for one account alone.
+RESERVE = 4
 
 
 @dataclass
@@ -35,13 +37,15 @@ class _Lane:
 class Pace:
     """Says how many calls may be taken now, and when each may leave. Times are monotonic seconds."""
 
-    def __init__(self, store: Store, *, calls_per_second: float, calls_in_flight: int, patience: float) -> None:
+    def __init__(self, store: Store, calls_per_second: float, calls_in_flight: int, *, patience: float) -> None:
         """``patience``: the seconds that a call which has been taken may wait for its moment."""
         self._store = store
         self._patience = patience
         self._room_at = math.inf
         self._rate = calls_per_second
-        self._most = calls_in_flight
+        self._in_flight = calls_in_flight
+        # However slow its provider is, one account leaves some to the others.
+        self._most = max(1, calls_in_flight - -(-calls_in_flight // RESERVE))
         self._lanes: dict[int, _Lane] = {}
         self._server = _Lane()
 
@@ -60,6 +64,16 @@ class Pace:
             if limit:
                 room = min(room, max(1, int(limit * AHEAD_SECONDS)))
         return max(0, room)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls of this process are under way."""
+        return self._server.under_way
+
+    @property
+    def room(self) -> int:
+        """How many more may be under way at once."""
+        return self._in_flight - self._server.under_way
 
     def pause(self) -> float:
         """In how many seconds an account will be allowed more that has been refused since this was asked last."""
@@ -85,10 +99,12 @@ class Pace:
     def entered(self, account_id: int) -> None:
         """One of the account's calls is now under way."""
         self._lane(account_id).under_way += 1
+        self._server.under_way += 1
 
     def left(self, account_id: int) -> None:
         """One of the account's calls is no longer under way."""
         self._lane(account_id).under_way -= 1
+        self._server.under_way -= 1
 
     def blocked(self, account_id: int) -> bool:
         """Whether calls already taken should be given back rather than sent."""
