@@ -15,4 +15,4 @@ def iso(moment: datetime | None) -> str | None:
     """``2018-05-19T06:49:24.294Z``, or None for None."""
     if moment is None:
         return None
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
