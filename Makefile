@@ -4,7 +4,7 @@
 PYTHON = python3.11 python3 python3.12 python3.13 python
 BIN = .venv/bin
 
-.PHONY: help run demo test check peers torture bench clean
+.PHONY: help run demo test check peers torture bench bench-callout clean
 
 help:
 	@echo 'make run     set up, and run the server on http://127.0.0.1:3000 with its own MongoDB'
@@ -13,7 +13,8 @@ help:
 	@echo 'make check   lint, check formatting, types and floors'
 	@echo 'make peers   test against programs by others, which need Node.js and npm'
 	@echo 'make torture try 200 seeds of faults and kills; it takes a while'
-	@echo 'make bench   measure; best on a machine that does nothing else'
+	@echo 'make bench   measure, on a machine that does nothing else; make bench BENCH=--help for what there is'
+	@echo 'make bench-callout  one callout of 100,000, from the import to the last callback'
 	@echo 'make clean   remove what was set up and built; data are kept'
 
 # Settings come from the environment or the command line: make run PORT=3001
@@ -40,8 +41,15 @@ peers: .venv/installed-test tests/peers/node_modules/installed
 torture: .venv/installed-test
 	$(BIN)/python -m tests.torture --seeds 200
 
-bench: .venv/installed-test
-	$(BIN)/python -m benchmarks.webhook_latency
+# make bench BENCH='--sizes 1000,10000,100000,1000000 --only operations,lists'
+bench: .venv/installed-bench
+	$(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks.report
+
+# make bench-callout BENCH='--contacts 10000'
+bench-callout: .venv/installed-bench
+	$(BIN)/python -m benchmarks.callout $(BENCH)
+	$(BIN)/python -m benchmarks.report
 
 clean:
 	rm -rf .venv tests/peers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -55,6 +63,11 @@ clean:
 .venv/installed-test: .venv/installed
 	@echo 'Installing the tools for tests and checks into .venv ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,test]'
+	@touch $@
+
+.venv/installed-bench: .venv/installed-test
+	@echo 'Installing what draws the results into .venv ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,test,bench]'
 	@touch $@
 
 tests/peers/node_modules/installed: tests/peers/package.json tests/peers/package-lock.json

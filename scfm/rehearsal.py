@@ -14,7 +14,7 @@ import os
 import re
 import traceback
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from scfm.twiml.flow import (
     apology,
 )
 from scfm.twiml.registry import Registry, find_flow
-from scfm.twiml.walk import Answer, End, Request, TwimlError, Verb, gathered, walk
+from scfm.twiml.walk import Answer, End, Request, TwimlError, Verb, heard, parse, walk
 
 URL = "https://scfm.example/api/remote_phone_call_events"
 RECORDING_URL = "https://scfm.example/recordings/RE1"
@@ -223,7 +223,7 @@ class _Stage:
 
     def _listen(self, turn: RehearsedTurn, url: str) -> Request | End:
         """Walks the turn's document, answering from the script, to where it leads."""
-        walking = walk(turn.twiml, url)
+        walking = walk(parse(turn.twiml), url)
         given: Answer | None = None
         while True:
             try:
@@ -231,7 +231,7 @@ class _Stage:
             except StopIteration as stop:
                 return self._ended(stop.value)
             turn.verbs.append(verb)
-            turn.lines.append(_described(verb))
+            turn.lines.extend(_described(verb))
             given = None
             if verb.asks:
                 given = self._next_answer()
@@ -245,7 +245,7 @@ class _Stage:
     def _ended(self, way: Request | End) -> Request | End:
         if isinstance(way, Request):
             return way
-        return End({"hangup": "The flow hung up.", "reject": "The flow rejected the call."}.get(way.reason, _OVER))
+        return End(_ENDINGS[way.reason])
 
     def _goes_round(self, request: Request) -> bool:
         """Whether all that decides what comes next was there before: with no answer used since, it never ends."""
@@ -264,24 +264,30 @@ class _Stage:
         return End("The rehearsal was stopped.")
 
 
-_OVER = "The document ended, and with it the call."
+_ENDINGS = {
+    "hangup": "The flow hung up.",
+    "rejected": "The flow rejected the call.",
+    "busy": "The flow rejected the call as busy.",
+    "end": "The document ended, and with it the call.",
+}
 
 
-def _described(verb: Verb) -> str:
-    """What the phone does, in words."""
-    if not verb.known:
-        return f"(passes over <{verb.name}>, which the rehearsal does not know)"
-    words = {
-        "Say": f"says: {verb.text}",
-        "Play": f"plays: {verb.text or verb.attributes.get('digits', '')}",
-        "Pause": f"waits {verb.attributes.get('length', '1')} s",
-        "Gather": "waits for an answer",
-        "Record": "records",
-        "Redirect": f"goes on at {verb.text}",
-        "Hangup": "hangs up",
-        "Reject": "rejects the call",
-    }
-    return words[verb.name]
+_DONE: Mapping[str, Callable[[Verb], str]] = {
+    "Say": lambda verb: f"says: {verb.text}",
+    "Play": lambda verb: f"plays: {verb.text or verb['digits']}",
+    "Pause": lambda verb: f"waits {verb.number('length')} s",
+    "Gather": lambda _: "waits for an answer",
+    "Record": lambda _: "records",
+    "Redirect": lambda verb: f"goes on at {verb.text}",
+    "Hangup": lambda _: "hangs up",
+    "Reject": lambda _: "rejects the call",
+}
+
+
+def _described(verb: Verb) -> list[str]:
+    """What the phone does, in words, and what is wrong with it."""
+    done = [_DONE[verb.name](verb)] if verb.known else []
+    return done + [f"({warning})" for warning in verb.warnings]
 
 
 def _told(verb: Verb, given: Answer | None) -> str:
@@ -289,11 +295,11 @@ def _told(verb: Verb, given: Answer | None) -> str:
     if given is None:
         return "> hangs up"
     if given.digits:
-        taken = gathered(verb, given.digits) if verb.name == "Gather" else given.digits
+        taken = (heard(verb, given) or {}).get("Digits", "")
         return f"> presses {given.digits}" + ("" if taken == given.digits else f", {taken or 'nothing'} is taken")
     if given.speech:
         return f"> says: {given.speech}"
-    return f"> speaks for {given.seconds} s" if given.recording_url else "> stays silent"
+    return f"> speaks for {given.seconds} s" if given.seconds else "> stays silent"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

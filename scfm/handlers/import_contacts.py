@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Callable
 from typing import Any, cast
 
 from scfm.errors import Invalid, TooLarge
 from scfm.handlers.base import ClientHandler
+from scfm.handlers.once import carry_out, key_of, own_view
 from scfm.handlers.parameters import Limits, parse
+from scfm.models import idempotency
 from scfm.models.contact_csv import CsvReader
 from scfm.models.contact_import import ContactImport
 from scfm.models.contact_lines import JsonLinesReader, Reader
@@ -34,6 +38,7 @@ class ImportContactsHandler(ClientHandler):
     reader: Reader
     contacts: ContactImport
     failure: Exception | None = None
+    giving_up: asyncio.Task[None] | None = None
 
     @property
     def largest_body(self) -> int:
@@ -53,11 +58,27 @@ class ImportContactsHandler(ClientHandler):
         parameters = parse(self.request.query, b"", "", Limits())
         self.reader = reader()
         self.contacts = ContactImport(self.own().view, parameters.get("metadata_merge_mode", mode))
+        await self._begin(parameters)
+
+    async def _begin(self, parameters: dict[str, Any]) -> None:
+        """Under an Idempotency-Key: what the body is shows at its end, so a replay reads it and does no more."""
+        self.digest = hashlib.sha256()
+        if (key := key_of(self)) is not None:
+            content = [self.request.path, self.request.headers["Content-Type"], parameters]
+            self.named = await idempotency.begin(own_view(self), key, json.dumps(content, sort_keys=True).encode())
+
+    def on_connection_close(self) -> None:
+        """The client has gone before it had its answer: it may try again at once."""
+        super().on_connection_close()
+        if self.named is not None and self.named.answer is None:
+            self.giving_up = asyncio.ensure_future(idempotency.give_up(own_view(self), self.named))
 
     async def data_received(self, chunk: bytes) -> None:
         """Take a part of the body. Tornado reads on when this returns, so no more is held than a batch."""
         self.size += len(chunk)
-        if self.failure is None:
+        if self.named is not None:
+            self.digest.update(chunk)
+        if self.failure is None and (self.named is None or self.named.answer is None):
             try:
                 await self._take(chunk)
             except Exception as failure:
@@ -72,6 +93,12 @@ class ImportContactsHandler(ClientHandler):
                 await asyncio.sleep(0)
 
     async def post(self) -> None:
+        if self.named is None:
+            await self._conclude()
+        else:
+            await carry_out(self, self.named, self._conclude, self.digest.hexdigest())
+
+    async def _conclude(self) -> None:
         if self.failure is not None:
             raise self.failure
         for found in self.reader.end():

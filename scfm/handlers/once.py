@@ -10,7 +10,8 @@ from functools import wraps
 from scfm.errors import BadRequest, Invalid, NotFound
 from scfm.handlers.base import FRESH, ClientHandler
 from scfm.models import idempotency
-from scfm.models.idempotency import Answer
+from scfm.models.idempotency import Answer, Named
+from scfm.models.store import View
 
 REPLAYED = "Idempotent-Replayed"
 
@@ -19,26 +20,40 @@ def once(post: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]
     """Carry out a handler's POST once per Idempotency-Key, and replay its answer for 24 hours."""
 
     @wraps(post)
-    async def carry_out(handler: ClientHandler, *arguments: str) -> None:
-        key = handler.request.headers.get("Idempotency-Key")
+    async def once_only(handler: ClientHandler, *arguments: str) -> None:
+        key = key_of(handler)
         if key is None:
             await post(handler, *arguments)
         else:
-            await _once(handler, _checked(key), lambda: post(handler, *arguments))
+            named = await idempotency.begin(own_view(handler), key, _content(handler))
+            await carry_out(handler, named, lambda: post(handler, *arguments))
 
-    return carry_out
+    return once_only
 
 
-def _checked(key: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?\Z", key):
+def key_of(handler: ClientHandler) -> str | None:
+    """The request's Idempotency-Key, or None; raises BadRequest for one that cannot be used."""
+    key = handler.request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?\Z", key):
         raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters")
     return key
 
 
-async def _once(handler: ClientHandler, key: str, post: Callable[[], Awaitable[None]]) -> None:
-    view = handler.app.store.for_account(handler.client.account_id)
-    named = await idempotency.begin(view, key, _content(handler))
+def own_view(handler: ClientHandler) -> View:
+    """Where the client's keys are kept: no two accounts share one."""
+    return handler.app.store.for_account(handler.client.account_id)
+
+
+async def carry_out(
+    handler: ClientHandler, named: Named, post: Callable[[], Awaitable[None]], body: str = ""
+) -> None:
+    """Carry out a request that has begun, and keep its answer, or replay the one that it had.
+
+    BODY is the digest of a streamed body; raises Invalid if the answer is to another.
+    """
     if named.answer is not None:
+        if named.body != body:
+            raise Invalid({"idempotency_key": [idempotency.OTHER_REQUEST]})
         _replay(handler, named.answer)
         return
     handler.named = named
@@ -47,10 +62,10 @@ async def _once(handler: ClientHandler, key: str, post: Callable[[], Awaitable[N
     except (BadRequest, Invalid, NotFound) as error:
         handler.answer_error(error)
     except BaseException:
-        await idempotency.give_up(view, named)
+        await idempotency.give_up(own_view(handler), named)
         raise
     answer = Answer(handler.get_status(), handler.lasting_entity, handler.location)
-    await idempotency.end(view, named, answer)
+    await idempotency.end(own_view(handler), named, answer, body)
 
 
 def _content(handler: ClientHandler) -> bytes:

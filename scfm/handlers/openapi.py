@@ -290,8 +290,11 @@ def _import(route: Route) -> Json:
         route,
         "import_contacts",
         "Create and update contacts in bulk, by phone number",
-        {"200": response("What became of the lines.", {JSON: TALLY}), **errors_of(400, 401, 413, 422)},
-        parameters=route.parameters("metadata_merge_mode"),
+        {
+            "200": response("What became of the lines.", {JSON: TALLY}, ("Idempotent-Replayed",)),
+            **errors_of(400, 401, 409, 413, 422),
+        },
+        parameters=route.parameters("metadata_merge_mode", "Idempotency-Key"),
         requestBody={
             "required": True,
             "content": {kind: {"schema": {"type": "string"}, "example": lines} for kind, lines in kinds.items()},

@@ -38,6 +38,9 @@ HEADERS: Mapping[str, tuple[Schema, str]] = {
         {"type": "string"},
         "`first`, `prev`, `last` and `next` as they apply, where there is more than one page.",
     ),
+    "X-Request-Id": ({"type": "string"}, "The request's own, if it is sane, or a new one; the log names it."),
+    "X-Runtime": ({"type": "string", "pattern": r"^[0-9]+\.[0-9]{6}$"}, "The seconds that the answer took."),
+    "ETag": ({"type": "string"}, "Changes when the body does; `If-None-Match` with it gives 304."),
     "Location": ({"type": "string"}, "The resource's path."),
     "Idempotent-Replayed": ({"const": "true"}, "The answer is the one that this Idempotency-Key had before."),
     "WWW-Authenticate": ({"type": "string"}, "Absent where the token is good, but not a super admin's."),
@@ -192,9 +195,9 @@ def ref(kind: str, name: str) -> Json:
 
 def response(about: str, content: Mapping[str, Schema], headers: Iterable[str] = ()) -> Json:
     """An answer, with a body of one of the media types in CONTENT."""
-    found: Json = {"description": about}
-    if names := list(headers):
-        found["headers"] = {name: ref("headers", name) for name in names}
+    tag = ("ETag",) if JSON in content else ()
+    names = (*headers, *tag, "X-Request-Id", "X-Runtime")
+    found: Json = {"description": about, "headers": {name: ref("headers", name) for name in names}}
     if content:
         found["content"] = {kind: {"schema": schema} for kind, schema in content.items()}
     return found

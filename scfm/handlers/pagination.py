@@ -62,7 +62,7 @@ def _count(value: Any, default: int) -> int:
 
 
 def _with_page(query: str, page: int) -> str:
-    kept = [pair for pair in query.split("&") if pair and _name(pair) != b"page"]
+    kept = [pair for pair in query.split("&") if pair and _name(pair).partition(b"[")[0] != b"page"]
     return "&".join(_encoded(pair) for pair in sorted([*kept, f"page={page}"], key=_name))
 
 

@@ -20,7 +20,7 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
 
-DIGITS = 1000  # of one JSON number: a double has at most 767 that matter, and int() is quadratic in them
+DIGITS = 800  # of one JSON number: a double has at most 767 that matter, and int() is quadratic in them
 PART_HEAD = 8192  # bytes of one multipart part's headers
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")

@@ -40,9 +40,9 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
 
     async def post(self) -> None:
         try:
-            view, details = await self._verified()
+            view, details, call = await self._verified()
             reception.check(details)
-            answer = await self._receive(view, details)
+            answer = await self._receive(view, details, call)
         except Refused:
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.set_status(403)
@@ -57,23 +57,29 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         self.set_header("Content-Type", XML)
         self.write_entity(body.encode("utf-8", "replace"))
 
-    async def _verified(self) -> tuple[View, dict[str, str]]:
-        """The account that the report is for, and what it says; raises Refused, BadRequest, TooLarge."""
+    async def _verified(self) -> tuple[View, dict[str, str], Document | None]:
+        """The account that the report is for, what it says, and the call if that was needed to find the account.
+
+        Raises Refused, BadRequest, TooLarge.
+        """
         fields = self._fields()
         details = {name: values[-1] for name, values in fields.items()}
-        return self.app.store.for_account(await self._account(fields, details)), details
+        account, call = await self._account(fields, details)
+        return self.app.store.for_account(account), details, call
 
-    async def _account(self, fields: report.Fields, details: Mapping[str, str]) -> int:
-        """The account whose provider has signed the report; raises Refused."""
+    async def _account(self, fields: report.Fields, details: Mapping[str, str]) -> tuple[int, Document | None]:
+        """The account whose provider has signed the report, and the call by which it was found; raises Refused."""
         platform, store, sid = self.app.platform, self.app.store, details.get("AccountSid", "")
+        call: Document | None = None
         if self._signed(platform.token_of_server(sid), fields):
             # Accounts without credentials of their own share the server's: the call tells whose report it is.
-            owner = await reception.owner(store.everyone, details) or await platform.heir(store, sid)
+            call = await reception.known(store.everyone, details)
+            owner = await platform.heir(store, sid) if call is None else int(call["account_id"])
         else:
             owner = await self._own(sid, fields)
         if owner is None:
             raise Refused
-        return owner
+        return owner, call
 
     async def _own(self, sid: str, fields: report.Fields) -> int | None:
         account = await self.app.platform.account_of(self.app.store, sid)
@@ -99,36 +105,43 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             return self.app.settings.public_url + self.request.uri
         return self.request.full_url()
 
-    async def _receive(self, view: View, details: dict[str, str]) -> str:
+    async def _receive(self, view: View, details: dict[str, str], call: Document | None) -> str:
         """Keep the report, move the call, and let the flow take its turn; the TwiML."""
-        call = await reception.call_of(view, details, self.app.flows.default.name)
+        if call is None:
+            call = await reception.call_of(view, details, self.app.flows.default.name)
         name = (await inherited_flows(view, [call]))[call["_id"]]
         flow = self.app.flows.get(name)
         event = await reception.record(view, call, details, name or flow.name)
         call = await reception.progress(view, call, details)
         lock = _TURNS.setdefault(call["_id"], asyncio.Lock())
         async with lock:
-            return await self._take_turn(view, call["_id"], event, flow)
+            return await self._take_turn(view, call, event, flow)
 
-    async def _take_turn(self, view: View, number: int, event: Document, flow: type[Flow]) -> str:
-        # The call's own memory as it was before the turn, once the turn's has been saved: when another call of the
-        # contact saves its memory first, the turn is taken again, from there.
+    async def _take_turn(self, view: View, call: Document, event: Document, flow: type[Flow]) -> str:
+        # The call's memory is saved before the contact's. When another call of the contact saves its own in between,
+        # the turn is taken again from where it began: BEFORE and SAVED are the call's memory then and since.
         before: dict[str, Any] | None = None
+        saved: dict[str, Any] | None = None
         for _ in range(MOST_TRIES):
-            call = await view.get("phone_calls", number)
-            contact = await view.get("contacts", call["contact_id"])
-            callout = call["callout_id"] and await view.find_one("callouts", {"_id": call["callout_id"]})
-            turn = self._turn(event, call, contact, callout or None, flow.name)
+            call, contact, callout = await asyncio.gather(
+                view.get("phone_calls", call["_id"]),
+                view.get("contacts", call["contact_id"]),
+                view.find_one("callouts", {"_id": call["callout_id"]}),
+            )
+            turn = self._turn(event, call, contact, callout, flow.name)
+            # Another process has gone on from what we saved: that stays, and only the contact's memory is missing.
+            gone_on = saved is not None and turn.call_memory != saved
             if before is not None:
                 turn.call_memory = deepcopy(before)
             remembered = deepcopy(turn.call_memory)
             answer = render(flow, turn)
-            if not await reception.remember(view, "phone_calls", call, flow.name, turn.call_memory):
-                continue
-            before = remembered
+            if not gone_on:
+                if not await reception.remember(view, "phone_calls", call, flow.name, turn.call_memory):
+                    continue
+                before, saved = remembered, deepcopy(turn.call_memory)
             if await reception.remember(view, "contacts", contact, flow.name, turn.contact_memory):
                 return answer
-        raise Unavailable(f"the memory of phone call {number} cannot be saved")
+        raise Unavailable(f"the memory of phone call {call['_id']} cannot be saved")
 
     def _turn(self, event: Document, call: Document, contact: Document, callout: Document | None, flow: str) -> Turn:
         return Turn(

@@ -11,6 +11,7 @@ from scfm.clock import now
 from scfm.errors import NotFound, Unavailable
 from scfm.models.contact import CONTACTS
 from scfm.models.contact_lines import Problem, Row
+from scfm.models.fields import Wrong, check_size
 from scfm.models.merge import merge
 from scfm.models.query import Document
 from scfm.models.resource import same
@@ -52,11 +53,17 @@ class Draft:
     old: Document | None
     metadata: Document = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+    refused: list[Problem] = field(default_factory=list)
     changes: int = 0
 
     def take(self, row: Row, mode: object) -> None:
         """Apply a line, after those before it."""
         metadata = merge(self.metadata, row.beside(self.metadata), mode)
+        try:
+            check_size(metadata)
+        except Wrong as wrong:
+            self.refused.append(Problem(row.line, "metadata", str(wrong)))
+            return
         if self.rows or self.old is not None:
             self.changes += not same(metadata, self.metadata)
         self.metadata = metadata
@@ -64,11 +71,13 @@ class Draft:
 
     @property
     def differs(self) -> bool:
-        return self.old is None or not same(self.metadata, self.old["metadata"])
+        return bool(self.rows) and (self.old is None or not same(self.metadata, self.old["metadata"]))
 
     def count(self, tally: Tally) -> None:
         """Count the lines by what they did; lines that undo one another did nothing."""
-        created = self.old is None
+        for problem in self.refused:
+            tally.refuse(problem)
+        created = self.old is None and bool(self.rows)
         updated = self.changes if self.differs else 0
         tally.created += created
         tally.updated += updated

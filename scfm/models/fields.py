@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from scfm.clock import iso
 from scfm.models import msisdn
 from scfm.models.filters import LARGEST_INTEGER, text
@@ -18,6 +20,9 @@ from scfm.provider import CALL_PARAMETERS
 BLANK = "can't be blank"
 NOT_IN_LIST = "is not included in the list"
 TOO_LARGE = "has a number that is too large to store"
+# Bytes of one free JSON value as a client is shown it: merged again and again, metadata would outgrow a document.
+LARGEST_JSON = 1 << 20
+TOO_LONG = f"is too long (maximum is {LARGEST_JSON} bytes)"
 
 Schema = Mapping[str, Any]
 """What JSON Schema says of a value."""
@@ -180,7 +185,9 @@ class Metadata(Field):
         if not isinstance(value, dict):
             return old
         check_json(value)
-        return merge(old or {}, value, given.get("metadata_merge_mode", "merge"))
+        merged = merge(old or {}, value, given.get("metadata_merge_mode", "merge"))
+        check_size(merged)
+        return merged
 
 
 @dataclass(frozen=True)
@@ -200,6 +207,7 @@ class Json(Field):
         if not isinstance(value, dict):
             return old
         check_json(value)
+        check_size(value)
         return value
 
 
@@ -243,3 +251,9 @@ def check_json(value: Any) -> None:
             check_json(inner)
     elif isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER:
         raise Wrong(TOO_LARGE)
+
+
+def check_size(value: Document) -> None:
+    """Raise Wrong for free JSON (that ``check_json`` let through) that is larger than one value may be."""
+    if len(orjson.dumps(value)) > LARGEST_JSON:
+        raise Wrong(TOO_LONG)

@@ -143,8 +143,9 @@ def moment_of(value: Any) -> tuple[datetime | None, bool]:
     """The moment that a text (ISO 8601) names, in UTC, and whether it is a bare date; (None, False) for neither."""
     if not isinstance(value, str):
         return None, False
-    # In a query string an unescaped "+02:00" arrives as " 02:00".
-    written = re.sub(r"(:[0-9.]+) (?=[0-9]{2}:?[0-9]{2}\Z)", r"\1+", value.strip().upper()).removesuffix(" UTC")
+    # In a query string an unescaped "+02:00" arrives as " 02:00"; and some write "10:30 +02:00".
+    written = re.sub(r"(:[0-9.]+) +([+-]?)(?=[0-9]{2}:?[0-9]{2}\Z)", _with_sign, value.strip().upper())
+    written = written.removesuffix(" UTC")
     try:
         return datetime.combine(date.fromisoformat(written), time(tzinfo=UTC)), True
     except ValueError:
@@ -154,6 +155,10 @@ def moment_of(value: Any) -> tuple[datetime | None, bool]:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC), False
     except (ValueError, OverflowError):
         return None, False
+
+
+def _with_sign(found: re.Match[str]) -> str:
+    return found[1] + (found[2] or "+")
 
 
 def nested(field: str) -> Filter:

@@ -8,6 +8,7 @@ one had already made or moved is recognised by the name it left there (``_reques
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -35,11 +36,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Named:
-    """A request under its name. ``again``: it may have been carried out before; ``answer``: it has been."""
+    """A request and the name that it leaves on what it makes, which is drawn, as its key may be used again another
+    day; ``record`` is its record's id.
 
+    ``again``: it may have been carried out before; ``answer``: it has been, with the streamed body of that digest.
+    """
+
+    record: str
     name: str
     again: bool = False
     answer: Answer | None = None
+    body: str = ""
 
 
 async def begin(view: View, key: str, content: bytes) -> Named:
@@ -47,12 +54,14 @@ async def begin(view: View, key: str, content: bytes) -> Named:
 
     Raises Conflict while it is being carried out, Invalid if KEY named another request.
     """
-    name = hashlib.sha256(f"{view.account_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    number = hashlib.sha256(f"{view.account_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    name = secrets.token_hex(16)
     fingerprint = hashlib.sha256(content).hexdigest()
     while True:
         moment = now()
         record = {
-            "_id": name,
+            "_id": number,
+            "name": name,
             "account_id": view.account_id,
             "fingerprint": fingerprint,
             "created_at": moment,
@@ -61,13 +70,13 @@ async def begin(view: View, key: str, content: bytes) -> Named:
         try:
             await view.add(COLLECTION, record)
         except Taken:
-            known = await view.find_one(COLLECTION, {"_id": name})
+            known = await view.find_one(COLLECTION, {"_id": number})
         else:
-            return Named(name)
+            return Named(number, name)
         if known is None:
             continue
         if known["created_at"] < moment - KEPT:
-            await view.remove(COLLECTION, {"_id": name, "created_at": known["created_at"]})
+            await view.remove(COLLECTION, {"_id": number, "created_at": known["created_at"]})
             continue
         return await _known(view, known, fingerprint)
 
@@ -77,7 +86,8 @@ async def _known(view: View, known: Document, fingerprint: str) -> Named:
         raise Invalid({"idempotency_key": [OTHER_REQUEST]})
     if "answer" in known:
         answer = known["answer"]
-        return Named(known["_id"], answer=Answer(answer["status"], answer["body"], answer["location"]))
+        kept = Answer(answer["status"], answer["body"], answer["location"])
+        return Named(known["_id"], known["name"], answer=kept, body=known["body"])
     taken = await view.update(
         COLLECTION,
         {"_id": known["_id"], "until": {"$lt": now()}, "answer": None},
@@ -85,15 +95,15 @@ async def _known(view: View, known: Document, fingerprint: str) -> Named:
     )
     if taken is None:
         raise Conflict
-    return Named(known["_id"], again=True)
+    return Named(known["_id"], known["name"], again=True)
 
 
-async def end(view: View, named: Named, answer: Answer) -> None:
-    """Keep the answer."""
+async def end(view: View, named: Named, answer: Answer, body: str = "") -> None:
+    """Keep the answer; BODY is the digest of what was streamed and so could not be told when the request began."""
     kept = {"status": answer.status, "body": answer.body, "location": answer.location}
-    await view.update(COLLECTION, {"_id": named.name}, {"answer": kept})
+    await view.update(COLLECTION, {"_id": named.record}, {"answer": kept, "body": body})
 
 
 async def give_up(view: View, named: Named) -> None:
     """The request failed for a reason of ours: the next try may begin at once."""
-    await view.update(COLLECTION, {"_id": named.name, "answer": None}, {"until": now() - RUNNING})
+    await view.update(COLLECTION, {"_id": named.record, "answer": None}, {"until": now() - RUNNING})

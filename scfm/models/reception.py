@@ -42,26 +42,25 @@ def check(details: Mapping[str, str]) -> None:
 
 async def call_of(view: View, details: Mapping[str, str], default_flow: str) -> Document:
     """The phone call that a checked report is about: a known one, or a new inbound one; raises Invalid."""
-    sid = details["CallSid"]
-    known = await view.find_one("phone_calls", {"remote_call_id": sid})
-    if known is None and details["Direction"] == INBOUND:
-        known = await _inbound(view, details, default_flow)
-    if known is None:
-        known = await _early(view, details)
-    if known is None:
+    call = await view.find_one("phone_calls", {"remote_call_id": details["CallSid"]})
+    if call is None and details["Direction"] == INBOUND:
+        call = await _inbound(view, details, default_flow)
+    if call is None:
+        call = await _early(view, details)
+    if call is None:
         raise Invalid({"base": ["Phone call must exist"]})
-    return known
+    return call
 
 
-async def owner(everyone: View, details: Mapping[str, str]) -> int | None:
-    """The account of the call that a report is about, among all accounts; None for one that we do not know."""
+async def known(everyone: View, details: Mapping[str, str]) -> Document | None:
+    """The phone call that a report is about, among those of all accounts; None for one that we do not know."""
     sid, direction = details.get("CallSid"), details.get("Direction")
     if not sid or not direction:
         return None
     call = await everyone.find_one("phone_calls", {"remote_call_id": sid})
     if call is None and direction != INBOUND:
         call = await _early(everyone, details)
-    return call["account_id"] if call is not None else None
+    return call
 
 
 async def _inbound(view: View, details: Mapping[str, str], default_flow: str) -> Document | None:
@@ -115,9 +114,9 @@ async def _early(view: View, details: Mapping[str, str]) -> Document | None:
             wanted = {"_id": placed[0]["_id"], **_being_placed(str(number))}
             if claimed := await view.update("phone_calls", wanted, named):
                 return claimed
-        known = await view.find_one("phone_calls", {"remote_call_id": sid})
-        if known is not None or not placed:
-            return known
+        named_since = await view.find_one("phone_calls", {"remote_call_id": sid})
+        if named_since is not None or not placed:
+            return named_since
         await asyncio.sleep(LOOK_SECONDS)
     return None
 

@@ -184,8 +184,8 @@ class Resource:
         draft = Draft(given, document | known)
         self._read(scope, draft)
         await self.complete(scope, draft)
-        await self._look_for_taken(scope.view, draft)
-        draft.errors.check()
+        if draft.errors:
+            await self._raise(scope.view, draft)
         moment = now()
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1, **_named(scope, "_request")}
         try:
@@ -194,6 +194,14 @@ class Resource:
             if made := await self._made_before(scope):
                 return made
             raise
+        except Invalid:
+            await self._raise(scope.view, draft)  # with whatever else is taken
+            raise
+
+    async def _raise(self, view: View, draft: Draft) -> None:
+        """Raise Invalid with all that is wrong with the draft, and with what the unique indexes would refuse."""
+        await self._look_for_taken(view, draft)
+        draft.errors.check()
 
     async def _made_before(self, scope: Scope) -> Document | None:
         """What an earlier try of the same named request made; one that died half-way left nothing of worth."""
@@ -238,7 +246,7 @@ class Resource:
                     draft.errors.add(name, *messages)
 
     async def _look_for_taken(self, view: View, draft: Draft, number: int | None = None) -> None:
-        """Say early, and beside the other errors, what the unique indexes would refuse."""
+        """Say beside the other errors what the unique indexes would refuse."""
         for unique in self.unique:
             wanted = {name: draft.document.get(name, view.account_id) for name in unique.fields}
             if None in wanted.values() or unique.blames in draft.errors:
@@ -346,8 +354,9 @@ class Resource:
         await self.sweep(view, number)
 
     async def _check_free(self, scope: Scope, number: int) -> None:
-        await self.check_delete(scope, await scope.view.get(self.collection, number))
+        document = await scope.view.get(self.collection, number)
         await self._check_dependents(scope.view, number)
+        await self.check_delete(scope, document)
 
     async def _check_dependents(self, view: View, number: int) -> None:
         for guard in self.guards:

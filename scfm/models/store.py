@@ -15,7 +15,7 @@ from typing import Any
 
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument, UpdateMany, UpdateOne
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference, ReturnDocument, UpdateMany, UpdateOne
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
@@ -61,7 +61,11 @@ class Store:
     def __init__(self, client: AsyncIOMotorClient[Document], database: str) -> None:
         self._client = client
         self._database = client.get_database(
-            database, codec_options=CodecOptions(tz_aware=True), write_concern=DURABLE
+            database,
+            codec_options=CodecOptions(tz_aware=True),
+            # What has been written must be seen by the next who reads, whatever the URI says.
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=DURABLE,
         )
         # To make one anew for every operation costs as much as a tenth of a small request.
         self._collections: dict[str, AsyncIOMotorCollection[Document]] = {}

@@ -11,6 +11,7 @@ from typing import Any
 from argon2 import PasswordHasher
 
 from scfm.models.fields import BLANK, Field, Id, Link, Metadata, Rules, Text, Time, Wrong
+from scfm.models.filters import text
 from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, Unique, by
 from scfm.models.store import Index
@@ -67,7 +68,7 @@ class Users(Resource):
         given = draft.given.get("password")
         if not draft.new and given is None:
             return
-        password = given if isinstance(given, str) else ""
+        password = text(given) or ""
         messages = password_errors(password)
         if messages:
             draft.errors.add("password", *messages)

@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scfm.twiml.walk import Request
+
 from .call import ENDED, Call, Calls
 from .callbacks import Callbacks
 from .callee import ANSWERED, FAILED, NO_ANSWER, Callee, Directory, Rule
-from .document import Ask
 from .faults import Faults
 from .ledger import Ledger, Received
 from .line import Line
@@ -26,6 +27,8 @@ from .transcript import Transcript
 log = logging.getLogger(__name__)
 
 QUICK = 0.005
+# With this seed the people of the guides answer.
+SEED = 11
 MOST_TRANSCRIPTS = 10_000
 # Seconds of life that a call waits before it is dialled, and then before it rings.
 QUEUEING, DIALLING = 0.2, 0.3
@@ -44,7 +47,7 @@ class Carrier:
         *,
         account_sid: str | None = None,
         auth_token: str | None = None,
-        seed: int = 1,
+        seed: int = SEED,
         life_size: float = QUICK,
         faults: Faults | None = None,
         callees: Sequence[Rule] = (),
@@ -118,8 +121,9 @@ class Carrier:
         if call.status != "in-progress" or call.phone is None:
             raise not_in_progress()
         if "Url" in form or "Twiml" in form:
-            ask = Ask(form["Url"], method(form, "Method"), {}, form["Twiml"])
-            self._begin(call, self._talk(call, call.phone, ask))
+            self._begin(
+                call, self._talk(call, call.phone, Request(form["Url"], method(form, "Method")), form["Twiml"])
+            )
         return None
 
     def transcript(self, sid: str) -> Transcript | None:
@@ -159,7 +163,7 @@ class Carrier:
         self.calls.add(call)
         call.move("ringing")
         phone = self._phone(call, script or self._directory.callee(from_number))
-        self._begin(call, self._talk(call, phone, Ask(url)))
+        self._begin(call, self._talk(call, phone, Request(url)))
         while call.task is not None:
             await asyncio.wait({call.task})
         return phone.transcript
@@ -182,11 +186,11 @@ class Carrier:
             return await self._end(call, outcome)
         call.move("in-progress")
         await self._callbacks.tell(call, "answered")
-        ask = Ask(order.url or f"application:{call.account_sid}", order.method, {}, order.twiml)
-        return await self._talk(call, self._phone(call, callee), ask)
+        first = Request(order.url or f"application:{call.account_sid}", order.method)
+        return await self._talk(call, self._phone(call, callee), first, order.twiml)
 
-    async def _talk(self, call: Call, phone: Phone, ask: Ask) -> None:
-        await self._end(call, await phone.talk(ask))
+    async def _talk(self, call: Call, phone: Phone, first: Request, twiml: str = "") -> None:
+        await self._end(call, await phone.talk(first, twiml))
 
     async def _end(self, call: Call, status: str) -> None:
         call.end(status)

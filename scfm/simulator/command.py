@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from .callee import read_rules
-from .carrier import QUICK
+from .carrier import QUICK, SEED
 from .faults import Faults
 from .simulator import Simulator
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=4010, help="port to listen on; 0 picks a free one (default: %(default)s)")
     add("--account-sid", help="serve only this account (default: any)")
     add("--auth-token", help="take only this token (default: any), and sign with it")
-    add("--seed", type=int, default=1, help="who answers, and what goes wrong (default: %(default)s)")
+    add("--seed", type=int, default=SEED, help="who answers, and what goes wrong (default: %(default)s)")
     add(
         "--life-size",
         type=float,

@@ -1,27 +1,13 @@
-"""TwiML documents: what to ask for, and how to read the answer."""
+"""How a carrier reads an application's answer: as the verbs to walk, or as the application's error."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
 
 from tornado.httpclient import HTTPResponse
 
 from scfm.errors import ScfmError
+from scfm.twiml.walk import TwimlError, Verb, Walk, parse, walk
 
 _XML = frozenset({"text/xml", "application/xml", "text/html", ""})
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """The next document to fetch, or, with ``twiml``, to read at once."""
-
-    url: str
-    method: str = "POST"
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    twiml: str = ""
 
 
 class ApplicationError(ScfmError):
@@ -32,48 +18,28 @@ class ApplicationError(ScfmError):
         self.code, self.message = code, message
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The verbs of a document, and the URL that its own relative URLs start from."""
-
-    url: str
-    verbs: tuple[Element, ...]
-
-    def __iter__(self) -> Iterator[Element]:
-        return iter(self.verbs)
-
-
-def read_answer(url: str, answer: HTTPResponse) -> Document:
-    """The document in an application's answer. Raises ApplicationError."""
+def read_answer(url: str, answer: HTTPResponse) -> Walk:
+    """The walk through an application's answer. Raises ApplicationError."""
     if not 200 <= answer.code < 300:
         raise ApplicationError(11200, f"{url} answered {answer.code}")
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind.startswith("audio/"):
-        return Document(url, (_verb("Play", url),))
+        return walk([Verb("Play", text=url)], url)
     if kind == "text/plain":
-        return Document(url, (_verb("Say", answer.body.decode("utf-8", "replace")),))
+        return walk([Verb("Say", text=answer.body.decode("utf-8", "replace"))], url)
     if kind not in _XML:
         raise ApplicationError(12300, f"{url} answered with the content type {kind}")
     return read_twiml(url, answer.body)
 
 
-def read_twiml(url: str, text: str | bytes) -> Document:
-    """The document in a text. Raises ApplicationError."""
+def read_twiml(url: str, text: str | bytes) -> Walk:
+    """The walk through a document. Raises ApplicationError."""
     try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        raise ApplicationError(12100, f"{url or 'Twiml'} is not valid XML: {error}") from error
-    if root.tag != "Response":
-        raise ApplicationError(12100, f"{url or 'Twiml'} has the root {root.tag}, not Response")
-    return Document(url, tuple(root))
+        return walk(parse(text), url)
+    except TwimlError as error:
+        raise ApplicationError(12100, f"{url}: {error}") from error
 
 
-def elsewhere(url: str) -> Document:
+def elsewhere(url: str) -> Walk:
     """What stands for a document that is not on this machine."""
-    return Document(url, (_verb("Say", f"{url} is not on this machine, and the simulator never leaves it."),))
-
-
-def _verb(tag: str, text: str) -> Element:
-    verb = Element(tag)
-    verb.text = text
-    return verb
+    return walk([Verb("Say", text=f"{url} is not on this machine, and the simulator never leaves it.")], url)

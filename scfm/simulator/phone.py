@@ -1,43 +1,24 @@
-"""The phone at the other end: hears TwiML, presses, speaks, hangs up (https://www.twilio.com/docs/voice/twiml)."""
+"""The phone at the other end: hears TwiML in its own time, presses, speaks, hangs up."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urljoin
-from xml.etree.ElementTree import Element
 
 from scfm.errors import ScfmError
+from scfm.twiml.walk import Answer, End, Request, Verb, Walk, heard
 
 from .call import Call, new_sid
 from .callee import Callee
-from .document import ApplicationError, Ask, Document, elsewhere, read_answer, read_twiml
+from .document import ApplicationError, elsewhere, read_answer, read_twiml
 from .line import Line, Unreachable, is_here
 from .transcript import Transcript
 
 MOST_TURNS = 200
 MOST_LOOPS = 1000
-# Verbs of TwiML that need more than one phone, or more than a phone.
-NOT_SIMULATED = frozenset(
-    {
-        "Connect",
-        "Dial",
-        "Enqueue",
-        "Leave",
-        "Pay",
-        "Prompt",
-        "Refer",
-        "Siprec",
-        "Sms",
-        "Start",
-        "Stop",
-        "Stream",
-    }
-)
 
 T = TypeVar("T")
-_Hearing = Callable[[Element, Document], Awaitable[Ask | None]]
 
 
 class HungUp(ScfmError):
@@ -62,180 +43,155 @@ class Phone:
         self._base_url = base_url
         self._turn = self._gathers = self._records = 0
         self.transcript = call.transcript = Transcript()
-        self._verbs: dict[str, _Hearing] = {
+        self._meetings: dict[str, Callable[[Verb], Awaitable[Answer | None]]] = {
             "Say": self._say,
             "Play": self._play,
             "Pause": self._pause,
             "Gather": self._gather,
             "Record": self._record,
             "Redirect": self._redirect,
-            "Hangup": self._hangup,
-            "Reject": self._reject,
         }
 
-    async def talk(self, first: Ask) -> str:
-        """Go from document to document until the talk ends, and give the call's last status."""
-        try:
-            return await self._converse(first)
-        except HungUp as end:
-            self._note("hangup", by=end.by)
-            return end.status
+    async def talk(self, first: Request, twiml: str = "") -> str:
+        """Go from document to document until the talk ends, and give the call's last status.
 
-    async def _converse(self, ask: Ask | None) -> str:
-        while ask is not None:
+        ``twiml`` stands for the first document, which is then not asked for.
+        """
+        try:
+            end = await self._converse(first, twiml)
+        except HungUp as left:
+            end = left
+        self._note("hangup", by=end.by)
+        return end.status
+
+    async def _converse(self, way: Request | End, twiml: str) -> HungUp:
+        while isinstance(way, Request):
             self._turn += 1
             if self._turn > MOST_TURNS:
-                self._note("error", code=0, message=f"more than {MOST_TURNS} documents: a loop?", url=ask.url)
-                raise HungUp("simulator")
-            ask = await self._perform(await self._document(ask))
-        raise HungUp("end of document")
+                self._error(0, f"more than {MOST_TURNS} documents: a loop?", way.url)
+                return HungUp("simulator")
+            if way.last:
+                return await self._leave_recording(way)
+            way = await self._follow(await self._document(way, twiml))
+            twiml = ""
+        return self._ending(way.reason)
+
+    def _ending(self, reason: str) -> HungUp:
+        if reason == "end":
+            self._leave_if_due()
+            return HungUp("end of document")
+        if reason == "hangup":
+            return HungUp("application")
+        if self._call.status == "ringing":
+            return HungUp("application", "busy" if reason == "busy" else "no-answer")
+        self._warn("Reject comes too late: the call is answered, so it hangs up")
+        return HungUp("application")
 
     # Documents
 
-    async def _document(self, ask: Ask) -> Document:
+    async def _document(self, request: Request, twiml: str = "") -> Walk:
         try:
-            return await self._fetch(ask)
+            return read_twiml("Twiml", twiml) if twiml else await self._fetch(request)
         except ApplicationError as error:
-            self._note("error", code=error.code, message=error.message, url=ask.url)
-            return await self._fallback(ask, error)
+            self._error(error.code, error.message, request.url)
+            return await self._fallback(request, error)
 
-    async def _fallback(self, ask: Ask, error: ApplicationError) -> Document:
+    async def _fallback(self, request: Request, error: ApplicationError) -> Walk:
         order = self._call.order
-        if not order.fallback_url or ask.url == order.fallback_url:
+        if not order.fallback_url or request.url == order.fallback_url:
             raise HungUp("application error") from error
-        details = {"ErrorCode": str(error.code), "ErrorUrl": ask.url}
-        return await self._document(Ask(order.fallback_url, order.fallback_method, details))
+        details = {"ErrorCode": str(error.code), "ErrorUrl": request.url}
+        return await self._document(Request(order.fallback_url, order.fallback_method, details))
 
-    async def _fetch(self, ask: Ask) -> Document:
-        if ask.twiml:
-            return read_twiml(ask.url, ask.twiml)
-        if not ask.url:
+    async def _fetch(self, request: Request) -> Walk:
+        url = request.url
+        if not url:
             raise ApplicationError(11100, "there is no URL to go on with")
-        if not is_here(ask.url):
-            self._note("warning", code=0, message="not on this machine, so not fetched", url=ask.url)
-            return elsewhere(ask.url)
-        self._note("requested", url=ask.url, method=ask.method, parameters=dict(ask.parameters))
-        return read_answer(ask.url, await self._ask(ask))
-
-    async def _ask(self, ask: Ask) -> Any:
+        if not is_here(url):
+            self._note("warning", code=0, message="not on this machine, so not fetched", url=url)
+            return elsewhere(url)
+        self._note("requested", url=url, method=request.method, parameters=dict(request.params))
+        parameters = {**self._call.parameters(), **request.params}
         try:
-            parameters = {**self._call.parameters(), **ask.parameters}
-            return await self._line.send(self._call, ask.url, ask.method, parameters)
+            return read_answer(url, await self._line.send(self._call, url, request.method, parameters))
         except Unreachable as error:
-            raise ApplicationError(11205, f"{ask.url} cannot be reached: {error}") from error
+            raise ApplicationError(11205, f"{url} cannot be reached: {error}") from error
 
-    # Verbs: each gives the document to go on with, or None for the next verb
+    async def _leave_recording(self, request: Request) -> HungUp:
+        """Twilio still delivers a recording when the caller hangs up, and ignores the answer."""
+        self._call.move("completed")
+        try:
+            await self._fetch(request)
+        except ApplicationError as error:
+            self._error(error.code, error.message, request.url)
+        return HungUp("callee")
 
-    async def _perform(self, document: Document) -> Ask | None:
-        for verb in document:
-            if self._call.status == "ringing" and verb.tag != "Reject":
-                self._call.move("in-progress")
-            ask = await self._hear(verb, document)
-            if ask is not None:
-                return ask
+    # Verbs
+
+    async def _follow(self, walking: Walk) -> Request | End:
+        """Meets every verb of a document, and gives where it leads."""
+        answer: Answer | None = None
+        while True:
+            try:
+                verb = walking.send(answer)
+            except StopIteration as stop:
+                way: Request | End = stop.value
+                return way
+            answer = await self._meet(verb)
+
+    async def _meet(self, verb: Verb) -> Answer | None:
+        if self._call.status == "ringing" and verb.name != "Reject":
+            self._call.move("in-progress")
+        for warning in verb.warnings:
+            self._warn(warning)
+        meeting = self._meetings.get(verb.name)
+        return await meeting(verb) if meeting is not None else None
+
+    async def _say(self, verb: Verb) -> None:
+        self._note("say", text=verb.text)
+        await self._pass(len(verb.text.split()) * 0.4 * _loops(verb))
+
+    async def _play(self, verb: Verb) -> None:
+        self._note("play", url=verb.text, **_only(digits=verb["digits"]))
+        await self._pass(3.0 * _loops(verb))
+
+    async def _pause(self, verb: Verb) -> None:
+        self._note("pause", seconds=verb.number("length"))
+        await self._pass(verb.number("length"))
+
+    async def _redirect(self, verb: Verb) -> None:
         self._leave_if_due()
-        return None
+        self._note("redirect", url=verb.text)
 
-    async def _hear(self, verb: Element, document: Document) -> Ask | None:
-        hearing = self._verbs.get(verb.tag)
-        if hearing is not None:
-            return await hearing(verb, document)
-        if verb.tag in NOT_SIMULATED:
-            self._warn(f"{verb.tag} is not simulated, and skipped")
-        else:
-            self._warn(f"{verb.tag} is not a verb of TwiML, and skipped")
-        return None
-
-    async def _say(self, verb: Element, document: Document) -> None:
-        text = " ".join("".join(verb.itertext()).split())
-        self._note("say", text=text)
-        await self._pass(len(text.split()) * 0.4 * self._loops(verb))
-
-    async def _play(self, verb: Element, document: Document) -> None:
-        self._note("play", url=urljoin(document.url, _text(verb)), **_only(digits=verb.get("digits")))
-        await self._pass(3.0 * self._loops(verb))
-
-    async def _pause(self, verb: Element, document: Document) -> None:
-        length = self._number(verb, "length", 1)
-        self._note("pause", seconds=length)
-        await self._pass(length)
-
-    async def _gather(self, verb: Element, document: Document) -> Ask | None:
-        self._note("gather", attributes=dict(verb.attrib))
-        await self._hear_prompts(verb, document)
+    async def _gather(self, verb: Verb) -> Answer:
+        self._note("gather", attributes=dict(verb.attributes))
         self._leave_if_due()
-        heard = await self._input(verb)
-        if heard is None and verb.get("actionOnEmptyResult", "").lower() == "true":
-            heard = {"Digits": ""}
-        return None if heard is None else _action(verb, document, heard)
-
-    async def _hear_prompts(self, gather: Element, document: Document) -> None:
-        for prompt in gather:
-            if prompt.tag in ("Say", "Play", "Pause"):
-                await self._hear(prompt, document)
-            else:
-                self._warn(f"{prompt.tag} cannot be in a Gather, and is skipped")
-
-    async def _input(self, gather: Element) -> dict[str, str] | None:
-        """What the callee presses or says at this Gather, as Twilio reports it, or None for silence."""
         turn, self._gathers = self._gathers, self._gathers + 1
-        wanted = gather.get("input", "dtmf").split()
-        digits = _typed(_at(self._callee.digits, turn), gather) if "dtmf" in wanted else ""
-        if digits:
+        answer = Answer(_at(self._callee.digits, turn) or "", _at(self._callee.speech, turn) or "")
+        taken = heard(verb, answer) or {}
+        if digits := taken.get("Digits"):
             self._note("pressed", digits=digits)
             await self._pass(len(digits) * 0.5)
-            return {"Digits": digits}
-        speech = _at(self._callee.speech, turn) if "speech" in wanted else None
-        if speech:
+        elif speech := taken.get("SpeechResult"):
             self._note("spoken", text=speech)
             await self._pass(len(speech.split()) * 0.4)
-            return {"SpeechResult": speech, "Confidence": "0.95"}
-        await self._silence(gather)
-        return None
+        else:
+            await self._silence(verb)
+        return answer
 
-    async def _record(self, verb: Element, document: Document) -> Ask | None:
+    async def _record(self, verb: Verb) -> Answer | None:
+        self._note("record", attributes=dict(verb.attributes))
         turn, self._records = self._records, self._records + 1
-        self._note("record", attributes=dict(verb.attrib))
-        seconds = min(_at(self._callee.recordings, turn) or 0.0, self._number(verb, "maxLength", 3600))
+        seconds = min(_at(self._callee.recordings, turn) or 0.0, verb.number("maxLength"))
         if seconds <= 0:
             self._leave_if_due()
             await self._silence(verb)
             return None
         await self._pass(seconds)
-        recording = self._recording(seconds)
-        self._note("recorded", seconds=seconds, url=recording["RecordingUrl"])
-        if self._leaves:
-            await self._hang_up_recording(_action(verb, document, {**recording, "Digits": "hangup"}))
-        return _action(verb, document, recording)
-
-    def _recording(self, seconds: float) -> dict[str, str]:
-        sid = new_sid("RE")
-        url = f"{self._base_url}/2010-04-01/Accounts/{self._call.account_sid}/Recordings/{sid}"
-        return {"RecordingUrl": url, "RecordingSid": sid, "RecordingDuration": str(round(seconds))}
-
-    async def _hang_up_recording(self, ask: Ask) -> None:
-        """Twilio still delivers a recording when the caller hangs up, and ignores the answer."""
-        self._call.move("completed")
-        try:
-            await self._fetch(ask)
-        except ApplicationError as error:
-            self._note("error", code=error.code, message=error.message, url=ask.url)
-        raise HungUp("callee")
-
-    async def _redirect(self, verb: Element, document: Document) -> Ask:
-        self._leave_if_due()
-        url = urljoin(document.url, _text(verb))
-        self._note("redirect", url=url)
-        return Ask(url, _method(verb))
-
-    async def _hangup(self, verb: Element, document: Document) -> None:
-        raise HungUp("application")
-
-    async def _reject(self, verb: Element, document: Document) -> None:
-        if self._call.status != "ringing":
-            self._warn("Reject comes too late: the call is answered, so it hangs up")
-            raise HungUp("application")
-        raise HungUp("application", "busy" if verb.get("reason") == "busy" else "no-answer")
+        path = f"2010-04-01/Accounts/{self._call.account_sid}/Recordings/{new_sid('RE')}"
+        answer = Answer(recording_url=f"{self._base_url}/{path}", seconds=seconds, hung_up=self._leaves)
+        self._note("recorded", seconds=seconds, url=answer.recording_url)
+        return answer
 
     # The callee, and time
 
@@ -247,10 +203,9 @@ class Phone:
         if self._leaves:
             raise HungUp("callee")
 
-    async def _silence(self, verb: Element) -> None:
-        seconds = 5.0 if verb.get("timeout") == "auto" else self._number(verb, "timeout", 5)
-        self._note("silence", seconds=seconds)
-        await self._pass(seconds)
+    async def _silence(self, verb: Verb) -> None:
+        self._note("silence", seconds=verb.number("timeout"))
+        await self._pass(verb.number("timeout"))
 
     async def _pass(self, seconds: float) -> None:
         """Let so many seconds of life go by, but not more than the call may last."""
@@ -260,52 +215,24 @@ class Phone:
         if seconds >= left:
             raise HungUp("time limit")
 
-    def _loops(self, verb: Element) -> float:
-        """How often a Say or Play is heard; 0 means until the caller has had enough."""
-        return self._number(verb, "loop", 1) or MOST_LOOPS
-
-    def _number(self, verb: Element, name: str, default: float) -> float:
-        text = verb.get(name)
-        if text is None:
-            return default
-        if text.isascii() and text.isdigit() and len(text) < 10:
-            return float(text)
-        self._warn(f"{verb.tag} has {name}={text!r}, which is not a number")
-        return default
-
     def _warn(self, message: str) -> None:
         self._note("warning", code=12200, message=message)
+
+    def _error(self, code: int, message: str, url: str) -> None:
+        self._note("error", code=code, message=message, url=url)
 
     def _note(self, event: str, **details: Any) -> None:
         self.transcript.note(self._call.seconds, event, **details)
 
 
-def _at(script: tuple[T, ...], turn: int) -> T | None:
+def _at(script: Sequence[T | None], turn: int) -> T | None:
     return script[turn] if turn < len(script) else None
 
 
-def _typed(keys: str | None, gather: Element) -> str:
-    """The digits that a Gather takes of the keys: up to its finish key, and no more than numDigits."""
-    finish = gather.get("finishOnKey", "#")
-    most = gather.get("numDigits", "")
-    digits = keys or ""
-    if finish:
-        digits = digits.partition(finish)[0]
-    return digits[: int(most)] if most.isdigit() and int(most) > 0 else digits
+def _loops(verb: Verb) -> int:
+    """How often a Say or Play is heard; 0 means until the caller has had enough."""
+    return verb.number("loop") or MOST_LOOPS
 
 
-def _action(verb: Element, document: Document, parameters: dict[str, str]) -> Ask:
-    """Where the verb's result goes: its action, else the document it is in."""
-    return Ask(urljoin(document.url, verb.get("action", "")), _method(verb), parameters)
-
-
-def _method(verb: Element) -> str:
-    return "GET" if verb.get("method", "").upper() == "GET" else "POST"
-
-
-def _text(verb: Element) -> str:
-    return (verb.text or "").strip()
-
-
-def _only(**values: str | None) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value is not None}
+def _only(**values: str) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}

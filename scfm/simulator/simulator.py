@@ -12,7 +12,7 @@ from scfm.errors import StartError
 
 from .api import application
 from .callee import Rule
-from .carrier import QUICK, Carrier
+from .carrier import QUICK, SEED, Carrier
 from .faults import Faults
 from .ledger import Ledger
 
@@ -28,7 +28,7 @@ class Simulator:
         *,
         account_sid: str | None = None,
         auth_token: str | None = None,
-        seed: int = 1,
+        seed: int = SEED,
         life_size: float = QUICK,
         faults: Faults | None = None,
         callees: Sequence[Rule] = (),

@@ -17,6 +17,9 @@ from scfm.twiml.document import document
 
 log = logging.getLogger("scfm.flow")
 
+# Memories are part of the contact and the call, which are read at every turn, and shown in lists.
+LARGEST_MEMORY = 1 << 18
+DEEPEST_MEMORY = 32
 APOLOGY = "Sorry. Something went wrong at our end. Please call again later. Goodbye."
 
 
@@ -147,7 +150,7 @@ def apology() -> str:
 def answer(flow_class: type[Flow], turn: Turn) -> str:
     """The TwiML document of one turn. What the flow raises goes through; its memory may then be half written.
 
-    Also raises TypeError where the memory holds what JSON cannot.
+    Also raises TypeError where the memory holds what JSON cannot, and ValueError where it is too much.
     """
     text = document(flow_class(turn).run())
     turn.contact_memory = _plain(turn.contact_memory)
@@ -171,12 +174,22 @@ def render(flow_class: type[Flow], turn: Turn) -> str:
 
 
 def _plain(memory: dict[str, Any]) -> dict[str, Any]:
-    """MEMORY as a database gives it back; raises TypeError if that would not be the same."""
+    """MEMORY as a database gives it back; raises TypeError if that would not be the same, ValueError if too much."""
     try:
         # Strict: integers up to 53 bits, which every JSON reader keeps exactly.
-        kept: dict[str, Any] = orjson.loads(orjson.dumps(memory, option=orjson.OPT_STRICT_INTEGER))
+        text = orjson.dumps(memory, option=orjson.OPT_STRICT_INTEGER)
     except orjson.JSONEncodeError as error:
         raise TypeError(f"a flow's memory must hold plain JSON values: {error}") from None
+    kept: dict[str, Any] = orjson.loads(text)
     if kept != memory:
         raise TypeError("a flow's memory must hold plain JSON values: strings, numbers, lists, objects")
+    if len(text) > LARGEST_MEMORY or _depth(kept) > DEEPEST_MEMORY:
+        raise ValueError(f"a flow's memory has at most {LARGEST_MEMORY} bytes and {DEEPEST_MEMORY} levels")
     return kept
+
+
+def _depth(value: Any) -> int:
+    """How many objects and lists are inside one another."""
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)

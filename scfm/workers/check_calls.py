@@ -60,7 +60,7 @@ class CheckCalls(Job):
             change: Document = {"remote_error_message": error.message}
         else:
             said = str(response.get("status"))
-            change = {"remote_response": response, "remote_status": said}
+            change = {"remote_response": response, "remote_status": said, "remote_error_message": None}
             change["status"] = STATUSES.get(said, item["status"])
         change["updated_at"] = now()
         again = self._next({**item, **change})

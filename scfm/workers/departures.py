@@ -22,6 +22,8 @@ FOLDER = "departures"
 REWRITTEN = "new."
 MOST_LINES = 10_000
 LINE = re.compile(r"([0-9a-f]+):([0-9]+)")
+# A boot id and a name of the process's own: nothing else in the folder is ours to remove.
+LOG = re.compile(r"[0-9a-f-]+\.[0-9a-f]{32}")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -105,12 +107,30 @@ class Departures:
         """The logs of processes that have ended: (id, the (attempt, call) pairs that left)."""
         if self._folder is None:
             return
+        boot = f"{_boot()}."
         for path in sorted(self._folder.iterdir()):
-            if path.name != self.id and path.name.startswith(f"{_boot()}.") and _ended(path):
+            if path.name != self.id and path.name.startswith(boot) and _ended(path):
                 yield path.name, _read(path)
 
+    def yet_to_leave(self, log: str | None, attempt: str, number: int) -> bool:
+        """Whether the log is that of another, living process of this machine, which has not sent the call."""
+        if self._folder is None or log is None or log == self.id or not log.startswith(f"{_boot()}."):
+            return False
+        path = self._folder / log
+        return path.exists() and not _ended(path) and (attempt, number) not in _read(path)
+
+    def of_earlier_boots(self) -> Iterator[str]:
+        """The logs from before the machine was started, which prove nothing any more: their ids."""
+        if self._folder is None:
+            return
+        boot = f"{_boot()}."
+        for path in sorted(self._folder.iterdir()):
+            log = path.name.removeprefix(REWRITTEN)
+            if LOG.fullmatch(log) and not log.startswith(boot) and _ended(path):
+                yield log
+
     def discard(self, log: str) -> None:
-        """Remove the log of an ended process, now that nothing refers to it."""
+        """Remove a log, now that nothing refers to it."""
         if self._folder is not None:
             for name in (log, f"{REWRITTEN}{log}"):
                 (self._folder / name).unlink(missing_ok=True)

@@ -37,7 +37,7 @@ class FetchCalls(Job):
             change["remote_error_message"] = error.message
         else:
             said = response.get("status")
-            change |= {"remote_response": response, "remote_status": said}
+            change |= {"remote_response": response, "remote_status": said, "remote_error_message": None}
             change["status"] = STATUSES.get(str(said), change["status"])
         unset = {"_work": "", "_fetch_from": ""}
         await self._writes.add((_waits(item), {"$set": change, "$unset": unset}))

@@ -22,7 +22,6 @@ class Gate:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._statuses = Recent(self._look, REMEMBERED_SECONDS)
-        self._moves = 0
 
     async def halts(self, call: Document) -> str | None:
         """``paused`` or ``stopped`` where that keeps the call back, else None."""
@@ -35,11 +34,10 @@ class Gate:
     async def _look(self, number: int) -> str:
         found = await self._store.everyone.find("callouts", {"_id": number}, fields=["status"], sort=())
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
-        return str(found[0]["status"]) if found else "stopped"
+        return str(found[0].get("status")) if found else "stopped"
 
     async def moved(self, callout: Document) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
-        self._moves += 1
         self._statuses.forget(callout["_id"])
         await self._moved(callout["_id"], callout["status"])
 

@@ -8,6 +8,7 @@ call is errored, and when it cannot be asked for long enough, too, saying that i
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -28,6 +29,8 @@ log = logging.getLogger("scfm.work")
 
 TIMES_ASKED = 2
 MOST_FAILURES = 5
+# What a process had asked of the database when it died may be carried out a moment later.
+LAST_WORDS_SECONDS = 10.0
 # The provider's clock may be behind ours. An older call to the number is not mistaken for this one: it is known.
 SKEW = timedelta(minutes=1)
 MAY_HAVE_RUNG = (
@@ -60,6 +63,7 @@ class SettleCalls(Job):
         self._lease = settings.lease_seconds
         self._grace = settings.unknown_grace_seconds
         self._limit = timedelta(seconds=settings.unknown_limit_seconds)
+        self._dead_since: dict[str, float] = {}
 
     async def take(self, most: int) -> Sequence[Document]:
         await self._recover()
@@ -76,14 +80,35 @@ class SettleCalls(Job):
     async def _recover(self) -> None:
         """Take over what a process on this machine had when it died: what it had not sent is queued again."""
         for dead, left in self._departures.of_the_dead():
-            held = {"_work.lease": {"$exists": True}, "_work.attempt.log": dead}
-            calls = await self._store.everyone.find(CALLS, held, fields=["_work"])
-            updates = [(_held(call), {"$set": _after_death(call, left)}) for call in calls]
-            await self._store.everyone.update_each(CALLS, updates)
-            if calls:
-                log.info("%d calls of an ended process are taken over", len(calls))
-            await self._store.everyone.update_many(OPERATIONS, {"_work.log": dead}, {"$set": {"_work.due": now()}})
-            self._departures.discard(dead)
+            await self._take_over(dead, left)
+            since = self._dead_since.setdefault(dead, time.monotonic())
+            if time.monotonic() - since >= LAST_WORDS_SECONDS:
+                self._departures.discard(dead)
+                del self._dead_since[dead]
+        for log_id in self._departures.of_earlier_boots():
+            if not await self._store.everyone.exists(CALLS, _under(log_id)):
+                self._departures.discard(log_id)
+
+    async def _take_over(self, dead: str, left: set[tuple[str, int]]) -> None:
+        calls = await self._store.everyone.find(CALLS, _under(dead), fields=["_work", "status"])
+        # Another process may be at it, too, or a report.
+        updates = [
+            ({**_under(dead), "_id": call["_id"], "status": call["status"]}, {"$set": self._after_death(call, left)})
+            for call in calls
+        ]
+        await self._store.everyone.update_each(CALLS, updates)
+        if calls:
+            log.info("%d calls of an ended process are taken over", len(calls))
+        run = {"_work.due": {"$exists": True}, "_work.log": dead}
+        await self._store.everyone.update_many(OPERATIONS, run, {"$set": {"_work.due": now()}})
+
+    def _after_death(self, call: Document, left: set[tuple[str, int]]) -> Document:
+        if call["status"] != "queued":
+            return {"_work.attempt.log": None, "_work.lease": now()}
+        if (call["_work"]["attempt"]["id"], call["_id"]) in left:
+            # The provider, too, may need a moment until it lists what it got just then.
+            return {"_work.attempt.log": None, "_work.lease": later(self._grace)}
+        return {"_work": {"due": now()}}
 
     async def work(self, item: Document) -> None:
         if item["status"] == "remote_fetch_queued":
@@ -113,7 +138,9 @@ class SettleCalls(Job):
         await self._store.everyone.apply(CALLS, mine, update)
 
     def _first_check(self, call: Document) -> datetime | None:
-        return first_check(call, self._settings.status_check, self._settings.status_check_seconds)
+        """Its reports may have come while nobody listened, so it is asked about even if it has a status callback."""
+        policy = "always" if self._settings.status_check == "auto" else self._settings.status_check
+        return first_check(call, policy, self._settings.status_check_seconds)
 
     async def _settle(self, item: Document) -> None:
         attempt = item["_work"]["attempt"]
@@ -121,6 +148,11 @@ class SettleCalls(Job):
         if mine and not self._departures.left(attempt["id"], item["_id"]):
             # Taken by this process, and overtaken by a failing database before it could leave.
             await self._store.everyone.update(CALLS, _held(item), {"_work": {"due": now()}})
+            return
+        recent = now() - attempt["at"] <= self._limit
+        if recent and self._departures.yet_to_leave(attempt["log"], attempt["id"], item["_id"]):
+            # So it is in another process, which knows best, and will say so when it reaches the database.
+            await self._store.everyone.update(CALLS, _held(item), {"_work.lease": later(max(self._grace, 1))})
             return
         credentials = await self._accounts.credentials(item["account_id"])
         try:
@@ -183,10 +215,9 @@ class SettleCalls(Job):
         await self._store.everyone.update(CALLS, _held(call), change)
 
 
-def _after_death(call: Document, left: set[tuple[str, int]]) -> Document:
-    if (call["_work"]["attempt"]["id"], call["_id"]) in left:
-        return {"_work.attempt.log": None, "_work.lease": now()}
-    return {"_work": {"due": now()}}
+def _under(log_id: str) -> Document:
+    """The calls that the process with this log has, or had."""
+    return {"_work.lease": {"$exists": True}, "_work.attempt.log": log_id}
 
 
 def _rivals(call: Document) -> Document:

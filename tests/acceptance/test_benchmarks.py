@@ -2,16 +2,80 @@
 
 from __future__ import annotations
 
-import re
+import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.measure import Figure, percentile
+from benchmarks.table import fill, text
+
+# Of each kind one: the driver beside a run, requests under load. The others take longer to set up.
+SOME = "operations,answers"
 
 
-def test_the_webhook_is_measured_idle_and_while_calls_are_placed() -> None:
-    command = [sys.executable, "-m", "benchmarks.webhook_latency", "--short"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
-    assert ended.returncode == 0, ended.stderr
-    rows = re.findall(r"^(\w+) +(\d+)(?: +(\d+\.\d)){4}$", ended.stdout, re.MULTILINE)
-    assert [name for name, *_ in rows] == ["idle", "draining"]
-    assert all(int(count) > 0 and float(most) > 0 for _, count, most in rows)
-    assert "300 of 300 calls placed" in ended.stdout
+def run(*arguments: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def latest(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "latest.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the results of a short run and of a small callout."""
+    folder = tmp_path_factory.mktemp("results")
+    run("benchmarks", "--short", "--only", SOME, "--results", str(folder))
+    run("benchmarks.callout", "--contacts", "30", "--results", str(folder))
+    return folder
+
+
+def test_each_figure_stands_beside_its_limit(measured: Path) -> None:
+    figures = {entry["name"]: entry for entry in latest(measured)["figures"]}
+    for name in ("CalloutPopulation", "PhoneCallCreate, filtered", "PhoneCallQueue", "GET one contact"):
+        figure = figures[name]
+        assert figure["limit"] and figure["ratio"] == pytest.approx(figure["runs"][0] / figure["limit_runs"][0])
+        assert figure["noise"]["loop_ms"]["min"] > 0
+
+
+def test_a_callout_is_followed_to_its_end(measured: Path) -> None:
+    (end,) = [entry for entry in latest(measured)["figures"] if entry["name"].startswith("All accepted")]
+    assert end["size"] == end["details"]["timeline"][-1]["callback"] == 30
+    assert set(end["details"]["steps"]["call"]["cores"]) == {"server", "mongod", "simulator"}
+
+
+def test_a_run_has_a_file_of_its_own_and_the_newest_figures_are_together(measured: Path) -> None:
+    runs = [json.loads(path.read_text()) for path in measured.glob("2*.json")]
+    assert sorted(one["kind"] for one in runs) == ["bench", "callout"]
+    assert len(latest(measured)["figures"]) == sum(len(one["figures"]) for one in runs)
+
+
+def test_the_table_takes_its_place_in_the_document(measured: Path, tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    document.write_text("before\n<!-- measured -->\nold\n<!-- /measured -->\nafter\n")
+    fill(document, text(latest(measured)))
+    written = document.read_text()
+    assert "old" not in written and written.startswith("before\n") and written.endswith("after\n")
+    (row,) = [line for line in written.splitlines() if line.startswith("| CalloutPopulation |")]
+    assert "raw insert_many" in row and "≥ 0.75" in row
+
+
+def test_a_goal_is_for_the_ratio_or_without_a_limit_for_the_value() -> None:
+    assert Figure("rate", "/s", (80.0, 70.0, 90.0), limit_runs=(100.0, 100.0, 100.0), goal="≥ 0.75").met
+    assert not Figure("rate", "/s", (70.0,), limit_runs=(100.0,), goal="≥ 0.75").met
+    assert Figure("time", "ms", (24.0, 30.0, 20.0), goal="≤ 25").met
+    assert not Figure("time", "ms", (26.0,), goal="≤ 25").met
+    assert Figure("time", "ms", (26.0,)).met is None
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    assert [percentile(range(1, 101), percent) for percent in (0, 50, 99, 100)] == [1, 50, 99, 100]

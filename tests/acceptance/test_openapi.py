@@ -79,6 +79,44 @@ def test_only_the_health_check_and_the_webhook_need_no_token(document: Any) -> N
     assert open_to_all == [("get", "/health"), ("post", "/api/remote_phone_call_events")]
 
 
+def test_every_post_of_a_client_may_be_named(document: Any) -> None:
+    posts = {path: verbs["post"] for path, verbs in document["paths"].items() if "post" in verbs}
+    webhook = posts.pop("/api/remote_phone_call_events")
+    assert len(posts) >= 12
+    key = {"$ref": "#/components/parameters/Idempotency-Key"}
+    for path, post in posts.items():
+        assert key in post["parameters"], path
+        assert "409" in post["responses"], path
+        (made,) = [answer for status, answer in post["responses"].items() if status in ("200", "201")]
+        assert "Idempotent-Replayed" in made["headers"], path
+    assert key not in webhook["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/api/contacts?per_page=1", "/api/contacts"),
+        ("/api/contacts/1", "/api/contacts/{id}"),
+        ("/api/contacts/999", "/api/contacts/{id}"),
+    ],
+)
+def test_an_answer_has_the_headers_that_are_described(document: Any, server: Server, path: str, route: str) -> None:
+    for number in range(2):
+        server.request("POST", "/api/contacts", form={"msisdn": f"+25266234567{number}"})
+    answer = server.request("GET", path)
+    described = document["paths"][route]["get"]["responses"][str(answer.status)]
+    if "$ref" in described:
+        described = document["components"]["responses"][described["$ref"].rpartition("/")[2]]
+    assert len(described["headers"]) >= 3
+    assert [name for name in described["headers"] if answer.headers[name] is None] == []
+
+
+def test_contacts_in_bulk_are_described(document: Any) -> None:
+    imported = document["paths"]["/api/contacts/import"]["post"]["requestBody"]["content"]
+    exported = document["paths"]["/api/contacts/export"]["get"]["responses"]["200"]["content"]
+    assert set(imported) == set(exported) == {"text/csv", "application/x-ndjson"}
+
+
 def test_the_webhook_answers_with_twiml(document: Any) -> None:
     webhook = document["paths"]["/api/remote_phone_call_events"]["post"]
     assert list(webhook["responses"]["201"]["content"]) == ["application/xml"]

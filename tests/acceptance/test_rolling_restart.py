@@ -119,7 +119,7 @@ def refuses(server: Server) -> bool:
     return False
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_servers_told_to_stop_while_they_send_lose_and_double_nothing(house: House, seed: int) -> None:
     plan = Plan.of(seed)
     with Carrier(house.carrier_port, account_sid=SID + str(seed), auth_token=TOKEN, seed=seed) as carrier:

@@ -178,6 +178,8 @@ def test_health_tells_of_a_database_that_is_gone(tmp_path: Path) -> None:
             for path in ("/health", "/api/contacts"):
                 answer = server.request("GET", path)
                 assert (answer.status, answer.headers["Retry-After"] is not None) == (503, True), path
+                assert answer.json == {"status": 503, "error": "Service Unavailable"}, path
+                assert answer.headers["Cache-Control"] == "no-cache", path
             assert time.monotonic() - begun < 2 * GIVE_UP_SECONDS
             assert seconds_to_stop(server, signal.SIGTERM) < STOP_SECONDS
     finally:

@@ -24,6 +24,8 @@ from twilio.rest import Client
 
 from scfm.errors import StartError
 from scfm.simulator import Callee, Faults, Rule, Simulator, read_rules
+from scfm.simulator.callee import Directory
+from scfm.simulator.carrier import SEED
 from scfm.simulator.command import add_arguments
 
 pytestmark = pytest.mark.gen_test
@@ -113,8 +115,6 @@ async def test_a_callee_who_takes_longer_than_the_timeout_does_not_answer() -> N
 
 
 async def test_the_same_seed_gives_the_same_outcomes_and_most_answer() -> None:
-    from scfm.simulator.callee import Directory  # noqa: PLC0415
-
     numbers = [f"+85512{number:06}" for number in range(2000)]
     first, again, other = (Directory((), seed) for seed in (7, 7, 8))
     outcomes = [first.callee(number).outcome for number in numbers]
@@ -122,6 +122,11 @@ async def test_the_same_seed_gives_the_same_outcomes_and_most_answer() -> None:
     assert outcomes != [other.callee(number).outcome for number in numbers]
     assert set(outcomes) == {"answered", "busy", "no-answer", "failed"}
     assert 0.87 < outcomes.count("answered") / len(outcomes) < 0.93
+
+
+@pytest.mark.parametrize("number", ["+252662345678", "+252662345679", "+252662345680", "+252662345681"])
+async def test_the_people_of_the_guides_answer(number: str) -> None:
+    assert Directory((), SEED).callee(number).outcome == "answered"
 
 
 @pytest.mark.parametrize(
@@ -368,20 +373,32 @@ async def test_a_port_that_is_taken_is_a_clear_message() -> None:
             await Simulator().start(port)
 
 
-async def test_the_command_runs_until_it_is_told_to_stop() -> None:
+async def test_the_command_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    callees = tmp_path / "callees.json"
+    callees.write_text('[{"prefix": "+252", "digits": ["1"], "after": 0}]')
     program = (
         "import argparse, sys; from scfm.simulator.command import add_arguments, run\n"
         "parser = argparse.ArgumentParser(); add_arguments(parser); sys.exit(run(parser.parse_args()))"
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, "--port", "0", stdout=asyncio.subprocess.PIPE, env={**os.environ}
+        *(sys.executable, "-c", program, "--port", "0", "--callees", str(callees)),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ},
     )
     try:
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()
         assert line.startswith("simulator listening on http://127.0.0.1:")
-        page = await fetch(line.split()[-1] + "/ledger.json")
-        assert json.loads(page.body) == {"requests": [], "calls": []}
+        url = line.split()[-1]
+        assert json.loads((await fetch(f"{url}/ledger.json")).body) == {"requests": [], "calls": []}
+        gather = "<Response><Gather numDigits='1'><Say>Press 1</Say></Gather></Response>"
+        form = urlencode({"To": "+252662345678", "From": "1", "Twiml": gather})
+        made = await fetch(f"{url}/2010-04-01/Accounts/{SID}/Calls.json", (SID, TOKEN), method="POST", body=form)
+        transcript = f"{url}/transcripts/{json.loads(made.body)['sid']}.json"
+        async with asyncio.timeout(4):
+            while b"pressed" not in (page := (await fetch(transcript)).body):
+                await asyncio.sleep(0.01)
+        assert [entry["event"] for entry in json.loads(page)["transcript"]][:3] == ["say", "gather", "pressed"]
     finally:
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
@@ -391,5 +408,5 @@ async def test_the_command_has_quick_defaults() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     options = parser.parse_args(["--faults", "slow=0.1", "--callees", "callees.json"])
-    assert (options.port, options.seed, options.life_size) == (4010, 1, 0.005)
+    assert (options.port, options.seed, options.life_size) == (4010, SEED, 0.005)
     assert (options.faults, options.callees, options.ledger) == ("slow=0.1", Path("callees.json"), None)

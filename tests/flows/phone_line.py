@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from twilio.request_validator import RequestValidator
 
 from tests.server import Answer, Client, Server, wait_until
+from tests.torture.carrier import Carrier
+from tests.torture.databases import free_port
 
 SID, TOKEN = "AC" + "1" * 32, "the server's token"
 PATH = "/api/remote_phone_call_events"
@@ -84,24 +81,11 @@ class PhoneLine:
 
 
 @contextmanager
-def carrier(folder: Path, callees: list[dict[str, Any]] | None = None, **options: str) -> Iterator[str]:
-    """``scfm simulator`` in a process of its own; its URL."""
-    written = {name.replace("_", "-"): value for name, value in options.items()}
-    if callees is not None:
-        file = folder / "callees.json"
-        file.write_text(json.dumps(callees))
-        written["callees"] = str(file)
-    told = [part for name, value in written.items() for part in (f"--{name}", value)]
-    command = [sys.executable, "-m", "scfm", "simulator", "--port", "0", *told]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-        if process.stdout is not None:
-            process.stdout.close()
+def standstill() -> Iterator[str]:
+    """A carrier that takes every call, and with which no call gets any further by itself; its URL."""
+    port = free_port()
+    with Carrier(port, life_size=1000.0):
+        yield f"http://127.0.0.1:{port}"
 
 
 def participation(client: Client, msisdn: str, flow: str | None = None) -> str:

@@ -47,6 +47,11 @@ def flow_that(run: Any) -> type[Flow]:
     return type("Made", (Flow,), {"name": "Made", "run": lambda self: run(self.turn)})
 
 
+def nested(levels: int) -> Any:
+    """So many lists inside one another."""
+    return [nested(levels - 1)] if levels else "x"
+
+
 def saying(words: str) -> type[Flow]:
     def run(_: Turn) -> VoiceResponse:
         response = VoiceResponse()
@@ -146,7 +151,11 @@ def test_an_answer_that_is_no_twiml_becomes_an_apology(returned: object) -> None
 
 @pytest.mark.parametrize(
     "value",
-    [{1, 2}, datetime.now(UTC), (1, 2), {1: "a"}, float("nan"), 1 << 70, "\ud800", b"x", object(), Application],
+    [
+        *({1, 2}, datetime.now(UTC), (1, 2), {1: "a"}, float("nan"), 1 << 70, "\ud800", b"x", object(), Application),
+        *(nested(32), nested(200), "x" * (1 << 18)),
+    ],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_memory_that_cannot_be_stored_becomes_an_apology(value: object) -> None:
     def run(now: Turn) -> str:
@@ -156,6 +165,16 @@ def test_a_memory_that_cannot_be_stored_becomes_an_apology(value: object) -> Non
     now = turn()
     assert render(flow_that(run), now) == apology()
     assert now.contact_memory == {"seen": [1, 2]}
+
+
+def test_a_memory_that_is_large_but_not_too_large_is_kept() -> None:
+    def run(now: Turn) -> str:
+        now.contact_memory = {"deep": nested(31), "long": "x" * (1 << 17)}
+        return "<Response/>"
+
+    now = turn()
+    assert render(flow_that(run), now) != apology()
+    assert now.contact_memory["deep"] == nested(31)
 
 
 def test_what_a_flow_remembers_is_there_after_the_turn() -> None:

@@ -161,9 +161,9 @@ def test_a_flow_that_leads_elsewhere_is_followed_no_further() -> None:
 
 
 def test_an_unknown_verb_is_told() -> None:
-    assert "(passes over <Dial>, which the rehearsal does not know)" in (
-        rehearse(document("<Dial>911</Dial>")).transcript()
-    )
+    call = rehearse(document("<Dial>911</Dial><Gather timeout='soon'/>"))
+    assert "(<Dial> is passed over: it is not simulated)" in call.transcript()
+    assert "(<Gather> has timeout='soon', which is not a number)" in call.transcript()
 
 
 def test_what_earlier_calls_left_may_be_given() -> None:

@@ -223,7 +223,7 @@ async def test_only_prompts_can_be_nested_in_a_gather() -> None:
     gather = "<Gather><Say>One</Say><Play>two.wav</Play><Pause/><Hangup/></Gather>"
     transcript, _ = await walk({"/": gather}, presses())
     events = [entry["event"] for entry in transcript]
-    assert events == ["requested", "gather", "say", "play", "pause", "warning", "silence", "hangup"]
+    assert events == ["requested", "say", "play", "pause", "warning", "gather", "silence", "hangup"]
 
 
 async def test_a_recording_goes_to_its_action() -> None:
@@ -263,6 +263,21 @@ async def test_a_callee_hangs_up_at_a_turn() -> None:
     assert transcript.events("hangup")[0]["by"] == "callee"
 
 
+@pytest.mark.parametrize("verb", ["<Gather/>", "<Record/>", "<Redirect>/</Redirect>", "<Pause/>"])
+async def test_a_callee_hangs_up_at_the_first_verb_that_waits_or_leads_on_or_at_the_end(verb: str) -> None:
+    transcript, village = await walk({"/": f"<Say>Hello</Say>{verb}"}, Callee(after=0.0, hangs_up_at=1))
+    assert said(transcript) == ["Hello"]
+    assert transcript.events("hangup")[0]["by"] == "callee"
+    assert len(village.webhooks) == 1
+
+
+async def test_a_call_may_begin_with_a_document_that_is_not_asked_for() -> None:
+    async with talking({"/next": "<Say>Here</Say>"}) as (village, carrier):
+        twiml = f"<Response><Redirect>{village.url}/next</Redirect></Response>"
+        assert said(await ring(carrier, f"{village.url}/never", Twiml=twiml)) == ["Here"]
+        assert [webhook.path for webhook in village.webhooks] == ["/next"]
+
+
 async def test_a_redirect_goes_on_elsewhere() -> None:
     documents = {"/": "<Redirect method='GET'>/b/c?d=1</Redirect>", "/b/c": "<Redirect>e</Redirect>"}
     _, village = await walk({**documents, "/b/e": "<Hangup/>"})
@@ -289,8 +304,8 @@ async def test_an_unknown_verb_is_reported_and_skipped() -> None:
     transcript, _ = await walk({"/": "<Shout>Hey</Shout><Dial>+1555</Dial><Say>Hello</Say>"})
     messages = [entry["message"] for entry in transcript.events("warning")]
     assert messages == [
-        "Shout is not a verb of TwiML, and skipped",
-        "Dial is not simulated, and skipped",
+        "<Shout> is passed over: TwiML has no such verb here",
+        "<Dial> is passed over: it is not simulated",
     ]
     assert said(transcript) == ["Hello"]
 
@@ -330,6 +345,13 @@ async def test_the_fallback_is_asked_with_what_went_wrong() -> None:
         asked = village.to("/fallback")[0]
         assert (asked["ErrorCode"], asked["ErrorUrl"]) == ("12100", f"{village.url}/")
     assert said(transcript) == ["Sorry"]
+
+
+async def test_a_fallback_that_fails_too_is_asked_once() -> None:
+    async with talking({"/": "nonsense", "/fallback": "nonsense"}) as (village, carrier):
+        transcript = await ring(carrier, f"{village.url}/", FallbackUrl=f"{village.url}/fallback")
+        assert len(village.to("/fallback")) == 1
+    assert transcript.events("hangup")[0]["by"] == "application error"
 
 
 async def test_an_http_redirect_is_followed_but_never_off_the_machine() -> None:
@@ -396,6 +418,13 @@ async def test_an_inbound_call_can_be_rejected() -> None:
         await carrier.ring_in(NUMBER, "345", f"{village.url}/", status_callback=f"{village.url}/status")
         assert next(iter(carrier.calls)).status == "busy"
         assert village.to("/status")[0]["CallStatus"] == "busy"
+
+
+async def test_a_call_that_is_answered_can_no_longer_be_rejected() -> None:
+    async with talking({"/": "<Reject reason='busy'/>"}) as (village, carrier):
+        transcript = await ring(carrier, f"{village.url}/")
+        assert next(iter(carrier.calls)).status == "completed"
+    assert "too late" in transcript.events("warning")[0]["message"]
 
 
 async def test_only_the_end_is_told_unless_more_is_asked_for() -> None:

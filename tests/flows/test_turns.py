@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scfm.simulator import Callee, Simulator
+from scfm.mongod import PrivateMongod
+from scfm.simulator import Callee, Faults, Rule, Simulator
 from tests.flows.phone_line import (
     FINAL,
     PATH,
     SID,
     TOKEN,
     PhoneLine,
-    carrier,
     contact_of,
     new_sid,
     outbound,
     participation,
     place_call,
+    standstill,
 )
 from tests.server import Answer, Client, Server, wait_until
+from tests.torture.carrier import Carrier
+from tests.torture.databases import free_port
 
 SHORT, LONG = "CallFlowLogic::AvfCapom::CapomShort", "CallFlowLogic::AvfCapom::CapomLong"
 EXAMPLES = ",".join(f"examples.flows:{name}" for name in ("FloodWarning", "WaterSurvey", "AlertHotline"))
@@ -34,7 +39,7 @@ FLOWS = f"{SHORT},{LONG},{EXAMPLES},tests.flows.odd_flows:Tally"
 EVENTS = "initiated ringing answered completed"
 
 # What a callee does to see each survey to its end, and the states that he goes through.
-SHORT_CALLEE = {"digits": ["1", "2", "1"], "recordings": [4]}
+SHORT_CALLEE = Callee(digits=("1", "2", "1"), recordings=(4.0,))
 SHORT_STATES = [
     "playing_introduction",
     "gathering_received_transfer",
@@ -44,7 +49,7 @@ SHORT_STATES = [
     "playing_completed_survey_message",
     "finished",
 ]
-LONG_CALLEE = {"digits": ["1", "200", "1", "15", "1", "1", "7", "1", "2", "40", "2", "1"], "recordings": [3]}
+LONG_CALLEE = Callee(digits=("1", "200", "1", "15", "1", "1", "7", "1", "2", "40", "2", "1"), recordings=(3.0,))
 LONG_STATES = [
     "playing_introduction",
     "gathering_received_transfer",
@@ -63,7 +68,7 @@ LONG_STATES = [
     "playing_completed_survey_message",
     "finished",
 ]
-REFUSING_CALLEE = {"digits": ["2"], "recordings": [2]}
+REFUSING_CALLEE = Callee(digits=("2",), recordings=(2.0,))
 REFUSING_STATES = [
     "playing_introduction",
     "gathering_received_transfer",
@@ -72,16 +77,23 @@ REFUSING_STATES = [
     "finished",
 ]
 SURVEYS = [
-    pytest.param(SHORT, "+252662350001", SHORT_STATES, id="short"),
-    pytest.param(LONG, "+252662350002", LONG_STATES, id="long"),
-    pytest.param(SHORT, "+252662350003", REFUSING_STATES, id="short, not received"),
-    pytest.param(LONG, "+252662350003", REFUSING_STATES, id="long, not received"),
+    pytest.param(SHORT, "+25266241", SHORT_STATES, id="short"),
+    pytest.param(LONG, "+25266242", LONG_STATES, id="long"),
+    pytest.param(SHORT, "+25266243", REFUSING_STATES, id="short, not received"),
+    pytest.param(LONG, "+25266243", REFUSING_STATES, id="long, not received"),
 ]
 CALLEES = [
-    {"number": "+252662350001", **SHORT_CALLEE},
-    {"number": "+252662350002", **LONG_CALLEE},
-    {"number": "+252662350003", **REFUSING_CALLEE},
+    Rule(SHORT_CALLEE, prefix="+25266241"),
+    Rule(LONG_CALLEE, prefix="+25266242"),
+    Rule(REFUSING_CALLEE, prefix="+25266243"),
+    Rule(Callee(digits=("1",)), prefix="+25266244"),
 ]
+_numbers = itertools.count(1000)
+
+
+def new_number(prefix: str) -> str:
+    """The number of a callee, as the prefix has him, whom nobody has called before."""
+    return f"{prefix}{next(_numbers)}"
 
 
 def environment(provider: str, **settings: str) -> dict[str, str]:
@@ -100,10 +112,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose calls stand still at the carrier, so that a test can say what becomes of them."""
     folder: Path = tmp_path_factory.mktemp("turns")
     with (
-        carrier(folder, life_size="1000") as provider,
+        standstill() as provider,
         Server(folder / "data", environment(provider, DEFAULT_CALL_FLOW_LOGIC="Tally")) as server,
     ):
         yield server
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int]]:
+    """A server that soon asks what has become of a call, and the port on which a test may open its carrier."""
+    port = free_port()
+    told = environment(
+        f"http://127.0.0.1:{port}",
+        DEFAULT_CALL_FLOW_LOGIC=SHORT,
+        STATUS_CHECK="always",
+        STATUS_CHECK_SECONDS="0.5",
+        UNKNOWN_GRACE_SECONDS="0.2",
+    )
+    with Server(tmp_path_factory.mktemp("conversations") / "data", told) as server:
+        yield server, port
 
 
 @pytest.fixture
@@ -114,6 +141,22 @@ def client(server: Server) -> Client:
 @pytest.fixture
 def line(server: Server) -> PhoneLine:
     return PhoneLine(server)
+
+
+@contextmanager
+def opened(port: int, **options: Any) -> Iterator[Carrier]:
+    """A carrier on the port, with the callees of this file."""
+    with Carrier(port, callees=CALLEES, **options) as provider:
+        yield provider
+    # The server must not take a connection for good that this carrier has closed: the next one is on the same port.
+    wait_until(lambda: not connected(port))
+
+
+def connected(port: int) -> bool:
+    """Whether anybody still has a connection to the port, as far as the system tells."""
+    table = Path("/proc/net/tcp")
+    sockets = [line.split()[2:4] for line in table.read_text().splitlines()[1:]] if table.exists() else []
+    return any(remote.endswith(f":{port:04X}") and state in ("01", "08") for remote, state in sockets)
 
 
 def at_once(*posts: Callable[[], Answer]) -> list[Answer]:
@@ -163,15 +206,16 @@ def states(memory: dict[str, Any]) -> list[str]:
 # Whole conversations
 
 
-@pytest.mark.parametrize(("flow", "msisdn", "wanted"), SURVEYS)
-def test_a_survey_is_walked_to_its_end(tmp_path: Path, flow: str, msisdn: str, wanted: list[str]) -> None:
-    with carrier(tmp_path, CALLEES) as provider, Server(tmp_path / "data", environment(provider)) as server:
+@pytest.mark.parametrize(("flow", "prefix", "wanted"), SURVEYS)
+def test_a_survey_is_walked_to_its_end(place: tuple[Server, int], flow: str, prefix: str, wanted: list[str]) -> None:
+    server, port = place
+    client, msisdn = server.client(), new_number(prefix)
+    with opened(port):
         call = conversation(server, msisdn, flow)
-        client = server.client()
         kept = wait_until(lambda: finished(client, msisdn, flow))
-        assert (call["status"], call["remote_status"]) == ("completed", "completed")
-        assert states(kept) == wanted
-        events = client.get(f"/api/phone_calls/{call['id']}/remote_phone_call_events?per_page=100").json
+    assert (call["status"], call["remote_status"]) == ("completed", "completed")
+    assert states(kept) == wanted
+    events = client.get(f"/api/phone_calls/{call['id']}/remote_phone_call_events?per_page=100").json
     assert {event["remote_call_id"] for event in events} == {call["remote_call_id"]}
     assert {event["call_flow_logic"] for event in events} == {flow}
     reports = [event["details"] for event in events if "SequenceNumber" in event["details"]]
@@ -197,43 +241,48 @@ def finished(client: Client, msisdn: str, flow: str) -> Any:
         "callback_lost=0.2,callback_early=0.5,drop_after=0.3,error_after=0.3,malformed=0.3",
     ],
 )
-def test_whatever_becomes_of_the_callbacks_the_end_is_the_same(tmp_path: Path, faults: str) -> None:
-    settings = {"STATUS_CHECK": "always", "STATUS_CHECK_SECONDS": "0.5", "UNKNOWN_GRACE_SECONDS": "0.2"}
-    with (
-        carrier(tmp_path, CALLEES, faults=faults) as provider,
-        Server(tmp_path / "data", environment(provider, **settings)) as server,
-    ):
-        client = server.client()
-        for flow, msisdn, wanted in (one.values for one in SURVEYS[:3]):
-            call = conversation(server, str(msisdn), str(flow))
+def test_whatever_becomes_of_the_callbacks_the_end_is_the_same(place: tuple[Server, int], faults: str) -> None:
+    server, port = place
+    client = server.client()
+    calls = []
+    with opened(port, faults=Faults.parse(faults)) as provider:
+        for flow, prefix, wanted in (one.values for one in SURVEYS[:3]):
+            msisdn = new_number(str(prefix))
+            call = conversation(server, msisdn, str(flow))
+            calls.append(call)
             assert (call["status"], call["remote_status"]) == ("completed", "completed"), call
             assert call["remote_direction"] == "outbound-api"
-            kept = states(memory(client, str(msisdn), str(flow)))
+            kept = states(memory(client, msisdn, str(flow)))
             # The last step is the report that the call is over, which may be lost.
             assert kept in (wanted, list(wanted)[:-1])
-        calls = client.get("/api/phone_calls").json
-        events = client.get(f"{PATH}?per_page=1000").json
-    assert len({call["remote_call_id"] for call in calls}) == len(calls) == 3
-    named = {call["id"]: call["remote_call_id"] for call in calls}
-    assert all(event["remote_call_id"] == named[event["phone_call_id"]] for event in events)
+            assert provider.rung()[msisdn] == [call["remote_call_id"]]
+    for call in calls:
+        assert {event["remote_call_id"] for event in events_of(client, call)} == {call["remote_call_id"]}
 
 
-def test_several_calls_to_one_number_at_once_each_keep_their_own_events(tmp_path: Path) -> None:
-    with (
-        carrier(tmp_path, [{"prefix": "+", "digits": ["1"]}], faults="callback_early=1") as provider,
-        Server(tmp_path / "data", environment(provider)) as server,
-    ):
-        client, url = server.client(), server.url + PATH
-        told = {"url": url, "status_callback": url, "status_callback_event": EVENTS}
-        one = participation(client, "+252662350004", "Tally")
+def events_of(client: Client, call: Any) -> Any:
+    return client.get(f"/api/phone_calls/{call['id']}/remote_phone_call_events?per_page=1000").json
+
+
+def test_several_calls_to_one_number_at_once_each_keep_their_own_events(place: tuple[Server, int]) -> None:
+    server, port = place
+    client, url = server.client(), server.url + PATH
+    told = {"url": url, "status_callback": url, "status_callback_event": EVENTS}
+    with opened(port, faults=Faults(callback_early=1.0)):
+        one = participation(client, new_number("+25266244"), "Tally")
         paths = [place_call(client, one, **told) for _ in range(4)]
         calls = [wait_until(lambda path=path: ended(client, path), 30) for path in paths]
-        events = client.get(f"{PATH}?per_page=1000").json
-    assert {call["status"] for call in calls} == {"completed"}
-    named = {call["id"]: call["remote_call_id"] for call in calls}
-    assert len(set(named.values())) == 4
-    assert all(event["remote_call_id"] == named[event["phone_call_id"]] for event in events)
-    assert set(Counter(event["phone_call_id"] for event in events).values()) == {5}
+        assert {call["status"] for call in calls} == {"completed"}
+        assert len({call["remote_call_id"] for call in calls}) == 4
+        # A call has ended for us before its last report is written down.
+        every = [wait_until(lambda call=call: all_five(client, call)) for call in calls]
+    for call, events in zip(calls, every, strict=True):
+        assert {event["remote_call_id"] for event in events} == {call["remote_call_id"]}
+
+
+def all_five(client: Client, call: Any) -> Any:
+    events = events_of(client, call)
+    return events if len(events) == 5 else None
 
 
 # Calls that come in
@@ -251,18 +300,16 @@ async def ring_in(server: Server, msisdn: str, callee: Callee) -> list[str]:
     return [entry.get("text") or entry["url"] for entry in transcript.events("say", "play")]
 
 
-async def test_a_caller_walks_a_survey_of_ours(tmp_path: Path) -> None:
-    told = environment("http://127.0.0.1:9", DEFAULT_CALL_FLOW_LOGIC=SHORT)
-    with Server(tmp_path / "data", told) as server:
-        callee = Callee(digits=("1", "3", "2", "1"), recordings=(4.0,))
-        heard = await ring_in(server, "+252662350005", callee)
-        client = server.client()
-        (call,) = await asyncio.to_thread(lambda: client.get("/api/phone_calls").json)
-        kept = await asyncio.to_thread(memory, client, "+252662350005", SHORT)
-        assert states(kept) == SHORT_STATES
-        assert (call["status"], call["call_flow_logic"]) == ("completed", SHORT)
-        files = [url.rpartition("/")[2].removesuffix(".wav") for url in heard]
-        assert files == [*SHORT_STATES[:3], "did_not_understand_response", *SHORT_STATES[2:-1]]
+async def test_a_caller_walks_a_survey_of_ours(place: tuple[Server, int]) -> None:
+    callee = Callee(digits=("1", "3", "2", "1"), recordings=(4.0,))
+    heard = await ring_in(place[0], "+252662350005", callee)
+    client = place[0].client()
+    (call,) = await asyncio.to_thread(lambda: client.get("/api/phone_calls?q[msisdn]=252662350005").json)
+    kept = await asyncio.to_thread(memory, client, "+252662350005", SHORT)
+    assert states(kept) == SHORT_STATES
+    assert (call["status"], call["call_flow_logic"]) == ("completed", SHORT)
+    files = [url.rpartition("/")[2].removesuffix(".wav") for url in heard]
+    assert files == [*SHORT_STATES[:3], "did_not_understand_response", *SHORT_STATES[2:-1]]
 
 
 async def test_the_hotline_asks_once_and_knows_the_caller_the_next_time(tmp_path: Path) -> None:
@@ -308,6 +355,31 @@ def test_turns_of_one_call_at_once_lose_nothing(line: PhoneLine, client: Client)
     kept = client.get(path).json["metadata"]["call_flow_data"]["Tally"]["keys"]
     assert sorted(kept) == sorted(keys)
     assert memory(client, "+252662350111", "Tally")["keys"] == kept
+
+
+def test_turns_of_one_call_at_two_servers_at_once_lose_nothing(mongod: PrivateMongod, tmp_path: Path) -> None:
+    told = environment(
+        "http://127.0.0.1:9",
+        DEFAULT_CALL_FLOW_LOGIC="Tally",
+        MONGODB_URI=mongod.uri,
+        MONGODB_DATABASE="turns",
+    )
+    with Server(tmp_path / "one", told) as one, Server(tmp_path / "other", told) as other:
+        lines, client = [PhoneLine(one), PhoneLine(other)], one.client()
+        number, calls = "+252662350115", [new_sid(), new_sid()]
+        keys = {str(key): calls[key % 4 // 2] for key in range(60)}
+        answers = at_once(
+            *[
+                lambda key=key, sid=sid: lines[int(key) % 2].report(sid, From=number, Digits=key)
+                for key, sid in keys.items()
+            ]
+        )
+        assert [answer.status for answer in answers] == [201] * len(keys)
+        assert sorted(memory(client, number, "Tally")["keys"]) == sorted(keys)
+        for call_sid in calls:
+            (call,) = client.get(f"/api/phone_calls?q[remote_call_id]={call_sid}").json
+            kept = call["metadata"]["call_flow_data"]["Tally"]["keys"]
+            assert sorted(kept) == sorted(key for key in keys if keys[key] == call_sid)
 
 
 def test_calls_of_one_contact_at_once_lose_nothing(line: PhoneLine, client: Client) -> None:

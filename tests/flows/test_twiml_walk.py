@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from scfm.twiml.walk import Answer, End, Request, TwimlError, Verb, gathered, parse, walk
+from scfm.twiml.walk import DEFAULTS, Answer, End, Request, TwimlError, Verb, heard, parse, walk
 
 URL = "https://alerts.example.org/api/remote_phone_call_events?a=1"
 
 
 def walked(inside: str, *answers: Answer) -> tuple[list[str], Request | End]:
     """What is met in ``<Response>INSIDE</Response>``, and where it leads."""
-    walking, left, met = walk(f"<Response>{inside}</Response>", URL), list(answers), []
+    walking, left, met = walk(parse(f"<Response>{inside}</Response>"), URL), list(answers), []
     answer = None
     while True:
         try:
@@ -36,7 +36,9 @@ def test_what_is_marked_up_inside_say_is_said() -> None:
     assert walked("<Say>It is <emphasis>urgent</emphasis>.</Say>")[0] == ["Say It is urgent."]
 
 
-@pytest.mark.parametrize(("verb", "reason"), [("<Hangup/>", "hangup"), ('<Reject reason="busy"/>', "reject")])
+@pytest.mark.parametrize(
+    ("verb", "reason"), [("<Hangup/>", "hangup"), ("<Reject/>", "rejected"), ('<Reject reason="busy"/>', "busy")]
+)
 def test_nothing_after_a_hangup_is_heard(verb: str, reason: str) -> None:
     met, way = walked(f"{verb}<Say>Never</Say>")
     assert len(met) == 1
@@ -73,26 +75,41 @@ def test_silence_at_a_gather_that_wants_to_know_makes_a_request() -> None:
         ({"finishOnKey": "*"}, "1#2*3", "1#2"),
         ({"finishOnKey": ""}, "1#*", "1#*"),
         ({"finishOnKey": "", "numDigits": "1"}, "#", "#"),
+        ({"numDigits": "many"}, "123", "123"),
     ],
 )
 def test_a_gather_takes_keys_up_to_a_number_of_them_or_to_the_last_key(
     attributes: dict[str, str], pressed: str, taken: str
 ) -> None:
-    assert gathered(Verb("Gather", attributes), pressed) == taken
+    assert heard(Verb("Gather", attributes), Answer(digits=pressed)) == ({"Digits": taken} if taken else None)
 
 
 def test_a_gather_hears_speech_where_it_asks_for_it() -> None:
     yes = Answer(speech="yes")
-    spoken = Request(URL, "POST", {"SpeechResult": "yes", "Confidence": "0.9"})
+    spoken = Request(URL, "POST", {"SpeechResult": "yes", "Confidence": "0.95"})
     assert walked('<Gather input="dtmf speech"/>', yes)[1] == spoken
     assert walked("<Gather/>", yes)[1] == End("end")
     assert walked('<Gather input="speech"/>', Answer(digits="1"))[1] == End("end")
 
 
 def test_a_recording_goes_to_the_same_address_by_default() -> None:
-    met, way = walked("<Record/><Say>Never</Say>", Answer(recording_url="https://r.example/1", seconds=9))
+    met, way = walked("<Record/><Say>Never</Say>", Answer(recording_url="https://r.example/RE1", seconds=9))
     assert met == ["Record"]
-    assert way == Request(URL, "POST", {"RecordingUrl": "https://r.example/1", "RecordingDuration": "9"})
+    recording = {"RecordingUrl": "https://r.example/RE1", "RecordingSid": "RE1", "RecordingDuration": "9"}
+    assert way == Request(URL, "POST", recording)
+
+
+def test_a_recording_is_no_longer_than_it_may_be() -> None:
+    way = walked('<Record maxLength="10"/>', Answer(recording_url="https://r.example/RE1", seconds=30.0))[1]
+    assert isinstance(way, Request)
+    assert way.params["RecordingDuration"] == "10"
+
+
+def test_a_recording_that_a_hang_up_ends_is_the_last_request() -> None:
+    way = walked("<Record/>", Answer(recording_url="https://r.example/RE1", seconds=9, hung_up=True))[1]
+    assert isinstance(way, Request)
+    assert way.last
+    assert way.params["Digits"] == "hangup"
 
 
 def test_the_key_that_ended_a_recording_is_told() -> None:
@@ -115,11 +132,63 @@ def test_a_redirect_leads_on_at_once() -> None:
     assert walked('<Redirect method="GET"/>')[1] == Request(URL, "GET", {})
 
 
-def test_an_unknown_verb_is_met_and_passed_over() -> None:
+def test_files_are_played_from_where_the_document_is() -> None:
+    met = walked('<Play>wav/1.wav</Play><Play digits="ww1"/>')[0]
+    assert met == ["Play https://alerts.example.org/api/wav/1.wav", "Play"]
+
+
+def test_an_unknown_verb_is_met_passed_over_and_reported() -> None:
     met, way = walked("<Dial>+252</Dial><Say>On</Say>")
     assert (met, way) == (["Dial +252", "Say On"], End("end"))
-    assert not Verb("Dial").known
-    assert not Verb("say").known
+    for name, why in (("Dial", "it is not simulated"), ("say", "TwiML has no such verb here")):
+        assert not Verb(name).known
+        assert Verb(name).warnings == [f"<{name}> is passed over: {why}"]
+
+
+# From Twilio's page of each verb.
+DOCUMENTED = [
+    ("Say", {"loop": "1"}),
+    ("Play", {"loop": "1", "digits": ""}),
+    ("Pause", {"length": "1"}),
+    (
+        "Gather",
+        {
+            "action": "",
+            "method": "POST",
+            "timeout": "5",
+            "input": "dtmf",
+            "finishOnKey": "#",
+            "actionOnEmptyResult": "false",
+        },
+    ),
+    (
+        "Record",
+        {"action": "", "method": "POST", "timeout": "5", "maxLength": "3600", "finishOnKey": "1234567890*#"},
+    ),
+    ("Redirect", {"method": "POST"}),
+    ("Reject", {"reason": "rejected"}),
+    ("Hangup", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "attributes"), DOCUMENTED)
+def test_an_attribute_that_is_not_written_is_as_twilio_documents_it(name: str, attributes: dict[str, str]) -> None:
+    assert {attribute: Verb(name)[attribute] for attribute in attributes} == attributes
+    assert set(DEFAULTS) == {verb for verb, _ in DOCUMENTED}
+    for attribute in attributes:
+        assert Verb(name, {attribute: "other"})[attribute] == "other"
+
+
+@pytest.mark.parametrize("text", ["soon", "", "-1", "1.5", "٣", "9" * 10])
+def test_a_number_that_is_none_is_reported_and_the_default_stands_for_it(text: str) -> None:
+    gather = Verb("Gather", {"timeout": text})
+    assert gather.number("timeout") == 5
+    assert gather.warnings == [f"<Gather> has timeout={text!r}, which is not a number"]
+
+
+def test_a_timeout_may_be_left_to_the_provider() -> None:
+    gather = Verb("Gather", {"timeout": "auto"})
+    assert (gather.number("timeout"), gather.warnings) == (5, [])
 
 
 def test_a_verb_that_a_gather_cannot_hold_is_unknown_there() -> None:

@@ -18,24 +18,23 @@ from tests.flows.phone_line import (
     SID,
     TOKEN,
     PhoneLine,
-    carrier,
     contact_of,
     new_sid,
     outbound,
     signature,
+    standstill,
 )
 from tests.server import Answer, Client, Server, wait_until
 
 PUBLIC_URL = "https://alerts.example.org/scfm"
 REFUSAL = "Twilio Request Validation Failed."
-STANDSTILL = "1000"  # so slow that no call gets any further by itself
 OUTBOUND = {"Direction": "outbound-api", "From": "345"}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("webhook")
-    with carrier(folder, life_size=STANDSTILL) as provider:
+    with standstill() as provider:
         environment = {
             "PUBLIC_URL": PUBLIC_URL + "/",
             "PLATFORM_PROVIDER": "twilio",

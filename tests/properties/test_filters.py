@@ -326,6 +326,7 @@ def spelt(moment: datetime) -> list[str]:
         iso.replace("T", " ").replace("+00:00", " UTC"),
         east,
         east.replace("+", " "),
+        east.replace("T", " ").replace("+", " +"),
     ]
 
 

@@ -121,6 +121,19 @@ def test_every_bad_line_is_told_and_every_good_one_kept(api: Client) -> None:
     assert contacts(api) == {ALICE: {}}
 
 
+def test_a_line_that_would_make_metadata_too_large_is_bad_and_makes_nothing(api: Client) -> None:
+    wide = {"msisdn": ALICE, "metadata": {str(number): "x" * 2_000 for number in range(900)}}
+    halves = [{"msisdn": BO, "metadata": {f"{half}{number}": "x" * 1_000 for number in range(900)}} for half in "ab"]
+    content = "".join(json.dumps(line) + "\n" for line in (wide, *halves, {"msisdn": BO, "metadata": {"c": 1}}))
+    for created, unchanged in ((1, 0), (0, 2)):
+        answer = send(api, content, JSON_LINES)
+        assert (answer.json["created"], answer.json["unchanged"], answer.json["failed"]) == (created, unchanged, 2)
+        assert {error["line"]: error["column"] for error in answer.json["errors"]} == {1: "metadata", 3: "metadata"}
+    found = contacts(api)
+    assert list(found) == [BO]
+    assert (found[BO]["c"], len(found[BO])) == (1, 901)
+
+
 def test_errors_beyond_a_thousand_are_counted_only(api: Client) -> None:
     answer = send(api, "msisdn\n" + "345\n" * 1500)
     assert counts(answer) == [0, 0, 0, 1500]

@@ -181,6 +181,7 @@ def test_one_page_has_no_links(village: Village) -> None:
         ("z=1&a=2", "a=2&page=2&per_page=10&z=1"),
         ("q[metadata][none]", "page=2&per_page=10&q%5Bmetadata%5D%5Bnone%5D"),
         ("q[metadata][none]&e=", "e=&page=2&per_page=10&q%5Bmetadata%5D%5Bnone%5D"),
+        ("page[a]=3", "page=2&per_page=10"),
         ("x=a+b%20c%2B&%70age=1", "page=2&per_page=10&x=a%20b%20c%2B"),
         ("l[]=2&l[]=1", "l%5B%5D=2&l%5B%5D=1&page=2&per_page=10"),
         ("x=%C3%A9%3E%22", "page=2&per_page=10&x=%C3%A9%3E%22"),

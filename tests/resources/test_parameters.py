@@ -321,8 +321,8 @@ def test_the_fields_of_the_query_and_the_body_count_together() -> None:
         parse("a=1&b=2&c=3", b"d=4&e=5", FORM, SMALL)
 
 
-def test_a_number_of_more_than_a_thousand_digits_is_refused() -> None:
-    assert from_json("1" * 1000) == {"_json": int("1" * 1000)}
-    for text in ("1" * 1001, "0." + "1" * 1000):
+def test_a_number_of_more_than_800_digits_is_refused() -> None:
+    assert from_json("1" * 800) == {"_json": int("1" * 800)}
+    for text in ("1" * 801, "0." + "1" * 800):
         with pytest.raises(BadRequest, match="too long"):
             from_json(text)

@@ -4,37 +4,52 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
 from tests.torture.house import HOUSES
-from tests.torture.trial import try_seed
+from tests.torture.street import Report, side_by_side
 
 
 def main() -> int:
     """Try the seeds; 0 if nothing was wrong."""
     options = _options()
-    figures: Counter[str] = Counter()
-    violations = 0
+    seeds = {
+        name: range(options.first + position, options.first + options.seeds, len(options.houses))
+        for position, name in enumerate(options.houses)
+    }
+    told: list[int] = []
+
+    def tell(report: Report) -> None:
+        told.append(report.seed)
+        _tell(report, f"{len(told)}/{options.seeds}")
+
     began = time.monotonic()
-    for position, name in enumerate(options.houses):
-        seeds = range(options.first + position, options.first + options.seeds, len(options.houses))
-        with tempfile.TemporaryDirectory(prefix="scfm-torture-") as folder, HOUSES[name](Path(folder)) as house:
-            for seed in seeds:
-                started = time.monotonic()
-                verdict = try_seed(house, seed)
-                figures += verdict.figures
-                violations += len(verdict.violations)
-                seconds = f"{time.monotonic() - started:.1f} s"
-                print(name, seed, seconds, dict(verdict.figures), *verdict.violations, sep="  ", flush=True)
-            figures += house.blows
-            if options.show_logs:
-                for server in house.servers:
-                    print(server.output())
-    print(f"{violations} violations in {time.monotonic() - began:.0f} s:", dict(figures))
-    return 1 if violations else 0
+    reports = side_by_side(seeds, tell, print if options.show_logs else lambda _: None)
+    return _sum_up(reports, options.seeds, time.monotonic() - began)
+
+
+def _tell(report: Report, progress: str) -> None:
+    figures = " ".join(f"{name}={count}" for name, count in report.verdict.figures.items())
+    print(f"{progress}  {report.house}  seed {report.seed}  {report.seconds:.1f} s  {figures}", flush=True)
+    for violation in report.verdict.violations:
+        print(f"    VIOLATION, seed {report.seed}: {violation}", flush=True)
+
+
+def _sum_up(reports: list[Report], seeds: int, seconds: float) -> int:
+    figures: Counter[str] = Counter()
+    blows: Counter[str] = Counter()
+    for report in reports:
+        figures += report.verdict.figures
+        blows += report.blows
+    guilty = [report for report in reports if report.verdict.violations]
+    print(f"\n{len(reports)} of {seeds} seeds in {seconds:.0f} s")
+    for name, count in (*figures.items(), *blows.items()):
+        print(f"{count:8}  {name}")
+    print(f"{sum(len(report.verdict.violations) for report in guilty):8}  violations")
+    for report in guilty:
+        print(f"seed {report.seed} went wrong. To repeat it: {report.again}")
+    return 1 if guilty or len(reports) < seeds else 0
 
 
 def _options() -> argparse.Namespace:

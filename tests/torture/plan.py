@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scfm.simulator import Faults
 
-PEOPLE = (100, 200)
+PEOPLE = (80, 160)
 BLOWS = (3, 5)
 # At most these shares of the requests and callbacks go wrong in each way.
 OF_REQUESTS = {
@@ -58,7 +58,7 @@ class Plan:
         chance = random.Random(seed)
         shares = {name: chance.uniform(0, most) for name, most in (OF_REQUESTS | OF_CALLBACKS).items()}
         shares["callback_early"] = chance.choice((0.0, 0.3))
-        faults = Faults(**shares, timeout_seconds=2.0, slow_seconds=0.15, retry_after=chance.uniform(0.1, 0.6))
+        faults = Faults(**shares, timeout_seconds=1.5, slow_seconds=0.15, retry_after=chance.uniform(0.1, 0.6))
         kinds = ["kill server", *chance.choices(KINDS, weights=(3, 2, 2, 1), k=chance.randint(*BLOWS) - 1)]
         blows = tuple(
             Blow(chance.uniform(0.1, 0.8), kind, chance.randrange(100), chance.uniform(0.1, 0.7)) for kind in kinds

@@ -132,10 +132,10 @@ class Trial:
         wait_until(lambda: self._callout or self._failure)
         if self._client.get(self._callout)["status"] != "running":
             return
-        self._client.post(f"{self._callout}/callout_events", {"event": "pause"})
+        self._client.move(self._callout, "callout_events", "pause", "paused")
         self._house.blows["callout paused"] += 1
         time.sleep(seconds)
-        self._client.post(f"{self._callout}/callout_events", {"event": "resume"})
+        self._client.move(self._callout, "callout_events", "resume", "running")
 
     def _at_rest(self, database: Any) -> bool:
         busy = [{"status": {"$nin": list(FINAL)}}, {"_work": {"$exists": True}}]

@@ -17,6 +17,7 @@ from scfm.provider import Provider
 from scfm.settings import Settings
 from scfm.simulator import Callee, Rule, Simulator
 from scfm.workers.calls import Accounts
+from scfm.workers.check_calls import CheckCalls
 from scfm.workers.departures import Departures
 from scfm.workers.fetch_calls import FetchCalls
 from scfm.workers.gate import Gate
@@ -84,7 +85,9 @@ class Background:
         self.send = SendCalls(store, self.provider, accounts, self.departures, self.gate, settings)
         self.fetch = FetchCalls(store, self.provider, accounts, slots=20, lease=lease)
         self.settle = SettleCalls(store, self.provider, accounts, self.departures, self.gate, settings)
-        for job in (self.run, self.send, self.fetch, self.settle):
+        seconds = settings.status_check_seconds
+        self.check = CheckCalls(store, self.provider, accounts, lease=lease, seconds=seconds)
+        for job in (self.run, self.send, self.fetch, self.settle, self.check):
             self.loop.add(job)
 
     async def close(self) -> None:

@@ -1,0 +1,158 @@
+"""A whole callout over HTTP: ``python -m benchmarks.callout [--contacts 100000]``.
+
+Contacts are imported, a callout is populated, its calls are created, queued, accepted by the simulator, answered,
+called back and completed. The server, mongod and the simulator are processes of their own, and what each of them
+computes is read from the kernel, so that it shows which is the limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine, results, steps
+from benchmarks.ground import Ground, child, person
+from benchmarks.measure import Figure, percentile
+from tests.acceptance.alerts import total
+from tests.server import Server, wait_until
+
+CONTACTS = 100_000
+IMPORTED_AT_ONCE = 5_000
+LOOK_SECONDS = 0.5
+MOST_SECONDS = 3600.0
+UNDER_WAY = "created,queued,remotely_queued,in_progress"
+
+
+class Ledger:
+    """What the simulator writes down, read as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._rest = b""
+        self.rung: dict[str, float] = {}
+        self.seen = {"request": 0, "outcome": 0, "callback": 0}
+
+    def read(self) -> None:
+        """Take in what is new."""
+        lines = (self._rest + self._file.read()).split(b"\n")
+        self._rest = lines.pop()
+        for entry in map(json.loads, lines):
+            self.seen[entry["kind"]] += 1
+            if entry["kind"] == "request":
+                self.rung.setdefault(entry["to"], datetime.fromisoformat(entry["at"]).timestamp())
+
+
+class Watch:
+    """Seconds gone by, and seconds computed by each process, step by step."""
+
+    def __init__(self, pids: dict[str, int]) -> None:
+        self._pids = pids
+        self.steps: dict[str, dict[str, Any]] = {}
+        self._began = (time.monotonic(), self.cpu())
+
+    def cpu(self) -> dict[str, float]:
+        return {name: machine.cpu_seconds(pid) for name, pid in self._pids.items()}
+
+    def lap(self, step: str) -> None:
+        """A step has ended."""
+        (began, before), self._began = self._began, (time.monotonic(), self.cpu())
+        seconds, after = self._began[0] - began, self._began[1]
+        shares = {name: round((after[name] - before[name]) / seconds, 3) for name in after}
+        self.steps[step] = {"seconds": round(seconds, 3), "cores": shares}
+        cores = "  ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        print(f"  {step:<10} {seconds:8.1f} s   {cores}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.callout", description=__doc__)
+    parser.add_argument("--contacts", type=int, default=CONTACTS, help="how many (default: %(default)s)")
+    parser.add_argument("--results", type=Path, default=results.FOLDER, help="where to write")
+    options = parser.parse_args()
+    before = machine.noise()
+    with Ground() as ground:
+        figures = list(run(ground, options.contacts))
+    for figure in figures:
+        print(f"  {figure}")
+    about = {**machine.describe(), "noise": {"before": before, "after": machine.noise()}}
+    entries = [results.entry("callout", figure) for figure in figures]
+    print(f"written to {results.save(options.results, 'callout', about, entries)}")
+
+
+def run(ground: Ground, contacts: int) -> Iterator[Figure]:
+    """The whole of it; AssertionError if a call is missing in the end, or somebody was rung twice."""
+    path = ground.folder / "ledger"
+    path.touch()
+    simulator = child("-m", "scfm", "simulator", "--port", "0", "--ledger", str(path))
+    with (
+        simulator as (pid, line),
+        ground.database() as database,
+        ground.server(database, line.split()[-1]) as server,
+    ):
+        assert server.process is not None
+        watch = Watch({"server": server.process.pid, "mongod": ground.mongod_pid, "simulator": pid})
+        yield from _alert(server, Ledger(path), watch, contacts)
+
+
+def _alert(server: Server, ledger: Ledger, watch: Watch, contacts: int) -> Iterator[Figure]:
+    _import(server, contacts)
+    number = steps.callout(server)
+    server.request("POST", f"/api/callouts/{number}/callout_events", json={"event": "start"})
+    watch.lap("import")
+    warned = time.time()
+    steps.populate(server, number)
+    watch.lap("populate")
+    url = f"{server.url}/api/remote_phone_call_events"
+    params = {"from": "1234", "url": url, "status_callback": url}
+    creation = steps.made(server, "/api/batch_operations", steps.CREATE, remote_request_params=params)
+    steps.run(server, creation)
+    watch.lap("create")
+    queued = steps.begin(server, steps.made(server, "/api/batch_operations", steps.QUEUE))
+    timeline = list(_follow(ledger, watch, contacts))
+    wait_until(lambda: total(server, f"/api/phone_calls?q[status]={UNDER_WAY}") == 0, 60, every=0.5)
+    watch.lap("call")
+    assert len(ledger.rung) == ledger.seen["request"] == contacts, "somebody was rung twice, or nobody"
+    yield from _figures(list(ledger.rung.values()), warned, queued, watch, timeline, contacts)
+
+
+def _import(server: Server, contacts: int) -> None:
+    for start in range(1, contacts + 1, IMPORTED_AT_ONCE):
+        numbers = range(start, min(start + IMPORTED_AT_ONCE, contacts + 1))
+        body = "".join(json.dumps(person(number)) + "\n" for number in numbers)
+        headers = {"Content-Type": "application/x-ndjson"}
+        answer = server.request("POST", "/api/contacts/import", body=body.encode(), headers=headers)
+        assert answer.json["created"] == len(numbers), answer
+
+
+def _follow(ledger: Ledger, watch: Watch, contacts: int) -> Iterator[dict[str, float]]:
+    """Twice a second until the last call is called back: how far the calls are, and who has computed how long."""
+    began = time.monotonic()
+    while ledger.seen["callback"] < contacts:
+        time.sleep(LOOK_SECONDS)
+        ledger.read()
+        seconds = time.monotonic() - began
+        assert seconds < MOST_SECONDS, ledger.seen
+        yield {"seconds": round(seconds, 2), **ledger.seen, **watch.cpu()}
+
+
+def _figures(
+    rung: list[float], warned: float, queued: float, watch: Watch, timeline: list[dict[str, float]], contacts: int
+) -> Iterator[Figure]:
+    waits = [moment - queued for moment in rung]
+    calling = watch.steps["call"]["cores"]
+    details = {"steps": watch.steps, "timeline": timeline, "busiest": max(calling, key=calling.__getitem__)}
+    accepted = max(rung) - warned
+    whole = sum(step["seconds"] for step in watch.steps.values())
+    yield Figure("All accepted, from populating on", "s", (accepted,), contacts, goal="≤ 240", details=details)
+    yield Figure("All completed, from importing on", "s", (whole,), contacts)
+    yield Figure("Calls accepted", "calls/s", ((contacts - 1) / (max(rung) - min(rung)),), contacts)
+    yield Figure("Time to first ring, p50", "s", (percentile(waits, 50),), contacts)
+    yield Figure("Time to first ring, p99", "s", (percentile(waits, 99),), contacts)
+
+
+if __name__ == "__main__":
+    main()

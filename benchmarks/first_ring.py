@@ -1,0 +1,40 @@
+"""From ``event=queue`` on one call of an idle server to the provider's receipt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from benchmarks import steps
+from benchmarks.ground import Ground
+from benchmarks.measure import Figure, Plan, percentile, percentiles
+
+ABOUT = "one call on an idle server, from its event to the provider"
+
+
+def seconds(plan: Plan) -> float:
+    return 15.0
+
+
+def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
+    """The median and the 99th percentile of 200 calls, one after the other."""
+    count = plan.of(200, 10)
+    with (
+        ground.database() as database,
+        ground.provider() as provider,
+        ground.server(database, provider.url) as server,
+    ):
+        ground.fill(database, count)
+        steps.populate(server, steps.callout(server))
+        steps.create(server)
+        sent = []
+        for number in range(1, count + 1):
+            sent.append(time.monotonic())
+            path = f"/api/phone_calls/{number}/phone_call_events"
+            assert server.request("POST", path, json={"event": "queue"}).status == 201
+            provider.wait(number)
+        receipts = [moment for moment, _, _ in provider.receipts()]
+    waited = [receipt - began for receipt, began in zip(receipts, sent, strict=True)]
+    details = percentiles(waited)
+    yield Figure("Queue to provider, p50", "ms", (details["p50"],), details=details)
+    yield Figure("Queue to provider, p99", "ms", (percentile(waited, 99) * 1000,), goal="≤ 25", details=details)

@@ -1,0 +1,93 @@
+"""What clients, callers and the event loop feel while queued calls are sent, beside an idle server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from benchmarks import steps
+from benchmarks.ground import START_SECONDS, Generator, Ground, Provider
+from benchmarks.measure import Figure, Plan, median, percentiles
+from benchmarks.requests import SURVEYS, get, webhooks
+from benchmarks.wire import request
+from tests.server import Server
+
+ABOUT = "API, webhooks and the event loop while calls drain"
+MOST_CALLS = 100_000
+CONTACTS = 200  # that are asked for in turn
+IDLE_SECONDS = 20.0
+# Each at a steady pace, low enough that it is no load of its own.
+API_RATE, WEBHOOK_RATE, LAG_RATE = 20, 20, 50
+# One is sent at each moment, and the webhooks never repeat.
+LONGEST_SECONDS = 600
+MOST_WEBHOOKS = WEBHOOK_RATE * LONGEST_SECONDS
+
+
+def seconds(plan: Plan) -> float:
+    return 20.0 + IDLE_SECONDS + 0.002 * _calls(plan)
+
+
+def _calls(plan: Plan) -> int:
+    return plan.of(min(max(plan.sizes), MOST_CALLS), 300)
+
+
+def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
+    """The 99th percentiles of each, idle and draining."""
+    calls = _calls(plan)
+    with (
+        ground.database() as database,
+        ground.provider() as provider,
+        ground.server(database, provider.url, **SURVEYS) as server,
+    ):
+        ground.fill(database, calls)
+        steps.populate(server, steps.callout(server))
+        steps.create(server)
+        idle = Generator(_streams(server, 0)).after(0.5 if plan.short else IDLE_SECONDS)
+        draining = _draining(server, provider, calls)
+    for statuses in (idle["webhook"]["statuses"], draining["webhook"]["statuses"]):
+        assert set(statuses) == {"201"}, statuses
+    yield from _figures(idle, draining, calls)
+
+
+def _draining(server: Server, provider: Provider, calls: int) -> dict[str, Any]:
+    """While the calls are queued and sent, until the provider has the last."""
+    operation = steps.made(server, "/api/batch_operations", steps.QUEUE)
+    generator = Generator(_streams(server, MOST_WEBHOOKS))
+    time.sleep(START_SECONDS)
+    steps.begin(server, operation)
+    provider.wait(calls)
+    return generator.stop()
+
+
+def _streams(server: Server, first: int) -> list[dict[str, Any]]:
+    """FIRST is the number of the first webhook, so that the callers of one part are not those of the other."""
+    callers = list(islice(webhooks(server, first), MOST_WEBHOOKS))
+    contacts = [get(server, f"/api/contacts/{number}") for number in range(1, CONTACTS + 1)]
+    # An answer that needs no database waits for nothing but the event loop.
+    page = server.request("GET", "/api/docs", token="").headers["ETag"]
+    unchanged = request("GET", "/api/docs", {"If-None-Match": page})
+    common = {"port": server.port, "clients": 8}
+    return [
+        {**common, "name": "api", "rate": API_RATE, "requests": contacts},
+        {**common, "name": "webhook", "rate": WEBHOOK_RATE, "requests": callers},
+        {**common, "name": "lag", "rate": LAG_RATE, "requests": [unchanged]},
+    ]
+
+
+def _figures(idle: dict[str, Any], draining: dict[str, Any], calls: int) -> Iterator[Figure]:
+    at_rest = {name: result["latencies"] for name, result in idle.items()}
+    at_work = {name: result["latencies"] for name, result in draining.items()}
+    quiet = median(at_rest["lag"])
+    at_rest["lag"] = [max(0.0, latency - quiet) for latency in at_rest["lag"]]
+    at_work["lag"] = [max(0.0, latency - quiet) for latency in at_work["lag"]]
+    for name, title, against, goal in (
+        ("api", "API while draining, p99", True, "≤ 5"),
+        ("webhook", "Webhook at 20/s while draining, p99", False, "≤ 50"),
+        ("lag", "Event loop lag while draining, p99", False, "≤ 20"),
+    ):
+        rest, work = percentiles(at_rest[name]), percentiles(at_work[name])
+        details = {"idle_ms": rest, "draining_ms": work, "seconds": draining[name]["seconds"]}
+        limit, limits = ("idle p99", (rest["p99"],)) if against else ("", ())
+        yield Figure(title, "ms", (work["p99"],), calls, limit, limits, goal, details)

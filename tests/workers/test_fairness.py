@@ -1,0 +1,97 @@
+"""However much one account has queued, and however slow its provider is, another's calls leave at once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from scfm.models.store import Store
+from scfm.simulator import Faults, Simulator
+from tests.workers.background import Background, account, background, carrier, eventually, queued_calls, told
+
+MANY = [f"+1555008{number:04}" for number in range(2000)]
+FEW = [f"+1555009{number:04}" for number in range(10)]
+SECOND = 1.0
+SLOTS = 20
+
+
+async def reached(simulator: Simulator, count: int) -> bool:
+    return len(simulator.ledger.requests) >= count
+
+
+async def test_ten_calls_leave_within_a_second_while_another_account_has_thousands(
+    store: Store, tmp_path: Path
+) -> None:
+    """The provider takes its time; what is sent in a second is a small part of what waits."""
+    crowded, small = await account(store), await account(store)
+    await queued_calls(store, crowded, MANY)
+    async with carrier(faults=Faults(slow=1.0, slow_seconds=0.1)) as simulator:
+        settings = told(simulator.base_url, tmp_path, calls_in_flight=SLOTS)
+        async with background(store, settings) as jobs:
+            jobs.loop.start()
+            await eventually(lambda: reached(simulator, 3 * SLOTS))
+            await queued_calls(store, small, FEW)
+            began = time.monotonic()
+            jobs.loop.wake()
+            await eventually(lambda: all_of_few(simulator))
+            assert time.monotonic() - began < SECOND
+            assert len(simulator.ledger.requests) < len(MANY) / 2, "else the others had no longer to wait"
+            await jobs.loop.stop(patience=5)
+
+
+async def all_of_few(simulator: Simulator) -> bool:
+    return simulator.ledger.accepted_by_number().keys() >= set(FEW)
+
+
+async def test_an_account_whose_provider_never_answers_keeps_no_other_from_calling(
+    store: Store, tmp_path: Path
+) -> None:
+    stuck, well = await account(store), await account(store)
+    somleng = {"settings": {"platform_provider_name": "somleng"}, "somleng_account_sid": "SM1"}
+    await store.everyone.update("accounts", {"_id": well}, {**somleng, "somleng_auth_token": "secret"})
+    await queued_calls(store, stuck, MANY[:200])
+    async with carrier(faults=Faults(timeout=1.0)) as silent, carrier(account_sid="SM1") as quick:
+        settings = told(
+            silent.base_url,
+            tmp_path,
+            calls_in_flight=SLOTS,
+            provider_timeout=7.0,
+            somleng_client_rest_api_base_url=quick.base_url,
+        )
+        async with background(store, settings) as jobs:
+            jobs.loop.start()
+            # A part of what may be in flight is left to others.
+            await eventually(lambda: reached(silent, SLOTS * 3 // 4))
+            for number in FEW:
+                began = time.monotonic()
+                await queued_calls(store, well, [number])
+                jobs.loop.wake()
+                await eventually(lambda to=number: rung(quick, to))
+                assert time.monotonic() - began < SECOND
+            await jobs.loop.stop(patience=0)
+        assert len(silent.ledger.requests) == SLOTS * 3 // 4
+
+
+async def rung(simulator: Simulator, number: str) -> bool:
+    return simulator.ledger.accepted_by_number()[number] > 0
+
+
+async def test_no_more_calls_are_held_than_may_be_in_flight_however_many_wait(store: Store, tmp_path: Path) -> None:
+    own = await account(store)
+    await queued_calls(store, own, MANY)
+    async with carrier(faults=Faults(slow=1.0, slow_seconds=0.02)) as simulator:
+        settings = told(simulator.base_url, tmp_path, calls_in_flight=SLOTS)
+        async with background(store, settings) as jobs:
+            jobs.loop.start()
+            most = 0
+            while len(simulator.ledger.requests) < 10 * SLOTS:
+                most = max(most, await held(jobs))
+            await jobs.loop.stop(patience=5)
+            # Those that have their answer are held until it is stored.
+            assert 0 < most <= 2 * SLOTS
+            assert await held(jobs) == 0 and not jobs.departures._left
+
+
+async def held(jobs: Background) -> int:
+    claimed = {"_work.lease": {"$exists": True}}
+    return len(await jobs.store.everyone.find("phone_calls", claimed, fields=["_id"], sort=()))

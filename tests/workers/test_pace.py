@@ -1,0 +1,303 @@
+"""How fast calls leave: by the account's own limits and the server's, and by how the provider is doing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scfm.models.store import Store
+from scfm.provider import Call, Credentials, NotSent, Provider, ProviderError, Unknown
+from scfm.settings import Settings
+from scfm.simulator import Faults, Simulator
+from scfm.workers import pace as module
+from scfm.workers.pace import FAILURES_TO_OPEN, FIRST_PROBE, LONGEST_PROBE, Pace
+from tests.workers.background import (
+    Background,
+    account,
+    calls_of,
+    carrier,
+    eventually,
+    queued_calls,
+    told,
+)
+
+RATE = 40.0
+# One account leaves a part of the ten places to others.
+ROOM = 7
+NUMBERS = [f"+1555002{number:04}" for number in range(40)]
+OTHERS = [f"+1555003{number:04}" for number in range(10)]
+
+
+async def limit(store: Store, account_id: int, **settings: Any) -> None:
+    await store.everyone.update("accounts", {"_id": account_id}, {"settings": settings})
+
+
+async def rings(simulator: Simulator, numbers: list[str]) -> None:
+    """Wait until the carrier has a request for each of the numbers."""
+
+    async def all_asked() -> bool:
+        return {request.to for request in simulator.ledger.requests} >= set(numbers)
+
+    await eventually(all_asked)
+
+
+@asynccontextmanager
+async def running(store: Store, settings: Settings, provider: Provider | None = None) -> AsyncIterator[Background]:
+    """A process at work."""
+    jobs = Background(store, settings, provider)
+    jobs.loop.start()
+    try:
+        yield jobs
+    finally:
+        await jobs.loop.stop(patience=5)
+        await jobs.close()
+
+
+@pytest.mark.parametrize("whose", ["account", "server"])
+async def test_the_rate_is_kept_by_two_processes_together(store: Store, tmp_path: Path, whose: str) -> None:
+    own = await account(store)
+    rate = {"calls_per_second": RATE}
+    if whose == "account":
+        await limit(store, own, **rate)
+    await queued_calls(store, own, NUMBERS)
+    async with carrier() as simulator:
+        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.05, **(rate if whose == "server" else {}))
+        async with running(store, settings), running(store, settings):
+            await rings(simulator, NUMBERS)
+        moments = sorted(request.at for request in simulator.ledger.requests)
+    assert len(moments) == len(NUMBERS)
+    assert moments[-1] - moments[0] >= 0.9 * (len(NUMBERS) - 1) / RATE
+    # Nowhere is there a burst, such as two processes would make that knew nothing of each other.
+    early = RATE / 4
+    assert all(late - soon > 0.15 for soon, late in zip(moments, moments[int(early) :], strict=False))
+
+
+async def test_the_rate_of_the_server_holds_for_all_accounts_together(store: Store, tmp_path: Path) -> None:
+    for numbers in (NUMBERS[:20], NUMBERS[20:]):
+        own = await account(store)
+        await limit(store, own, calls_per_second=2 * RATE)
+        await queued_calls(store, own, numbers)
+    async with carrier() as simulator:
+        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.05, calls_per_second=RATE)
+        async with running(store, settings):
+            await rings(simulator, NUMBERS)
+        moments = [request.at for request in simulator.ledger.requests]
+    assert max(moments) - min(moments) >= 0.9 * (len(NUMBERS) - 1) / RATE
+
+
+async def test_one_accounts_rate_does_not_slow_another(store: Store, tmp_path: Path) -> None:
+    slow = await account(store)
+    await limit(store, slow, calls_per_second=1)
+    await queued_calls(store, slow, NUMBERS)
+    await queued_calls(store, await account(store), OTHERS)
+    async with carrier() as simulator, running(store, told(simulator.base_url, tmp_path)):
+        await rings(simulator, OTHERS)
+        assert sum(request.to in NUMBERS for request in simulator.ledger.requests) <= 3
+
+
+class Crowd(Provider):
+    """A provider that counts how many requests are under way at once, over all and by account."""
+
+    def __init__(self) -> None:
+        super().__init__(timeout=5)
+        self.under_way: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+
+    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+        whose = ("all", "own" if to in NUMBERS else "other")
+        self.under_way.update(whose)
+        for name in whose:
+            self.most[name] = max(self.most[name], self.under_way[name])
+        try:
+            return await super().create_call(credentials, to, params, *leaving)
+        finally:
+            self.under_way.subtract(whose)
+
+
+async def test_no_more_calls_are_in_flight_than_the_account_and_the_server_allow(
+    store: Store, tmp_path: Path
+) -> None:
+    modest = await account(store)
+    await limit(store, modest, calls_in_flight=3)
+    await queued_calls(store, modest, NUMBERS[:15])
+    await queued_calls(store, await account(store), OTHERS)
+    provider = Crowd()
+    async with carrier(faults=Faults(slow=1.0, slow_seconds=0.05)) as simulator:
+        settings = told(simulator.base_url, tmp_path, calls_in_flight=8)
+        async with running(store, settings, provider):
+            await rings(simulator, [*NUMBERS[:15], *OTHERS])
+    assert provider.most["own"] == 3
+    assert 3 < provider.most["other"] <= 6, "one account leaves room for others"
+    assert provider.most["all"] <= 8
+
+
+class Choosy(Provider):
+    """Asks the account of one sid to wait, and counts how often it must."""
+
+    refused = 0
+
+    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+        if to in NUMBERS:
+            self.refused += 1
+            raise NotSent("Unable to create record: Too many requests", retry_after=60.0)
+        return await super().create_call(credentials, to, params, *leaving)
+
+
+async def test_a_429_slows_its_account_down_and_no_other(store: Store, tmp_path: Path) -> None:
+    throttled = await account(store)
+    await limit(store, throttled, calls_in_flight=4)
+    await queued_calls(store, throttled, NUMBERS)
+    provider = Choosy(timeout=5)
+    async with carrier() as simulator:
+        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.05)
+        async with running(store, settings, provider) as jobs:
+
+            async def all_back() -> bool:
+                return provider.refused > 0 and not await store.everyone.exists(
+                    "phone_calls", {"_work.lease": {"$exists": True}}
+                )
+
+            await eventually(all_back)
+            await queued_calls(store, await account(store), OTHERS)
+            jobs.loop.wake()
+            await rings(simulator, OTHERS)
+    assert 1 <= provider.refused <= 4
+    waiting = [call for call in await calls_of(store) if call["msisdn"] in NUMBERS]
+    assert {call["status"] for call in waiting} == {"queued"}
+
+
+class Sick(Provider):
+    """Fails until it is well; how many were under way together, at each request."""
+
+    def __init__(self, error: ProviderError, failures: int) -> None:
+        super().__init__(timeout=5)
+        self._error = error
+        self._failures = failures
+        self._under_way = 0
+        self.together: list[int] = []
+
+    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+        self._under_way += 1
+        self.together.append(self._under_way)
+        try:
+            if len(self.together) <= self._failures:
+                await asyncio.sleep(0)
+                raise self._error
+            return await super().create_call(credentials, to, params, *leaving)
+        finally:
+            self._under_way -= 1
+
+
+@pytest.mark.parametrize("error", [Unknown("HTTP 500"), NotSent("connection refused")], ids=["5xx", "network"])
+async def test_a_provider_that_fails_is_tried_with_single_calls_until_it_is_well(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: ProviderError
+) -> None:
+    monkeypatch.setattr(module, "FIRST_PROBE", 0.02)
+    monkeypatch.setattr(module, "LONGEST_PROBE", 0.02)
+    await queued_calls(store, await account(store), NUMBERS)
+    failures = FAILURES_TO_OPEN + 3
+    provider = Sick(error, failures)
+    async with carrier() as simulator:
+        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.05, calls_in_flight=7)
+        async with running(store, settings, provider):
+            await eventually(lambda: is_empty(store))
+        rung = simulator.ledger.accepted_by_number()
+    assert set(rung.values()) == {1}
+    assert max(provider.together[:FAILURES_TO_OPEN]) > 1, "else there was nothing to open"
+    assert provider.together[FAILURES_TO_OPEN : failures + 1] == [1, 1, 1, 1]
+    assert max(provider.together[failures + 1 :]) > 1, "it is not closed again"
+
+
+async def is_empty(store: Store) -> bool:
+    return not await store.everyone.exists("phone_calls", {"status": "queued"})
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A monotonic clock that a test sets."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def pace_of(store: Store, **limits: Any) -> Pace:
+    return Pace(store, **{"calls_per_second": 0.0, "calls_in_flight": 10, "patience": 15.0, **limits})
+
+
+async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(
+    store: Store, clock: SimpleNamespace
+) -> None:
+    pace = pace_of(store)
+    for _ in range(FAILURES_TO_OPEN):
+        assert pace.allowance(1, None, None) == ROOM
+        pace.failed(1)
+    wait = FIRST_PROBE
+    for _ in range(10):
+        assert pace.allowance(1, None, None) == 0 and pace.blocked(1)
+        assert pace.allowance(2, None, None) == ROOM, "another account's provider is well"
+        clock.now += wait - 0.01
+        assert pace.allowance(1, None, None) == 0
+        clock.now += 0.02
+        assert pace.allowance(1, None, None) == 1
+        pace.entered(1)
+        assert pace.allowance(1, None, None) == 0, "a probe is one call"
+        pace.left(1)
+        pace.failed(1)
+        wait = min(LONGEST_PROBE, wait * 2)
+    clock.now += LONGEST_PROBE + 1
+    pace.answered(1)
+    assert pace.allowance(1, None, None) == ROOM
+
+
+async def test_calls_that_fail_together_count_as_one_reason_to_wait(store: Store, clock: SimpleNamespace) -> None:
+    pace = pace_of(store)
+    for _ in range(10 * FAILURES_TO_OPEN):
+        pace.failed(1)
+    clock.now += FIRST_PROBE + 0.01
+    assert pace.allowance(1, None, None) == 1
+
+
+async def test_an_answer_now_and_then_keeps_the_breaker_closed(store: Store, clock: SimpleNamespace) -> None:
+    pace = pace_of(store)
+    for _ in range(5):
+        for _ in range(FAILURES_TO_OPEN - 1):
+            pace.failed(1)
+        pace.answered(1)
+    assert pace.allowance(1, None, None) == ROOM
+
+
+async def test_the_longest_wait_that_the_provider_asked_for_holds(store: Store, clock: SimpleNamespace) -> None:
+    pace = pace_of(store)
+    pace.throttled(1, 30)
+    pace.throttled(1, 1)
+    clock.now += 29
+    assert pace.allowance(1, None, None) == 0
+    clock.now += 2
+    assert pace.allowance(1, None, None) == ROOM
+
+
+async def test_nothing_is_taken_that_others_have_left_no_moment_for(store: Store) -> None:
+    """Else calls would be claimed, and given back, over and over."""
+    one, other = pace_of(store, patience=1.0), pace_of(store, patience=1.0)
+    assert await one.book(1, 2.0, 4) is not None
+    assert await other.book(1, 2.0, 1) is None
+    assert other.allowance(1, 2.0, None) == 0
+    assert 0 < other.pause() < 3
+    assert other.allowance(2, 2.0, None) == 1
+
+
+async def test_moments_follow_one_another_at_the_rate_whoever_books_them(store: Store) -> None:
+    one, other = pace_of(store), pace_of(store)
+    began = time.monotonic()
+    booked = [moment for pace in (one, other, one) for moment in await pace.book(1, 10.0, 5) or ()]
+    gaps = [late - soon for soon, late in zip(sorted(booked), sorted(booked)[1:], strict=False)]
+    assert len(booked) == 15 and booked[0] - began < 0.5
+    assert all(0.05 < gap < 0.2 for gap in gaps), gaps
