@@ -27,7 +27,7 @@ demo: .venv/installed
 	@exec $(BIN)/python -m scfm demo
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: .venv/installed-test
 	$(BIN)/ruff check .

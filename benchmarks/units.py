@@ -35,6 +35,7 @@ def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
             reports = webhooks(server)
             requests = [next(reports) for _ in range(size)]
             Generator([{"name": "all", "port": server.port, "clients": 16, "requests": requests}]).results()
+        database.client.admin.command("fsync")  # sizes are those of the last checkpoint
         for name in COLLECTIONS:
             yield _figure(database, name)
 

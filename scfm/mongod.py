@@ -560,12 +560,18 @@ def _eventually(attempt: Callable[[], T], seconds: float) -> T:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Puts Ctrl-C off, so that no mongod is started without our knowing its process."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Puts Ctrl-C off, so that no mongod is started without our knowing its process.
+
+    To block the signal would not do: any other thread would take it.
+    """
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        for number in held:
+            signal.raise_signal(number)
 
 
 @contextmanager

@@ -59,6 +59,7 @@ class Waiting:
         self, most: int, lease: datetime, attempt: Document | None = None, allowance: Allowance | None = None
     ) -> list[Document]:
         """Up to MOST calls, now held until LEASE; each account has its share, and no more than its allowance."""
+        remembered = bool(self._accounts) and time.monotonic() < self._known_until
         accounts = await self._in_turn()
         taken: list[Document] = []
         for position, account_id in enumerate(accounts):
@@ -71,6 +72,9 @@ class Waiting:
                 self._last = account_id
                 if len(calls) < share:
                     self._accounts.remove(account_id)
+        if remembered and not taken:
+            self._known_until = 0.0  # none of these may have more now, but somebody new may
+            return await self.take(most, lease, attempt, allowance)
         return taken
 
     async def _in_turn(self) -> list[int]:

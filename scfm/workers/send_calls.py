@@ -99,6 +99,7 @@ class SendCalls(Job):
         deadline, until = time.monotonic() + self._patience, later(self._patience)
         attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
         lease = until + timedelta(seconds=self._request_seconds)
+        before = self._pace.in_flight
         try:
             calls = await self._waiting.take(min(most, self._pace.room), lease, attempt, self._allowance)
             departures: list[Departure] = []
@@ -111,6 +112,8 @@ class SendCalls(Job):
             self._pace.entered(departure.call["account_id"])
         self.pause = self._pace.pause()
         self._few = self._pace.in_flight * (BATCHED - 1) // BATCHED
+        if not departures and self._pace.in_flight < before:
+            self.wake()  # there was no room for more, and now there is
         return departures
 
     async def _fetch_back(self) -> None:
@@ -212,6 +215,8 @@ class SendCalls(Job):
 
     def _leave(self, call: Document) -> None:
         """Write the call down as departed: its request leaves now."""
+        if now() >= call["_work"]["lease"]:
+            raise NotSent(f"{CREATE}: the connection came too late")
         try:
             self._departures.note(call["_work"]["attempt"]["id"], call["_id"])
         except OSError as error:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,13 @@ from scfm.demo import EVERYBODY, Api, WrongStep
 from tests.server import wait_until
 
 SECONDS = 60.0
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short path, as that of a socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="scfm-") as folder:
+        yield Path(folder)
 
 
 def start(folder: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -52,40 +60,39 @@ def assert_nothing_is_left(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_it_walks_the_alert_whatever_server_and_provider_the_environment_names(tmp_path: Path) -> None:
+def test_it_walks_the_alert_whatever_server_and_provider_the_environment_names(folder: Path) -> None:
     elsewhere = {
         "MONGODB_URI": "mongodb://127.0.0.1:1/",
         "PLATFORM_PROVIDER": "twilio",
         "PORT": "1",
         "SCFM_DATA_DIR": "/nowhere",
     }
-    demo = start(tmp_path, elsewhere)
+    demo = start(folder, elsewhere)
     output, _ = demo.communicate(timeout=SECONDS)
     assert demo.returncode == 0, output
     assert f"ok  phone calls with an outcome: {EVERYBODY}" in output
     assert "Everybody was called once" in output
     assert "\x1b" not in output
-    assert_nothing_is_left(tmp_path)
+    assert_nothing_is_left(folder)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_told_to_stop_it_leaves_nothing_behind(number: signal.Signals, status: int, tmp_path: Path) -> None:
-    demo = start(tmp_path)
+def test_told_to_stop_it_leaves_nothing_behind(number: signal.Signals, status: int, folder: Path) -> None:
+    demo = start(folder)
     assert demo.stdout is not None
     demo.stdout.readline()
-    assert list(tmp_path.iterdir())
+    assert list(folder.iterdir())
     # Ctrl-C reaches the server too; what sends SIGTERM knows the demo alone.
     (os.killpg if number == signal.SIGINT else os.kill)(demo.pid, number)
     output, _ = demo.communicate(timeout=SECONDS)
     assert demo.returncode == status, output
     assert "Traceback" not in output
-    assert_nothing_is_left(tmp_path)
+    assert_nothing_is_left(folder)
 
 
-def test_a_server_that_does_not_start_is_shown_with_its_reason(tmp_path: Path) -> None:
-    commands, folder = tmp_path / "bin", tmp_path / "tmp"
+def test_a_server_that_does_not_start_is_shown_with_its_reason(folder: Path, tmp_path: Path) -> None:
+    commands = tmp_path / "bin"
     commands.mkdir()
-    folder.mkdir()
     (commands / "mongod").write_text("#!/bin/sh\necho 'No space left on device'; exit 1\n")
     (commands / "mongod").chmod(0o755)
     demo = start(folder, {"PATH": f"{commands}:{os.environ['PATH']}"})
