@@ -11,7 +11,6 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +20,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import aiohttp
 import orjson
+from aiohttp.abc import AbstractStreamWriter
 from twilio.base.version import Version  # type: ignore[import-untyped]
 from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
@@ -103,13 +103,24 @@ class Unknown(ProviderError):
     """It may have rung: no answer, one that cannot be read, or a failure of the provider's own (5xx)."""
 
 
-# What the request that a task is about to make calls just before it leaves; the library between passes nothing on.
-_LEAVING: ContextVar[Callable[[], None]] = ContextVar("leaving", default=lambda: None)
+class _Form(aiohttp.BytesPayload):
+    """An encoded form that calls ``leaving`` just before it is written: without its body no request does anything.
 
+    ``kept`` is the error with which ``leaving`` kept it from being written.
+    """
 
-async def _leave(session: aiohttp.ClientSession, context: Any, params: Any) -> None:
-    """There is a connection: the request is written next."""
-    context.trace_request_ctx()
+    def __init__(self, content: bytes, leaving: Callable[[], None]) -> None:
+        super().__init__(content, content_type="application/x-www-form-urlencoded")
+        self.kept: NotSent | None = None
+        self._leaving = leaving
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        try:
+            self._leaving()
+        except NotSent as error:
+            self.kept = error
+            raise
+        await super().write_with_length(writer, content_length)
 
 
 class Provider:
@@ -133,15 +144,19 @@ class Provider:
     ) -> Call:
         """Ring ``to`` (a msisdn) with ``params`` (see CALL_PARAMETERS; its own ``to`` is ignored).
 
-        ``leaving`` is called when there is a connection and the request is about to be written to it.
-        Gives the provider's JSON, nulls dropped; it has a ``sid``. Raises Refused, NotSent or Unknown.
+        ``leaving`` is called when there is a connection and the request is about to be written to it; it may raise
+        NotSent. Gives the provider's JSON, nulls dropped; it has a ``sid``. Raises Refused, NotSent or Unknown.
         """
         try:
-            form = _form({**params, "to": to})
+            form = _Form(_form({**params, "to": to}), leaving)
         except ValueError as error:
             raise Refused(f"{CREATE}: {error}") from error
-        _LEAVING.set(leaving)
-        return _call(await self._ask(credentials, "POST", "Calls.json", CREATE, data=form), CREATE)
+        try:
+            return _call(await self._ask(credentials, "POST", "Calls.json", CREATE, data=form), CREATE)
+        except Unknown:
+            if form.kept is not None:
+                raise form.kept from None
+            raise
 
     async def fetch_call(self, credentials: Credentials, sid: str) -> Call:
         """The call ``sid`` as it is now: JSON as of ``create_call``. Raises what ``create_call`` raises."""
@@ -232,12 +247,12 @@ class _Wire(AsyncHttpClient):  # type: ignore[misc]
         uri: str,
         *,
         params: Mapping[str, Any] | None,
-        data: bytes | None,
+        data: _Form | None,
         headers: Mapping[str, str],
         auth: tuple[str, str],
         **_: Any,
     ) -> Response:
-        """The whole answer to one request, sent once. ``data`` is an encoded form."""
+        """The whole answer to one request, sent once."""
         headers = {**headers, "Authorization": _basic(*auth)}
         asked = self._open().request(
             method,
@@ -246,7 +261,6 @@ class _Wire(AsyncHttpClient):  # type: ignore[misc]
             data=data,
             headers=headers,
             allow_redirects=False,
-            trace_request_ctx=_LEAVING.get(),
         )
         async with asked as answer:
             body = await answer.read()
@@ -259,11 +273,7 @@ class _Wire(AsyncHttpClient):  # type: ignore[misc]
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_create_end.append(_leave)
-            trace.on_connection_reuseconn.append(_leave)
             self._session = aiohttp.ClientSession(
-                trace_configs=[trace],
                 connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),  # accounts share the session
                 timeout=self._timeout,

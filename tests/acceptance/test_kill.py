@@ -54,7 +54,6 @@ def test_of_500_queued_calls_each_is_sent_once_whenever_the_server_is_killed(tmp
     assert len(calls) == CALLS
     assert set(requests.values()) == {1}
     unsent = [call for call in calls if call["msisdn"] not in requests]
-    # Killed between its line in the log and the first byte on the wire: asked about, and never guessed. Many
-    # connections may be opened at the same moment, so that there may be several.
+    # Killed between its line in the log and the first byte on the wire: asked about, and never guessed.
     assert all(call["status"] == "errored" and "interrupted" in call["remote_error_message"] for call in unsent)
     assert len(unsent) <= 1

@@ -138,6 +138,28 @@ async def failure(behaviour: Behaviour, **options: Any) -> ProviderError:
         return caught.value
 
 
+async def test_it_is_told_once_that_a_request_leaves_and_before_the_provider_has_it() -> None:
+    told: list[int] = []
+    async with carrier(answers(201, QUEUED)) as (credentials, asked), provider() as client:
+        for _ in range(2):  # over a new connection, and over a kept one
+            await client.create_call(credentials, TO, PARAMS, lambda: told.append(len(asked)))
+    assert told == [0, 1]
+
+
+async def test_a_request_that_is_kept_back_when_it_would_leave_was_not_sent() -> None:
+    kept = NotSent("the data folder is full")
+
+    def keep() -> None:
+        raise kept
+
+    async with carrier(answers(201, QUEUED)) as (credentials, asked), provider() as client:
+        with pytest.raises(NotSent) as caught:
+            await client.create_call(credentials, TO, PARAMS, keep)
+        assert caught.value is kept
+        assert asked == [] or asked[0].body == b""
+        await client.create_call(credentials, TO, PARAMS)  # the next is none the worse for it
+
+
 # What is sent
 
 
@@ -338,9 +360,11 @@ async def test_a_senseless_time_to_come_back_does_no_harm(header: str, seconds: 
 async def test_a_refused_connection_means_not_sent() -> None:
     socket, port = bind_unused_port()
     socket.close()
+    told: list[None] = []
     async with provider() as client:
         with pytest.raises(NotSent, match="Unable to create record: Cannot connect"):
-            await client.create_call(account(port), TO, PARAMS)
+            await client.create_call(account(port), TO, PARAMS, lambda: told.append(None))
+    assert told == []
 
 
 @pytest.mark.gen_test
