@@ -8,6 +8,7 @@ import logging
 import secrets
 import signal
 import socket
+import sys
 from contextlib import AsyncExitStack, suppress
 
 from tornado.httpserver import HTTPServer
@@ -19,6 +20,7 @@ from scfm.handlers.application import Application, Collaborators
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
 from scfm.handlers.routes import routes
+from scfm.handlers.traffic import Traffic
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS, SUPER_ADMIN
 from scfm.models.fields import Rules
@@ -51,6 +53,9 @@ FIRST_BYTE_SECONDS = 0.2
 LOOK_SECONDS = 0.01
 WORK_PATIENCE = 5.0
 MONGOD_WATCH_SECONDS = 0.5
+# The threads that talk to MongoDB wait for the interpreter twice in each operation, so long if the loop is busy. By
+# default it is ten times as much, and a webhook has a dozen operations.
+SWITCH_SECONDS = 0.0005
 
 
 class Server:
@@ -78,7 +83,8 @@ class Server:
         self.token = await first_account(store)
         platform = Platform(self.settings, await self._open_simulator())
         gate = Gate(store)
-        loop = self._open_loop(store, platform, gate)
+        traffic = Traffic()
+        loop = self._open_loop(store, platform, gate, traffic)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -88,6 +94,7 @@ class Server:
             authenticator=Authenticator(store),
             wake=loop.wake,
             callout_moved=gate.moved,
+            traffic=traffic,
         )
         await self._listen(Application(routes(), collaborators, MissingHandler))
         loop.start()
@@ -120,7 +127,7 @@ class Server:
         self._closing.push_async_callback(simulator.stop)
         return Credentials("simulator", sid, token, url)
 
-    def _open_loop(self, store: Store, platform: Platform, gate: Gate) -> Loop:
+    def _open_loop(self, store: Store, platform: Platform, gate: Gate, traffic: Traffic) -> Loop:
         settings = self.settings
         provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
         self._closing.push_async_callback(provider.close)
@@ -130,7 +137,7 @@ class Server:
         slots, lease = settings.calls_in_flight, settings.lease_seconds
         loop = Loop(settings.sweep_seconds)
         loop.add(RunOperations(store, lease, loop.wake, departures.id))
-        loop.add(SendCalls(store, provider, accounts, departures, gate, settings))
+        loop.add(SendCalls(store, provider, accounts, departures, gate, settings, traffic.stand_aside))
         loop.add(FetchCalls(store, provider, accounts, slots=slots, lease=lease))
         loop.add(SettleCalls(store, provider, accounts, departures, gate, settings))
         loop.add(CheckCalls(store, provider, accounts, lease=lease, seconds=settings.status_check_seconds))
@@ -143,7 +150,7 @@ class Server:
         self.port = listener.getsockname()[1]
         server = HTTPServer(application, max_header_size=1 << 16)
         server.add_socket(listener)
-        self._closing.push_async_callback(_finish_requests, server, listener, application)
+        self._closing.push_async_callback(_finish_requests, server, listener, application.collaborators.traffic)
 
     @property
     def url(self) -> str:
@@ -155,7 +162,7 @@ class Server:
         await self._closing.aclose()
 
 
-async def _finish_requests(server: HTTPServer, listener: socket.socket, application: Application) -> None:
+async def _finish_requests(server: HTTPServer, listener: socket.socket, traffic: Traffic) -> None:
     """Let nobody in any more, and let those who are in get their answers."""
     _let_in(server, listener)
     server.stop()
@@ -163,7 +170,7 @@ async def _finish_requests(server: HTTPServer, listener: socket.socket, applicat
     try:
         async with asyncio.timeout(REQUESTS_PATIENCE):
             await asyncio.sleep(FIRST_BYTE_SECONDS)
-            while application.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
+            while traffic.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
                 await asyncio.sleep(LOOK_SECONDS)
             await server.close_all_connections()
     except TimeoutError:
@@ -231,6 +238,7 @@ async def make_account(store: Store, *, super_admin: bool) -> str:
 
 async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> None:
     """Run a server until SIGTERM or SIGINT. Raises StartError."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

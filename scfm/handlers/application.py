@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
 
 import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from scfm.handlers.authentication import Authenticator
+from scfm.handlers.traffic import Traffic
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
 from scfm.models.query import Document
@@ -35,6 +35,7 @@ class Collaborators:
     authenticator: Authenticator
     wake: Callable[[], None]
     callout_moved: Callable[[Document], Awaitable[None]]
+    traffic: Traffic
 
 
 class Application(tornado.web.Application):
@@ -43,18 +44,12 @@ class Application(tornado.web.Application):
     def __init__(self, routes: Sequence[Any], collaborators: Collaborators, missing: type) -> None:
         super().__init__(list(routes), default_handler_class=missing, compress_response=False)
         self.collaborators = collaborators
-        self._begun: WeakSet[Any] = WeakSet()
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
         """Tornado's way in: the head of a request has come."""
-        self._begun.add(request.connection)
+        self.collaborators.traffic.began(request.connection)
         return super().find_handler(request, **options)
 
     def log_request(self, handler: tornado.web.RequestHandler) -> None:
         """Tornado's way out: the answer has been given."""
-        self._begun.discard(handler.request.connection)
-
-    @property
-    def under_way(self) -> int:
-        """How many requests are being answered whose clients are still there."""
-        return sum(not connection.stream.closed() for connection in self._begun)
+        self.collaborators.traffic.ended(handler.request.connection)

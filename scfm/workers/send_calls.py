@@ -72,6 +72,7 @@ class SendCalls(Job):
         departures: Departures,
         gate: Gate,
         settings: Settings,
+        stand_aside: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         # A call that has its answer still holds a slot until that is stored, but is no longer in flight.
         self.slots = 2 * settings.calls_in_flight
@@ -87,6 +88,9 @@ class SendCalls(Job):
         self._pace = Pace(store, settings.calls_per_second, settings.calls_in_flight, patience=self._patience / 2)
         # More is taken when so few calls are in flight.
         self._few = 0
+        # Calls leave one by one: what else is due has its turn between two of them.
+        self._door = asyncio.Lock()
+        self._stand_aside = stand_aside or partial(asyncio.sleep, 0)
         # Attempts that the database may have taken though it did not say so, and until when it may take them still.
         self._astray: dict[str, datetime] = {}
         self._waiting = Waiting(store, "queued")
@@ -178,6 +182,8 @@ class SendCalls(Job):
         if (early := item.moment - time.monotonic()) > 0:
             await asyncio.sleep(early)
         credentials = await self._accounts.credentials(call["account_id"])
+        async with self._door:
+            await self._stand_aside()
         if (halted := await self._gate.halts(call)) is not None:
             return partial(self._halt, call, halted)
         if item.late or self._pace.blocked(call["account_id"]):

@@ -182,14 +182,17 @@ class Sick(Provider):
         self._error = error
         self._failures = failures
         self._under_way = 0
+        self._enough = asyncio.Event()
         self.together: list[int] = []
 
     async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
         self._under_way += 1
         self.together.append(self._under_way)
         try:
+            if len(self.together) >= FAILURES_TO_OPEN:
+                self._enough.set()
             if len(self.together) <= self._failures:
-                await asyncio.sleep(0)
+                await self._enough.wait()
                 raise self._error
             return await super().create_call(credentials, to, params, *leaving)
         finally:

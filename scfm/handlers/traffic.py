@@ -1,0 +1,42 @@
+"""The requests that are being answered: a server that stops waits for them, and calls let them go first."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+from weakref import WeakSet
+
+# A caller hears silence until the webhook answers, and the event loop is one for all. So a call that is about to go
+# out waits while requests are under way and the loop is behind with its work, but no longer than this.
+ASIDE_SECONDS = 0.05
+STEP_SECONDS = 0.001
+
+
+class Traffic:
+    """The connections on which a request has begun and its answer has not been given."""
+
+    def __init__(self) -> None:
+        self._begun: WeakSet[Any] = WeakSet()
+
+    def began(self, connection: Any) -> None:
+        """The head of a request has come."""
+        self._begun.add(connection)
+
+    def ended(self, connection: Any) -> None:
+        """Its answer has been given."""
+        self._begun.discard(connection)
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are being answered whose clients are still there."""
+        return sum(not connection.stream.closed() for connection in self._begun)
+
+    async def stand_aside(self) -> None:
+        """Returns when whatever is due has had its turn."""
+        await asyncio.sleep(0)
+        until = time.monotonic() + ASIDE_SECONDS
+        while self._begun and (began := time.monotonic()) < until:
+            await asyncio.sleep(STEP_SECONDS)
+            if time.monotonic() - began < 2 * STEP_SECONDS:
+                return  # the loop has nothing else to do

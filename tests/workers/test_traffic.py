@@ -1,0 +1,56 @@
+"""Calls that go out let requests that are being answered go first, but do not wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from scfm.handlers.traffic import ASIDE_SECONDS, Traffic
+
+
+class Connection:
+    """A connection whose client is still there, or has gone."""
+
+    def __init__(self, *, gone: bool = False) -> None:
+        self.stream = self
+        self._gone = gone
+
+    def closed(self) -> bool:
+        return self._gone
+
+
+async def aside(traffic: Traffic, work: float) -> float:
+    """How many seconds a call stands aside while the loop does pieces of work of WORK seconds each."""
+    began = time.monotonic()
+    standing = asyncio.ensure_future(traffic.stand_aside())
+    while not standing.done():
+        until = time.monotonic() + work
+        while time.monotonic() < until:
+            pass
+        await asyncio.sleep(0)
+    return time.monotonic() - began
+
+
+async def test_a_call_goes_at_once_when_no_request_is_under_way() -> None:
+    traffic = Traffic()
+    answered = Connection()
+    traffic.began(answered)
+    traffic.ended(answered)
+    assert await aside(traffic, 0.01) < ASIDE_SECONDS
+
+
+async def test_a_call_waits_for_requests_while_the_loop_is_behind_but_not_for_ever() -> None:
+    traffic = Traffic()
+    asked = Connection()
+    traffic.began(asked)
+    assert await aside(traffic, 0.01) >= ASIDE_SECONDS
+
+
+async def test_requests_count_while_their_clients_are_there() -> None:
+    traffic = Traffic()
+    here, gone = Connection(), Connection(gone=True)
+    traffic.began(here)
+    traffic.began(gone)
+    assert traffic.under_way == 1
+    traffic.ended(here)
+    assert traffic.under_way == 0
