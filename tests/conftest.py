@@ -17,6 +17,7 @@ from tornado.ioloop import IOLoop
 from scfm.models.registry import indexes
 from scfm.models.store import Store
 from scfm.mongod import PrivateMongod
+from tests.server import Client, Server
 
 # The default of pytest-tornado, 5 s, is little on a busy machine.
 ASYNC_TEST_SECONDS = 60
@@ -47,6 +48,18 @@ def mongod() -> Iterator[PrivateMongod]:
             yield mongod
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def api(server: Server) -> Client:
+    """The server as a new account sees it."""
+    return server.new_account()
+
+
+@pytest.fixture
+def stranger(server: Server) -> Client:
+    """The server as another new account sees it."""
+    return server.new_account()
 
 
 @pytest.fixture

@@ -102,6 +102,15 @@ class Server:
         """A client with this token, or with the super admin's."""
         return Client(self, self.token if token is None else token)
 
+    def new_account(self, **fields: str) -> Client:
+        """A client of a new account with these FIELDS, which has nothing but its token."""
+        super_admin = self.client()
+        account = super_admin.post("/api/accounts", fields)
+        assert account.status == 201, account
+        token = super_admin.post("/api/access_tokens", {"account_id": str(account.json["id"])})
+        assert token.status == 201, token
+        return self.client(token.json["token"])
+
     def request(
         self,
         method: str,

@@ -24,7 +24,7 @@ class Collaborators:
     """What the handlers work with.
 
     ``wake`` tells the background that there is something to do, ``callout_moved`` that an event has moved a
-    callout, so that its queued calls wait, go on or are canceled.
+    callout, so that its queued calls wait, go on or are canceled; ``traffic`` is what is being answered.
     """
 
     store: Store

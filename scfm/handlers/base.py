@@ -118,8 +118,6 @@ class BaseHandler(tornado.web.RequestHandler):
         """The request's parameters, wherever they stand; raises BadRequest, TooLarge."""
         if self.size > self.largest_body:
             raise TooLarge
-        if not self.size and not self.request.query:
-            return {}
         limits = Limits(body=self.largest_body)
         content_type = self.request.headers.get("Content-Type", "")
         return parse(self.request.query, b"".join(self.chunks), content_type, limits)

@@ -68,6 +68,8 @@ def parse(query: str, body: bytes, content_type: str, limits: Limits = Limits())
     """
     if len(body) > limits.body:
         raise TooLarge
+    if not query and not body:
+        return {}
     try:
         params = _body(body, content_type, limits) | _form(query.encode("latin-1"), limits)
         _check(params, limits)

@@ -19,7 +19,7 @@ class _Look(Generic[Value]):
     """One look for a value, and the monotonic time until which what it finds will do."""
 
     until: float
-    task: asyncio.Task[Value]
+    task: asyncio.Future[Value]
 
 
 class Recent(Generic[Key, Value]):
@@ -61,9 +61,6 @@ class Recent(Generic[Key, Value]):
         self._looks.pop(key, None)
         if len(self._looks) >= self._most:
             del self._looks[next(iter(self._looks))]  # the oldest
-        look = _Look(time.monotonic() + self._seconds, asyncio.ensure_future(self._awaited(key)))
+        look = _Look(time.monotonic() + self._seconds, asyncio.ensure_future(self._find(key)))
         self._looks[key] = look
         return look
-
-    async def _awaited(self, key: Key) -> Value:
-        return await self._find(key)

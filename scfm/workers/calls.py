@@ -119,6 +119,11 @@ class Waiting:
         return await view.find(CALLS, {"_id": {"$in": numbers}, "status": self._status, **ours})
 
 
+def attempt_of(call: Document) -> tuple[str, int]:
+    """What a call that has been taken is in the departures: its attempt's id, and its own."""
+    return call["_work"]["attempt"]["id"], call["_id"]
+
+
 def later(seconds: float) -> datetime:
     """The time in SECONDS from now."""
     return now() + timedelta(seconds=seconds)

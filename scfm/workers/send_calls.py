@@ -24,7 +24,7 @@ from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.provider import CREATE, Credentials, NotSent, Provider, ProviderError, Refused, Unknown
 from scfm.settings import Settings
-from scfm.workers.calls import CALLS, Accounts, Waiting, later
+from scfm.workers.calls import CALLS, Accounts, Waiting, attempt_of, later
 from scfm.workers.check_calls import first_check
 from scfm.workers.departures import Departures
 from scfm.workers.gate import Gate, canceled
@@ -194,7 +194,7 @@ class SendCalls(Job):
         """The server stops: others go on with the call, if the database can still be told in time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(HAND_BACK_SECONDS):
-                if self._departures.left(call["_work"]["attempt"]["id"], call["_id"]):
+                if self._departures.left(*attempt_of(call)):
                     await self._unknown(call, Unknown(STOPPED))
                 else:
                     await self._release(call, 0, tries=_tries(call))
@@ -206,13 +206,13 @@ class SendCalls(Job):
     async def _arrived(self, call: Document, *updates: tuple[Document, Document]) -> None:
         """Store what became of a call that left."""
         await self._writes.add(*updates)
-        self._departures.arrived(call["_work"]["attempt"]["id"], call["_id"])
+        self._departures.arrived(*attempt_of(call))
 
     async def failed(self, item: Departure, error: Exception) -> None:
         """A call that has left is asked about; another is tried again a few times, and then given up."""
         call, reason = item.call, Unknown(f"{CREATE}: {type(error).__name__}")
         tries = _tries(call) + 1
-        if self._departures.left(call["_work"]["attempt"]["id"], call["_id"]):
+        if self._departures.left(*attempt_of(call)):
             await self._unknown(call, reason)
         elif tries < MOST_TRIES:
             await self._release(call, FIRST_BACKOFF * tries, tries=tries)
@@ -224,7 +224,7 @@ class SendCalls(Job):
         if now() >= call["_work"]["lease"]:
             raise NotSent(f"{CREATE}: the connection came too late")
         try:
-            self._departures.note(call["_work"]["attempt"]["id"], call["_id"])
+            self._departures.note(*attempt_of(call))
         except OSError as error:
             raise NotSent(f"{CREATE}: {error.strerror} in the data folder") from error
 
@@ -246,7 +246,7 @@ class SendCalls(Job):
         except Unknown as unknown:
             self._pace.failed(account_id)
             # Whatever may have rung has left, even if it was not seen to leave.
-            self._departures.note(call["_work"]["attempt"]["id"], call["_id"])
+            self._departures.note(*attempt_of(call))
             return partial(self._unknown, call, unknown)
         self._pace.answered(account_id)
         check = first_check(call, self._settings.status_check, self._settings.status_check_seconds)
@@ -258,7 +258,7 @@ class SendCalls(Job):
         delay = max(backoff, reason.retry_after or 0)
         message = f"{reason.message} (not sent; it will be sent again)"
         await self._release(call, delay, {"remote_error_message": message}, tries)
-        self._departures.arrived(call["_work"]["attempt"]["id"], call["_id"])
+        self._departures.arrived(*attempt_of(call))
 
     async def _release(self, call: Document, delay: float, change: Document | None = None, tries: int = 0) -> None:
         work = {"due": later(delay), "tries": tries}

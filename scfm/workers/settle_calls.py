@@ -17,7 +17,7 @@ from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.provider import Credentials, Provider, ProviderError, Refused
 from scfm.settings import Settings
-from scfm.workers.calls import CALLS, Accounts, later
+from scfm.workers.calls import CALLS, Accounts, attempt_of, later
 from scfm.workers.check_calls import first_check
 from scfm.workers.departures import Departures
 from scfm.workers.gate import Gate
@@ -105,7 +105,7 @@ class SettleCalls(Job):
     def _after_death(self, call: Document, left: set[tuple[str, int]]) -> Document:
         if call["status"] != "queued":
             return {"_work.attempt.log": None, "_work.lease": now()}
-        if (call["_work"]["attempt"]["id"], call["_id"]) in left:
+        if attempt_of(call) in left:
             # The provider, too, may need a moment until it lists what it got just then.
             return {"_work.attempt.log": None, "_work.lease": later(self._grace)}
         return {"_work": {"due": now()}}
@@ -145,12 +145,12 @@ class SettleCalls(Job):
     async def _settle(self, item: Document) -> None:
         attempt = item["_work"]["attempt"]
         mine = attempt["log"] is not None and attempt["log"] == self._departures.id
-        if mine and not self._departures.left(attempt["id"], item["_id"]):
+        if mine and not self._departures.left(*attempt_of(item)):
             # Taken by this process, and overtaken by a failing database before it could leave.
             await self._store.everyone.update(CALLS, _held(item), {"_work": {"due": now()}})
             return
         recent = now() - attempt["at"] <= self._limit
-        if recent and self._departures.yet_to_leave(attempt["log"], attempt["id"], item["_id"]):
+        if recent and self._departures.yet_to_leave(attempt["log"], *attempt_of(item)):
             # So it is in another process, which knows best, and will say so when it reaches the database.
             await self._store.everyone.update(CALLS, _held(item), {"_work.lease": later(max(self._grace, 1))})
             return
@@ -186,7 +186,7 @@ class SettleCalls(Job):
 
     async def _settled(self, call: Document, *updates: tuple[Document, Document]) -> None:
         await self._store.everyone.update_each(CALLS, updates)
-        self._departures.arrived(call["_work"]["attempt"]["id"], call["_id"])
+        self._departures.arrived(*attempt_of(call))
 
     async def _not_listed(self, call: Document) -> None:
         asked = call["_work"].get("asked", 0) + 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.guide.provider import Provider
-from tests.server import Client, Server
+from tests.server import Server
 
 ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 AUTH_TOKEN = "fedcba9876543210" * 2
@@ -31,24 +31,3 @@ def server(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
     }
     with Server(tmp_path_factory.mktemp("data"), settings) as server:
         yield server
-
-
-@pytest.fixture
-def api(server: Server) -> Client:
-    """The server as a new account sees it."""
-    return _new_account(server)
-
-
-@pytest.fixture
-def stranger(server: Server) -> Client:
-    """The server as another new account sees it."""
-    return _new_account(server)
-
-
-def _new_account(server: Server) -> Client:
-    super_admin = server.client()
-    account = super_admin.post("/api/accounts", {})
-    assert account.status == 201, account
-    token = super_admin.post("/api/access_tokens", {"account_id": str(account.json["id"])})
-    assert token.status == 201, token
-    return server.client(token.json["token"])

@@ -42,28 +42,6 @@ def server(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
         yield server
 
 
-@pytest.fixture
-def api(server: Server) -> Client:
-    """The server as a new account sees it."""
-    return new_account(server)
-
-
-@pytest.fixture
-def stranger(server: Server) -> Client:
-    """The server as another new account sees it."""
-    return new_account(server)
-
-
-def new_account(server: Server) -> Client:
-    """A client of an account that has nothing but its token."""
-    super_admin = server.client()
-    account = super_admin.post("/api/accounts", {})
-    assert account.status == 201, account
-    token = super_admin.post("/api/access_tokens", {"account_id": str(account.json["id"])})
-    assert token.status == 201, token
-    return server.client(token.json["token"])
-
-
 def make(api: Client, path: str, **fields: Any) -> int:
     """Create one, and give its id."""
     answer = api.post(path, json=fields)

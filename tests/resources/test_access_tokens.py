@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.resources.conftest import Documents, new_account
+from tests.resources.conftest import Documents
 from tests.server import Client, Server
 
 KEYS = ["id", "token", "created_at", "updated_at", "metadata"]
@@ -94,7 +94,7 @@ def test_an_account_that_does_not_exist_has_no_tokens(admin: Client, named: obje
 
 
 def test_to_others_an_account_id_says_nothing(server: Server, api: Client) -> None:
-    other = new_account(server)
+    other = server.new_account()
     made = api.post("/api/access_tokens", json={"account_id": account_of(other)}).json
     assert account_of(server.client(made["token"])) == account_of(api)
     assert len(other.get("/api/access_tokens").json) == 1

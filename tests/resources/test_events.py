@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from tests.resources.conftest import Documents, make, new_account
+from tests.resources.conftest import Documents, make
 from tests.server import Client, Server
 
 REFUSED = {"errors": {"event": ["is not included in the list"]}}
@@ -70,7 +70,7 @@ def numbers() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def api(server: Server) -> Client:
-    return new_account(server)
+    return server.new_account()
 
 
 def one_of(api: Client, numbers: dict[str, int], kind: str) -> int:

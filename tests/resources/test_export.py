@@ -29,9 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def api(server: Server) -> Client:
     """The server as a new account sees it, with two contacts."""
-    account = server.client().post("/api/accounts", {})
-    token = server.client().post("/api/access_tokens", {"account_id": str(account.json["id"])})
-    api = server.client(token.json["token"])
+    api = server.new_account()
     make(api, ALICE, {"name": "Alice", "address": {"city": "Baidoa"}, "age": 5})
     make(api, BO, {"name": 'B "o"', "tags": ["a", 1], "none": None, "": "x"})
     return api

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.resources.conftest import Documents, make, new_account
+from tests.resources.conftest import Documents, make
 from tests.server import Answer, Client, Server, wait_until
 
 ALICE, BOB = "+252662345678", "+252662345679"
@@ -287,7 +287,7 @@ def is_under_way_when_it_breaks_off(server: Server, api: Client, key: dict[str, 
 
 
 def test_an_import_that_broke_off_may_be_tried_again_at_once(server: Server) -> None:
-    api = new_account(server)
+    api = server.new_account()
     keys = ({"Idempotency-Key": str(uuid4())} for _ in range(50))
     key = next(key for key in keys if is_under_way_when_it_breaks_off(server, api, key))
     answer = wait_until(lambda: (found := send(api, f"msisdn\n{ALICE}\n", key)).status == 200 and found)

@@ -32,14 +32,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def api(server: Server) -> Client:
-    """The server as a new account sees it."""
-    account = server.client().post("/api/accounts", {})
-    token = server.client().post("/api/access_tokens", {"account_id": str(account.json["id"])})
-    return server.client(token.json["token"])
-
-
 def send(api: Client, content: str | bytes, kind: str = CSV, query: str = "") -> Answer:
     body = content.encode() if isinstance(content, str) else content
     return api.post("/api/contacts/import" + query, body=body, headers={"Content-Type": kind})

@@ -23,13 +23,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def account(server: Server, **fields: str) -> Client:
-    made = server.client().post("/api/accounts", fields)
-    assert made.status == 201, made
-    token = server.client().post("/api/access_tokens", {"account_id": str(made.json["id"])})
-    return server.client(token.json["token"])
-
-
 def create(api: Client, path: str, body: Any) -> int:
     answer = api.post(path, json=body)
     assert answer.status == 201, answer
@@ -51,7 +44,7 @@ class Village:
     """An account with a little of everything. ``ids`` has what was made, by collection, in order."""
 
     def __init__(self, server: Server) -> None:
-        self.api = account(server, twilio_account_sid=SID, twilio_auth_token=TOKEN)
+        self.api = server.new_account(twilio_account_sid=SID, twilio_auth_token=TOKEN)
         self.ids: dict[str, list[int]] = {"users": [self._user()], "access_tokens": self._tokens()}
         self.ids["contacts"] = [self._contact(position) for position in range(1, 31)]
         self.ids["callouts"] = [self._callout("start"), self._callout(None, call_flow_logic=FLOW)]
@@ -247,7 +240,7 @@ NULL = [6, 14, 15]
 def values(server: Server) -> Village:
     """An account whose contacts have every kind of metadata."""
     village = Village.__new__(Village)
-    village.api = account(server)
+    village.api = server.new_account()
     village.ids = {
         "contacts": [
             create(village.api, "/api/contacts", {"msisdn": msisdn(position), "metadata": metadata})
@@ -424,7 +417,7 @@ def test_a_list_shows_what_its_filters_find(
 
 @pytest.mark.parametrize("path", sorted({path for path, _, _ in LISTS if re.search(r"\d", path) is None}))
 def test_a_stranger_sees_none_of_it(server: Server, village: Village, path: str) -> None:
-    stranger = account(server)
+    stranger = server.new_account()
     own = {one["id"] for one in stranger.get(f"{path}?per_page=1000").json}
     assert not own & set(village.ids[path.rpartition("/")[2]])
     total = stranger.get(f"{path}?{urlencode({'q[metadata][n]': '1'})}").headers["Total"]

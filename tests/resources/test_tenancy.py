@@ -12,7 +12,7 @@ from twilio.request_validator import RequestValidator
 
 from scfm.handlers.routes import routes
 from scfm.models.registry import RESOURCES
-from tests.resources.conftest import Documents, make, new_account
+from tests.resources.conftest import Documents, make
 from tests.server import Answer, Client, Server, wait_until
 
 MISSING = 999_999_999
@@ -65,7 +65,7 @@ def untouched(victim: World, thief: World, database: Documents) -> Iterator[None
 
 
 def populated(server: Server, number: str, sid: str) -> World:
-    api = new_account(server)
+    api = server.new_account()
     account = api.get("/api/account").json["id"]
     assert api.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": AUTH_TOKEN}).status == 204
     callout = make(api, "/api/callouts")

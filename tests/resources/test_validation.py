@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.resources.conftest import FLOWS, make, new_account
+from tests.resources.conftest import FLOWS, make
 from tests.server import Client, Server
 
 ALICE, BOB = "+252662345678", "+252662345679"
@@ -25,8 +25,8 @@ class Place:
     """An account with one of everything, which no test changes. Paths name them: ``{callout}``."""
 
     def __init__(self, server: Server) -> None:
-        api = self.api = new_account(server)
-        self.ids: dict[str, Any] = {"stranger": make(new_account(server), "/api/contacts", msisdn=ALICE)}
+        api = self.api = server.new_account()
+        self.ids: dict[str, Any] = {"stranger": make(server.new_account(), "/api/contacts", msisdn=ALICE)}
         self.ids["contact"] = make(api, "/api/contacts", msisdn=ALICE, metadata={"name": "Alice"})
         self.ids["other"] = make(api, "/api/contacts", msisdn=BOB)
         self.ids["callout"] = make(api, "/api/callouts")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import resource
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -165,3 +166,14 @@ async def queued_calls(store: Store, account_id: int, numbers: list[str], **fiel
 async def calls_of(store: Store) -> list[Document]:
     """Every call, by id."""
     return await store.everyone.find("phone_calls", {})
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A disk that is full, as far as this process's files go."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

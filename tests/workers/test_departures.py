@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from scfm.workers import departures as module
 from scfm.workers.departures import Departures
+from tests.workers.background import largest_file
 
 ATTEMPT = "0123456789abcdef" * 2
 LEFT = {(ATTEMPT, 1), (ATTEMPT, 12)}
@@ -132,14 +131,3 @@ def test_a_folder_that_takes_no_file_gives_no_log_to_be_trusted(tmp_path: Path) 
     departures.note(ATTEMPT, 1)
     assert departures.id is None and departures.left(ATTEMPT, 1)
     assert list(departures.of_the_dead()) == []
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """A disk that is full, as far as this process's files go."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import resource
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +27,7 @@ from tests.workers.background import (
     calls_of,
     carrier,
     eventually,
+    largest_file,
     pass_over,
     queued_calls,
     told,
@@ -280,17 +279,6 @@ async def test_no_call_leaves_while_the_disk_takes_no_departures(store: Store, t
         await store.everyone.update_many("phone_calls", {}, {"$set": {"_work.due": now()}})
         await settled(jobs)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS[:3], 1)
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """A disk that is full, as far as this process's files go."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def broken(error: Exception) -> Any:
