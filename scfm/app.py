@@ -20,6 +20,7 @@ from scfm.handlers.application import Application, Collaborators
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
 from scfm.handlers.routes import routes
+from scfm.handlers.senders import Senders
 from scfm.handlers.traffic import Traffic
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS, SUPER_ADMIN
@@ -92,6 +93,7 @@ class Server:
             rules=Rules(frozenset(flows.names)),
             platform=platform,
             authenticator=Authenticator(store),
+            senders=Senders(store),
             wake=loop.wake,
             callout_moved=gate.moved,
             traffic=traffic,

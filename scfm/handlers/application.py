@@ -10,6 +10,7 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from scfm.handlers.authentication import Authenticator
+from scfm.handlers.senders import Senders
 from scfm.handlers.traffic import Traffic
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
@@ -33,9 +34,15 @@ class Collaborators:
     rules: Rules
     platform: Platform
     authenticator: Authenticator
+    senders: Senders
     wake: Callable[[], None]
     callout_moved: Callable[[Document], Awaitable[None]]
     traffic: Traffic
+
+    def forget_accounts(self) -> None:
+        """An account or an access token has changed: ask the database again who clients and providers are."""
+        self.authenticator.forget()
+        self.senders.forget()
 
 
 class Application(tornado.web.Application):

@@ -9,6 +9,7 @@ import orjson
 from scfm.errors import NotFound
 from scfm.handlers.base import ClientHandler
 from scfm.handlers.once import once
+from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES
 from scfm.models.filters import as_id, text
@@ -37,6 +38,11 @@ class ResourceHandler(ClientHandler):
             return self.scope_of(self.app.store.for_account(as_id(text(named) or "")))
         return self.own()
 
+    def forget_accounts(self) -> None:
+        """What has changed may be what clients and providers are known by."""
+        if self.resource in (ACCOUNTS, ACCESS_TOKENS):
+            self.app.forget_accounts()
+
 
 class CollectionHandler(ResourceHandler):
     """``GET`` and ``POST /api/contacts``."""
@@ -62,6 +68,7 @@ class CollectionHandler(ResourceHandler):
     async def create(self, scope: Scope, parameters: dict[str, Any], **known: Any) -> None:
         """Create, and answer with what was created."""
         document = await self.resource.create(scope, parameters, **known)
+        self.forget_accounts()
         shown = await self.resource.present(scope.view, [document])
         self.answer(201, shown[0], location(self.resource, document))
         if shown[0].get("token"):

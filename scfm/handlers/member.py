@@ -8,7 +8,6 @@ from scfm.errors import NotFound
 from scfm.handlers.base import ClientHandler
 from scfm.handlers.collection import ResourceHandler, location
 from scfm.handlers.once import once
-from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.resource import Scope
@@ -34,19 +33,14 @@ class MemberHandler(ResourceHandler):
     async def change(self, scope: Scope, number: int, parameters: dict[str, Any]) -> None:
         """Update, and answer that it is done."""
         await self.resource.update(scope, number, parameters)
-        self.forget_clients()
+        self.forget_accounts()
         self.answer(204)
 
     async def delete(self, written: str) -> None:
         scope = self.reach(self.parameters())
         await self.resource.delete(scope, self.number(written))
-        self.forget_clients()
+        self.forget_accounts()
         self.answer(204)
-
-    def forget_clients(self) -> None:
-        """What has changed may be what clients are known by."""
-        if self.resource in (ACCOUNTS, ACCESS_TOKENS):
-            self.app.authenticator.forget()
 
 
 class OwnAccountHandler(ClientHandler):
@@ -62,6 +56,7 @@ class OwnAccountHandler(ClientHandler):
     async def patch(self) -> None:
         scope = self.scope_of(self.app.store.everyone)
         await ACCOUNTS.update(scope, self.client.account_id, self.parameters())
+        self.app.forget_accounts()
         self.answer(204)
 
     put = patch

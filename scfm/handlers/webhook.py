@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from copy import deepcopy
 from html import escape
 from typing import Any
 from weakref import WeakValueDictionary
 
-from scfm.errors import Invalid, TooLarge, Unavailable
+from scfm.errors import Invalid, NotFound, TooLarge, Unavailable
 from scfm.handlers import report, signature
 from scfm.handlers.collection import CollectionHandler
 from scfm.handlers.parameters import Limits
 from scfm.models import reception
-from scfm.models.phone_call import inherited_flows
+from scfm.models.phone_call import flow_of
 from scfm.models.query import Document
 from scfm.models.store import View
 from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, render
@@ -25,6 +24,10 @@ MOST_TRIES = 50
 
 # The webhooks of one call wait for one another; those of different calls do not.
 _TURNS: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+
+Around = tuple[Document, Document | None]
+"""The contact of a call, and its callout, if it has one."""
 
 
 class Refused(Exception):
@@ -58,34 +61,34 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         self.write_entity(body.encode("utf-8", "replace"))
 
     async def _verified(self) -> tuple[View, dict[str, str], Document | None]:
-        """The account that the report is for, what it says, and the call if that was needed to find the account.
+        """The account that the report is for, what it says, and the call that it is about, if we know that.
 
         Raises Refused, BadRequest, TooLarge.
         """
         fields = self._fields()
         details = {name: values[-1] for name, values in fields.items()}
-        account, call = await self._account(fields, details)
-        return self.app.store.for_account(account), details, call
+        store, sid = self.app.store, details.get("AccountSid", "")
+        try:
+            if self._signed(self.app.platform.token_of_server(sid), fields):
+                # Accounts without credentials of their own share the server's: the call tells whose report it is.
+                call = await reception.known(store.everyone, details)
+                owner = await self.app.senders.heir(sid) if call is None else int(call["account_id"])
+                return store.for_account(owner), details, call
+            view = store.for_account(await self._own(sid, fields))
+        except NotFound:
+            raise Refused from None
+        return view, details, await reception.known(view, details)
 
-    async def _account(self, fields: report.Fields, details: Mapping[str, str]) -> tuple[int, Document | None]:
-        """The account whose provider has signed the report, and the call by which it was found; raises Refused."""
-        platform, store, sid = self.app.platform, self.app.store, details.get("AccountSid", "")
-        call: Document | None = None
-        if self._signed(platform.token_of_server(sid), fields):
-            # Accounts without credentials of their own share the server's: the call tells whose report it is.
-            call = await reception.known(store.everyone, details)
-            owner = await platform.heir(store, sid) if call is None else int(call["account_id"])
-        else:
-            owner = await self._own(sid, fields)
-        if owner is None:
-            raise Refused
-        return owner, call
-
-    async def _own(self, sid: str, fields: report.Fields) -> int | None:
-        account = await self.app.platform.account_of(self.app.store, sid)
-        if account is None or not self._signed(account[1], fields):
-            return None
-        return int(account[0]["_id"])
+    async def _own(self, sid: str, fields: report.Fields) -> int:
+        """The account that has the sid and has signed the report; raises NotFound."""
+        account, token = await self.app.senders.own(sid)
+        if not self._signed(token, fields):
+            # Another process may have changed the token just now.
+            self.app.senders.forget(sid)
+            account, token = await self.app.senders.own(sid)
+        if not self._signed(token, fields):
+            raise NotFound
+        return account
 
     def _signed(self, token: str, fields: report.Fields) -> bool:
         sent = self.request.headers.get("X-Twilio-Signature", "")
@@ -108,26 +111,23 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
     async def _receive(self, view: View, details: dict[str, str], call: Document | None) -> str:
         """Keep the report, move the call, and let the flow take its turn; the TwiML."""
         if call is None:
-            call = await reception.call_of(view, details, self.app.flows.default.name)
-        name = (await inherited_flows(view, [call]))[call["_id"]]
-        flow = self.app.flows.get(name)
-        event = await reception.record(view, call, details, name or flow.name)
-        call = await reception.progress(view, call, details)
+            call = await reception.new(view, details, self.app.flows.default.name)
         lock = _TURNS.setdefault(call["_id"], asyncio.Lock())
         async with lock:
-            return await self._take_turn(view, call, event, flow)
+            name = await flow_of(view, call)
+            flow = self.app.flows.get(name)
+            (event, call), around = await asyncio.gather(
+                reception.receive(view, call, details, name or flow.name), _around(view, call)
+            )
+            return await self._take_turn(view, call, around, event, flow)
 
-    async def _take_turn(self, view: View, call: Document, event: Document, flow: type[Flow]) -> str:
+    async def _take_turn(self, view: View, call: Document, around: Around, event: Document, flow: type[Flow]) -> str:
         # The call's memory is saved before the contact's. When another call of the contact saves its own in between,
         # the turn is taken again from where it began: BEFORE and SAVED are the call's memory then and since.
         before: dict[str, Any] | None = None
         saved: dict[str, Any] | None = None
         for _ in range(MOST_TRIES):
-            call, contact, callout = await asyncio.gather(
-                view.get("phone_calls", call["_id"]),
-                view.get("contacts", call["contact_id"]),
-                view.find_one("callouts", {"_id": call["callout_id"]}),
-            )
+            contact, callout = around
             turn = self._turn(event, call, contact, callout, flow.name)
             # Another process has gone on from what we saved: that stays, and only the contact's memory is missing.
             gone_on = saved is not None and turn.call_memory != saved
@@ -135,12 +135,12 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
                 turn.call_memory = deepcopy(before)
             remembered = deepcopy(turn.call_memory)
             answer = render(flow, turn)
-            if not gone_on:
-                if not await reception.remember(view, "phone_calls", call, flow.name, turn.call_memory):
-                    continue
-                before, saved = remembered, deepcopy(turn.call_memory)
-            if await reception.remember(view, "contacts", contact, flow.name, turn.contact_memory):
+            done = gone_on
+            if not done and await reception.remember(view, "phone_calls", call, flow.name, turn.call_memory):
+                before, saved, done = remembered, deepcopy(turn.call_memory), True
+            if done and await reception.remember(view, "contacts", contact, flow.name, turn.contact_memory):
                 return answer
+            call, around = await asyncio.gather(view.get("phone_calls", call["_id"]), _around(view, call))
         raise Unavailable(f"the memory of phone call {call['_id']} cannot be saved")
 
     def _turn(self, event: Document, call: Document, contact: Document, callout: Document | None, flow: str) -> Turn:
@@ -162,6 +162,14 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             contact_memory=dict(reception.memory(contact, flow)),
             call_memory=dict(reception.memory(call, flow)),
         )
+
+
+async def _around(view: View, call: Document) -> Around:
+    if call["callout_id"] is None:
+        return await view.get("contacts", call["contact_id"]), None
+    return await asyncio.gather(
+        view.get("contacts", call["contact_id"]), view.first_by("callouts", "_id", call["callout_id"])
+    )
 
 
 def _errors(invalid: Invalid) -> str:

@@ -7,6 +7,7 @@ or ``lease``, until when somebody has it, and ``attempt``, that it is about to b
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from scfm.clock import now
@@ -84,8 +85,8 @@ class PhoneCalls(Resource):
     )
     references = (
         Reference("callout_participation_id", "callout_participations", "callout_participation"),
-        Reference("contact_id", "contacts", "contact"),
-        Reference("callout_id", "callouts", "callout"),
+        Reference("contact_id", "contacts", "contact", held_by="callout_participation_id"),
+        Reference("callout_id", "callouts", "callout", held_by="callout_participation_id"),
     )
     guards = (Guard("remote_phone_call_events", "phone_call_id"),)
     filters = {
@@ -197,6 +198,17 @@ async def inherited_flows(view: View, calls: Sequence[Document]) -> dict[int, st
     }
     callouts = await callout_flows(view, [call for call in bare if not own[call["_id"]]])
     return {call["_id"]: own[call["_id"]] or callouts.get(call["callout_id"]) for call in calls}
+
+
+async def flow_of(view: View, call: Document) -> str | None:
+    """The call's own call flow, else its participation's, else its callout's."""
+    nearest = [call]
+    if not call["call_flow_logic"] and call["callout_participation_id"]:
+        nearest += await asyncio.gather(
+            view.get("callout_participations", call["callout_participation_id"]),
+            view.get("callouts", call["callout_id"]),
+        )
+    return next((str(one["call_flow_logic"]) for one in nearest if one["call_flow_logic"]), None)
 
 
 PHONE_CALLS = PhoneCalls()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from scfm.models.query import Document
-from scfm.models.store import Store
 from scfm.provider import Credentials
 from scfm.settings import Settings
 
@@ -32,25 +31,11 @@ class Platform:
             sid, token = self._of_server(own)
         return Credentials(own, sid or "", token or "", self._base_url(own))
 
-    async def account_of(self, store: Store, sid: str) -> tuple[Document, str] | None:
-        """The account that has SID as its own at the provider, and the auth token its webhooks are signed with."""
-        own = _provider_of(sid)
-        account = await store.everyone.find_one("accounts", {f"{own}_account_sid": sid}) if sid else None
-        return None if account is None else (account, account[f"{own}_auth_token"] or "")
-
-    async def heir(self, store: Store, sid: str) -> int | None:
-        """Whose the calls are that come in under the server's SID: of an account that has it, too, else the first."""
-        account = await self.account_of(store, sid)
-        if account is not None:
-            return int(account[0]["_id"])
-        first = await store.everyone.find("accounts", {}, fields=["_id"], limit=1)
-        return int(first[0]["_id"]) if first else None
-
     def token_of_server(self, sid: str) -> str:
         """The auth token of the server's own SID, which all accounts share that have none; '' for any other."""
         if self.simulator is not None and sid == self.simulator.account_sid:
             return self.simulator.auth_token
-        of_server, token = self._of_server(_provider_of(sid))
+        of_server, token = self._of_server(provider_of(sid))
         return str(token) if sid and sid == of_server else ""
 
     def _name(self, settings: Mapping[str, Any]) -> str:
@@ -66,5 +51,6 @@ class Platform:
         return self.settings.somleng_client_rest_api_base_url or (f"https://{host}" if host else None)
 
 
-def _provider_of(sid: str) -> str:
+def provider_of(sid: str) -> str:
+    """Whose sid it looks like: ``twilio`` or ``somleng``."""
     return "twilio" if sid.startswith(TWILIO_SID) else "somleng"

@@ -40,26 +40,22 @@ def check(details: Mapping[str, str]) -> None:
         raise Invalid({"base": errors})
 
 
-async def call_of(view: View, details: Mapping[str, str], default_flow: str) -> Document:
-    """The phone call that a checked report is about: a known one, or a new inbound one; raises Invalid."""
-    call = await view.find_one("phone_calls", {"remote_call_id": details["CallSid"]})
-    if call is None and details["Direction"] == INBOUND:
-        call = await _inbound(view, details, default_flow)
-    if call is None:
-        call = await _early(view, details)
-    if call is None:
-        raise Invalid({"base": ["Phone call must exist"]})
-    return call
-
-
-async def known(everyone: View, details: Mapping[str, str]) -> Document | None:
-    """The phone call that a report is about, among those of all accounts; None for one that we do not know."""
+async def known(view: View, details: Mapping[str, str]) -> Document | None:
+    """The phone call that a report is about, among those that VIEW sees; None for one that we do not know."""
     sid, direction = details.get("CallSid"), details.get("Direction")
     if not sid or not direction:
         return None
-    call = await everyone.find_one("phone_calls", {"remote_call_id": sid})
+    call = await view.first_by("phone_calls", "remote_call_id", sid)
     if call is None and direction != INBOUND:
-        call = await _early(everyone, details)
+        call = await _early(view, details)
+    return call
+
+
+async def new(view: View, details: Mapping[str, str], default_flow: str) -> Document:
+    """The phone call that a checked report is about which ``known`` has not found; raises Invalid."""
+    call = await _inbound(view, details, default_flow) if details["Direction"] == INBOUND else None
+    if call is None:
+        raise Invalid({"base": ["Phone call must exist"]})
     return call
 
 
@@ -85,7 +81,7 @@ async def _inbound(view: View, details: Mapping[str, str], default_flow: str) ->
             contact = await _contact(view, str(number))
             return await PHONE_CALLS.insert(view, {**call, "contact_id": contact["_id"]})
         except Taken:  # another report of the same call was faster
-            return await view.find_one("phone_calls", {"remote_call_id": details["CallSid"]})
+            return await view.first_by("phone_calls", "remote_call_id", details["CallSid"])
         except Invalid:
             continue  # somebody else made the contact just now, or has deleted it
     return None
@@ -114,7 +110,7 @@ async def _early(view: View, details: Mapping[str, str]) -> Document | None:
             wanted = {"_id": placed[0]["_id"], **_being_placed(str(number))}
             if claimed := await view.update("phone_calls", wanted, named):
                 return claimed
-        named_since = await view.find_one("phone_calls", {"remote_call_id": sid})
+        named_since = await view.first_by("phone_calls", "remote_call_id", sid)
         if named_since is not None or not placed:
             return named_since
         await asyncio.sleep(LOOK_SECONDS)
@@ -131,10 +127,23 @@ def _being_placed(number: str) -> Document:
     }
 
 
-async def record(view: View, call: Document, details: Mapping[str, str], flow: str) -> Document:
-    """Keep the report as an event of the call."""
+async def receive(view: View, call: Document, details: Mapping[str, str], flow: str) -> tuple[Document, Document]:
+    """Keep the report as an event of the call, and move the call: (the event, the call as it then is).
+
+    Raises Invalid if somebody deletes the call meanwhile.
+    """
+    stored = await REMOTE_PHONE_CALL_EVENTS.put(view, _event(call, details, flow))
+    # The call is looked at after what refers to it is stored: see docs/decisions/0001.
+    seen = await _progress(view, call, details)
+    if seen is None or seen.get("_deleting"):
+        stored = await REMOTE_PHONE_CALL_EVENTS.keep(view, stored)
+        seen = await view.get("phone_calls", call["_id"])
+    return stored, seen
+
+
+def _event(call: Document, details: Mapping[str, str], flow: str) -> Document:
     moment = now()
-    event = {
+    return {
         "phone_call_id": call["_id"],
         "callout_participation_id": call["callout_participation_id"],
         "contact_id": call["contact_id"],
@@ -148,12 +157,10 @@ async def record(view: View, call: Document, details: Mapping[str, str], flow: s
         "updated_at": moment,
         "_version": 1,
     }
-    kind, collection = REMOTE_PHONE_CALL_EVENTS.kind, REMOTE_PHONE_CALL_EVENTS.collection
-    return await view.insert(kind, collection, event)
 
 
-async def progress(view: View, call: Document, details: Mapping[str, str]) -> Document:
-    """Move the call to what CallStatus says, never backwards; the call as it then is.
+async def _progress(view: View, call: Document, details: Mapping[str, str]) -> Document | None:
+    """Move the call to what CallStatus says, never backwards; the call as it then is, None if it has gone.
 
     ``SequenceNumber`` orders the reports that carry one, else the words do. A call that has ended stays as it
     ended, unless a report of a later number says that it ended otherwise.
@@ -161,7 +168,7 @@ async def progress(view: View, call: Document, details: Mapping[str, str]) -> Do
     said, sequence = details.get("CallStatus", ""), _sequence(details)
     target = STATUSES.get(said)
     if not said or _says_nothing_new(call, said, target, sequence):
-        return call
+        return await view.first_by("phone_calls", "_id", call["_id"])
     change: Document = {"remote_status": said, "updated_at": now()}
     if sequence is not None:
         change["_sequence"] = sequence
@@ -172,7 +179,7 @@ async def progress(view: View, call: Document, details: Mapping[str, str]) -> Do
         # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
         update["$unset"] = {"_work.due": "", "_fetch_from": ""}
     moved = await view.apply("phone_calls", _may_move(call["_id"], said, target, sequence), update)
-    return moved or call
+    return moved or await view.first_by("phone_calls", "_id", call["_id"])
 
 
 def _says_nothing_new(call: Document, said: str, target: str | None, sequence: int | None) -> bool:

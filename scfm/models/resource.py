@@ -70,11 +70,20 @@ class Unique:
 
 @dataclass(frozen=True)
 class Reference:
-    """A field that holds the id of a document of another collection; ``blames`` is what an error names."""
+    """A field that holds the id of a document of another collection; ``blames`` is what an error names.
+
+    ``held_by``: the field of a nearer reference whose document refers to this one, too. Where there is that one,
+    this one cannot be deleted as long as it stands, and need not be looked at.
+    """
 
     field: str
     collection: str
     blames: str
+    held_by: str | None = None
+
+    def open(self, document: Document) -> bool:
+        """Whether DOCUMENT names something here that no nearer reference of it holds."""
+        return document[self.field] is not None and (self.held_by is None or document[self.held_by] is None)
 
 
 @dataclass(frozen=True)
@@ -263,21 +272,27 @@ class Resource:
 
     async def insert(self, view: View, document: Document) -> Document:
         """Store a document whose references are known to exist; none can be deleted in between."""
-        while True:
-            try:
-                stored = await view.insert(self.kind, self.collection, document)
-            except Taken as taken:
-                raise self._taken(taken) from None
-            missing = await self._held_back(view, stored)
-            if missing is None:
-                return stored
+        return await self.keep(view, await self.put(view, document))
+
+    async def put(self, view: View, document: Document) -> Document:
+        """Store a document. What it refers to must be looked at again afterwards: see ``keep``."""
+        try:
+            return await view.insert(self.kind, self.collection, document)
+        except Taken as taken:
+            raise self._taken(taken) from None
+
+    async def keep(self, view: View, stored: Document) -> Document:
+        """What has just been stored, or, after a deletion that came to nothing, stored anew; else raises Invalid."""
+        while (missing := await self._held_back(view, stored)) is not None:
             await self._settled(view, *missing)
+            stored = await self.put(view, {name: value for name, value in stored.items() if name != "_id"})
+        return stored
 
     async def keep_standing(self, view: View, stored: Sequence[Document]) -> bool:
         """Take back those of the documents just stored that refer to something that goes; whether all could stay."""
         loose = set()
         for reference in self.references:
-            named = {document[reference.field] for document in stored} - {None}
+            named = {document[reference.field] for document in stored if reference.open(document)}
             gone = named - await view.standing(reference.collection, sorted(named))
             loose |= {document["_id"] for document in stored if document[reference.field] in gone}
         held_back = [await self._held_back(view, document) for document in stored if document["_id"] in loose]
@@ -316,10 +331,11 @@ class Resource:
         return None
 
     def _referred(self, view: View, document: Document) -> list[tuple[str, str, int]]:
-        named = [(one.blames, one.collection, document[one.field]) for one in self.references]
-        if view.account_id is not None:
+        named = [(one.blames, one.collection, document[one.field]) for one in self.references if one.open(document)]
+        # What it refers to is the account's, and keeps that from being deleted.
+        if not named and view.account_id is not None:
             named.append(("account", "accounts", view.account_id))
-        return [one for one in named if one[2] is not None]
+        return named
 
     def _reach(self, view: View, collection: str) -> View:
         """The view that sees documents of a collection: an account is not among what it owns."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from scfm.errors import Invalid, NotFound
+from scfm.models import reception
 from scfm.models import resource as resource_module
 from scfm.models import store as store_module
 from scfm.models.access_token import ACCESS_TOKENS
@@ -41,6 +42,7 @@ AT_ONCE = 50
 ROUNDS = 20
 PARAMS = {"remote_request_params": {"from": "1234"}}
 ALICE = "+252662345678"
+REPORT = {"CallSid": "CA1", "CallStatus": "ringing", "Direction": "outbound-api"}
 # The runs here are of an operation that is not stored.
 OF_OPERATIONS = {"callout_population_id", *made.LINKS.values()}
 
@@ -168,9 +170,17 @@ class SteppingView(View):
         await self.turnstile.step(self.actor)
         return await super().exists(*given)
 
+    async def first_by(self, *given: Any) -> Any:
+        await self.turnstile.step(self.actor)
+        return await super().first_by(*given)
+
     async def add(self, *given: Any) -> None:
         await self.turnstile.step(self.actor)
         await super().add(*given)
+
+    async def insert(self, *given: Any) -> Any:
+        await self.turnstile.step(self.actor)
+        return await super().insert(*given)
 
     async def insert_many(self, *given: Any) -> Any:
         await self.turnstile.step(self.actor)
@@ -338,6 +348,13 @@ RACES = {
         PHONE_CALLS,
         phone_call_of,
         lambda house, call, view: REMOTE_PHONE_CALL_EVENTS.insert(view, event_of(house, call)),
+        "remote_phone_call_events",
+        "phone_call_id",
+    ),
+    "phone call, report of the provider": Race(
+        PHONE_CALLS,
+        phone_call_of,
+        lambda house, call, view: reception.receive(view, call, REPORT, "Flow"),
         "remote_phone_call_events",
         "phone_call_id",
     ),

@@ -1,0 +1,52 @@
+"""Whose reports a provider signs: the account that has a sid as its own, remembered for a moment."""
+
+from __future__ import annotations
+
+from scfm.errors import NotFound
+from scfm.models.platform import provider_of
+from scfm.models.recent import Recent
+from scfm.models.store import Store
+
+# What another process has changed of an account counts here no later than this.
+REMEMBERED_SECONDS = 2.0
+
+
+class Senders:
+    """The accounts by their sids."""
+
+    def __init__(self, store: Store) -> None:
+        self._everyone = store.everyone
+        self._own = Recent(self._find, REMEMBERED_SECONDS)
+        self._first = Recent(self._find_first, REMEMBERED_SECONDS)
+
+    async def own(self, sid: str) -> tuple[int, str]:
+        """The account with the sid, and the auth token that its reports are signed with; raises NotFound."""
+        return await self._own.get(sid)
+
+    async def heir(self, sid: str) -> int:
+        """Whose the calls are that come in under the server's sid: of an account that has it, too, else the first.
+
+        Raises NotFound where there is no account.
+        """
+        try:
+            return (await self.own(sid))[0]
+        except NotFound:
+            return await self._first.get(None)
+
+    def forget(self, sid: str | None = None) -> None:
+        """An account has changed; with SID, only what is known of that one."""
+        self._own.forget(sid)
+        self._first.forget()
+
+    async def _find(self, sid: str) -> tuple[int, str]:
+        own = provider_of(sid)
+        account = await self._everyone.find_one("accounts", {f"{own}_account_sid": sid}) if sid else None
+        if account is None:
+            raise NotFound
+        return int(account["_id"]), account[f"{own}_auth_token"] or ""
+
+    async def _find_first(self, _: None) -> int:
+        first = await self._everyone.find("accounts", {}, fields=["_id"], limit=1)
+        if not first:
+            raise NotFound
+        return int(first[0]["_id"])

@@ -1,0 +1,49 @@
+"""Group commit: what is asked of the database while a round trip is under way goes together in the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
+
+MOST = 200
+
+
+class Grouped(Generic[Asked, Found]):
+    """Carries out many small requests in few round trips, one after the other.
+
+    CARRY_OUT gets up to MOST requests and gives what each found, in their order; an exception in place of what one
+    found is raised to whoever asked for it, and what CARRY_OUT raises to all of them. A round trip begins after
+    each of its requests, so nobody is told of a state from before he asked.
+    """
+
+    def __init__(self, carry_out: Callable[[list[Asked]], Awaitable[Sequence[Found | Exception]]]) -> None:
+        self._carry_out = carry_out
+        self._waiting: list[tuple[Asked, asyncio.Future[Found]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def ask(self, asked: Asked) -> Found:
+        """What the request found."""
+        found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self._waiting.append((asked, found))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return await found
+
+    async def _run(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            try:
+                answers = await self._carry_out([asked for asked, _ in group])
+            except Exception as error:
+                answers = [error] * len(group)
+            for (_, found), answer in zip(group, answers, strict=True):
+                if found.done():  # whoever asked has gone
+                    continue
+                if isinstance(answer, Exception):
+                    found.set_exception(answer)
+                else:
+                    found.set_result(answer)
