@@ -110,16 +110,24 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
 
     async def _receive(self, view: View, details: dict[str, str], call: Document | None) -> str:
         """Keep the report, move the call, and let the flow take its turn; the TwiML."""
-        if call is None:
-            call = await reception.new(view, details, self.app.flows.default.name)
+        call, number = await self._numbered(view, details, call)
         lock = _TURNS.setdefault(call["_id"], asyncio.Lock())
         async with lock:
             name = await flow_of(view, call)
             flow = self.app.flows.get(name)
             (event, call), around = await asyncio.gather(
-                reception.receive(view, call, details, name or flow.name), _around(view, call)
+                reception.receive(view, call, details, name or flow.name, number), _around(view, call)
             )
             return await self._take_turn(view, call, around, event, flow)
+
+    async def _numbered(self, view: View, details: dict[str, str], call: Document | None) -> tuple[Document, int]:
+        """The call of the report, made if it is a new one, and the id that the report's event will have."""
+        if call is not None:
+            return call, await reception.new_event(view)
+        reception.check_new(details)
+        return await asyncio.gather(
+            reception.new_call(view, details, self.app.flows.default.name), reception.new_event(view)
+        )
 
     async def _take_turn(self, view: View, call: Document, around: Around, event: Document, flow: type[Flow]) -> str:
         # The call's memory is saved before the contact's. When another call of the contact saves its own in between,

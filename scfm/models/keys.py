@@ -17,6 +17,8 @@ SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 def escape(name: str) -> str:
     """The name as MongoDB stores it: without ``$``, ``.`` and NUL, and never empty."""
+    if name.isidentifier():  # as most are, and this is quick to see
+        return name
     if not name:
         return _EMPTY
     return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import phonenumbers
 
@@ -43,6 +44,8 @@ def _digits(value: object) -> str:
     return _NOT_DIALLED.sub("", str(value)).lstrip("+").removeprefix("00").lstrip("+")
 
 
+# A caller's number is read at each of his webhooks, and reading one costs as much as asking the database.
+@lru_cache(maxsize=4096)
 def _possible(digits: str) -> str | None:
     try:
         number = phonenumbers.parse(f"+{digits}")

@@ -17,6 +17,7 @@ from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.store import Taken, View
 
 INBOUND = "inbound"
+UNKNOWN_CALL = {"base": ["Phone call must exist"]}
 # A call in one of these can still be moved by what the provider says.
 OPEN = ("queued", "remotely_queued", "in_progress", "remote_fetch_queued")
 # How often an inbound call looks for its contact while others make and delete it.
@@ -51,17 +52,22 @@ async def known(view: View, details: Mapping[str, str]) -> Document | None:
     return call
 
 
-async def new(view: View, details: Mapping[str, str], default_flow: str) -> Document:
-    """The phone call that a checked report is about which ``known`` has not found; raises Invalid."""
-    call = await _inbound(view, details, default_flow) if details["Direction"] == INBOUND else None
-    if call is None:
-        raise Invalid({"base": ["Phone call must exist"]})
-    return call
+def check_new(details: Mapping[str, str]) -> None:
+    """Raise Invalid for a checked report of a call that is not ``known`` and has not come in."""
+    if details["Direction"] != INBOUND:
+        raise Invalid(UNKNOWN_CALL)
 
 
-async def _inbound(view: View, details: Mapping[str, str], default_flow: str) -> Document | None:
-    """A new call of the contact with the caller's number, who is made a contact if there is none."""
-    number = msisdn.normalise(details["From"])
+async def new_event(view: View) -> int:
+    """An id for the event that a report will be kept as."""
+    return (await view.store.new_ids(REMOTE_PHONE_CALL_EVENTS.kind))[0]
+
+
+async def new_call(view: View, details: Mapping[str, str], default_flow: str) -> Document:
+    """The call that a checked report says has come in: of the contact with the caller's number, who is made a contact
+    if there is none. Raises Invalid.
+    """
+    number = str(msisdn.normalise(details["From"]))
     moment = now()
     empty = {one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"}
     call = {
@@ -75,22 +81,28 @@ async def _inbound(view: View, details: Mapping[str, str], default_flow: str) ->
         "created_at": moment,
         "updated_at": moment,
         "_version": 1,
+        **_said(details),
     }
+    found, ids = await asyncio.gather(
+        view.find_one("contacts", {"msisdn": number}), view.store.new_ids(PHONE_CALLS.kind)
+    )
+    numbered: Document = {"_id": ids[0]}
     for _ in range(TRIES):
         try:
-            contact = await _contact(view, str(number))
-            return await PHONE_CALLS.insert(view, {**call, "contact_id": contact["_id"]})
+            contact = found or await _new_contact(view, number)
+            document = {**numbered, **call, "contact_id": contact["_id"]}
+            numbered = {}
+            return await PHONE_CALLS.insert(view, document)
         except Taken:  # another report of the same call was faster
-            return await view.first_by("phone_calls", "remote_call_id", details["CallSid"])
-        except Invalid:
-            continue  # somebody else made the contact just now, or has deleted it
-    return None
+            made = await view.first_by("phone_calls", "remote_call_id", details["CallSid"])
+            if made is not None:
+                return made
+        except Invalid:  # somebody else made the contact just now, or has deleted it
+            found = await view.find_one("contacts", {"msisdn": number})
+    raise Invalid(UNKNOWN_CALL)
 
 
-async def _contact(view: View, number: str) -> Document:
-    contact = await view.find_one("contacts", {"msisdn": number})
-    if contact is not None:
-        return contact
+async def _new_contact(view: View, number: str) -> Document:
     moment = now()
     made = {"msisdn": number, "metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
     return await CONTACTS.insert(view, made)
@@ -127,12 +139,14 @@ def _being_placed(number: str) -> Document:
     }
 
 
-async def receive(view: View, call: Document, details: Mapping[str, str], flow: str) -> tuple[Document, Document]:
-    """Keep the report as an event of the call, and move the call: (the event, the call as it then is).
+async def receive(
+    view: View, call: Document, details: Mapping[str, str], flow: str, number: int
+) -> tuple[Document, Document]:
+    """Keep the report as the event NUMBER of the call, and move the call: (the event, the call as it then is).
 
     Raises Invalid if somebody deletes the call meanwhile.
     """
-    stored = await REMOTE_PHONE_CALL_EVENTS.put(view, _event(call, details, flow))
+    stored = await REMOTE_PHONE_CALL_EVENTS.put(view, {"_id": number, **_event(call, details, flow)})
     # The call is looked at after what refers to it is stored: see docs/decisions/0001.
     seen = await _progress(view, call, details)
     if seen is None or seen.get("_deleting"):
@@ -169,17 +183,23 @@ async def _progress(view: View, call: Document, details: Mapping[str, str]) -> D
     target = STATUSES.get(said)
     if not said or _says_nothing_new(call, said, target, sequence):
         return await view.first_by("phone_calls", "_id", call["_id"])
-    change: Document = {"remote_status": said, "updated_at": now()}
-    if sequence is not None:
-        change["_sequence"] = sequence
-    if target is not None:
-        change["status"] = target
-    update: Document = {"$set": change}
+    update: Document = {"$set": {**_said(details), "updated_at": now()}}
     if target is not None and call["status"] in OPEN:
         # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
         update["$unset"] = {"_work.due": "", "_fetch_from": ""}
     moved = await view.apply("phone_calls", _may_move(call["_id"], said, target, sequence), update)
     return moved or await view.first_by("phone_calls", "_id", call["_id"])
+
+
+def _said(details: Mapping[str, str]) -> Document:
+    """What a report says of its call, as the call's fields."""
+    said, sequence = details.get("CallStatus", ""), _sequence(details)
+    fields: Document = {"remote_status": said} if said else {}
+    if said and sequence is not None:
+        fields["_sequence"] = sequence
+    if said in STATUSES:
+        fields["status"] = STATUSES[said]
+    return fields
 
 
 def _says_nothing_new(call: Document, said: str, target: str | None, sequence: int | None) -> bool:

@@ -179,17 +179,19 @@ class Store:
 
     async def _insert(self, collection: str, documents: list[Document]) -> Sequence[Exception | None]:
         """What kept each of the documents from being stored, None for nothing."""
+        if len(documents) == 1:
+            return [await self._insert_alone(collection, documents[0])]
         try:
             return await self._insert_together(collection, documents)
         except Unavailable:
             raise
         except Exception:
-            # One that the driver cannot send must not take the others with it; those that are stored stay.
-            return [await self._insert_alone(collection, document) for document in documents]
+            # One that the driver cannot send must not take the others with it.
+            refused = [await self._insert_alone(collection, document) for document in documents]
+        # What went in with the others before they broke off is in: nobody else has an id of ours.
+        return [None if isinstance(one, Taken) and one.index == "_id_" else one for one in refused]
 
     async def _insert_together(self, collection: str, documents: list[Document]) -> list[Exception | None]:
-        if len(documents) == 1:
-            return [await self._insert_alone(collection, documents[0])]
         refused: list[Exception | None] = [None] * len(documents)
         try:
             with translated():
@@ -204,9 +206,6 @@ class Store:
         try:
             with translated():
                 await self.collection(collection).insert_one(document)
-        except Taken as taken:
-            # Nobody else has an id of ours.
-            return None if taken.index == "_id_" else taken
         except Exception as error:
             return error
         return None
@@ -440,8 +439,11 @@ class View:
                 yield _read(document)
 
     async def insert(self, kind: str, collection: str, document: Document) -> Document:
-        """Store a new document under the next id of its kind; raises Taken and stores nothing."""
-        number = (await self.store.new_ids(kind))[0]
+        """Store a new document under its ``_id``, if it has one from ``new_ids``, or else under the next of its kind.
+
+        Raises Taken and stores nothing.
+        """
+        number = document["_id"] if "_id" in document else (await self.store.new_ids(kind))[0]
         document = {"_id": number, **self._own({}), **document}
         try:
             await self.store.insert_one(collection, document)

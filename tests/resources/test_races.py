@@ -299,6 +299,10 @@ async def delete(house: House, view: View) -> None:
     await CONTACTS.delete(house.scope(view), house.contact)
 
 
+async def report(_: House, call: Document, view: View) -> None:
+    await reception.receive(view, call, REPORT, "Flow", await reception.new_event(view))
+
+
 async def import_contact(house: House, _: Document, view: View) -> None:
     importing = ContactImport(view, "merge")
     await importing.add(Row(1, ALICE, {}, 1))
@@ -354,7 +358,7 @@ RACES = {
     "phone call, report of the provider": Race(
         PHONE_CALLS,
         phone_call_of,
-        lambda house, call, view: reception.receive(view, call, REPORT, "Flow"),
+        report,
         "remote_phone_call_events",
         "phone_call_id",
     ),
