@@ -9,15 +9,18 @@ from __future__ import annotations
 from datetime import timedelta
 
 from scfm.clock import now
-from scfm.models.store import Index, View
+from scfm.models.store import DELETIONS, Index, View
 
-COLLECTION = "deletions"
 # Far longer than a request takes, even with a database that answers at the last moment.
 LATER = timedelta(minutes=5)
-DUE = Index("due")
+# So long after a document was read, a deletion of it since is surely still written down.
+REMEMBERED_SECONDS = 120.0
+INDEXES = (Index("due"), Index("collection", "number"))
+# A document with a mark is looked for among many.
+MARKED = Index("_deleting.until", name="deleting", only={"_deleting.until": {"$exists": True}})
 
 
 async def record(view: View, token: str, collection: str, number: int) -> None:
     """Write down that a document is about to be deleted; TOKEN is that of its mark."""
     deletion = {"account_id": view.account_id, "collection": collection, "number": number}
-    await view.add(COLLECTION, {"_id": token, **deletion, "due": now() + LATER})
+    await view.add(DELETIONS, {"_id": token, **deletion, "due": now() + LATER})

@@ -12,7 +12,7 @@ from scfm.models.contact import CONTACTS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.resource import Resource
-from scfm.models.store import Index
+from scfm.models.store import DELETIONS, Index
 from scfm.models.user import USERS
 
 RESOURCES: tuple[Resource, ...] = (
@@ -34,6 +34,7 @@ REQUEST = Index("_request", name="unique_request", unique=True, only={"_request"
 def indexes() -> dict[str, list[Index]]:
     """By collection, every index that the resources need."""
     resources = {
-        one.collection: [*(unique.index for unique in one.unique), *one.indexes, REQUEST] for one in RESOURCES
+        one.collection: [*(unique.index for unique in one.unique), *one.indexes, REQUEST, deletions.MARKED]
+        for one in RESOURCES
     }
-    return {**resources, idempotency.COLLECTION: [idempotency.EXPIRY], deletions.COLLECTION: [deletions.DUE]}
+    return {**resources, idempotency.COLLECTION: [idempotency.EXPIRY], DELETIONS: [*deletions.INDEXES]}

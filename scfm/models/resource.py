@@ -7,6 +7,7 @@ Every rule that holds for all resources is here; a resource's own file adds only
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -288,12 +289,17 @@ class Resource:
             stored = await self.put(view, {name: value for name, value in stored.items() if name != "_id"})
         return stored
 
-    async def keep_standing(self, view: View, stored: Sequence[Document]) -> bool:
-        """Take back those of the documents just stored that refer to something that goes; whether all could stay."""
+    async def keep_standing(self, view: View, stored: Sequence[Document], seconds: float) -> bool:
+        """Take back those of the documents just stored that refer to something that goes; whether all could stay.
+
+        What they refer to was there when it was read, SECONDS and a moment ago.
+        """
         loose = set()
         for reference in self.references:
             named = {document[reference.field] for document in stored if reference.open(document)}
-            gone = named - await view.standing(reference.collection, sorted(named))
+            if named and seconds < deletions.REMEMBERED_SECONDS:
+                named = await view.leaving(reference.collection, sorted(named))
+            gone = named - await view.standing(reference.collection, sorted(named)) if named else set()
             loose |= {document["_id"] for document in stored if document[reference.field] in gone}
         held_back = [await self._held_back(view, document) for document in stored if document["_id"] in loose]
         return not any(held_back)
@@ -318,6 +324,7 @@ class Resource:
         except Invalid:
             pass
         else:
+            await deletions.record(view, token, self.collection, number)
             if await view.remove(self.collection, {"_id": number, "_deleting.token": token, **UNSENT}):
                 return True
         await view.unmark(self.collection, number, token)
@@ -382,8 +389,10 @@ class Resource:
     async def sweep(self, view: View, number: int) -> None:
         """Remove what refers to a deleted document: left by who died between storing it and looking for the mark."""
         for guard in self.guards:
-            if guard.created:
-                await view.remove(guard.collection, {guard.field: number, **UNSENT})
+            left = {guard.field: number, **UNSENT}
+            for one in await view.find(guard.collection, left, fields=["_id"]) if guard.created else ():
+                await deletions.record(view, secrets.token_hex(8), guard.collection, one["_id"])
+                await view.remove(guard.collection, {**left, "_id": one["_id"]})
 
     async def fire(self, scope: Scope, number: int, event: Any) -> Document:
         """Carry out EVENT; the document in its new state. Raises NotFound, Invalid."""

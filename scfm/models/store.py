@@ -46,6 +46,8 @@ DURABLE = WriteConcern(w="majority", j=True)
 # NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
 PASSING = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 DUPLICATE = 11000
+# Where each deletion is written down before it is done: see deletions.
+DELETIONS = "deletions"
 # How long a delete may take between its mark and its end before others take it for abandoned.
 DELETE_LEASE = timedelta(seconds=10)
 # How often, and how many seconds apart, we look whether the deletion of another has ended: longer than its lease.
@@ -365,11 +367,14 @@ class View:
         collection: str,
         condition: Document,
         *,
-        fields: Sequence[str] | None = None,
+        fields: Sequence[str] | Mapping[str, int] | None = None,
         sort: Sequence[tuple[str, int]] = (("_id", 1),),
         limit: int = 0,
     ) -> list[Document]:
-        """All documents that fit, or the first LIMIT, sorted; only FIELDS of them when named."""
+        """All documents that fit, or the first LIMIT, sorted; only FIELDS of them when named.
+
+        FIELDS may be a projection, ``{"name": 1, "_id": 0}``.
+        """
         with translated():
             cursor = self.store.collection(collection).find(self._own(condition), fields, limit=limit)
             if sort:
@@ -457,12 +462,19 @@ class View:
         with translated():
             await self.store.collection(collection).insert_one(_stored(document))
 
-    async def insert_many(self, collection: str, documents: Sequence[Document]) -> set[int]:
+    async def insert_many(
+        self, collection: str, documents: Sequence[Document], common: Document | None = None
+    ) -> set[int]:
         """Store new documents, leaving out those a unique index refuses; the ids of those left out.
 
-        The documents carry their ids already.
+        The documents carry their ids already. What they have in COMMON is escaped once for all; with it, the rest of
+        them must be plain values.
         """
-        stored = [_stored({**self._own({}), **document}) for document in documents]
+        if common is None:
+            stored = [_stored({**self._own({}), **document}) for document in documents]
+        else:
+            shared = _stored({**self._own({}), **common})
+            stored = [{**shared, **document} for document in documents]
         try:
             with translated():
                 await self.store.collection(collection).insert_many(stored, ordered=False)
@@ -542,6 +554,19 @@ class View:
             await self.update_many(collection, abandoned, {"$unset": {"_deleting": ""}})
             found = await self._marks(collection, numbers)
         return {document["_id"] for document in found if not document.get("_deleting")}
+
+    async def leaving(self, collection: str, numbers: Sequence[int]) -> set[int]:
+        """Which of the documents, which were there a short while ago, may be being deleted, or have been since.
+
+        It costs the same for a thousand as for one: deletions are few, and each is written down before it is done.
+        """
+        between = {"$gte": min(numbers), "$lte": max(numbers)}
+        # In this order: whose mark is gone with it by now has been written down before.
+        marked = {"_deleting.until": {"$exists": True}}
+        deleted = {"collection": collection, "number": between}
+        found = await self.store.everyone.find(collection, marked, fields=["_id"], sort=())
+        gone = await self.store.everyone.find(DELETIONS, deleted, fields=["number"], sort=())
+        return set(numbers) & ({one["_id"] for one in found} | {one["number"] for one in gone})
 
     async def _marks(self, collection: str, numbers: Sequence[int]) -> list[Document]:
         if len(numbers) == 1:

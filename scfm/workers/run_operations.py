@@ -1,7 +1,7 @@
 """Runs batch operations: walks what an operation takes, some at a time, and acts on it.
 
-Which documents come next is written down before they are acted on, so a run that is cut off anywhere goes on
-with the same ones; acting twice does no more than acting once.
+How far it has come is written down, so a run that is cut off anywhere goes on; acting twice does no more than acting
+once.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Unavailable
@@ -24,6 +26,8 @@ from scfm.workers.loop import Job
 log = logging.getLogger("scfm.work")
 
 BATCH = 1000
+# So many batches are acted on at the same time: while the database stores one, the next is made.
+AT_ONCE = 2
 MOST_TRIES = 5
 BACKOFF = timedelta(seconds=2)
 HAND_BACK_SECONDS = 1.0
@@ -110,6 +114,7 @@ class _Run:
         self._until = until
         self._wake = wake
         self._work: Document = operation["_work"]
+        self._turn = asyncio.Lock()
 
     async def finish(self) -> None:
         """Go on from wherever the run stands, to its end."""
@@ -117,45 +122,65 @@ class _Run:
         if "cursor" not in self._work:
             limit = await self._kind.limit(self._view, self._operation)
             await self._save({"_work.cursor": 0, "_work.left": limit, "_work.pinned": []})
-        if documents := await self._pinned():
-            await self._act(documents)
-        reading = asyncio.create_task(self._read(query))
+        await (self._walk(query) if self._work["left"] is None else self._walk_limited(query))
+        await self._save({"status": "finished", "updated_at": now()}, {"_work": ""})
+
+    async def _walk(self, query: Query) -> None:
+        """Act on everything, on some while the next are read, and write down after it how far that is.
+
+        Who goes on with a run that was cut off acts on the last of it again.
+        """
+        acting: deque[tuple[int, asyncio.Task[None]]] = deque()
+        reading = asyncio.create_task(self._read(query, self._work["cursor"], BATCH))
         try:
             while documents := await reading:
-                await self._pin(documents)
-                # What a run acts on lies behind its cursor: the next may be read meanwhile.
-                reading = asyncio.create_task(self._read(query))
-                await self._act(documents)
+                last = documents[-1]["_id"]
+                reading = asyncio.create_task(self._read(query, last, BATCH))
+                if len(acting) == AT_ONCE:
+                    await self._acted(*acting.popleft())
+                acting.append((last, asyncio.create_task(self._act(documents))))
+            while acting:
+                await self._acted(*acting.popleft())
         finally:
-            reading.cancel()
-        await self._save({"status": "finished", "updated_at": now()}, {"_work": ""})
+            await _end([reading, *(task for _, task in acting)])
+
+    async def _acted(self, last: int, acting: asyncio.Task[None]) -> None:
+        await acting
+        await self._save({"_work.cursor": last})
+
+    async def _walk_limited(self, query: Query) -> None:
+        """Act on as many as the limit leaves.
+
+        Which they are is written down first: those that have been acted on may not match any more, and others must
+        not take their places.
+        """
+        if documents := await self._pinned():
+            await self._act(documents)
+        while documents := await self._read(query, self._work["cursor"], min(BATCH, self._work["left"])):
+            await self._pin(documents)
+            await self._act(documents)
 
     async def _pinned(self) -> list[Document]:
         """What was about to be acted on when the run was cut off."""
         numbers = self._work["pinned"]
-        if not numbers:
-            return []
-        condition = {"_id": {"$in": numbers}}
-        return await self._view.find(self._kind.walks, condition, fields=self._kind.needs)
+        return await self._again(numbers) if numbers else []
+
+    async def _again(self, numbers: list[int]) -> list[Document]:
+        return await self._view.find(self._kind.walks, {"_id": {"$in": numbers}}, fields=self._kind.needs)
 
     async def _act(self, documents: list[Document]) -> None:
-        await self._kind.act(self._view, self._operation, documents)
+        await self._kind.act(self._view, self._operation, documents, self._turn)
         self._wake()
 
-    async def _read(self, query: Query) -> list[Document]:
-        """The documents after those that are pinned; none at the end."""
-        left = self._work["left"]
-        most = BATCH if left is None else min(BATCH, left)
-        if most == 0:
-            return []
-        return await self._view.after(query, self._work["cursor"], most, fields=self._kind.needs)
+    async def _read(self, query: Query, last: int, most: int) -> list[Document]:
+        """The next documents; none at the end."""
+        return await self._view.after(query, last, most, fields=self._kind.needs) if most else []
 
     async def _pin(self, documents: list[Document]) -> None:
         """Write down what is acted on next."""
         numbers = [document["_id"] for document in documents]
-        left = self._work["left"]
-        remaining = None if left is None else left - len(numbers)
-        await self._save({"_work.pinned": numbers, "_work.cursor": numbers[-1], "_work.left": remaining})
+        left = self._work["left"] - len(numbers)
+        await self._save({"_work.pinned": numbers, "_work.cursor": numbers[-1], "_work.left": left})
 
     async def _save(self, change: Document, unset: Document | None = None) -> None:
         """Write down how far the run is, and hold it for longer; raises LeaseLost if it is no longer ours."""
@@ -166,3 +191,9 @@ class _Run:
         if saved is None:
             raise LeaseLost
         self._work = saved.get("_work", {})
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scfm.clock import now
-from scfm.models import deletions
 from scfm.models.query import Document
 from scfm.models.registry import RESOURCES
-from scfm.models.store import Store
+from scfm.models.store import DELETIONS, Store
 from scfm.workers.loop import Job
 
 BY_COLLECTION = {resource.collection: resource for resource in RESOURCES}
@@ -25,7 +24,7 @@ class SweepDeletions(Job):
 
     async def take(self, most: int) -> Sequence[Document]:
         due = {"due": {"$lte": now()}}
-        return await self._store.everyone.find(deletions.COLLECTION, due, sort=[("due", 1)], limit=most)
+        return await self._store.everyone.find(DELETIONS, due, sort=[("due", 1)], limit=most)
 
     async def work(self, item: Document) -> None:
         owner, collection, number = item["account_id"], item["collection"], item["number"]
@@ -34,4 +33,4 @@ class SweepDeletions(Job):
         await view.standing(collection, [number])
         if not await view.exists(collection, {"_id": number}):
             await BY_COLLECTION[collection].sweep(view, number)
-        await self._store.everyone.remove(deletions.COLLECTION, {"_id": item["_id"]})
+        await self._store.everyone.remove(DELETIONS, {"_id": item["_id"]})

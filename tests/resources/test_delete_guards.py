@@ -18,7 +18,7 @@ from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
 from scfm.models.resource import Client as Asking
 from scfm.models.resource import Scope
-from scfm.models.store import Store
+from scfm.models.store import DELETIONS, Store
 from scfm.workers.sweep_deletions import SweepDeletions
 from tests.resources.conftest import Documents, make
 from tests.server import Answer, Client
@@ -193,7 +193,7 @@ async def test_a_reference_stored_by_who_died_before_looking_is_swept_away(store
     await view.insert("callout_participation", "callout_participations", late)
     job = SweepDeletions(store)
     assert await job.take(10) == []  # a request of that time may still be under way
-    await store.everyone.update_many(deletions.COLLECTION, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
+    await store.everyone.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
     (item,) = await job.take(10)
     await job.work(item)
     assert not await view.exists("callout_participations", {})
@@ -204,7 +204,7 @@ async def test_a_sweep_leaves_what_was_not_deleted_after_all(store: Store) -> No
     scope, contact, callout = await furnished(store)
     participation = await take_part(scope, contact, callout)
     await deletions.record(scope.view, "token", "contacts", contact)
-    await store.everyone.update_many(deletions.COLLECTION, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
+    await store.everyone.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
     job = SweepDeletions(store)
     for item in await job.take(10):
         await job.work(item)

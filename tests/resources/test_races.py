@@ -328,7 +328,7 @@ RACES = {
     "contact, run of a population": Race(
         CONTACTS,
         contact_of,
-        lambda house, contact, view: TYPES[made.POPULATION].act(view, house.operation, [contact]),
+        lambda house, contact, view: TYPES[made.POPULATION].act(view, house.operation, [contact], asyncio.Lock()),
         "callout_participations",
         "contact_id",
         told=False,
@@ -343,7 +343,9 @@ RACES = {
     "participation, run that creates calls": Race(
         CALLOUT_PARTICIPATIONS,
         participation_of,
-        lambda house, participation, view: TYPES[made.CREATE].act(view, house.operation, [participation]),
+        lambda house, participation, view: TYPES[made.CREATE].act(
+            view, house.operation, [participation], asyncio.Lock()
+        ),
         "phone_calls",
         "callout_participation_id",
         told=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from scfm.models.batch_operations import made
@@ -26,22 +27,15 @@ class CalloutPopulation(OperationType):
     async def limit(self, view: View, operation: Document) -> int | None:
         return None
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document]) -> None:
-        def participation(contact: Document) -> Document:
-            return {
-                "callout_id": operation["callout_id"],
-                "callout_population_id": operation["_id"],
-                "msisdn": contact["msisdn"],
-                "call_flow_logic": None,
-                "metadata": {},
-            }
-
+    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
         await make_missing(
             view,
             CALLOUT_PARTICIPATIONS,
             documents,
+            turn,
             parent_collection="contacts",
             link="contact_id",
             among={"callout_id": operation["callout_id"]},
-            build=participation,
+            common={"callout_population_id": operation["_id"], "call_flow_logic": None, "metadata": {}},
+            copied=("msisdn",),
         )

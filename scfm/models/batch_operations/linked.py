@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 
 from scfm.clock import now
 from scfm.errors import Unavailable
@@ -11,56 +12,67 @@ from scfm.models.query import Document
 from scfm.models.resource import Resource
 from scfm.models.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, View
 
-Build = Callable[[Document], Document]
+# So many times as many as are looked for are read in one go before each is looked for by itself.
+NEAR = 2
 
 
 async def make_missing(
     view: View,
     resource: Resource,
     parents: Sequence[Document],
+    turn: asyncio.Lock,
     *,
     parent_collection: str,
     link: str,
     among: Document,
-    build: Build,
+    common: Document,
+    copied: Sequence[str],
 ) -> None:
-    """For each of PARENTS that no document of RESOURCE names in LINK, AMONG those that fit, make one.
+    """For each of PARENTS, by id, that no document of RESOURCE names in LINK, AMONG those that fit, make one.
 
-    BUILD makes the document's own fields from its parent. A document that a unique index refuses is left out.
-    No document is left behind whose parent has gone, and none is missing whose parent has stayed.
+    It has the fields AMONG and COMMON, and those COPIED from its parent: ids and numbers. A document that a unique
+    index refuses is left out. TURN is held until the new ids are taken, so that they come in the order of those who
+    wait for it. No document is left behind whose parent has gone, and none is missing whose parent has stayed.
     """
+    began = time.monotonic()
     for _ in range(DELETE_LOOKS):
-        parents = await _without(view, resource.collection, parents, link, among)
+        async with turn:
+            parents = await _without(view, resource.collection, parents, link, among)
+            numbers = await view.store.new_ids(resource.kind, len(parents)) if parents else range(0)
         if not parents:
             return
-        made = await _insert(view, resource, [{link: parent["_id"], **build(parent)} for parent in parents])
-        if await resource.keep_standing(view, made):
+        rows = [
+            {"_id": number, link: parent["_id"], **{name: parent[name] for name in copied}}
+            for number, parent in zip(numbers, parents, strict=True)
+        ]
+        moment = now()
+        stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
+        made = await _insert(view, resource, {**common, **among, **stamps}, rows)
+        if await resource.keep_standing(view, made, time.monotonic() - began):
             return
         await asyncio.sleep(DELETE_LOOK_SECONDS)
-        numbers = [parent["_id"] for parent in parents]
-        left = await view.find(parent_collection, {"_id": {"$in": numbers}}, fields=["_id"], sort=())
-        remaining = {parent["_id"] for parent in left}
-        parents = [parent for parent in parents if parent["_id"] in remaining]
+        left = await view.standing(parent_collection, [parent["_id"] for parent in parents])
+        parents = [parent for parent in parents if parent["_id"] in left]
     raise Unavailable("a deletion does not end")
 
 
 async def _without(
     view: View, collection: str, parents: Sequence[Document], link: str, among: Document
-) -> list[Document]:
+) -> Sequence[Document]:
     if not parents:
         return []
-    condition = {**among, link: {"$in": [parent["_id"] for parent in parents]}}
-    found = await view.find(collection, condition, fields=[link], sort=())
+    # Both fields are in one index, and whose documents they are follows from AMONG: no document need be read.
+    everyone, names = view.store.everyone, {link: 1, "_id": 0}
+    near = {**among, link: {"$gte": parents[0]["_id"], "$lte": parents[-1]["_id"]}}
+    most = NEAR * len(parents)
+    found = await everyone.find(collection, near, fields=names, sort=(), limit=most)
+    if len(found) == most:  # there are many more in between
+        these = {**among, link: {"$in": [parent["_id"] for parent in parents]}}
+        found = await everyone.find(collection, these, fields=names, sort=())
     has = {document[link] for document in found}
-    return [parent for parent in parents if parent["_id"] not in has]
+    return [parent for parent in parents if parent["_id"] not in has] if has else parents
 
 
-async def _insert(view: View, resource: Resource, documents: Sequence[Document]) -> list[Document]:
-    numbers = await view.store.new_ids(resource.kind, len(documents))
-    moment = now()
-    numbered = [
-        {"_id": number, **document, "created_at": moment, "updated_at": moment, "_version": 1}
-        for number, document in zip(numbers, documents, strict=True)
-    ]
-    refused = await view.insert_many(resource.collection, numbered)
-    return [document for document in numbered if document["_id"] not in refused]
+async def _insert(view: View, resource: Resource, common: Document, rows: Sequence[Document]) -> list[Document]:
+    refused = await view.insert_many(resource.collection, rows, common)
+    return [{**common, **row} for row in rows if row["_id"] not in refused]

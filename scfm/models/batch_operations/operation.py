@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from datetime import timedelta
@@ -53,8 +54,11 @@ class OperationType:
         """How many documents a run that begins now may take; None for all."""
         return await limit_of(view, operation["parameters"])
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document]) -> None:
-        """Do the operation's work on some of the documents; done twice it does no more than once."""
+    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
+        """Do the operation's work on some of the documents, by id; done twice it does no more than once.
+
+        TURN is shared by those of one run that are acted on at the same time: whose turn it is comes in their order.
+        """
         raise NotImplementedError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from scfm.models.batch_operations import made
@@ -34,26 +35,16 @@ class PhoneCallCreate(OperationType):
             return Query("contacts", through=participations, key="contact_id")
         return participations
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document]) -> None:
+    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
         empty = {one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"}
-        empty["create_batch_operation_id"] = operation["_id"]
-        empty["remote_request_params"] = operation["parameters"]["remote_request_params"]
-
-        def phone_call(participation: Document) -> Document:
-            return {
-                **empty,
-                "callout_participation_id": participation["_id"],
-                "callout_id": participation["callout_id"],
-                "contact_id": participation["contact_id"],
-                "msisdn": participation["msisdn"],
-            }
-
         await make_missing(
             view,
             PHONE_CALLS,
             documents,
+            turn,
             parent_collection="callout_participations",
             link="callout_participation_id",
             among={"create_batch_operation_id": operation["_id"]},
-            build=phone_call,
+            common={**empty, "remote_request_params": operation["parameters"]["remote_request_params"]},
+            copied=self.needs,
         )

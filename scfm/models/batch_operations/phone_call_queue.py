@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from scfm.clock import now
@@ -21,7 +22,7 @@ class PhoneCallQueue(OperationType):
     async def subject(self, view: View, operation: Document) -> Query:
         return await phone_calls_of(view, operation["parameters"])
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document]) -> None:
+    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
         numbers = [document["_id"] for document in documents]
         change = {
             "status": "queued",

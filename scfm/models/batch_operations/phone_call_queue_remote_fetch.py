@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from scfm.clock import now
@@ -15,7 +16,7 @@ from scfm.models.store import View
 class PhoneCallQueueRemoteFetch(PhoneCallQueue):
     name = made.REMOTE_FETCH
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document]) -> None:
+    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
         numbers = [document["_id"] for document in documents]
         change = {
             "status": "remote_fetch_queued",
