@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -418,30 +418,45 @@ class View:
 
     async def after(self, query: Query, last: int, limit: int, fields: Sequence[str] | None = None) -> list[Document]:
         """The next LIMIT documents with ids beyond LAST; the query's own limit is not applied."""
-        query = self._query(query)
         with translated():
-            if query.plain:
-                condition = all_of([query.condition, {"_id": {"$gt": last}}])
-                cursor = self.store.collection(query.collection).find(condition, fields)
-                return [_read(found) for found in await cursor.sort("_id", 1).limit(limit).to_list(None)]
-            pipeline = [*query.pipeline(after=last), {"$limit": limit}]
-            if fields is not None:
-                pipeline.append({"$project": dict.fromkeys(["_id", *fields], 1)})
-            found = self._source(query).aggregate(pipeline, allowDiskUse=True)
-            return [_read(document) for document in await found.to_list(None)]
+            found = await self._beyond(self._query(query), last, fields, limit, limit).to_list(None)
+        return [_read(document) for document in found]
 
     def _source(self, query: Query) -> AsyncIOMotorCollection[Document]:
         while query.through is not None:
             query = query.through
         return self.store.collection(query.collection)
 
-    async def stream(self, query: Query) -> AsyncIterator[Document]:
-        """Every document of the query in order of id, a batch at a time."""
-        query = self._query(query)
-        with translated():
-            found = self._source(query).aggregate(query.pipeline(), allowDiskUse=True, batchSize=1000)
-            async for document in found:
-                yield _read(document)
+    async def batches(
+        self, query: Query, last: int, size: int, fields: Sequence[str] | None = None
+    ) -> AsyncGenerator[list[Document], None]:
+        """What ``after`` gives, all of it, SIZE documents at a time.
+
+        One cursor reads them, as MongoDB looks ahead in a join much farther than a thousand documents.
+        """
+        cursor = self._beyond(self._query(query), last, fields, size)
+        try:
+            while True:
+                with translated():
+                    found = await cursor.to_list(size)
+                if not found:
+                    return
+                yield [_read(document) for document in found]
+        finally:
+            await cursor.close()
+
+    def _beyond(self, query: Query, last: int, fields: Sequence[str] | None, size: int, limit: int = 0) -> Any:
+        """A cursor on the documents beyond LAST, by id, that reads SIZE at a time."""
+        if query.plain:
+            condition = all_of([query.condition, {"_id": {"$gt": last}}])
+            found = self.store.collection(query.collection).find(condition, fields, batch_size=size)
+            return found.sort("_id", 1).limit(limit)
+        pipeline = query.pipeline(after=last)
+        if limit:
+            pipeline.append({"$limit": limit})
+        if fields is not None:
+            pipeline.append({"$project": dict.fromkeys(["_id", *fields], 1)})
+        return self._source(query).aggregate(pipeline, allowDiskUse=True, batchSize=size)
 
     async def insert(self, kind: str, collection: str, document: Document) -> Document:
         """Store a new document under its ``_id``, if it has one from ``new_ids``, or else under the next of its kind.

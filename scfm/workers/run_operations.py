@@ -10,8 +10,8 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations.operation import OperationType
-from scfm.models.query import Document, Query
+from scfm.models.query import Document
 from scfm.models.store import Store, View
 from scfm.workers.loop import Job
 
@@ -33,6 +33,9 @@ BACKOFF = timedelta(seconds=2)
 HAND_BACK_SECONDS = 1.0
 LONGEST_FAILURE = 500
 OPERATIONS = "batch_operations"
+
+
+Batches = AsyncGenerator[list[Document], None]
 
 
 class LeaseLost(Exception):
@@ -122,23 +125,24 @@ class _Run:
         if "cursor" not in self._work:
             limit = await self._kind.limit(self._view, self._operation)
             await self._save({"_work.cursor": 0, "_work.left": limit, "_work.pinned": []})
-        await (self._walk(query) if self._work["left"] is None else self._walk_limited(query))
+        batches = self._view.batches(query, self._work["cursor"], BATCH, self._kind.needs)
+        async with aclosing(batches):
+            await (self._walk(batches) if self._work["left"] is None else self._walk_limited(batches))
         await self._save({"status": "finished", "updated_at": now()}, {"_work": ""})
 
-    async def _walk(self, query: Query) -> None:
+    async def _walk(self, batches: Batches) -> None:
         """Act on everything, on some while the next are read, and write down after it how far that is.
 
         Who goes on with a run that was cut off acts on the last of it again.
         """
         acting: deque[tuple[int, asyncio.Task[None]]] = deque()
-        reading = asyncio.create_task(self._read(query, self._work["cursor"], BATCH))
+        reading = _next(batches)
         try:
             while documents := await reading:
-                last = documents[-1]["_id"]
-                reading = asyncio.create_task(self._read(query, last, BATCH))
+                reading = _next(batches)
                 if len(acting) == AT_ONCE:
                     await self._acted(*acting.popleft())
-                acting.append((last, asyncio.create_task(self._act(documents))))
+                acting.append((documents[-1]["_id"], asyncio.create_task(self._act(documents))))
             while acting:
                 await self._acted(*acting.popleft())
         finally:
@@ -148,7 +152,7 @@ class _Run:
         await acting
         await self._save({"_work.cursor": last})
 
-    async def _walk_limited(self, query: Query) -> None:
+    async def _walk_limited(self, batches: Batches) -> None:
         """Act on as many as the limit leaves.
 
         Which they are is written down first: those that have been acted on may not match any more, and others must
@@ -156,25 +160,21 @@ class _Run:
         """
         if documents := await self._pinned():
             await self._act(documents)
-        while documents := await self._read(query, self._work["cursor"], min(BATCH, self._work["left"])):
+        while self._work["left"] and (documents := await _next(batches)):
+            documents = documents[: self._work["left"]]
             await self._pin(documents)
             await self._act(documents)
 
     async def _pinned(self) -> list[Document]:
         """What was about to be acted on when the run was cut off."""
         numbers = self._work["pinned"]
-        return await self._again(numbers) if numbers else []
-
-    async def _again(self, numbers: list[int]) -> list[Document]:
+        if not numbers:
+            return []
         return await self._view.find(self._kind.walks, {"_id": {"$in": numbers}}, fields=self._kind.needs)
 
     async def _act(self, documents: list[Document]) -> None:
         await self._kind.act(self._view, self._operation, documents, self._turn)
         self._wake()
-
-    async def _read(self, query: Query, last: int, most: int) -> list[Document]:
-        """The next documents; none at the end."""
-        return await self._view.after(query, last, most, fields=self._kind.needs) if most else []
 
     async def _pin(self, documents: list[Document]) -> None:
         """Write down what is acted on next."""
@@ -191,6 +191,15 @@ class _Run:
         if saved is None:
             raise LeaseLost
         self._work = saved.get("_work", {})
+
+
+def _next(batches: Batches) -> asyncio.Task[list[Document]]:
+    """The next documents; none at the end."""
+
+    async def read() -> list[Document]:
+        return await anext(batches, [])
+
+    return asyncio.create_task(read())
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -92,6 +92,10 @@ class _MortalCursor:
     def limit(self, *given: Any) -> _MortalCursor:
         return _MortalCursor(self._cursor.limit(*given), self._life)
 
+    async def close(self) -> None:
+        """The database forgets the cursor of a process that has died, too."""
+        await self._cursor.close()
+
     async def to_list(self, length: int | None) -> list[Document]:
         self._life.step()
         found: list[Document] = await self._cursor.to_list(length)
