@@ -148,7 +148,7 @@ async def receive(
     """
     stored = await REMOTE_PHONE_CALL_EVENTS.put(view, {"_id": number, **_event(call, details, flow)})
     # The call is looked at after what refers to it is stored: see docs/decisions/0001.
-    seen = await _progress(view, call, details)
+    seen = await progress(view, call, details)
     if seen is None or seen.get("_deleting"):
         stored = await REMOTE_PHONE_CALL_EVENTS.keep(view, stored)
         seen = await view.get("phone_calls", call["_id"])
@@ -173,7 +173,7 @@ def _event(call: Document, details: Mapping[str, str], flow: str) -> Document:
     }
 
 
-async def _progress(view: View, call: Document, details: Mapping[str, str]) -> Document | None:
+async def progress(view: View, call: Document, details: Mapping[str, str]) -> Document | None:
     """Move the call to what CallStatus says, never backwards; the call as it then is, None if it has gone.
 
     ``SequenceNumber`` orders the reports that carry one, else the words do. A call that has ended stays as it

@@ -14,7 +14,7 @@ import pytest
 from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.models.query import Document
-from scfm.models.reception import call_of
+from scfm.models.reception import known
 from scfm.models.store import Store
 from scfm.provider import Call, Credentials, NotSent, Provider, Unknown
 from scfm.simulator import Faults
@@ -187,7 +187,7 @@ async def test_a_call_that_a_report_has_named_is_not_given_up(store: Store, tmp_
         sid = simulator.ledger.requests[0].sid
         report = {"CallSid": str(sid), "To": NUMBERS[0], "From": "345", "Direction": "outbound-api"}
         call = await only(store)
-        await call_of(store.for_account(call["account_id"]), report, "CallFlowLogic::Application")
+        assert await known(store.for_account(call["account_id"]), report)
         jobs.provider.list_calls = lists_nothing  # type: ignore[method-assign]
         (call,) = await settled(jobs)
     assert (call["status"], call["remote_call_id"]) == ("remotely_queued", sid)

@@ -230,8 +230,9 @@ async def test_a_report_settles_a_call_without_a_question(store: Store, tmp_path
     await house.sends(NUMBER)
     view = store.for_account((await only(store))["account_id"])
     report = {"CallSid": SIDS[0], "To": NUMBER, "Direction": "outbound-api", "CallStatus": "completed"}
-    call = await reception.call_of(view, report, "CallFlowLogic::Application")
-    await reception.progress(view, call, report)
+    known = await reception.known(view, report)
+    assert known is not None
+    await reception.progress(view, known, report)
     await house.settles_when_due()
     call = await only(store)
     assert shown(call) == ("completed", None)
@@ -309,7 +310,9 @@ async def test_a_call_that_a_report_has_moved_on_is_finished_when_its_process_ha
     await dead.sends(NUMBER)
     view = store.for_account((await only(store))["account_id"])
     report = {"CallSid": SIDS[0], "To": NUMBER, "Direction": "outbound-api", "CallStatus": "ringing"}
-    await reception.progress(view, await reception.call_of(view, report, "CallFlowLogic::Application"), report)
+    known = await reception.known(view, report)
+    assert known is not None
+    await reception.progress(view, known, report)
     await dead.jobs.close()
     house = House(store, tmp_path, silent)
     await house.settles()
