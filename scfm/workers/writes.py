@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from scfm.errors import Unavailable
@@ -11,6 +12,8 @@ from scfm.models.store import View
 
 RETRY_SECONDS = 0.5
 MOST = 500
+# While writes come one after the other, each waits so long for those that come with it, unless they are many.
+GATHER_SECONDS, MANY = 0.02, 100
 
 
 Update = tuple[Document, Document]
@@ -53,6 +56,7 @@ class Writes:
     async def _flush(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            began = time.monotonic()
             try:
                 await self._write(group)
             except Exception as error:
@@ -60,6 +64,8 @@ class Writes:
             else:
                 for entry in group:
                     entry.tell(None)
+            if len(self._waiting) < MANY:
+                await asyncio.sleep(began + GATHER_SECONDS - time.monotonic())
 
     async def _one_by_one(self, group: list[_Entry], error: Exception) -> None:
         """What the database refuses must not take the others with it."""
