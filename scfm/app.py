@@ -139,7 +139,7 @@ class Server:
         accounts = Accounts(store, platform)
         slots, lease = settings.calls_in_flight, settings.lease_seconds
         loop = Loop(settings.sweep_seconds)
-        loop.add(RunOperations(store, lease, loop.wake, departures.id))
+        loop.add(RunOperations(store, lease, loop.wake, departures.id, lambda: traffic.callers))
         loop.add(SendCalls(store, provider, accounts, departures, gate, settings, traffic.stand_aside))
         loop.add(FetchCalls(store, provider, accounts, slots=slots, lease=lease))
         loop.add(SettleCalls(store, provider, accounts, departures, gate, settings))

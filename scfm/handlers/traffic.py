@@ -11,6 +11,9 @@ from weakref import WeakSet
 # out waits while requests are under way and the loop is behind with its work, but no longer than this.
 ASIDE_SECONDS = 0.05
 STEP_SECONDS = 0.001
+# So long after a webhook more of them are awaited: people are on the phone.
+CALLERS_SECONDS = 1.0
+SPACING_SECONDS = 0.001
 
 
 class Traffic:
@@ -18,6 +21,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self._begun: WeakSet[Any] = WeakSet()
+        self._callers_until = 0.0
 
     def began(self, connection: Any) -> None:
         """The head of a request has come."""
@@ -27,6 +31,15 @@ class Traffic:
         """Its answer has been given."""
         self._begun.discard(connection)
 
+    def caller(self) -> None:
+        """Somebody on the phone waits for the answer to a webhook."""
+        self._callers_until = time.monotonic() + CALLERS_SECONDS
+
+    @property
+    def callers(self) -> bool:
+        """Whether people are on the phone, so that what can wait should not take all of the database."""
+        return time.monotonic() < self._callers_until
+
     @property
     def under_way(self) -> int:
         """How many requests are being answered whose clients are still there."""
@@ -34,7 +47,7 @@ class Traffic:
 
     async def stand_aside(self) -> None:
         """Returns when whatever is due has had its turn."""
-        await asyncio.sleep(0)
+        await asyncio.sleep(SPACING_SECONDS if self.callers else 0)
         until = time.monotonic() + ASIDE_SECONDS
         while self._begun and (began := time.monotonic()) < until:
             await asyncio.sleep(STEP_SECONDS)

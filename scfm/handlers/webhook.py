@@ -23,7 +23,7 @@ REFUSAL = "Twilio Request Validation Failed."
 MOST_TRIES = 50
 
 # The webhooks of one call wait for one another; those of different calls do not.
-_TURNS: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+_TURNS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 Around = tuple[Document, Document | None]
@@ -42,10 +42,13 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             await super().admit()
 
     async def post(self) -> None:
+        self.app.traffic.caller()
         try:
-            view, details, call = await self._verified()
-            reception.check(details)
-            answer = await self._receive(view, details, call)
+            fields = self._fields()
+            details = {name: values[-1] for name, values in fields.items()}
+            view = await self._reach(fields, details.get("AccountSid", ""))
+            async with _TURNS.setdefault(details.get("CallSid", ""), asyncio.Lock()):
+                answer = await self._receive(view, details)
         except Refused:
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.set_status(403)
@@ -60,24 +63,17 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         self.set_header("Content-Type", XML)
         self.write_entity(body.encode("utf-8", "replace"))
 
-    async def _verified(self) -> tuple[View, dict[str, str], Document | None]:
-        """The account that the report is for, what it says, and the call that it is about, if we know that.
+    async def _reach(self, fields: report.Fields, sid: str) -> View:
+        """Where the report's call is: with the account that has signed it, or, under the server's own sid, with any.
 
-        Raises Refused, BadRequest, TooLarge.
+        Raises Refused.
         """
-        fields = self._fields()
-        details = {name: values[-1] for name, values in fields.items()}
-        store, sid = self.app.store, details.get("AccountSid", "")
+        if self._signed(self.app.platform.token_of_server(sid), fields):
+            return self.app.store.everyone
         try:
-            if self._signed(self.app.platform.token_of_server(sid), fields):
-                # Accounts without credentials of their own share the server's: the call tells whose report it is.
-                call = await reception.known(store.everyone, details)
-                owner = await self.app.senders.heir(sid) if call is None else int(call["account_id"])
-                return store.for_account(owner), details, call
-            view = store.for_account(await self._own(sid, fields))
+            return self.app.store.for_account(await self._own(sid, fields))
         except NotFound:
             raise Refused from None
-        return view, details, await reception.known(view, details)
 
     async def _own(self, sid: str, fields: report.Fields) -> int:
         """The account that has the sid and has signed the report; raises NotFound."""
@@ -108,17 +104,34 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             return self.app.settings.public_url + self.request.uri
         return self.request.full_url()
 
-    async def _receive(self, view: View, details: dict[str, str], call: Document | None) -> str:
-        """Keep the report, move the call, and let the flow take its turn; the TwiML."""
+    async def _receive(self, reach: View, details: dict[str, str]) -> str:
+        """Keep the report, move the call, and let the flow take its turn; the TwiML. Raises Refused, Invalid."""
+        call = await reception.known(reach, details)
+        view = await self._owner(reach, details, call)
+        reception.check(details)
         call, number = await self._numbered(view, details, call)
-        lock = _TURNS.setdefault(call["_id"], asyncio.Lock())
-        async with lock:
-            name = await flow_of(view, call)
-            flow = self.app.flows.get(name)
-            (event, call), around = await asyncio.gather(
-                reception.receive(view, call, details, name or flow.name, number), _around(view, call)
-            )
-            return await self._take_turn(view, call, around, event, flow)
+        name = await flow_of(view, call)
+        flow = self.app.flows.get(name)
+        event, around = await asyncio.gather(
+            reception.record(view, call, details, name or flow.name, number), _around(view, call)
+        )
+        _, answer = await asyncio.gather(
+            reception.move(view, call, details, event),
+            self._take_turn(view, reception.moved(call, details), around, event, flow),
+        )
+        return answer
+
+    async def _owner(self, reach: View, details: dict[str, str], call: Document | None) -> View:
+        """The account whose report it is; raises Refused where there is none."""
+        if reach.account_id is not None:
+            return reach
+        if call is not None:
+            # Accounts without credentials of their own share the server's: the call tells whose report it is.
+            return self.app.store.for_account(int(call["account_id"]))
+        try:
+            return self.app.store.for_account(await self.app.senders.heir(details.get("AccountSid", "")))
+        except NotFound:
+            raise Refused from None
 
     async def _numbered(self, view: View, details: dict[str, str], call: Document | None) -> tuple[Document, int]:
         """The call of the report, made if it is a new one, and the id that the report's event will have."""

@@ -139,20 +139,25 @@ def _being_placed(number: str) -> Document:
     }
 
 
-async def receive(
-    view: View, call: Document, details: Mapping[str, str], flow: str, number: int
-) -> tuple[Document, Document]:
-    """Keep the report as the event NUMBER of the call, and move the call: (the event, the call as it then is).
+async def record(view: View, call: Document, details: Mapping[str, str], flow: str, number: int) -> Document:
+    """Keep the report as the event NUMBER of the call; whether the call stands is for ``move`` to see."""
+    return await REMOTE_PHONE_CALL_EVENTS.put(view, {"_id": number, **_event(call, details, flow)})
 
-    Raises Invalid if somebody deletes the call meanwhile.
+
+async def move(view: View, call: Document, details: Mapping[str, str], event: Document) -> None:
+    """Move the call to what a report says that has been recorded as EVENT.
+
+    Raises Invalid, and takes the event back, if somebody deletes the call meanwhile.
     """
-    stored = await REMOTE_PHONE_CALL_EVENTS.put(view, {"_id": number, **_event(call, details, flow)})
     # The call is looked at after what refers to it is stored: see docs/decisions/0001.
     seen = await progress(view, call, details)
     if seen is None or seen.get("_deleting"):
-        stored = await REMOTE_PHONE_CALL_EVENTS.keep(view, stored)
-        seen = await view.get("phone_calls", call["_id"])
-    return stored, seen
+        await REMOTE_PHONE_CALL_EVENTS.keep(view, event)
+
+
+def moved(call: Document, details: Mapping[str, str]) -> Document:
+    """The call as a report most likely moves it: a flow is not told of a status that has come out of order."""
+    return {**call, **_said(details)} if call["status"] in OPEN else call
 
 
 def _event(call: Document, details: Mapping[str, str], flow: str) -> Document:

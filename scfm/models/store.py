@@ -40,6 +40,8 @@ from scfm.models.query import Document, Query, all_of
 
 # A write is acknowledged when it is in the journal, and, on a replica set, in those of the majority.
 DURABLE = WriteConcern(w="majority", j=True)
+# One more wait for the disk before each new document would be half of what a caller waits for: see Store.new_ids.
+COUNTED = WriteConcern(w="majority", j=False)
 # https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml: HostUnreachable, HostNotFound,
 # CursorNotFound, WriteConcernFailed, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit,
 # SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange,
@@ -77,6 +79,7 @@ class Store:
         # To make one anew for every operation costs as much as a tenth of a small request.
         self._collections: dict[str, AsyncIOMotorCollection[Document]] = {}
         # What single requests ask at the same time goes to the database together.
+        self._counters = self._database.get_collection("counters", write_concern=COUNTED)
         self._ids: dict[str, Grouped[int, range]] = {}
         self._finds: dict[tuple[str, str], Grouped[Any, list[Document]]] = {}
         self._inserts: dict[str, Grouped[Document, None]] = {}
@@ -134,7 +137,8 @@ class Store:
     async def new_ids(self, kind: str, count: int = 1) -> range:
         """The next COUNT ids of a kind of resource.
 
-        The counter is on disk before they are given: a server that died with it would let the next give them again.
+        They are not on disk yet: a MongoDB that dies may give them again, until a document that has one of them is
+        stored, since what it writes goes to disk in order. Whoever comes second is refused by the index of ids.
         """
         if kind not in self._ids:
             self._ids[kind] = Grouped(partial(self._count_up, kind))
@@ -142,7 +146,7 @@ class Store:
 
     async def _count_up(self, kind: str, counts: list[int]) -> list[range]:
         with translated():
-            counter = await self.collection("counters").find_one_and_update(
+            counter = await self._counters.find_one_and_update(
                 {"_id": kind},
                 {"$inc": {"last": sum(counts)}},
                 upsert=True,
@@ -188,10 +192,8 @@ class Store:
         except Unavailable:
             raise
         except Exception:
-            # One that the driver cannot send must not take the others with it.
-            refused = [await self._insert_alone(collection, document) for document in documents]
-        # What went in with the others before they broke off is in: nobody else has an id of ours.
-        return [None if isinstance(one, Taken) and one.index == "_id_" else one for one in refused]
+            # One that the driver cannot send must not take the others with it; some of them may be in.
+            return [await self._insert_alone(collection, document, again=True) for document in documents]
 
     async def _insert_together(self, collection: str, documents: list[Document]) -> list[Exception | None]:
         refused: list[Exception | None] = [None] * len(documents)
@@ -204,9 +206,11 @@ class Store:
                 refused[failure["index"]] = Taken(_index_of(failure)) if known else error
         return refused
 
-    async def _insert_alone(self, collection: str, document: Document) -> Exception | None:
+    async def _insert_alone(self, collection: str, document: Document, again: bool = False) -> Exception | None:
         try:
             with translated():
+                if again and await self.collection(collection).find_one({"_id": document["_id"]}) == document:
+                    return None
                 await self.collection(collection).insert_one(document)
         except Exception as error:
             return error
@@ -463,14 +467,18 @@ class View:
 
         Raises Taken and stores nothing.
         """
-        number = document["_id"] if "_id" in document else (await self.store.new_ids(kind))[0]
-        document = {"_id": number, **self._own({}), **document}
-        try:
-            await self.store.insert_one(collection, document)
-        except Taken:
-            await self.store.return_id(kind, number)
-            raise
-        return document
+        ids = [document["_id"]] if "_id" in document else await self.store.new_ids(kind)
+        while True:
+            numbered = {**self._own({}), **document, "_id": ids[0]}
+            try:
+                await self.store.insert_one(collection, numbered)
+            except Taken as taken:
+                if taken.index != "_id_":
+                    await self.store.return_id(kind, ids[0])
+                    raise
+                ids = await self.store.new_ids(kind)  # MongoDB has died, and given this one again
+            else:
+                return numbered
 
     async def add(self, collection: str, document: Document) -> None:
         """Store a document that carries its id; raises Taken."""
@@ -497,6 +505,8 @@ class View:
             failures = (error.details or {}).get("writeErrors", [])
             if any(failure["code"] != DUPLICATE for failure in failures):
                 raise
+            if any(_index_of(failure) == "_id_" for failure in failures):
+                raise Unavailable("MongoDB has died, and given ids again that it had given before") from None
             return {stored[failure["index"]]["_id"] for failure in failures}
         return set()
 

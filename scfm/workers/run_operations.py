@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -28,6 +29,8 @@ log = logging.getLogger("scfm.work")
 BATCH = 1000
 # So many batches are acted on at the same time: while the database stores one, the next is made.
 AT_ONCE = 2
+# While people are on the phone, so many are acted on at once, and then it rests so many times as long as that took.
+PART, REST = 100, 3
 MOST_TRIES = 5
 BACKOFF = timedelta(seconds=2)
 HAND_BACK_SECONDS = 1.0
@@ -46,11 +49,20 @@ class RunOperations(Job):
     name = "run batch operations"
     slots = 2
 
-    def __init__(self, store: Store, lease: float, wake: Callable[[], None], log: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lease: float,
+        wake: Callable[[], None],
+        log: str | None = None,
+        callers: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``callers`` tells whether people are on the phone, who wait for the database, too."""
         self._store = store
         self._log = log
         self._lease = timedelta(seconds=lease)
         self._wake = wake
+        self._callers = callers
 
     async def take(self, most: int) -> Sequence[Document]:
         due = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
@@ -80,7 +92,7 @@ class RunOperations(Job):
     async def work(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
         try:
-            await _Run(view, item, self._until, self._wake).finish()
+            await _Run(view, item, self._until, self._wake, self._callers).finish()
         except LeaseLost:
             log.warning("batch operation %s was taken over by another process", item["_id"])
         except asyncio.CancelledError:
@@ -109,7 +121,12 @@ def _mine(operation: Document) -> Document:
 
 class _Run:
     def __init__(
-        self, view: View, operation: Document, until: Callable[[], datetime], wake: Callable[[], None]
+        self,
+        view: View,
+        operation: Document,
+        until: Callable[[], datetime],
+        wake: Callable[[], None],
+        callers: Callable[[], bool],
     ) -> None:
         self._view = view
         self._operation = operation
@@ -117,6 +134,7 @@ class _Run:
         self._until = until
         self._wake = wake
         self._work: Document = operation["_work"]
+        self._callers = callers
         self._turn = asyncio.Lock()
 
     async def finish(self) -> None:
@@ -140,7 +158,7 @@ class _Run:
         try:
             while documents := await reading:
                 reading = _next(batches)
-                if len(acting) == AT_ONCE:
+                while len(acting) >= (1 if self._callers() else AT_ONCE):
                     await self._acted(*acting.popleft())
                 acting.append((documents[-1]["_id"], asyncio.create_task(self._act(documents))))
             while acting:
@@ -173,8 +191,15 @@ class _Run:
         return await self._view.find(self._kind.walks, {"_id": {"$in": numbers}}, fields=self._kind.needs)
 
     async def _act(self, documents: list[Document]) -> None:
-        await self._kind.act(self._view, self._operation, documents, self._turn)
-        self._wake()
+        """Act on them; while people are on the phone in small parts, with a rest after each."""
+        while documents:
+            size = PART if self._callers() else BATCH
+            part, documents = documents[:size], documents[size:]
+            began = time.monotonic()
+            await self._kind.act(self._view, self._operation, part, self._turn)
+            self._wake()
+            if self._callers():
+                await asyncio.sleep(REST * (time.monotonic() - began))
 
     async def _pin(self, documents: list[Document]) -> None:
         """Write down what is acted on next."""

@@ -300,7 +300,8 @@ async def delete(house: House, view: View) -> None:
 
 
 async def report(_: House, call: Document, view: View) -> None:
-    await reception.receive(view, call, REPORT, "Flow", await reception.new_event(view))
+    event = await reception.record(view, call, REPORT, "Flow", await reception.new_event(view))
+    await reception.move(view, call, REPORT, event)
 
 
 async def import_contact(house: House, _: Document, view: View) -> None:
