@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
@@ -139,7 +140,8 @@ class Server:
         accounts = Accounts(store, platform)
         slots, lease = settings.calls_in_flight, settings.lease_seconds
         loop = Loop(settings.sweep_seconds)
-        loop.add(RunOperations(store, lease, loop.wake, departures.id, lambda: traffic.callers))
+        made = partial(loop.wake, SendCalls.name, FetchCalls.name)
+        loop.add(RunOperations(store, lease, made, departures.id, lambda: traffic.callers))
         loop.add(SendCalls(store, provider, accounts, departures, gate, settings, traffic.stand_aside))
         loop.add(FetchCalls(store, provider, accounts, slots=slots, lease=lease))
         loop.add(SettleCalls(store, provider, accounts, departures, gate, settings))

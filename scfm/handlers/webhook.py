@@ -106,10 +106,11 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
 
     async def _receive(self, reach: View, details: dict[str, str]) -> str:
         """Keep the report, move the call, and let the flow take its turn; the TwiML. Raises Refused, Invalid."""
-        call = await reception.known(reach, details)
-        view = await self._owner(reach, details, call)
         reception.check(details)
-        call, number = await self._numbered(view, details, call)
+        call, number = await asyncio.gather(reception.known(reach, details), reception.new_event(reach))
+        view = await self._owner(reach, details, call)
+        if call is None:
+            call = await reception.new_call(view, details, self.app.flows.default.name, number)
         name = await flow_of(view, call)
         flow = self.app.flows.get(name)
         event, around = await asyncio.gather(
@@ -132,15 +133,6 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             return self.app.store.for_account(await self.app.senders.heir(details.get("AccountSid", "")))
         except NotFound:
             raise Refused from None
-
-    async def _numbered(self, view: View, details: dict[str, str], call: Document | None) -> tuple[Document, int]:
-        """The call of the report, made if it is a new one, and the id that the report's event will have."""
-        if call is not None:
-            return call, await reception.new_event(view)
-        reception.check_new(details)
-        return await asyncio.gather(
-            reception.new_call(view, details, self.app.flows.default.name), reception.new_event(view)
-        )
 
     async def _take_turn(self, view: View, call: Document, around: Around, event: Document, flow: type[Flow]) -> str:
         # The call's memory is saved before the contact's. When another call of the contact saves its own in between,

@@ -52,21 +52,21 @@ async def known(view: View, details: Mapping[str, str]) -> Document | None:
     return call
 
 
-def check_new(details: Mapping[str, str]) -> None:
-    """Raise Invalid for a checked report of a call that is not ``known`` and has not come in."""
-    if details["Direction"] != INBOUND:
-        raise Invalid(UNKNOWN_CALL)
-
-
 async def new_event(view: View) -> int:
     """An id for the event that a report will be kept as."""
     return (await view.store.new_ids(REMOTE_PHONE_CALL_EVENTS.kind))[0]
 
 
-async def new_call(view: View, details: Mapping[str, str], default_flow: str) -> Document:
+async def new_call(view: View, details: Mapping[str, str], default_flow: str, event: int) -> Document:
     """The call that a checked report says has come in: of the contact with the caller's number, who is made a contact
-    if there is none. Raises Invalid.
+    if there is none.
+
+    Raises Invalid, and gives the id of the EVENT back, for a report of a call that is not ``known`` and has not come
+    in.
     """
+    if details["Direction"] != INBOUND:
+        await view.store.return_id(REMOTE_PHONE_CALL_EVENTS.kind, event)
+        raise Invalid(UNKNOWN_CALL)
     number = str(msisdn.normalise(details["From"]))
     moment = now()
     empty = {one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"}

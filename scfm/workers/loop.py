@@ -62,10 +62,11 @@ class Loop:
         """Begin."""
         self._tasks = [asyncio.create_task(runner.run(), name=runner.job.name) for runner in self._runners]
 
-    def wake(self) -> None:
-        """Something has been queued."""
+    def wake(self, *names: str) -> None:
+        """Something has been queued, for the jobs of these names, or for any."""
         for runner in self._runners:
-            runner.wake.set()
+            if not names or runner.job.name in names:
+                runner.wake.set()
 
     async def stop(self, patience: float) -> None:
         """Take nothing more, wait PATIENCE seconds for what is under way, and cut off the rest."""

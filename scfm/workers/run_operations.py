@@ -30,7 +30,7 @@ BATCH = 1000
 # So many batches are acted on at the same time: while the database stores one, the next is made.
 AT_ONCE = 2
 # While people are on the phone, so many are acted on at once, and then it rests so many times as long as that took.
-PART, REST = 100, 3
+PART, REST = 50, 4
 MOST_TRIES = 5
 BACKOFF = timedelta(seconds=2)
 HAND_BACK_SECONDS = 1.0

@@ -35,6 +35,8 @@ from scfm.workers.writes import Writes
 log = logging.getLogger("scfm.work")
 
 MOST_TRIES = 5
+# Calls are not taken two at a time, each pair by round trips of its own, as soon as there is room for two.
+GATHER_SECONDS = 0.05
 MARGIN = 5.0
 HAND_BACK_SECONDS = 1.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
@@ -86,8 +88,9 @@ class SendCalls(Job):
         self._patience = settings.lease_seconds / 2
         self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
         self._pace = Pace(store, settings.calls_per_second, settings.calls_in_flight, patience=self._patience / 2)
-        # More is taken when so few calls are in flight.
+        # More is taken when so few calls are in flight, or at that moment.
         self._few = 0
+        self._again_at = 0.0
         # Calls leave one by one: what else is due has its turn between two of them.
         self._door = asyncio.Lock()
         self._stand_aside = stand_aside or partial(asyncio.sleep, 0)
@@ -99,6 +102,9 @@ class SendCalls(Job):
 
     async def take(self, most: int) -> Sequence[Departure]:
         """Calls whose attempt is now in the database, and when each may leave."""
+        if self._pace.in_flight > self._few and (early := self._again_at - time.monotonic()) > 0:
+            self.pause = early
+            return ()
         await self._fetch_back()
         deadline, until = time.monotonic() + self._patience, later(self._patience)
         attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
@@ -116,6 +122,7 @@ class SendCalls(Job):
             self._pace.entered(departure.call["account_id"])
         self.pause = self._pace.pause()
         self._few = self._pace.in_flight * (BATCHED - 1) // BATCHED
+        self._again_at = time.monotonic() + GATHER_SECONDS
         if not departures and self._pace.in_flight < before:
             self.wake()  # there was no room for more, and now there is
         return departures
