@@ -35,8 +35,8 @@ from scfm.workers.writes import Writes
 log = logging.getLogger("scfm.work")
 
 MOST_TRIES = 5
-# Calls are not taken two at a time, each pair by round trips of its own, as soon as there is room for two.
-GATHER_SECONDS = 0.05
+# While more than a few are in flight, calls are not taken two at a time, each pair by round trips of its own.
+FEW, GATHER_SECONDS = 10, 0.05
 MARGIN = 5.0
 HAND_BACK_SECONDS = 1.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
@@ -102,7 +102,7 @@ class SendCalls(Job):
 
     async def take(self, most: int) -> Sequence[Departure]:
         """Calls whose attempt is now in the database, and when each may leave."""
-        if self._pace.in_flight > self._few and (early := self._again_at - time.monotonic()) > 0:
+        if self._pace.in_flight > max(self._few, FEW) and (early := self._again_at - time.monotonic()) > 0:
             self.pause = early
             return ()
         await self._fetch_back()
