@@ -44,6 +44,7 @@ class Writes:
         self._collection = collection
         self._waiting: list[_Entry] = []
         self._flushing: asyncio.Task[None] | None = None
+        self._again_at = 0.0
 
     async def add(self, update: Update, *otherwise: Update) -> None:
         """Returns when UPDATE is on disk, or, where no document fits it any more, OTHERWISE."""
@@ -55,8 +56,11 @@ class Writes:
 
     async def _flush(self) -> None:
         while self._waiting:
+            early = self._again_at - time.monotonic()
+            if early > 0 and len(self._waiting) < MANY:
+                await asyncio.sleep(early)
+            self._again_at = time.monotonic() + GATHER_SECONDS
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            began = time.monotonic()
             try:
                 await self._write(group)
             except Exception as error:
@@ -64,8 +68,6 @@ class Writes:
             else:
                 for entry in group:
                     entry.tell(None)
-            if len(self._waiting) < MANY:
-                await asyncio.sleep(began + GATHER_SECONDS - time.monotonic())
 
     async def _one_by_one(self, group: list[_Entry], error: Exception) -> None:
         """What the database refuses must not take the others with it."""
