@@ -42,11 +42,11 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             await super().admit()
 
     async def post(self) -> None:
-        self.app.traffic.caller()
         try:
             fields = self._fields()
             details = {name: values[-1] for name, values in fields.items()}
             view = await self._reach(fields, details.get("AccountSid", ""))
+            self.app.traffic.caller()
             async with _TURNS.setdefault(details.get("CallSid", ""), asyncio.Lock()):
                 answer = await self._receive(view, details)
         except Refused:

@@ -77,9 +77,9 @@ class Store:
             write_concern=DURABLE,
         )
         # To make one anew for every operation costs as much as a tenth of a small request.
-        self._collections: dict[str, AsyncIOMotorCollection[Document]] = {}
+        counters: AsyncIOMotorCollection[Document] = self._database.get_collection("counters", write_concern=COUNTED)
+        self._collections = {"counters": counters}
         # What single requests ask at the same time goes to the database together.
-        self._counters = self._database.get_collection("counters", write_concern=COUNTED)
         self._ids: dict[str, Grouped[int, range]] = {}
         self._finds: dict[tuple[str, str], Grouped[Any, list[Document]]] = {}
         self._inserts: dict[str, Grouped[Document, None]] = {}
@@ -146,7 +146,7 @@ class Store:
 
     async def _count_up(self, kind: str, counts: list[int]) -> list[range]:
         with translated():
-            counter = await self._counters.find_one_and_update(
+            counter = await self.collection("counters").find_one_and_update(
                 {"_id": kind},
                 {"$inc": {"last": sum(counts)}},
                 upsert=True,

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from pymongo import MongoClient
 
 from tests.flows.phone_line import (
     FORM,
@@ -147,6 +148,29 @@ def test_an_accounts_own_credentials_win_over_the_servers(server: Server, client
     assert PhoneLine(server, sid, "its own", PUBLIC_URL).report().status == 201
     assert everything(own) == (1, 1, 1)
     assert everything(client) == before
+
+
+def test_a_token_that_another_process_has_changed_counts_at_once(server: Server, client: Client) -> None:
+    own = server.client(server.create_account())
+    sid = "AC" + "4" * 32
+    assert own.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": "the old one"}).status == 204
+    old, new = (PhoneLine(server, sid, token, PUBLIC_URL) for token in ("the old one", "the new one"))
+    assert old.report().status == 201
+    socket = str((server.data_dir / "mongod.sock").resolve()).replace("/", "%2F")
+    with MongoClient[dict[str, Any]](f"mongodb://{socket}/?directConnection=true") as other:
+        other.scfm.accounts.update_one({"twilio_account_sid": sid}, {"$set": {"twilio_auth_token": "the new one"}})
+    assert new.report().status == 201
+    assert_refused(old.report())
+
+
+def test_what_a_client_changes_of_its_sid_counts_at_once(server: Server) -> None:
+    own = server.client(server.create_account())
+    for number in range(3):
+        sid = f"AC5{number:031}"
+        line = PhoneLine(server, sid, "its own", PUBLIC_URL)
+        assert_refused(line.report())
+        assert own.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": "its own"}).status == 204
+        assert line.report().status == 201
 
 
 def test_a_sid_that_does_not_begin_with_ac_is_one_of_somleng(server: Server) -> None:

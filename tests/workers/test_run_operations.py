@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from scfm.clock import now
+from scfm.models import deletions
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.callout_population import CalloutPopulation
 from scfm.models.query import Document
@@ -184,6 +185,40 @@ async def test_a_run_again_adds_what_is_new_and_nothing_twice(store: Store, tmp_
         await pass_over(jobs.run)
     participations = await view.find("callout_participations", {})
     assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 2))
+
+
+async def test_while_people_are_on_the_phone_it_acts_on_few_at_once_and_rests(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_operations, "PART", 2)
+    view = await village(store)
+    await queued(view, made.POPULATION)
+    act, parts = CalloutPopulation.act, []
+
+    async def watched(kind: CalloutPopulation, where: View, operation: Document, some: Any, *rest: Any) -> None:
+        parts.append(len(some))
+        await act(kind, where, operation, some, *rest)
+
+    monkeypatch.setattr(CalloutPopulation, "act", watched)
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        jobs.run._callers = lambda: True
+        await pass_over(jobs.run)
+    assert parts == [2, 1, 2, 1, 2]
+    participations = await view.find("callout_participations", {})
+    assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 1))
+
+
+async def test_what_is_deleted_while_its_batch_is_stored_is_not_referred_to(store: Store, tmp_path: Path) -> None:
+    """However long it took since the contacts were read."""
+    view = await village(store)
+    contacts = await view.find("contacts", {})
+    await view.remove("contacts", {"_id": 2})
+    operation = {"_id": 1, "callout_id": 1, "parameters": {}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deletions, "REMEMBERED_SECONDS", 0.0)
+        await CalloutPopulation().act(view, operation, contacts, asyncio.Lock())
+    participations = await view.find("callout_participations", {})
+    assert [one["contact_id"] for one in participations] == [1, *range(3, CONTACTS + 1)]
 
 
 async def test_two_processes_never_run_one_operation_together(store: Store, tmp_path: Path) -> None:

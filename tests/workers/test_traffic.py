@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from scfm.handlers.traffic import ASIDE_SECONDS, Traffic
+from scfm.handlers.traffic import ASIDE_SECONDS, SPACING_SECONDS, TOGETHER, Traffic
 
 
 class Connection:
@@ -44,6 +44,17 @@ async def test_a_call_waits_for_requests_while_the_loop_is_behind_but_not_for_ev
     asked = Connection()
     traffic.began(asked)
     assert await aside(traffic, 0.01) >= ASIDE_SECONDS
+
+
+async def test_while_people_are_on_the_phone_calls_leave_the_loop_alone_now_and_then() -> None:
+    traffic = Traffic()
+    assert not traffic.callers
+    traffic.caller()
+    assert traffic.callers
+    began = time.monotonic()
+    for _ in range(10 * TOGETHER):
+        await traffic.stand_aside()
+    assert time.monotonic() - began >= 10 * SPACING_SECONDS
 
 
 async def test_requests_count_while_their_clients_are_there() -> None:

@@ -50,6 +50,18 @@ async def test_updates_that_come_together_share_round_trips(store: Store) -> Non
     assert [found["n"] for found in await view.find(CALLS, {})] == list(range(COUNT))
 
 
+async def test_updates_that_follow_one_another_closely_share_round_trips_too(store: Store) -> None:
+    view, writes = await watched(store, 50)
+    await writes.add(counts(1))
+    adding = []
+    for number in range(2, 50):
+        adding.append(asyncio.ensure_future(writes.add(counts(number))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*adding)
+    assert view.round_trips == 2, "the first does not wait for others"
+    assert [found["n"] for found in await view.find(CALLS, {})] == list(range(50))
+
+
 async def test_where_no_document_fits_any_more_the_alternative_is_written(store: Store) -> None:
     view, writes = await watched(store, 2)
     await view.update(CALLS, {"_id": 1}, {"n": 5})

@@ -1,0 +1,126 @@
+"""What is asked at the same time goes to the database together, and everybody gets his own answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from scfm.errors import NotFound
+from scfm.models import grouped as module
+from scfm.models.grouped import Grouped
+from scfm.models.query import Document
+from scfm.models.store import Store, Taken, View
+
+CONTACTS = "contacts"
+
+
+class Slow:
+    """Doubles numbers, a group at a time, each when it is let go. 13 cannot be doubled, and -1 breaks the line."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.go = asyncio.Event()
+
+    async def double(self, numbers: list[int]) -> list[int | Exception]:
+        self.groups.append(numbers)
+        await self.go.wait()
+        if -1 in numbers:
+            raise NotFound
+        return [ValueError("thirteen") if number == 13 else 2 * number for number in numbers]
+
+
+async def begun(slow: Slow, groups: int) -> None:
+    while len(slow.groups) < groups:
+        await asyncio.sleep(0)
+
+
+async def test_what_comes_during_a_round_trip_goes_together_in_the_next() -> None:
+    slow = Slow()
+    doubled: Grouped[int, int] = Grouped(slow.double)
+    first = asyncio.ensure_future(doubled.ask(1))
+    await begun(slow, 1)
+    later = asyncio.gather(*(doubled.ask(number) for number in range(2, 6)))
+    slow.go.set()
+    assert (await first, await later) == (2, [4, 6, 8, 10])
+    # Whoever asked later is not told what was true before.
+    assert slow.groups == [[1], [2, 3, 4, 5]]
+
+
+async def test_a_group_is_not_larger_than_the_database_should_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 3)
+    slow = Slow()
+    slow.go.set()
+    doubled: Grouped[int, int] = Grouped(slow.double)
+    assert await asyncio.gather(*(doubled.ask(number) for number in range(7))) == [0, 2, 4, 6, 8, 10, 12]
+    assert [len(group) for group in slow.groups] == [3, 3, 1]
+
+
+async def test_what_fails_alone_fails_alone_and_a_broken_line_fails_all() -> None:
+    slow = Slow()
+    slow.go.set()
+    doubled: Grouped[int, int] = Grouped(slow.double)
+    found = await asyncio.gather(*(doubled.ask(number) for number in (1, 13, 3)), return_exceptions=True)
+    assert (found[0], found[2]) == (2, 6) and isinstance(found[1], ValueError)
+    broken = await asyncio.gather(*(doubled.ask(number) for number in (1, -1)), return_exceptions=True)
+    assert [type(error) for error in broken] == [NotFound, NotFound]
+    assert await doubled.ask(4) == 8
+
+
+async def test_one_who_waits_no_more_keeps_no_other_waiting() -> None:
+    slow = Slow()
+    doubled: Grouped[int, int] = Grouped(slow.double)
+    gone, there = asyncio.ensure_future(doubled.ask(1)), asyncio.ensure_future(doubled.ask(2))
+    await begun(slow, 1)
+    gone.cancel()
+    slow.go.set()
+    assert await there == 4
+
+
+# In the store
+
+
+def contact(number: int, **fields: object) -> Document:
+    return {"msisdn": f"+2526623{number:05}", "metadata": {}, **fields}
+
+
+async def outcomes(view: View, *documents: Document) -> list[str]:
+    """What became of documents that are all stored at once."""
+    made = await asyncio.gather(*(view.insert("contact", CONTACTS, one) for one in documents), return_exceptions=True)
+    return [type(one).__name__ if isinstance(one, BaseException) else "stored" for one in made]
+
+
+async def test_of_documents_stored_together_only_those_are_refused_that_must_be(store: Store) -> None:
+    view = store.for_account(1)
+    documents = [contact(1), contact(2), contact(1), contact(3)]
+    assert await outcomes(view, *documents) == ["stored", "stored", "Taken", "stored"]
+    assert len(await view.find(CONTACTS, {})) == 3
+
+
+async def test_a_document_too_large_for_the_database_does_not_take_the_others_with_it(store: Store) -> None:
+    view = store.for_account(1)
+    large = contact(2, metadata={"text": "x" * (17 << 20)})
+    assert await outcomes(view, contact(1), large, contact(3)) == ["stored", "DocumentTooLarge", "stored"]
+    assert [one["msisdn"] for one in await view.find(CONTACTS, {})] == ["+252662300001", "+252662300003"]
+
+
+async def test_documents_found_together_are_each_callers_own(store: Store) -> None:
+    view, stranger = store.for_account(1), store.for_account(2)
+    number = (await view.insert("contact", CONTACTS, contact(1, metadata={"name": {"first": "Alice"}})))["_id"]
+    one, other = await asyncio.gather(view.get(CONTACTS, number), view.get(CONTACTS, number))
+    one["metadata"]["name"]["first"] = "Bob"
+    assert other["metadata"] == {"name": {"first": "Alice"}}
+    with pytest.raises(NotFound):
+        await stranger.get(CONTACTS, number)
+
+
+async def test_an_id_that_a_database_gives_twice_after_its_death_is_used_once(store: Store) -> None:
+    view = store.for_account(1)
+    first = await view.insert("contact", CONTACTS, contact(1))
+    await store.everyone.update("counters", {"_id": "contact"}, {"last": first["_id"] - 1})
+    second = await view.insert("contact", CONTACTS, contact(2))
+    assert [one["_id"] for one in await view.find(CONTACTS, {})] == [first["_id"], second["_id"]]
+    # Nor does one that is taken for what a document holds lose its own number to another.
+    with pytest.raises(Taken):
+        await view.insert("contact", CONTACTS, contact(2))
+    assert (await view.insert("contact", CONTACTS, contact(3)))["_id"] == second["_id"] + 1
