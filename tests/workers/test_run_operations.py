@@ -221,6 +221,49 @@ async def test_what_is_deleted_while_its_batch_is_stored_is_not_referred_to(stor
     assert [one["contact_id"] for one in participations] == [1, *range(3, CONTACTS + 1)]
 
 
+async def test_what_somebody_is_deleting_is_referred_to_only_if_it_stays(store: Store, tmp_path: Path) -> None:
+    view = await village(store)
+    contacts = await view.find("contacts", {})
+    goes, stays = [await view.mark_deleting("contacts", number) for number in (2, 5)]
+    operation = {"_id": 1, "callout_id": 1, "parameters": {}}
+    acting = asyncio.ensure_future(CalloutPopulation().act(view, operation, contacts, asyncio.Lock()))
+
+    async def all_but_two() -> bool:
+        return len(await view.find("callout_participations", {})) == CONTACTS - 2
+
+    await eventually(all_but_two)
+    await deletions.record(view, goes, "contacts", 2)
+    await view.remove("contacts", {"_id": 2})
+    await view.unmark("contacts", 5, stays)
+    await acting
+    participations = await view.find("callout_participations", {}, sort=[("contact_id", 1)])
+    assert [one["contact_id"] for one in participations] == [1, *range(3, CONTACTS + 1)]
+
+
+async def test_it_goes_on_where_it_has_come_to(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = await village(store)
+    number = await queued(view, made.POPULATION)
+    act, seen = CalloutPopulation.act, []
+
+    async def fails_at_seven(
+        kind: CalloutPopulation, where: View, operation: Document, some: Any, *rest: Any
+    ) -> None:
+        seen.append([one["_id"] for one in some])
+        if seen[-1][0] == 7 and len(seen) <= 3:
+            raise ZeroDivisionError
+        await act(kind, where, operation, some, *rest)
+
+    monkeypatch.setattr(CalloutPopulation, "act", fails_at_seven)
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        (item,) = await jobs.run.take(1)
+        with pytest.raises(ZeroDivisionError):
+            await jobs.run.work(item)
+        await view.update("batch_operations", {"_id": number}, {"_work.due": now()})
+        await pass_over(jobs.run)
+    assert seen == [[1, 2, 3], [4, 5, 6], [7, 8], [7, 8]]
+    assert len(await view.find("callout_participations", {})) == CONTACTS
+
+
 async def test_two_processes_never_run_one_operation_together(store: Store, tmp_path: Path) -> None:
     view = await village(store)
     await queued(view, made.POPULATION)
