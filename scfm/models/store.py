@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -50,6 +51,7 @@ PASSING = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 
 DUPLICATE = 11000
 # Where each deletion is written down before it is done: see deletions.
 DELETIONS = "deletions"
+CURSOR_SECONDS = 60.0
 # How long a delete may take between its mark and its end before others take it for abandoned.
 DELETE_LEASE = timedelta(seconds=10)
 # How often, and how many seconds apart, we look whether the deletion of another has ended: longer than its lease.
@@ -436,18 +438,23 @@ class View:
     ) -> AsyncGenerator[list[Document], None]:
         """What ``after`` gives, all of it, SIZE documents at a time.
 
-        One cursor reads them, as MongoDB looks ahead in a join much farther than a thousand documents.
+        One cursor reads them, as MongoDB looks ahead in a join much farther than a thousand documents. What a cursor
+        gives may be as old as the cursor, so none gets old: see ``leaving``.
         """
-        cursor = self._beyond(self._query(query), last, fields, size)
-        try:
-            while True:
-                with translated():
-                    found = await cursor.to_list(size)
-                if not found:
-                    return
-                yield [_read(document) for document in found]
-        finally:
-            await cursor.close()
+        query = self._query(query)
+        while True:
+            cursor, until = self._beyond(query, last, fields, size), time.monotonic() + CURSOR_SECONDS
+            try:
+                new = True
+                while new:
+                    with translated():
+                        found = await cursor.to_list(size)
+                    if not found:
+                        return
+                    last, new = found[-1]["_id"], time.monotonic() < until
+                    yield [_read(document) for document in found]
+            finally:
+                await cursor.close()
 
     def _beyond(self, query: Query, last: int, fields: Sequence[str] | None, size: int, limit: int = 0) -> Any:
         """A cursor on the documents beyond LAST, by id, that reads SIZE at a time."""

@@ -30,7 +30,7 @@ BATCH = 1000
 # So many batches are acted on at the same time: while the database stores one, the next is made.
 AT_ONCE = 2
 # While people are on the phone, so many are acted on at once, and then it rests so many times as long as that took.
-PART, REST = 50, 4
+PART, REST, LONGEST_REST = 50, 4, 0.1
 MOST_TRIES = 5
 BACKOFF = timedelta(seconds=2)
 HAND_BACK_SECONDS = 1.0
@@ -199,7 +199,7 @@ class _Run:
             await self._kind.act(self._view, self._operation, part, self._turn)
             self._wake()
             if self._callers():
-                await asyncio.sleep(REST * (time.monotonic() - began))
+                await asyncio.sleep(min(REST * (time.monotonic() - began), LONGEST_REST))
 
     async def _pin(self, documents: list[Document]) -> None:
         """Write down what is acted on next."""

@@ -12,9 +12,10 @@ import pytest
 
 from scfm.clock import now
 from scfm.models import deletions
+from scfm.models import store as store_module
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.callout_population import CalloutPopulation
-from scfm.models.query import Document
+from scfm.models.query import Document, Query
 from scfm.models.store import Store, View
 from scfm.workers import run_operations
 from tests.workers.background import (
@@ -238,6 +239,18 @@ async def test_what_somebody_is_deleting_is_referred_to_only_if_it_stays(store: 
     await acting
     participations = await view.find("callout_participations", {}, sort=[("contact_id", 1)])
     assert [one["contact_id"] for one in participations] == [1, *range(3, CONTACTS + 1)]
+
+
+async def test_a_cursor_that_gets_old_is_left_for_a_new_one(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "CURSOR_SECONDS", 0.000001)
+    view = await village(store)
+    read = [[one["_id"] for one in some] async for some in view.batches(Query("contacts"), 1, 3)]
+    assert [number for some in read for number in some] == list(range(2, CONTACTS + 1))
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        await runs(view, jobs, made.POPULATION)
+    assert len(await view.find("callout_participations", {})) == CONTACTS
 
 
 async def test_it_goes_on_where_it_has_come_to(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
