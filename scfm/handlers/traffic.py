@@ -13,8 +13,8 @@ ASIDE_SECONDS = 0.05
 STEP_SECONDS = 0.001
 # So long after a webhook more of them are awaited: people are on the phone.
 CALLERS_SECONDS = 10.0
-# While they are, so many calls leave one after the other, and then the loop is left alone for a moment.
-TOGETHER, SPACING_SECONDS = 2, 0.001
+# While they are, the loop is left alone for a moment before each call.
+SPACING_SECONDS = 0.001
 
 
 class Traffic:
@@ -23,7 +23,6 @@ class Traffic:
     def __init__(self) -> None:
         self._begun: WeakSet[Any] = WeakSet()
         self._callers_until = 0.0
-        self._left = 0
 
     def began(self, connection: Any) -> None:
         """The head of a request has come."""
@@ -49,8 +48,7 @@ class Traffic:
 
     async def stand_aside(self) -> None:
         """Returns when whatever is due has had its turn."""
-        self._left += 1
-        await asyncio.sleep(SPACING_SECONDS if self.callers and self._left % TOGETHER == 0 else 0)
+        await asyncio.sleep(SPACING_SECONDS if self.callers else 0)
         until = time.monotonic() + ASIDE_SECONDS
         while self._begun and (began := time.monotonic()) < until:
             await asyncio.sleep(STEP_SECONDS)

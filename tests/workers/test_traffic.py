@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from scfm.handlers.traffic import ASIDE_SECONDS, SPACING_SECONDS, TOGETHER, Traffic
+from scfm.handlers.traffic import ASIDE_SECONDS, SPACING_SECONDS, Traffic
 
 
 class Connection:
@@ -46,13 +46,13 @@ async def test_a_call_waits_for_requests_while_the_loop_is_behind_but_not_for_ev
     assert await aside(traffic, 0.01) >= ASIDE_SECONDS
 
 
-async def test_while_people_are_on_the_phone_calls_leave_the_loop_alone_now_and_then() -> None:
+async def test_while_people_are_on_the_phone_each_call_leaves_the_loop_alone_for_a_moment() -> None:
     traffic = Traffic()
     assert not traffic.callers
     traffic.caller()
     assert traffic.callers
     began = time.monotonic()
-    for _ in range(10 * TOGETHER):
+    for _ in range(10):
         await traffic.stand_aside()
     assert time.monotonic() - began >= 10 * SPACING_SECONDS
 
