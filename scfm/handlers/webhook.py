@@ -114,12 +114,23 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         name = await flow_of(view, call)
         flow = self.app.flows.get(name)
         event, around = await asyncio.gather(
-            reception.record(view, call, details, name or flow.name, number), _around(view, call)
+            reception.record(view, call, details, name or flow.name, number),
+            _around(view, call),
+            return_exceptions=True,
         )
-        _, answer = await asyncio.gather(
-            reception.move(view, call, details, event),
-            self._take_turn(view, reception.moved(call, details), around, event, flow),
-        )
+        if isinstance(event, BaseException):
+            raise event
+        # What has been recorded moves the call, whatever becomes of the turn; and nothing goes on after the answer.
+        moving = reception.move(view, call, details, event)
+        if isinstance(around, BaseException):
+            await moving
+            raise around
+        turn = self._take_turn(view, reception.moved(call, details), around, event, flow)
+        moved, answer = await asyncio.gather(moving, turn, return_exceptions=True)
+        if isinstance(moved, BaseException):
+            raise moved
+        if isinstance(answer, BaseException):
+            raise answer
         return answer
 
     async def _owner(self, reach: View, details: dict[str, str], call: Document | None) -> View:

@@ -85,8 +85,8 @@ class PhoneCalls(Resource):
     )
     references = (
         Reference("callout_participation_id", "callout_participations", "callout_participation"),
-        Reference("contact_id", "contacts", "contact", held_by="callout_participation_id"),
-        Reference("callout_id", "callouts", "callout", held_by="callout_participation_id"),
+        Reference("contact_id", "contacts", "contact"),
+        Reference("callout_id", "callouts", "callout"),
     )
     guards = (Guard("remote_phone_call_events", "phone_call_id"),)
     filters = {

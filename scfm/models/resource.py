@@ -71,20 +71,11 @@ class Unique:
 
 @dataclass(frozen=True)
 class Reference:
-    """A field that holds the id of a document of another collection; ``blames`` is what an error names.
-
-    ``held_by``: the field of a nearer reference whose document refers to this one, too. Where there is that one,
-    this one cannot be deleted as long as it stands, and need not be looked at.
-    """
+    """A field that holds the id of a document of another collection; ``blames`` is what an error names."""
 
     field: str
     collection: str
     blames: str
-    held_by: str | None = None
-
-    def open(self, document: Document) -> bool:
-        """Whether DOCUMENT names something here that no nearer reference of it holds."""
-        return document[self.field] is not None and (self.held_by is None or document[self.held_by] is None)
 
 
 @dataclass(frozen=True)
@@ -296,7 +287,7 @@ class Resource:
         """
         loose = set()
         for reference in self.references:
-            named = {document[reference.field] for document in stored if reference.open(document)}
+            named = {document[reference.field] for document in stored} - {None}
             if named and seconds < deletions.REMEMBERED_SECONDS:
                 named = await view.leaving(reference.collection, sorted(named))
             gone = named - await view.standing(reference.collection, sorted(named)) if named else set()
@@ -338,7 +329,8 @@ class Resource:
         return None
 
     def _referred(self, view: View, document: Document) -> list[tuple[str, str, int]]:
-        named = [(one.blames, one.collection, document[one.field]) for one in self.references if one.open(document)]
+        named = [(one.blames, one.collection, document[one.field]) for one in self.references]
+        named = [one for one in named if one[2] is not None]
         # What it refers to is the account's, and keeps that from being deleted.
         if not named and view.account_id is not None:
             named.append(("account", "accounts", view.account_id))

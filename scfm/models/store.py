@@ -164,7 +164,18 @@ class Store:
             self._finds[key] = Grouped(partial(self._find_by, collection, name))
         return [_read(dict(document)) for document in await self._finds[key].ask(value)]
 
-    async def _find_by(self, collection: str, name: str, values: list[Any]) -> list[list[Document]]:
+    async def _find_by(self, collection: str, name: str, values: list[Any]) -> Sequence[list[Document] | Exception]:
+        """What each of the values finds; one that cannot be asked for does not take the others with it."""
+        try:
+            return await self._find_together(collection, name, values)
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(values) == 1:
+                return [error]
+            return [(await self._find_by(collection, name, [value]))[0] for value in values]
+
+    async def _find_together(self, collection: str, name: str, values: list[Any]) -> list[list[Document]]:
         found: dict[Any, list[Document]] = {value: [] for value in values}
         with translated():
             for document in await self._with(self.collection(collection), name, list(found)):
@@ -203,7 +214,10 @@ class Store:
             with translated():
                 await self.collection(collection).insert_many(documents, ordered=False)
         except BulkWriteError as error:
-            for failure in (error.details or {})["writeErrors"]:
+            details = error.details or {}
+            if details.get("writeConcernErrors"):
+                raise Unavailable(str(error)) from error
+            for failure in details["writeErrors"]:
                 known = failure["code"] == DUPLICATE
                 refused[failure["index"]] = Taken(_index_of(failure)) if known else error
         return refused
@@ -445,14 +459,15 @@ class View:
         while True:
             cursor, until = self._beyond(query, last, fields, size), time.monotonic() + CURSOR_SECONDS
             try:
-                new = True
-                while new:
+                while True:
                     with translated():
                         found = await cursor.to_list(size)
                     if not found:
                         return
-                    last, new = found[-1]["_id"], time.monotonic() < until
+                    last = found[-1]["_id"]
                     yield [_read(document) for document in found]
+                    if time.monotonic() >= until:
+                        break
             finally:
                 await cursor.close()
 

@@ -31,6 +31,7 @@ BATCH = 1000
 AT_ONCE = 2
 # While people are on the phone, so many are acted on at once, and then it rests so many times as long as that took.
 PART, REST, LONGEST_REST = 50, 4, 0.1
+OLD_SECONDS = 60.0
 MOST_TRIES = 5
 BACKOFF = timedelta(seconds=2)
 HAND_BACK_SECONDS = 1.0
@@ -143,6 +144,8 @@ class _Run:
         if "cursor" not in self._work:
             limit = await self._kind.limit(self._view, self._operation)
             await self._save({"_work.cursor": 0, "_work.left": limit, "_work.pinned": []})
+        if documents := await self._pinned():
+            await self._act(documents, time.monotonic())
         batches = self._view.batches(query, self._work["cursor"], BATCH, self._kind.needs)
         async with aclosing(batches):
             await (self._walk(batches) if self._work["left"] is None else self._walk_limited(batches))
@@ -156,11 +159,12 @@ class _Run:
         acting: deque[tuple[int, asyncio.Task[None]]] = deque()
         reading = _next(batches)
         try:
-            while documents := await reading:
+            while (batch := await reading)[0]:
+                documents, read = batch
                 reading = _next(batches)
                 while len(acting) >= (1 if self._callers() else AT_ONCE):
                     await self._acted(*acting.popleft())
-                acting.append((documents[-1]["_id"], asyncio.create_task(self._act(documents))))
+                acting.append((documents[-1]["_id"], asyncio.create_task(self._act(documents, read))))
             while acting:
                 await self._acted(*acting.popleft())
         finally:
@@ -176,23 +180,24 @@ class _Run:
         Which they are is written down first: those that have been acted on may not match any more, and others must
         not take their places.
         """
-        if documents := await self._pinned():
-            await self._act(documents)
-        while self._work["left"] and (documents := await _next(batches)):
-            documents = documents[: self._work["left"]]
+        while self._work["left"] and (batch := await _next(batches))[0]:
+            documents, read = batch[0][: self._work["left"]], batch[1]
             await self._pin(documents)
-            await self._act(documents)
+            await self._act(documents, read)
 
     async def _pinned(self) -> list[Document]:
         """What was about to be acted on when the run was cut off."""
         numbers = self._work["pinned"]
-        if not numbers:
-            return []
-        return await self._view.find(self._kind.walks, {"_id": {"$in": numbers}}, fields=self._kind.needs)
+        return await self._again(numbers) if numbers else []
 
-    async def _act(self, documents: list[Document]) -> None:
-        """Act on them; while people are on the phone in small parts, with a rest after each."""
+    async def _again(self, numbers: Sequence[int]) -> list[Document]:
+        return await self._view.find(self._kind.walks, {"_id": {"$in": list(numbers)}}, fields=self._kind.needs)
+
+    async def _act(self, documents: list[Document], read: float) -> None:
+        """Act on what was READ then; while people are on the phone in small parts, with a rest after each."""
         while documents:
+            if time.monotonic() - read > OLD_SECONDS:  # some of it may be long gone: see View.leaving
+                documents, read = await self._again([one["_id"] for one in documents]), time.monotonic()
             size = PART if self._callers() else BATCH
             part, documents = documents[:size], documents[size:]
             began = time.monotonic()
@@ -218,11 +223,11 @@ class _Run:
         self._work = saved.get("_work", {})
 
 
-def _next(batches: Batches) -> asyncio.Task[list[Document]]:
-    """The next documents; none at the end."""
+def _next(batches: Batches) -> asyncio.Task[tuple[list[Document], float]]:
+    """The next documents, none at the end, and when they were read."""
 
-    async def read() -> list[Document]:
-        return await anext(batches, [])
+    async def read() -> tuple[list[Document], float]:
+        return await anext(batches, []), time.monotonic()
 
     return asyncio.create_task(read())
 

@@ -277,6 +277,17 @@ async def test_it_goes_on_where_it_has_come_to(store: Store, tmp_path: Path, mon
     assert len(await view.find("callout_participations", {})) == CONTACTS
 
 
+async def test_what_an_earlier_version_had_pinned_is_acted_on(store: Store, tmp_path: Path) -> None:
+    view = await village(store)
+    number = await queued(view, made.POPULATION)
+    work = {"due": now(), "cursor": 3, "left": None, "pinned": [1, 2, 3]}
+    await view.update("batch_operations", {"_id": number}, {"status": "running", "_work": work})
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        await pass_over(jobs.run)
+    participations = await view.find("callout_participations", {})
+    assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 1))
+
+
 async def test_two_processes_never_run_one_operation_together(store: Store, tmp_path: Path) -> None:
     view = await village(store)
     await queued(view, made.POPULATION)

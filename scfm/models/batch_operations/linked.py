@@ -51,7 +51,9 @@ async def make_missing(
         if await resource.keep_standing(view, made, time.monotonic() - began):
             return
         await asyncio.sleep(DELETE_LOOK_SECONDS)
-        left = await view.standing(parent_collection, [parent["_id"] for parent in parents])
+        # One that is still marked may stay: it is looked at again.
+        these = {"_id": {"$in": [parent["_id"] for parent in parents]}}
+        left = {one["_id"] for one in await view.find(parent_collection, these, fields=["_id"], sort=())}
         parents = [parent for parent in parents if parent["_id"] in left]
     raise Unavailable("a deletion does not end")
 
