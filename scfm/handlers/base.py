@@ -245,8 +245,7 @@ class ClientHandler(BaseHandler):
         """Answer with the page of QUERY that the client asks for."""
         page = Page.of(parameters)
         view = scope.view
-        total = await view.count(query)
-        documents = await view.page(query, page.skip, page.size) if page.skip < total else []
+        documents, total = await view.listed(query, page.skip, page.size)
         for name, value in page.headers(total, self.request.full_url().partition("?")[0], self.request.query).items():
             self.set_header(name, value)
         self.answer(200, await resource.present(view, documents))

@@ -33,6 +33,11 @@ class Grouped(Generic[Asked, Found]):
             self._task = asyncio.create_task(self._run())
         return await found
 
+    def close(self) -> None:
+        """Carry out nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+
     async def _run(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]

@@ -13,6 +13,7 @@ BY_ID: Document = {"$sort": {"_id": 1}}
 TOTAL: Document = {"$count": "total"}
 # What MongoDB takes as a limit, a 64-bit integer.
 LARGEST_LIMIT = 2**63 - 1
+MOST_SPANS = 32
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,16 @@ class Query:
         # Everyone's are named by their ids, so that MongoDB walks an index even to count them all.
         owned: Document = {"_id": {"$gt": 0}} if self.account_id is None else {"account_id": self.account_id}
         return all_of([owned, *self.where])
+
+    def within(self, spans: Sequence[tuple[int, int]]) -> Document:
+        """The condition with ids in one of SPANS, in order, each up to but not including its second number.
+
+        What lies in more pieces than MongoDB should be asked for is one.
+        """
+        if len(spans) > MOST_SPANS:
+            spans = [(spans[0][0], spans[-1][1])]
+        ids: list[Document] = [{"_id": {"$gte": begin, "$lt": end}} for begin, end in spans]
+        return all_of([self.condition, ids[0] if len(ids) == 1 else {"$or": ids}])
 
     def pipeline(self, after: int | None = None) -> list[Document]:
         """The aggregation that yields the documents in order of id; AFTER leaves out ids up to it."""

@@ -13,6 +13,7 @@ from scfm.models import msisdn
 from scfm.models.contact import CONTACTS
 from scfm.models.phone_call import FINAL, PHONE_CALLS, STATUSES
 from scfm.models.query import Document
+from scfm.models.register import MEMORY
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.store import Taken, View
 
@@ -65,7 +66,7 @@ async def new_call(view: View, details: Mapping[str, str], default_flow: str, ev
     in.
     """
     if details["Direction"] != INBOUND:
-        await view.store.return_id(REMOTE_PHONE_CALL_EVENTS.kind, event)
+        await view.store.register(REMOTE_PHONE_CALL_EVENTS.kind).give_back(event)
         raise Invalid(UNKNOWN_CALL)
     number = str(msisdn.normalise(details["From"]))
     moment = now()
@@ -250,14 +251,11 @@ async def remember(view: View, collection: str, document: Document, flow: str, n
     if new == old:
         return True
     data = document["metadata"].get("call_flow_data")
-    metadata = {
-        **document["metadata"],
-        "call_flow_data": {**(data if isinstance(data, dict) else {}), flow: new},
-    }
+    memories = {**(data if isinstance(data, dict) else {}), flow: new}
     version = document.get("_version", 1)
     saved = await view.update(
         collection,
         {"_id": document["_id"], "_version": version},
-        {"metadata": metadata, "_version": version + 1, "updated_at": now()},
+        {MEMORY: memories, "_version": version + 1, "updated_at": now()},
     )
     return saved is not None

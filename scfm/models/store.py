@@ -10,10 +10,9 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
-from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -35,9 +34,11 @@ from pymongo.write_concern import WriteConcern
 
 from scfm.clock import now
 from scfm.errors import NotFound, ScfmError, StartError, Unavailable
+from scfm.models.counts import Counts, Span, rememberable
 from scfm.models.grouped import Grouped
 from scfm.models.keys import escaped, restored
 from scfm.models.query import Document, Query, all_of
+from scfm.models.register import BLOCK, KINDS, Register, State, announces, blocks_of
 
 # A write is acknowledged when it is in the journal, and, on a replica set, in those of the majority.
 DURABLE = WriteConcern(w="majority", j=True)
@@ -49,6 +50,8 @@ COUNTED = WriteConcern(w="majority", j=False)
 # NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
 PASSING = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 DUPLICATE = 11000
+# What removes a document changes every field.
+REMOVAL: Document = {"$unset": {"_id": ""}}
 # Where each deletion is written down before it is done: see deletions.
 DELETIONS = "deletions"
 CURSOR_SECONDS = 60.0
@@ -82,9 +85,10 @@ class Store:
         counters: AsyncIOMotorCollection[Document] = self._database.get_collection("counters", write_concern=COUNTED)
         self._collections = {"counters": counters}
         # What single requests ask at the same time goes to the database together.
-        self._ids: dict[str, Grouped[int, range]] = {}
+        self._registers: dict[str, Register] = {}
         self._finds: dict[tuple[str, str], Grouped[Any, list[Document]]] = {}
         self._inserts: dict[str, Grouped[Document, None]] = {}
+        self.counts = Counts(self._look, self._count, self._count_blocks)
         self.everyone = View(self, None)
 
     @classmethod
@@ -108,8 +112,15 @@ class Store:
             client.close()
             raise StartError(f"MONGODB_DATABASE cannot be used: {error}") from None
 
+    async def rest(self) -> None:
+        """Leave word that this process has nothing under way: see Register."""
+        for register in self._registers.values():
+            await register.rest()
+
     def close(self) -> None:
         """Let go of every connection."""
+        for register in self._registers.values():
+            register.close()
         self._client.close()
 
     def for_account(self, account_id: int) -> View:
@@ -142,20 +153,40 @@ class Store:
         They are not on disk yet: a MongoDB that dies may give them again, until a document that has one of them is
         stored, since what it writes goes to disk in order. Whoever comes second is refused by the index of ids.
         """
-        if kind not in self._ids:
-            self._ids[kind] = Grouped(partial(self._count_up, kind))
-        return await self._ids[kind].ask(count)
+        return await self.register(kind).new_ids(count)
 
-    async def _count_up(self, kind: str, counts: list[int]) -> list[range]:
+    def register(self, kind: str) -> Register:
+        """The register of a kind of resource."""
+        if kind not in self._registers:
+            self._registers[kind] = Register(partial(self._write_register, kind), partial(self._read_register, kind))
+        return self._registers[kind]
+
+    async def _write_register(
+        self, kind: str, pipeline: list[Document], projection: Document, durable: bool
+    ) -> Document:
         with translated():
-            counter = await self.collection("counters").find_one_and_update(
-                {"_id": kind},
-                {"$inc": {"last": sum(counts)}},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
+            counters = self._database["counters"] if durable else self.collection("counters")
+            return await counters.find_one_and_update(
+                {"_id": kind}, pipeline, projection, upsert=True, return_document=ReturnDocument.AFTER
             )
-        ends = list(accumulate(counts, initial=int(counter["last"]) - sum(counts) + 1))
-        return [range(begin, end) for begin, end in pairwise(ends)]
+
+    async def _read_register(self, kind: str) -> Document | None:
+        with translated():
+            return await self.collection("counters").find_one({"_id": kind})
+
+    async def _look(self, collection: str) -> State:
+        return await self.register(KINDS[collection]).state()
+
+    async def _count(self, query: Query, span: Span) -> int:
+        with translated():
+            return int(await self.collection(query.collection).count_documents(query.within([span])))
+
+    async def _count_blocks(self, query: Query, spans: Sequence[Span]) -> dict[int, int]:
+        block: Document = {"$floor": {"$divide": ["$_id", BLOCK]}}
+        pipeline = [{"$match": query.within(spans)}, {"$group": {"_id": block, "total": {"$sum": 1}}}]
+        with translated():
+            found = await self.collection(query.collection).aggregate(pipeline, allowDiskUse=True).to_list(None)
+        return {int(one["_id"]): one["total"] for one in found}
 
     async def find_by(self, collection: str, name: str, value: Any) -> list[Document]:
         """Every document, of whatever account, that has VALUE in the field NAME, by id; each caller has its own."""
@@ -253,13 +284,6 @@ class Store:
                 return_document=ReturnDocument.AFTER,
             )
         return float(reserved["wait"]) / 1000
-
-    async def return_id(self, kind: str, number: int) -> None:
-        """Give back an id that no document took, if it is still the newest."""
-        with translated():
-            await self.collection("counters").update_one(
-                {"_id": kind, "last": number}, {"$set": {"last": number - 1}}
-            )
 
 
 @contextmanager
@@ -407,6 +431,24 @@ class View:
             found = await self.store.collection(collection).find_one(self._own(condition), {"_id": 1})
         return found is not None
 
+    async def listed(self, query: Query, skip: int, limit: int) -> tuple[list[Document], int]:
+        """The ``page``, and the ``count``."""
+        query = self._query(query)
+        if not rememberable(query):
+            total = await self.count(query)
+            return (await self.page(query, skip, limit) if skip < total else []), total
+        if not query.where and skip < BLOCK:  # they are where they would be looked for
+            sizes, found = await asyncio.gather(self.store.counts.sizes(query), self.page(query, skip, limit))
+            return found, sizes.total
+        sizes = await self.store.counts.sizes(query)
+        spans, left = sizes.window(skip, limit)
+        return (await self._window(query, query.within(spans), left, limit) if spans else []), sizes.total
+
+    async def _window(self, query: Query, condition: Document, skip: int, limit: int) -> list[Document]:
+        with translated():
+            cursor = self.store.collection(query.collection).find(condition).sort("_id", 1).skip(skip).limit(limit)
+            return [_read(document) for document in await cursor.to_list(None)]
+
     async def page(self, query: Query, skip: int, limit: int) -> list[Document]:
         """LIMIT documents of the query, after the first SKIP, in order of id."""
         query = self._query(query)
@@ -414,17 +456,17 @@ class View:
             limit = max(0, min(limit, query.limit - skip))
         if limit == 0:
             return []
-        collection = self.store.collection(query.collection)
         with translated():
             if query.plain:
-                cursor = collection.find(query.condition).sort("_id", 1).skip(skip).limit(limit)
-                return [_read(document) for document in await cursor.to_list(None)]
+                return await self._window(query, query.condition, skip, limit)
             found = self._source(query).aggregate(query.page(skip, limit), allowDiskUse=True)
             return [_read(document) for document in await found.to_list(None)]
 
     async def count(self, query: Query) -> int:
         """How many documents the query has."""
         query = self._query(query)
+        if rememberable(query):
+            return (await self.store.counts.sizes(query)).total
         collection = self.store.collection(query.collection)
         with translated():
             if query.limit == 0:
@@ -489,17 +531,22 @@ class View:
 
         Raises Taken and stores nothing.
         """
-        ids = [document["_id"]] if "_id" in document else await self.store.new_ids(kind)
+        register = self.store.register(kind)
+        number = document.get("_id")
         while True:
-            numbered = {**self._own({}), **document, "_id": ids[0]}
+            if number is None or not register.holds([number]):
+                number = (await register.new_ids(1))[0]
+            numbered = {**self._own({}), **document, "_id": number}
             try:
                 await self.store.insert_one(collection, numbered)
             except Taken as taken:
                 if taken.index != "_id_":
-                    await self.store.return_id(kind, ids[0])
+                    await register.give_back(number)
                     raise
-                ids = await self.store.new_ids(kind)  # MongoDB has died, and given this one again
+                register.settle([number])
+                number = None  # MongoDB has died, and given this one again
             else:
+                register.settle([number])
                 return numbered
 
     async def add(self, collection: str, document: Document) -> None:
@@ -520,6 +567,16 @@ class View:
         else:
             shared = _stored({**self._own({}), **common})
             stored = [{**shared, **document} for document in documents]
+        numbers = [document["_id"] for document in stored]
+        register = self.store.register(KINDS[collection]) if collection in KINDS else None
+        if register is not None and not register.holds(numbers):
+            raise Unavailable(f"new {collection} were not stored in time")
+        refused = await self._insert_many(collection, stored)
+        if register is not None:
+            register.settle(numbers)
+        return refused
+
+    async def _insert_many(self, collection: str, stored: list[Document]) -> set[int]:
         try:
             with translated():
                 await self.store.collection(collection).insert_many(stored, ordered=False)
@@ -541,35 +598,59 @@ class View:
 
     async def apply(self, collection: str, condition: Document, update: Document) -> Document | None:
         """Like ``update``, with MongoDB's update operators."""
-        with translated():
-            document = await self.store.collection(collection).find_one_and_update(
-                self._own(condition), _operators(update), return_document=ReturnDocument.AFTER
-            )
+        async with self._announced(collection, [(condition, update)]):
+            with translated():
+                document = await self.store.collection(collection).find_one_and_update(
+                    self._own(condition), _operators(update), return_document=ReturnDocument.AFTER
+                )
         return _read(document) if document is not None else None
 
     async def update_many(self, collection: str, condition: Document, update: Document) -> int:
         """Apply MongoDB's UPDATE to all that fit; how many were changed."""
-        with translated():
-            result = await self.store.collection(collection).update_many(self._own(condition), _operators(update))
-        return int(result.modified_count)
+        async with self._announced(collection, [(condition, update)]):
+            with translated():
+                changed = self.store.collection(collection).update_many(self._own(condition), _operators(update))
+                return int((await changed).modified_count)
 
     async def update_each(
         self, collection: str, updates: Iterable[tuple[Document, Document]], *, many: bool = False
     ) -> int:
         """Apply each (condition, update) of UPDATES in one round trip; how many documents were changed."""
         operation = UpdateMany if many else UpdateOne
+        updates = list(updates)
         operations = [operation(self._own(condition), _operators(update)) for condition, update in updates]
         if not operations:
             return 0
-        with translated():
-            result = await self.store.collection(collection).bulk_write(operations, ordered=False)
+        async with self._announced(collection, updates):
+            with translated():
+                result = await self.store.collection(collection).bulk_write(operations, ordered=False)
         return int(result.modified_count)
 
     async def remove(self, collection: str, condition: Document) -> int:
         """Remove all that fit; how many there were."""
-        with translated():
-            result = await self.store.collection(collection).delete_many(self._own(condition))
+        async with self._announced(collection, [(condition, REMOVAL)]):
+            with translated():
+                result = await self.store.collection(collection).delete_many(self._own(condition))
         return int(result.deleted_count)
+
+    @asynccontextmanager
+    async def _announced(self, collection: str, updates: Sequence[tuple[Document, Document]]) -> AsyncGenerator[None]:
+        """Within it (condition, update)s are carried out; those that what is remembered may depend on are announced.
+
+        What fails may still be carried out, so the register is not told that it has ended: see Register.
+        """
+        conditions = [condition for condition, update in updates if collection in KINDS and announces(update)]
+        if not conditions:
+            yield
+            return
+        register = self.store.register(KINDS[collection])
+        number = await register.announce(blocks_of(conditions))
+        try:
+            yield
+        except Taken:
+            register.changed(number)
+            raise
+        register.changed(number)
 
     # What follows keeps references whole without transactions, which a standalone MongoDB lacks. Who deletes
     # marks the document first and looks for what refers to it second; who refers to it stores its reference

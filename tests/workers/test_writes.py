@@ -35,7 +35,7 @@ class Watched(View):
 async def watched(store: Store, count: int) -> tuple[Watched, Writes]:
     """A view of so many documents, and writes to it."""
     view = Watched(store, None)
-    await view.insert_many(CALLS, [{"_id": number, "account_id": 1, "n": 0} for number in range(count)])
+    await asyncio.gather(*(view.add(CALLS, {"_id": number, "account_id": 1, "n": 0}) for number in range(count)))
     return view, Writes(view, CALLS)
 
 

@@ -1,0 +1,279 @@
+"""Totals and pages are what a walk over every document finds, whoever writes, fails, waits or dies meanwhile.
+
+Several processes share a database; blocks are small, so that a few documents fill many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from scfm.errors import Unavailable
+from scfm.models import counts, register
+from scfm.models import store as store_module
+from scfm.models.query import Document, Query
+from scfm.models.store import Store, Taken, View
+from scfm.mongod import PrivateMongod
+from tests.conftest import DATABASE
+
+BLOCK = 4
+OURS, THEIRS = 1, 2
+ROUNDS, ACTS, PROCESSES = 12, 8, 3
+CONDITIONS: tuple[Document, ...] = (
+    {},
+    {"metadata.gender": "f"},
+    {
+        "$or": [{"metadata.gender": {"$eq": "f", "$type": ["string"]}}],
+        "$nor": [{"metadata.gender": {"$type": "array"}}],
+    },
+    {"metadata.rare": "yes"},
+)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (register, counts, store_module):
+        monkeypatch.setattr(module, "BLOCK", BLOCK)
+    monkeypatch.setattr(register, "MOST_TOUCHED", 20)
+
+
+class World:
+    """Some processes on one database, and what has been asked of it and been acknowledged."""
+
+    def __init__(self, seed: int, opened: Callable[[], Store]) -> None:
+        self.random = random.Random(seed)
+        self._opened = opened
+        self.stores = [opened() for _ in range(PROCESSES)]
+        self.dead: list[Store] = []
+        self.begun = {"insert": 0, "delete": 0}
+        self.done = {"insert": 0, "delete": 0}
+        self.numbers = iter(range(10**9))
+
+    def view(self) -> View:
+        return self.random.choice(self.stores).for_account(OURS)
+
+    def contact(self) -> Document:
+        # Some are taken already.
+        number = self.random.choice([next(self.numbers), self.random.randrange(20)])
+        metadata = {"gender": self.random.choice("fm"), **({"rare": "yes"} if self.random.random() < 0.02 else {})}
+        return {"msisdn": f"+1555{number:07}", "metadata": metadata, "_version": 1}
+
+    async def insert(self) -> None:
+        self.begun["insert"] += 1
+        try:
+            await self.view().insert("contact", "contacts", self.contact())
+        except Taken:
+            self.begun["insert"] -= 1
+        else:
+            self.done["insert"] += 1
+
+    async def insert_many(self) -> None:
+        view, wanted = self.view(), [self.contact() for _ in range(self.random.randrange(1, 3 * BLOCK))]
+        self.begun["insert"] += len(wanted)
+        ids = await view.store.new_ids("contact", len(wanted))
+        await asyncio.sleep(self.random.random() * 0.02)
+        documents = [{"_id": number, **one} for number, one in zip(ids, wanted, strict=True)]
+        refused = await view.insert_many("contacts", documents)
+        self.begun["insert"] -= len(refused)
+        self.done["insert"] += len(wanted) - len(refused)
+
+    async def theirs(self) -> None:
+        view = self.random.choice(self.stores).for_account(THEIRS)
+        with suppress(Taken):
+            await view.insert("contact", "contacts", self.contact())
+
+    async def some(self) -> int:
+        last = next(self.numbers)
+        return self.random.randrange(1, last + 10)
+
+    async def change(self) -> None:
+        number = await self.some()
+        await self.view().update("contacts", {"_id": number}, {"metadata": self.contact()["metadata"]})
+
+    async def change_path(self) -> None:
+        await self.view().update(
+            "contacts", {"_id": await self.some()}, {"metadata.gender": self.random.choice("fm")}
+        )
+
+    async def change_many(self) -> None:
+        updates = [({"_id": await self.some()}, {"$set": {"metadata": self.contact()["metadata"]}}) for _ in range(3)]
+        await self.view().update_each("contacts", updates)
+
+    async def remember(self) -> None:
+        await self.view().update("contacts", {"_id": await self.some()}, {"metadata.call_flow_data": {"a": {"b": 1}}})
+
+    async def delete(self) -> None:
+        self.begun["delete"] += 1
+        removed = await self.view().remove("contacts", {"_id": await self.some()})
+        self.begun["delete"] += removed - 1
+        self.done["delete"] += removed
+
+    async def delete_some(self) -> None:
+        self.begun["delete"] += 3
+        removed = await self.view().remove("contacts", {"_id": {"$in": [await self.some() for _ in range(3)]}})
+        self.begun["delete"] += removed - 3
+        self.done["delete"] += removed
+
+    async def change_all(self) -> None:
+        if self.random.random() < 0.1:
+            await self.view().update_many("contacts", {"metadata.gender": "m"}, {"$set": {"metadata.gender": "f"}})
+
+    async def die(self) -> None:
+        """A process ends with ids that it never used and a change that it never carried out, or did not say so."""
+        dying = self.random.choice(self.stores)
+        self.stores[self.stores.index(dying)] = self._opened()
+        self.dead.append(dying)
+        await dying.new_ids("contact", self.random.randrange(1, 2 * BLOCK))
+        number = await self.some()
+        await dying.register("contact").announce([number // BLOCK])
+        if self.random.random() < 0.5:
+            change = {"$set": {"metadata.gender": self.random.choice("fm")}}
+            await dying.collection("contacts").update_one({"_id": number}, change)
+
+    async def count(self) -> None:
+        """Whoever counts meanwhile finds what was there before, but for what may have gone, and nothing else."""
+        before = dict(self.done)
+        total = await self.view().count(Query("contacts"))
+        assert before["insert"] - self.begun["delete"] <= total <= self.begun["insert"] - before["delete"]
+
+    async def act(self) -> None:
+        often = (self.insert, self.insert, self.insert_many, self.insert_many, self.insert_many, self.count)
+        seldom = (self.change, self.change_path, self.change_many, self.remember, self.delete, self.delete_some)
+        rare = (self.theirs, self.change_all, self.die)
+        await self.random.choice(self.random.choice((often, often, often, seldom, seldom, rare)))()
+
+    async def check(self) -> None:
+        """Everybody finds the same, and finds it where it is."""
+        for store in self.stores:
+            condition = self.random.choice(CONDITIONS)
+            account = self.random.choice((OURS, OURS, OURS, THEIRS, None))
+            view = store.everyone if account is None else store.for_account(account)
+            found = await view.find("contacts", condition)
+            skip, limit = self.random.randrange(len(found) + 3 * BLOCK), self.random.randrange(1, 3 * BLOCK)
+            query = Query("contacts", (condition,) if condition else ())
+            assert await view.listed(query, skip, limit) == (found[skip : skip + limit], len(found)), (query, skip)
+
+    async def close(self) -> None:
+        for store in (*self.stores, *self.dead):
+            await store.rest()
+            store.close()
+
+
+@pytest.fixture
+def world_of(io_loop: IOLoop, mongod: PrivateMongod, store: Store) -> Iterator[Callable[[int], World]]:
+    worlds: list[World] = []
+
+    def opened() -> Store:
+        return Store.open(mongod.uri, DATABASE)
+
+    def build(seed: int) -> World:
+        worlds.append(World(seed, opened))
+        return worlds[-1]
+
+    yield build
+    for world in worlds:
+        io_loop.run_sync(world.close)
+
+
+FEMALE = Query("contacts", ({"metadata.gender": "f"},))
+
+
+async def people(view: View, count: int) -> list[int]:
+    """So many contacts with the gender f; their ids."""
+    ids = await view.store.new_ids("contact", count)
+    contacts = [{"_id": number, "msisdn": f"+1556{number:07}", "metadata": {"gender": "f"}} for number in ids]
+    await view.insert_many("contacts", contacts)
+    return list(ids)
+
+
+async def turn_male(view: View, number: int) -> None:
+    """Unannounced, as one who has announced it long ago."""
+    await view.store.collection("contacts").update_one({"_id": number}, {"$set": {"metadata.gender": "m"}})
+
+
+@pytest.mark.parametrize("blocks", [[1], None])
+async def test_what_is_announced_is_counted_anew_until_it_is_done(
+    world_of: Callable[[int], World], blocks: list[int] | None
+) -> None:
+    world = world_of(0)
+    ours, reader = (store.for_account(OURS) for store in world.stores[:2])
+    ids = await people(ours, 5 * BLOCK)
+    register = ours.store.register("contact")
+    number = await register.announce(blocks)
+    other = await register.announce([4])
+    register.changed(other)
+    await register.rest()
+    assert await reader.count(FEMALE) == len(ids)
+    await turn_male(ours, BLOCK + 1)
+    assert await reader.count(FEMALE) == len(ids) - 1
+    await turn_male(ours, BLOCK + 2)
+    register.changed(number)
+    await register.rest()
+    assert await reader.count(FEMALE) == len(ids) - 2
+
+
+async def test_ids_that_are_not_used_yet_may_come_at_any_time(world_of: Callable[[int], World]) -> None:
+    world = world_of(0)
+    ours, reader = (store.for_account(OURS) for store in world.stores[:2])
+    early = (await ours.store.new_ids("contact", 1))[0]
+    await people(ours, 5 * BLOCK)
+    await people(ours, 1)
+    assert await reader.count(FEMALE) == 5 * BLOCK + 1
+    document = {"_id": early, "msisdn": "+15570000000", "metadata": {"gender": "f"}, "_version": 1}
+    await ours.insert("contact", "contacts", document)
+    assert await reader.count(FEMALE) == 5 * BLOCK + 2
+
+
+async def test_what_is_full_and_at_rest_is_not_counted_again(world_of: Callable[[int], World]) -> None:
+    world = world_of(0)
+    view = world.stores[0].for_account(OURS)
+    ids = await people(view, 5 * BLOCK)
+    await view.store.rest()
+    assert await view.count(FEMALE) == len(ids)
+    await turn_male(view, ids[0])
+    assert await view.count(FEMALE) == len(ids)  # nobody has said that it would change
+    await view.update("contacts", {"_id": ids[1]}, {"metadata.gender": "f"})
+    assert await view.count(FEMALE) == len(ids) - 1
+
+
+async def test_what_a_dead_process_had_begun_is_given_up_in_time(
+    world_of: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(register, "ABANDONED_SECONDS", 0.0)
+    monkeypatch.setattr(register, "CLEAN_SECONDS", 0.0)
+    world = world_of(0)
+    dead, reader = world.stores[:2]
+    await dead.new_ids("contact", 5 * BLOCK)
+    contact = reader.register("contact")
+    async with asyncio.timeout(10):
+        while (await contact.state()).settled <= 5 * BLOCK:
+            await asyncio.sleep(0.001)
+
+
+async def test_an_id_that_was_given_long_ago_is_not_used_any_more(
+    world_of: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = world_of(0).stores[0].for_account(OURS)
+    old = (await view.store.new_ids("contact"))[0]
+    more = await view.store.new_ids("contact", 2)
+    monkeypatch.setattr(register, "HOLD_SECONDS", 0.0)
+    with pytest.raises(Unavailable):
+        await view.insert_many("contacts", [{"_id": number, "msisdn": f"+1558{number:07}"} for number in more])
+    monkeypatch.undo()
+    monkeypatch.setattr(register, "FORGET_SECONDS", 0.0)
+    await view.store.new_ids("contact")
+    made = await view.insert("contact", "contacts", {"_id": old, "msisdn": "+15580000000"})
+    assert made["_id"] > old
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_happens_totals_and_pages_are_exact(world_of: Callable[[int], World], seed: int) -> None:
+    world = world_of(seed)
+    for _ in range(ROUNDS):
+        await asyncio.gather(*(world.act() for _ in range(ACTS)))
+        await world.check()
