@@ -142,6 +142,7 @@ async def _fill(uri: str, database: str, contacts: int) -> None:
             await view.insert_many(
                 CONTACTS.collection, [{**empty, **stamps, "_id": number, **person(number)} for number in numbers]
             )
+        await store.rest()
     finally:
         store.close()
 

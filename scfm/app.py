@@ -56,6 +56,7 @@ FIRST_BYTE_SECONDS = 0.2
 LOOK_SECONDS = 0.01
 WORK_PATIENCE = 5.0
 MONGOD_WATCH_SECONDS = 0.5
+REST_SECONDS = 1.0
 # The threads that talk to MongoDB wait for the interpreter twice in each operation, so long if the loop is busy. By
 # default it is ten times as much, and a webhook has a dozen operations.
 SWITCH_SECONDS = 0.0005
@@ -108,7 +109,7 @@ class Server:
             watch = asyncio.create_task(self._watch(self._mongod))
             self._closing.callback(watch.cancel)
         store = await open_store(self._mongodb_uri, self.settings)
-        self._closing.callback(store.close)
+        self._closing.push_async_callback(_close_store, store)
         return store
 
     async def _watch(self, mongod: PrivateMongod) -> None:
@@ -204,6 +205,13 @@ def _listener(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from None
     listener.setblocking(False)
     return listener
+
+
+async def _close_store(store: Store) -> None:
+    with suppress(Unavailable, TimeoutError):  # it is a courtesy to those who come after
+        async with asyncio.timeout(REST_SECONDS):
+            await store.rest()
+    store.close()
 
 
 async def open_store(uri: str, settings: Settings) -> Store:

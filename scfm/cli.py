@@ -109,6 +109,8 @@ def _create_account(options: argparse.Namespace) -> int:
 async def _make_account(uri: str, chosen: Settings, super_admin: bool) -> str:
     store = await app.open_store(uri, chosen)
     try:
-        return await app.make_account(store, super_admin=super_admin)
+        token = await app.make_account(store, super_admin=super_admin)
+        await store.rest()
+        return token
     finally:
         store.close()

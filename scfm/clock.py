@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import orjson
+
 
 def now() -> datetime:
     """The time now, aware, UTC, cut to whole milliseconds."""
@@ -15,4 +17,6 @@ def iso(moment: datetime | None) -> str | None:
     """``2018-05-19T06:49:24.294Z``, or None for None."""
     if moment is None:
         return None
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    # orjson writes a time ten times faster than datetime does, but not its fraction if that is zero.
+    written = orjson.dumps(moment, option=orjson.OPT_NAIVE_UTC).decode()
+    return f"{written[1:24]}Z" if written[20:21] == "." else f"{written[1:20]}.000Z"

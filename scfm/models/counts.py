@@ -7,7 +7,6 @@ starts anew counts once.
 
 from __future__ import annotations
 
-import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -117,25 +116,23 @@ class _Known:
         self._blocks = array("I")
         self._unknown: set[int] = set()
         self._sums = array("Q")
+        self._rest: str | None = None
+        self._sizes: Sizes | None = None
 
     async def _answer(self, asked: list[None]) -> Sequence[Sizes]:
-        return [await self._sizes()] * len(asked)
+        state = await self._counts.look(self._query.collection)
+        if self._sizes is None or state.rest is None or state.rest != self._rest:
+            self._sizes, self._rest = await self._measured(state), state.rest
+        return [self._sizes] * len(asked)
 
-    async def _sizes(self) -> Sizes:
-        # What comes beyond the blocks is never remembered, so it may be counted before we know that they still hold.
-        rest = len(self._blocks) * BLOCK
-        state, beyond = await asyncio.gather(
-            self._counts.look(self._query.collection), self._counts.count(self._query, (rest, END))
-        )
+    async def _measured(self, state: State) -> Sizes:
         self._hold_against(state)
         if state.floor >= state.since:  # any document may be changing
             return Sizes((), 0, await self._counts.count(self._query, (0, END)))
         changing = {block for block, number in state.touched.items() if number >= state.since}
         sums = await self._summed(changing.intersection(range(len(self._blocks))))
-        if rest != len(self._blocks) * BLOCK:
-            rest = len(self._blocks) * BLOCK
-            beyond = await self._counts.count(self._query, (rest, END))
-        return Sizes(sums, rest, beyond)
+        rest = len(self._blocks) * BLOCK
+        return Sizes(sums, rest, await self._counts.count(self._query, (rest, END)))
 
     def _hold_against(self, state: State) -> None:
         """Forget what has, or may have, changed since it was counted, and make room for blocks that are full now."""

@@ -78,6 +78,7 @@ class State:
 
     Documents with ids below ``settled`` are there or will never be. Block B has last been announced as number
     ``touched[B]``, or at the latest as ``floor``; announcements from number ``since`` on may not be carried out yet.
+    With a ``rest``, nothing at all is under way; and whoever finds the same rest again knows that nothing was since.
     """
 
     settled: int
@@ -85,17 +86,19 @@ class State:
     floor: int
     since: float
     touched: Mapping[int, int]
+    rest: str | None
 
     @classmethod
     def of(cls, register: Document) -> State:
         """What the document says; an empty one for a kind of which nothing was ever made."""
-        processes = (register.get("open") or {}).values()
+        processes = list((register.get("open") or {}).values())
         return cls(
             settled=min([register.get("last", 0) + 1, *(one["low"] for one in processes)]),
             number=register.get("seq", 0),
             floor=register.get("floor", 0),
             since=min((one["since"] for one in processes if one["since"] is not None), default=math.inf),
             touched={int(block): number for block, number in (register.get("touched") or {}).items()},
+            rest=None if processes else f"{register.get('rest')} {register.get('last')} {register.get('seq')}",
         )
 
 
@@ -233,7 +236,8 @@ class Register:
             since.append("$seq")
         self._told = bool(begun or since)
         if not self._told:
-            return {path: "$$REMOVE"}
+            # A name that no other rest has: a MongoDB that dies may forget the last ids, and give them again.
+            return {path: "$$REMOVE", "rest": secrets.token_hex(6)}
         low = {"$min": begun} if begun else {"$add": [_or_zero("$last"), 1]}
         return {path: {"low": low, "since": {"$min": since} if since else None, "at": "$$NOW"}}
 

@@ -221,6 +221,25 @@ class Store:
         found = await collection.find({name: {"$in": values}}).to_list(None)
         return sorted(found, key=itemgetter("_id"))
 
+    async def find_window(self, query: Query, condition: Document, skip: int, limit: int) -> list[Document]:
+        """LIMIT documents of the query's collection that fit, after the first SKIP, by id.
+
+        They come with the answer to the command, which costs much less than a cursor; and, as that does, it is given
+        again when the connection breaks.
+        """
+        command = {"find": query.collection, "filter": condition, "sort": {"_id": 1}, "skip": skip, "limit": limit}
+        try:
+            return await self._find_window(command)
+        except (ConnectionFailure, NotPrimaryError):
+            return await self._find_window(command)
+
+    async def _find_window(self, command: Document) -> list[Document]:
+        options: CodecOptions[Document] = self._database.codec_options
+        whole = {"batchSize": command["limit"], "singleBatch": True}
+        answer = await self._database.command({**command, **whole}, codec_options=options)
+        found: list[Document] = answer["cursor"]["firstBatch"]
+        return found
+
     async def insert_one(self, collection: str, document: Document) -> None:
         """Store a document under an id of ``new_ids``; raises Taken."""
         if collection not in self._inserts:
@@ -446,8 +465,7 @@ class View:
 
     async def _window(self, query: Query, condition: Document, skip: int, limit: int) -> list[Document]:
         with translated():
-            cursor = self.store.collection(query.collection).find(condition).sort("_id", 1).skip(skip).limit(limit)
-            return [_read(document) for document in await cursor.to_list(None)]
+            return [_read(document) for document in await self.store.find_window(query, condition, skip, limit)]
 
     async def page(self, query: Query, skip: int, limit: int) -> list[Document]:
         """LIMIT documents of the query, after the first SKIP, in order of id."""
