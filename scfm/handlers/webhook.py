@@ -107,19 +107,38 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
     async def _receive(self, reach: View, details: dict[str, str]) -> str:
         """Keep the report, move the call, and let the flow take its turn; the TwiML. Raises Refused, Invalid."""
         reception.check(details)
-        call, number = await asyncio.gather(reception.known(reach, details), reception.new_event(reach))
-        view = await self._owner(reach, details, call)
-        if call is None:
-            call = await reception.new_call(view, details, self.app.flows.default.name, number)
+        for _ in range(reception.TRIES):
+            if (answer := await self._received(reach, details)) is not None:
+                return answer
+        raise Invalid(reception.UNKNOWN_CALL)
+
+    async def _received(self, reach: View, details: dict[str, str]) -> str | None:
+        """The same; None where the report made a call that did not stand, and nothing of it was kept."""
+        view = await self._owner(reach, details)
+        # Whoever calls in is on hold: what can be looked for before it is needed is.
+        call, number, contact = await asyncio.gather(
+            reception.known(reach, details), reception.new_event(reach), reception.caller(view, details)
+        )
+        if new := call is None:
+            call, contact = await reception.new_call(view, details, self.app.flows.default.name, number, contact)
+        elif reach.account_id is None:
+            # Accounts without credentials of their own share the server's: the call tells whose report it is.
+            view = self.app.store.for_account(int(call["account_id"]))
         name = await flow_of(view, call)
         flow = self.app.flows.get(name)
-        event, around = await asyncio.gather(
+        event, around, stands = await asyncio.gather(
             reception.record(view, call, details, name or flow.name, number),
-            _around(view, call),
+            _around(view, call, contact),
+            reception.stands(view, call) if new else _true(),
             return_exceptions=True,
         )
         if isinstance(event, BaseException):
             raise event
+        if isinstance(stands, BaseException):
+            raise stands
+        if not stands:
+            await reception.discard(view, event)
+            return None
         # What has been recorded moves the call, whatever becomes of the turn; and nothing goes on after the answer.
         moving = reception.move(view, call, details, event)
         if isinstance(around, BaseException):
@@ -133,13 +152,10 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             raise answer
         return answer
 
-    async def _owner(self, reach: View, details: dict[str, str], call: Document | None) -> View:
-        """The account whose report it is; raises Refused where there is none."""
+    async def _owner(self, reach: View, details: dict[str, str]) -> View:
+        """The account whose report it is unless the call tells otherwise; raises Refused where there is none."""
         if reach.account_id is not None:
             return reach
-        if call is not None:
-            # Accounts without credentials of their own share the server's: the call tells whose report it is.
-            return self.app.store.for_account(int(call["account_id"]))
         try:
             return self.app.store.for_account(await self.app.senders.heir(details.get("AccountSid", "")))
         except NotFound:
@@ -188,12 +204,19 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         )
 
 
-async def _around(view: View, call: Document) -> Around:
+async def _around(view: View, call: Document, contact: Document | None = None) -> Around:
+    """The call's contact, which may be CONTACT, as it has just been read, and its callout."""
     if call["callout_id"] is None:
-        return await view.get("contacts", call["contact_id"]), None
+        if contact is None or contact["_id"] != call["contact_id"]:
+            contact = await view.get("contacts", call["contact_id"])
+        return contact, None
     return await asyncio.gather(
         view.get("contacts", call["contact_id"]), view.first_by("callouts", "_id", call["callout_id"])
     )
+
+
+async def _true() -> bool:
+    return True
 
 
 def _errors(invalid: Invalid) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from scfm.clock import now
@@ -58,21 +59,68 @@ async def new_event(view: View) -> int:
     return (await view.store.new_ids(REMOTE_PHONE_CALL_EVENTS.kind))[0]
 
 
-async def new_call(view: View, details: Mapping[str, str], default_flow: str, event: int) -> Document:
-    """The call that a checked report says has come in: of the contact with the caller's number, who is made a contact
-    if there is none.
+async def caller(view: View, details: Mapping[str, str]) -> Document | None:
+    """The contact whose number a checked report of an inbound call names; None where there is none."""
+    if details["Direction"] != INBOUND:
+        return None
+    return await view.find_one("contacts", {"msisdn": msisdn.normalise(details["From"])})
 
-    Raises Invalid, and gives the id of the EVENT back, for a report of a call that is not ``known`` and has not come
-    in.
+
+async def new_call(
+    view: View, details: Mapping[str, str], default_flow: str, event: int, contact: Document | None
+) -> tuple[Document, Document]:
+    """The call that a checked report says has come in, and its contact: the ``caller``, made if there is none.
+
+    Whether the call stands must be looked at afterwards: see ``stands``. Raises Invalid, and gives the id of the
+    EVENT back, for a report of a call that is not ``known`` and has not come in.
     """
     if details["Direction"] != INBOUND:
         await view.store.register(REMOTE_PHONE_CALL_EVENTS.kind).give_back(event)
         raise Invalid(UNKNOWN_CALL)
     number = str(msisdn.normalise(details["From"]))
+    ids = await _ids(view, PHONE_CALLS.kind, *([] if contact else [CONTACTS.kind]))
+    call = {"_id": ids[0], **_new_call(details, default_flow, number)}
+    for _ in range(TRIES):
+        try:
+            if contact is not None:
+                return await PHONE_CALLS.put(view, {**call, "contact_id": contact["_id"]}), contact
+            return await _call_and_contact(view, call, {"_id": ids[1], **_new_contact(number)})
+        except Taken:  # another report of the same call was faster
+            made = await view.first_by("phone_calls", "remote_call_id", details["CallSid"])
+            if made is not None:
+                return made, await view.get("contacts", made["contact_id"])
+        except Invalid:  # somebody else made the contact just now, or has deleted it
+            contact = await view.find_one("contacts", {"msisdn": number})
+        ids = await _ids(view, PHONE_CALLS.kind, CONTACTS.kind)
+        call["_id"] = ids[0]
+    raise Invalid(UNKNOWN_CALL)
+
+
+async def _ids(view: View, *kinds: str) -> list[int]:
+    ids = await asyncio.gather(*(view.store.new_ids(kind) for kind in kinds))
+    return [one[0] for one in ids]
+
+
+async def _call_and_contact(view: View, call: Document, contact: Document) -> tuple[Document, Document]:
+    """Store both; raises Taken, or Invalid where the contact cannot be, and leaves no call without one."""
+    stored = await CONTACTS.put(view, contact)
+    kept, called = await asyncio.gather(
+        CONTACTS.keep(view, stored),
+        PHONE_CALLS.put(view, {**call, "contact_id": stored["_id"]}),
+        return_exceptions=True,
+    )
+    if isinstance(called, BaseException):
+        raise called
+    if isinstance(kept, BaseException) or kept["_id"] != stored["_id"]:
+        await PHONE_CALLS.keep(view, called)  # which it cannot be
+        raise kept if isinstance(kept, BaseException) else Invalid(UNKNOWN_CALL)
+    return called, kept
+
+
+def _new_call(details: Mapping[str, str], default_flow: str, number: str) -> Document:
     moment = now()
-    empty = {one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"}
-    call = {
-        **empty,
+    return {
+        **{one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"},
         "callout_id": None,
         "status": "in_progress",
         "msisdn": number,
@@ -84,29 +132,28 @@ async def new_call(view: View, details: Mapping[str, str], default_flow: str, ev
         "_version": 1,
         **_said(details),
     }
-    found, ids = await asyncio.gather(
-        view.find_one("contacts", {"msisdn": number}), view.store.new_ids(PHONE_CALLS.kind)
-    )
-    numbered: Document = {"_id": ids[0]}
-    for _ in range(TRIES):
-        try:
-            contact = found or await _new_contact(view, number)
-            document = {**numbered, **call, "contact_id": contact["_id"]}
-            numbered = {}
-            return await PHONE_CALLS.insert(view, document)
-        except Taken:  # another report of the same call was faster
-            made = await view.first_by("phone_calls", "remote_call_id", details["CallSid"])
-            if made is not None:
-                return made
-        except Invalid:  # somebody else made the contact just now, or has deleted it
-            found = await view.find_one("contacts", {"msisdn": number})
-    raise Invalid(UNKNOWN_CALL)
 
 
-async def _new_contact(view: View, number: str) -> Document:
+def _new_contact(number: str) -> Document:
     moment = now()
-    made = {"msisdn": number, "metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
-    return await CONTACTS.insert(view, made)
+    return {"msisdn": number, "metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
+
+
+async def stands(view: View, call: Document) -> bool:
+    """Whether a ``new_call`` is there to stay. One whose contact is going is taken back, and may have been made anew
+    once that has ended.
+    """
+    try:
+        kept = await PHONE_CALLS.keep(view, call)
+    except Invalid:
+        return False
+    return bool(kept["_id"] == call["_id"])
+
+
+async def discard(view: View, event: Document) -> None:
+    """Take back the record of a report whose call does not stand."""
+    with suppress(Invalid):
+        await REMOTE_PHONE_CALL_EVENTS.keep(view, event)
 
 
 async def _early(view: View, details: Mapping[str, str]) -> Document | None:
