@@ -104,17 +104,19 @@ async def _ids(view: View, *kinds: str) -> list[int]:
 async def _call_and_contact(view: View, call: Document, contact: Document) -> tuple[Document, Document]:
     """Store both; raises Taken, or Invalid where the contact cannot be, and leaves no call without one."""
     stored = await CONTACTS.put(view, contact)
-    kept, called = await asyncio.gather(
-        CONTACTS.keep(view, stored),
+    missing, called = await asyncio.gather(
+        CONTACTS.missing(view, stored),
         PHONE_CALLS.put(view, {**call, "contact_id": stored["_id"]}),
         return_exceptions=True,
     )
-    if isinstance(called, BaseException):
-        raise called
-    if isinstance(kept, BaseException) or kept["_id"] != stored["_id"]:
-        await PHONE_CALLS.keep(view, called)  # which it cannot be
-        raise kept if isinstance(kept, BaseException) else Invalid(UNKNOWN_CALL)
-    return called, kept
+    if isinstance(missing, BaseException):
+        raise missing
+    if not isinstance(called, BaseException):
+        if missing is None:
+            return called, stored
+        await PHONE_CALLS.withdraw(view, called["_id"])
+    await CONTACTS.keep(view, stored)
+    raise called if isinstance(called, BaseException) else Invalid(UNKNOWN_CALL)
 
 
 def _new_call(details: Mapping[str, str], default_flow: str, number: str) -> Document:

@@ -296,13 +296,21 @@ class Resource:
         return not any(held_back)
 
     async def _held_back(self, view: View, stored: Document) -> tuple[str, str, int] | None:
-        """Take a document just stored back if something that it refers to goes: what that is, as in _missing."""
+        """Take a document just stored back if something that it refers to goes: what that is, as in ``missing``."""
         for _ in range(DELETE_LOOKS):
-            missing = await self._missing(view, stored)
+            missing = await self.missing(view, stored)
             if missing is None or await self._take_back(view, stored["_id"]):
                 return missing
             await asyncio.sleep(DELETE_LOOK_SECONDS)
         raise Unavailable(f"{self.kind} {stored['_id']} can neither stay nor go")
+
+    async def withdraw(self, view: View, number: int) -> None:
+        """Delete a document just stored, once nothing refers to it; raises Unavailable if something goes on to."""
+        for _ in range(DELETE_LOOKS):
+            if await self._take_back(view, number):
+                return
+            await asyncio.sleep(DELETE_LOOK_SECONDS)
+        raise Unavailable(f"{self.kind} {number} cannot be taken back")
 
     async def _take_back(self, view: View, number: int) -> bool:
         """Delete a document just stored, by the rules of every deletion, as somebody may have found it already."""
@@ -321,7 +329,7 @@ class Resource:
         await view.unmark(self.collection, number, token)
         return False
 
-    async def _missing(self, view: View, document: Document) -> tuple[str, str, int] | None:
+    async def missing(self, view: View, document: Document) -> tuple[str, str, int] | None:
         """What the document refers to and is not there, or will not be: (error's name, collection, id)."""
         for blames, collection, number in self._referred(view, document):
             if not await self._reach(view, collection).standing(collection, [number]):
