@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -15,6 +17,10 @@ STEP_SECONDS = 0.001
 CALLERS_SECONDS = 10.0
 # While they are, the loop is left alone for a moment before each call.
 SPACING_SECONDS = 0.001
+# But a loop that is busy with those who have been called must go on to call the others: one call in this time leaves
+# without waiting, and what was kept catches up; unless a caller has waited for longer than he should.
+LEAVING_SECONDS, CATCH_UP_SECONDS = 0.004, 0.1
+PATIENCE_SECONDS = 0.5
 
 
 class Traffic:
@@ -22,7 +28,10 @@ class Traffic:
 
     def __init__(self) -> None:
         self._begun: WeakSet[Any] = WeakSet()
+        # Since when each of those on the phone waits, the longest first.
+        self._waiting: dict[object, float] = {}
         self._callers_until = 0.0
+        self._leaving_at = 0.0
 
     def began(self, connection: Any) -> None:
         """The head of a request has come."""
@@ -32,9 +41,16 @@ class Traffic:
         """Its answer has been given."""
         self._begun.discard(connection)
 
-    def caller(self) -> None:
-        """Somebody on the phone waits for the answer to a webhook."""
-        self._callers_until = time.monotonic() + CALLERS_SECONDS
+    @contextmanager
+    def caller(self) -> Iterator[None]:
+        """As long as this lasts, somebody on the phone waits for the answer to a webhook."""
+        began, caller = time.monotonic(), object()
+        self._callers_until = began + CALLERS_SECONDS
+        self._waiting[caller] = began
+        try:
+            yield
+        finally:
+            del self._waiting[caller]
 
     @property
     def callers(self) -> bool:
@@ -47,10 +63,28 @@ class Traffic:
         return sum(not connection.stream.closed() for connection in self._begun)
 
     async def stand_aside(self) -> None:
-        """Returns when whatever is due has had its turn."""
-        await asyncio.sleep(SPACING_SECONDS if self.callers else 0)
-        until = time.monotonic() + ASIDE_SECONDS
+        """Returns when whatever is due has had its turn, or when a call must leave all the same."""
+        if not self.callers:
+            await asyncio.sleep(0)
+            await self._quiet(time.monotonic() + ASIDE_SECONDS)
+            return
+        moment = time.monotonic()
+        until = moment + ASIDE_SECONDS if self._kept_waiting else self._leaving_at
+        if moment < until:
+            await asyncio.sleep(SPACING_SECONDS)
+            await self._quiet(until)
+        else:
+            await asyncio.sleep(0)
+        self._leaving_at = max(self._leaving_at, time.monotonic() - CATCH_UP_SECONDS) + LEAVING_SECONDS
+
+    @property
+    def _kept_waiting(self) -> bool:
+        longest = next(iter(self._waiting.values()), None)
+        return longest is not None and time.monotonic() > longest + PATIENCE_SECONDS
+
+    async def _quiet(self, until: float) -> None:
+        """Returns when no request is under way or the loop has nothing else to do, at the latest at UNTIL."""
         while self._begun and (began := time.monotonic()) < until:
             await asyncio.sleep(STEP_SECONDS)
             if time.monotonic() - began < 2 * STEP_SECONDS:
-                return  # the loop has nothing else to do
+                return

@@ -46,9 +46,10 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             fields = self._fields()
             details = {name: values[-1] for name, values in fields.items()}
             view = await self._reach(fields, details.get("AccountSid", ""))
-            self.app.traffic.caller()
-            async with _TURNS.setdefault(details.get("CallSid", ""), asyncio.Lock()):
-                answer = await self._receive(view, details)
+            turn = _TURNS.setdefault(details.get("CallSid", ""), asyncio.Lock())
+            with self.app.traffic.caller():
+                async with turn:
+                    answer = await self._receive(view, details)
         except Refused:
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.set_status(403)

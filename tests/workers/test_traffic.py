@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
+from scfm.handlers import traffic as module
 from scfm.handlers.traffic import ASIDE_SECONDS, SPACING_SECONDS, Traffic
 
 
@@ -46,15 +49,45 @@ async def test_a_call_waits_for_requests_while_the_loop_is_behind_but_not_for_ev
     assert await aside(traffic, 0.01) >= ASIDE_SECONDS
 
 
-async def test_while_people_are_on_the_phone_each_call_leaves_the_loop_alone_for_a_moment() -> None:
+async def test_people_are_on_the_phone_for_a_while_after_a_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
     traffic = Traffic()
     assert not traffic.callers
-    traffic.caller()
+    with traffic.caller():
+        assert traffic.callers
     assert traffic.callers
-    began = time.monotonic()
-    for _ in range(10):
-        await traffic.stand_aside()
-    assert time.monotonic() - began >= 10 * SPACING_SECONDS
+    monkeypatch.setattr(module, "CALLERS_SECONDS", 0.0)
+    with traffic.caller():
+        assert not traffic.callers
+
+
+async def test_while_people_are_on_the_phone_calls_leave_the_loop_alone_for_a_moment() -> None:
+    traffic = Traffic()
+    with traffic.caller():
+        began = time.monotonic()
+        for _ in range(10):
+            await traffic.stand_aside()
+    assert time.monotonic() - began >= 8 * SPACING_SECONDS
+
+
+async def test_a_loop_that_is_busy_with_callers_still_lets_calls_leave_at_a_pace() -> None:
+    traffic = Traffic()
+    traffic.began(asked := Connection())
+    with traffic.caller():
+        began, calls = time.monotonic(), 10
+        for _ in range(calls):
+            await aside(traffic, 0.01)
+    assert asked
+    # Each would stand aside as long as it may: the pace is kept, as well as pieces of work of 10 ms let it.
+    assert time.monotonic() - began < calls * ASIDE_SECONDS / 2
+
+
+async def test_but_not_while_a_caller_has_waited_for_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
+    traffic = Traffic()
+    traffic.began(asked := Connection())
+    with traffic.caller():
+        assert await aside(traffic, 0.01) >= ASIDE_SECONDS
+    assert asked
 
 
 async def test_requests_count_while_their_clients_are_there() -> None:
