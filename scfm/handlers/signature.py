@@ -23,8 +23,8 @@ def valid(auth_token: str, url: str, parameters: Mapping[str, Sequence[str]], si
     """
     if not auth_token:
         return False
-    validator, fields = RequestValidator(auth_token), _Fields(parameters)
     try:
+        validator, fields = RequestValidator(auth_token), _Fields(parameters)
         # The library looks at every URL with its port and without, always; most are signed as they are.
         expected = validator.compute_signature(url, fields)
         return compare_digest(expected.encode(), signature.encode()) or bool(
