@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from copy import deepcopy
 from html import escape
 from typing import Any
 from weakref import WeakValueDictionary
@@ -16,7 +15,7 @@ from scfm.models import reception
 from scfm.models.phone_call import flow_of
 from scfm.models.query import Document
 from scfm.models.store import View
-from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, render
+from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, copied, render
 
 XML = "application/xml; charset=utf-8"
 REFUSAL = "Twilio Request Validation Failed."
@@ -173,12 +172,12 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             # Another process has gone on from what we saved: that stays, and only the contact's memory is missing.
             gone_on = saved is not None and turn.call_memory != saved
             if before is not None:
-                turn.call_memory = deepcopy(before)
-            remembered = deepcopy(turn.call_memory)
+                turn.call_memory = copied(before)
+            remembered = copied(turn.call_memory)
             answer = render(flow, turn)
             done = gone_on
             if not done and await reception.remember(view, "phone_calls", call, flow.name, turn.call_memory):
-                before, saved, done = remembered, deepcopy(turn.call_memory), True
+                before, saved, done = remembered, copied(turn.call_memory), True
             if done and await reception.remember(view, "contacts", contact, flow.name, turn.contact_memory):
                 return answer
             call, around = await asyncio.gather(view.get("phone_calls", call["_id"]), _around(view, call))

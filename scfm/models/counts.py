@@ -104,7 +104,7 @@ class Counts:
 
 
 class _Known:
-    """What a query has in each block from the first on, as of the announcement ``_number``, but for the unknown ones.
+    """What a query has in each block from the first on, but for the unknown ones, and what had been announced then.
 
     Those who ask at the same time share the answer, and one answer is looked for at a time.
     """
@@ -112,7 +112,8 @@ class _Known:
     def __init__(self, query: Query, counts: Counts) -> None:
         self.asked: Grouped[None, Sizes] = Grouped(self._answer)
         self._query, self._counts = query, counts
-        self._number = 0
+        self._floor = 0
+        self._touched: Mapping[int, int] = {}
         self._blocks = array("I")
         self._unknown: set[int] = set()
         self._sums = array("Q")
@@ -136,16 +137,17 @@ class _Known:
 
     def _hold_against(self, state: State) -> None:
         """Forget what has, or may have, changed since it was counted, and make room for blocks that are full now."""
-        if not state.floor <= self._number <= state.number:
+        if state.floor != self._floor:
             self._blocks = array("I")
             self._unknown = set()
         full, known = state.settled // BLOCK, len(self._blocks)
         del self._blocks[full:]
         self._blocks.extend([0] * (full - known))
         self._unknown.update(range(known, full))
-        self._unknown.update(block for block, number in state.touched.items() if number > self._number)
+        # Not only what is newer: where a primary has died, what was announced last may never have been.
+        self._unknown.update(block for block, _ in state.touched.items() ^ self._touched.items())
         self._unknown.intersection_update(range(full))
-        self._number = state.number
+        self._floor, self._touched = state.floor, state.touched
 
     async def _summed(self, changing: set[int]) -> Sequence[int]:
         """How many there are up to the end of each block."""

@@ -63,7 +63,7 @@ async def caller(view: View, details: Mapping[str, str]) -> Document | None:
     """The contact whose number a checked report of an inbound call names; None where there is none."""
     if details["Direction"] != INBOUND:
         return None
-    return await view.find_one("contacts", {"msisdn": msisdn.normalise(details["From"])})
+    return await view.first_by("contacts", "msisdn", msisdn.normalise(details["From"]), within=True)
 
 
 async def new_call(

@@ -82,7 +82,6 @@ class State:
     """
 
     settled: int
-    number: int
     floor: int
     since: float
     touched: Mapping[int, int]
@@ -94,7 +93,6 @@ class State:
         processes = list((register.get("open") or {}).values())
         return cls(
             settled=min([register.get("last", 0) + 1, *(one["low"] for one in processes)]),
-            number=register.get("seq", 0),
             floor=register.get("floor", 0),
             since=min((one["since"] for one in processes if one["since"] is not None), default=math.inf),
             touched={int(block): number for block, number in (register.get("touched") or {}).items()},
@@ -295,8 +293,10 @@ def _touch(changes: list[Entry]) -> list[Document]:
         blocks.update(change.blocks or ())
     everything = any(change.blocks is None for change in changes)
     many: Document = {"$gt": [{"$size": {"$objectToArray": {"$ifNull": ["$touched", {}]}}}, MOST_TOUCHED]}
+    # The time makes a number that no other announcement has, even one that a primary had not told of when it died.
+    number = {"$max": [{"$add": [_or_zero("$seq"), 1]}, {"$toLong": "$$NOW"}]}
     return [
-        {"$set": {"seq": {"$add": [_or_zero("$seq"), 1]}}},
+        {"$set": {"seq": number}},
         {"$set": {"_all": everything or many, **{f"touched.{block}": "$seq" for block in sorted(blocks)}}},
         {
             "$set": {

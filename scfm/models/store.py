@@ -86,7 +86,7 @@ class Store:
         self._collections = {"counters": counters}
         # What single requests ask at the same time goes to the database together.
         self._registers: dict[str, Register] = {}
-        self._finds: dict[tuple[str, str], Grouped[Any, list[Document]]] = {}
+        self._finds: dict[tuple[str, str, int | None], Grouped[Any, list[Document]]] = {}
         self._inserts: dict[str, Grouped[Document, None]] = {}
         self.counts = Counts(self._look, self._count, self._count_blocks)
         self.everyone = View(self, None)
@@ -188,37 +188,44 @@ class Store:
             found = await self.collection(query.collection).aggregate(pipeline, allowDiskUse=True).to_list(None)
         return {int(one["_id"]): one["total"] for one in found}
 
-    async def find_by(self, collection: str, name: str, value: Any) -> list[Document]:
-        """Every document, of whatever account, that has VALUE in the field NAME, by id; each caller has its own."""
-        key = collection, name
+    async def find_by(self, collection: str, name: str, value: Any, account_id: int | None = None) -> list[Document]:
+        """Every document, of one account or of all, with VALUE in the field NAME, by id; each caller has its own."""
+        key = collection, name, account_id
         if key not in self._finds:
-            self._finds[key] = Grouped(partial(self._find_by, collection, name))
+            self._finds[key] = Grouped(partial(self._find_by, *key))
         return [_read(dict(document)) for document in await self._finds[key].ask(value)]
 
-    async def _find_by(self, collection: str, name: str, values: list[Any]) -> Sequence[list[Document] | Exception]:
+    async def _find_by(
+        self, collection: str, name: str, account_id: int | None, values: list[Any]
+    ) -> Sequence[list[Document] | Exception]:
         """What each of the values finds; one that cannot be asked for does not take the others with it."""
         try:
-            return await self._find_together(collection, name, values)
+            return await self._find_together(collection, name, account_id, values)
         except Unavailable:
             raise
         except Exception as error:
             if len(values) == 1:
                 return [error]
-            return [(await self._find_by(collection, name, [value]))[0] for value in values]
+            return [(await self._find_by(collection, name, account_id, [value]))[0] for value in values]
 
-    async def _find_together(self, collection: str, name: str, values: list[Any]) -> list[list[Document]]:
+    async def _find_together(
+        self, collection: str, name: str, account_id: int | None, values: list[Any]
+    ) -> list[list[Document]]:
         found: dict[Any, list[Document]] = {value: [] for value in values}
+        among: Document = {} if account_id is None else {"account_id": account_id}
         with translated():
-            for document in await self._with(self.collection(collection), name, list(found)):
+            for document in await self._with(self.collection(collection), among, name, list(found)):
                 found[document[name]].append(document)
         return [found[value] for value in values]
 
     @staticmethod
-    async def _with(collection: AsyncIOMotorCollection[Document], name: str, values: list[Any]) -> list[Document]:
+    async def _with(
+        collection: AsyncIOMotorCollection[Document], among: Document, name: str, values: list[Any]
+    ) -> list[Document]:
         if name == "_id" and len(values) == 1:
             document = await collection.find_one({name: values[0]})
             return [] if document is None else [document]
-        found = await collection.find({name: {"$in": values}}).to_list(None)
+        found = await collection.find({**among, name: {"$in": values}}).to_list(None)
         return sorted(found, key=itemgetter("_id"))
 
     async def find_window(self, query: Query, condition: Document, skip: int, limit: int) -> list[Document]:
@@ -413,9 +420,12 @@ class View:
             raise NotFound
         return document
 
-    async def first_by(self, collection: str, name: str, value: Any) -> Document | None:
-        """The first document, by id, with VALUE in the field NAME, or None; cheaper than ``find_one`` under load."""
-        found = await self.store.find_by(collection, name, value)
+    async def first_by(self, collection: str, name: str, value: Any, *, within: bool = False) -> Document | None:
+        """The first document, by id, with VALUE in the field NAME, or None; cheaper than ``find_one`` under load.
+
+        WITHIN: the index on NAME begins with the account.
+        """
+        found = await self.store.find_by(collection, name, value, self.account_id if within else None)
         own = (one for one in found if self.account_id in (None, one.get("account_id")))
         return next(own, None)
 

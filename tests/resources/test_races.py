@@ -176,9 +176,9 @@ class SteppingView(View):
         await self.turnstile.step(self.actor)
         return await super().exists(*given)
 
-    async def first_by(self, *given: Any) -> Any:
+    async def first_by(self, *given: Any, **named: Any) -> Any:
         await self.turnstile.step(self.actor)
-        return await super().first_by(*given)
+        return await super().first_by(*given, **named)
 
     async def add(self, *given: Any) -> None:
         await self.turnstile.step(self.actor)
