@@ -119,12 +119,16 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         call, number, contact = await asyncio.gather(
             reception.known(reach, details), reception.new_event(reach), reception.caller(view, details)
         )
-        if new := call is None:
-            call, contact = await reception.new_call(view, details, self.app.flows.default.name, number, contact)
-        elif reach.account_id is None:
-            # Accounts without credentials of their own share the server's: the call tells whose report it is.
-            view = self.app.store.for_account(int(call["account_id"]))
-        name = await flow_of(view, call)
+        try:
+            if new := call is None:
+                call, contact = await reception.new_call(view, details, self.app.flows.default.name, contact)
+            elif reach.account_id is None:
+                # Accounts without credentials of their own share the server's: the call tells whose report it is.
+                view = self.app.store.for_account(int(call["account_id"]))
+            name = await flow_of(view, call)
+        except (Invalid, NotFound):
+            await reception.no_event(view, number)
+            raise
         flow = self.app.flows.get(name)
         event, around, stands = await asyncio.gather(
             reception.record(view, call, details, name or flow.name, number),
@@ -137,7 +141,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         if isinstance(stands, BaseException):
             raise stands
         if not stands:
-            await reception.discard(view, event)
+            await reception.discard(view, call, event)
             return None
         # What has been recorded moves the call, whatever becomes of the turn; and nothing goes on after the answer.
         moving = reception.move(view, call, details, event)

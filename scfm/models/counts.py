@@ -123,7 +123,10 @@ class _Known:
     async def _answer(self, asked: list[None]) -> Sequence[Sizes]:
         state = await self._counts.look(self._query.collection)
         if self._sizes is None or state.rest is None or state.rest != self._rest:
-            self._sizes, self._rest = await self._measured(state), state.rest
+            self._sizes = await self._measured(state)
+            # What was counted may be of a write that a MongoDB which dies takes back, and the register with it.
+            again = await self._counts.look(self._query.collection)
+            self._rest = state.rest if again.rest == state.rest else None
         return [self._sizes] * len(asked)
 
     async def _measured(self, state: State) -> Sizes:

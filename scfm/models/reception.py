@@ -16,7 +16,7 @@ from scfm.models.phone_call import FINAL, PHONE_CALLS, STATUSES
 from scfm.models.query import Document
 from scfm.models.register import MEMORY
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
-from scfm.models.store import Taken, View
+from scfm.models.store import DELETE_LOOK_SECONDS, Taken, View
 
 INBOUND = "inbound"
 UNKNOWN_CALL = {"base": ["Phone call must exist"]}
@@ -59,6 +59,11 @@ async def new_event(view: View) -> int:
     return (await view.store.new_ids(REMOTE_PHONE_CALL_EVENTS.kind))[0]
 
 
+async def no_event(view: View, number: int) -> None:
+    """Give the id of ``new_event`` back: nothing will be kept under it."""
+    await view.store.register(REMOTE_PHONE_CALL_EVENTS.kind).give_back(number)
+
+
 async def caller(view: View, details: Mapping[str, str]) -> Document | None:
     """The contact whose number a checked report of an inbound call names; None where there is none."""
     if details["Direction"] != INBOUND:
@@ -67,32 +72,31 @@ async def caller(view: View, details: Mapping[str, str]) -> Document | None:
 
 
 async def new_call(
-    view: View, details: Mapping[str, str], default_flow: str, event: int, contact: Document | None
+    view: View, details: Mapping[str, str], default_flow: str, contact: Document | None
 ) -> tuple[Document, Document]:
     """The call that a checked report says has come in, and its contact: the ``caller``, made if there is none.
 
-    Whether the call stands must be looked at afterwards: see ``stands``. Raises Invalid, and gives the id of the
-    EVENT back, for a report of a call that is not ``known`` and has not come in.
+    Whether the call stands must be looked at afterwards: see ``stands``. Raises Invalid for a report of a call that
+    is not ``known`` and has not come in.
     """
     if details["Direction"] != INBOUND:
-        await view.store.register(REMOTE_PHONE_CALL_EVENTS.kind).give_back(event)
         raise Invalid(UNKNOWN_CALL)
     number = str(msisdn.normalise(details["From"]))
-    ids = await _ids(view, PHONE_CALLS.kind, *([] if contact else [CONTACTS.kind]))
-    call = {"_id": ids[0], **_new_call(details, default_flow, number)}
     for _ in range(TRIES):
+        ids = await _ids(view, PHONE_CALLS.kind, *([] if contact else [CONTACTS.kind]))
+        call = {"_id": ids[0], **_new_call(details, default_flow, number)}
         try:
             if contact is not None:
                 return await PHONE_CALLS.put(view, {**call, "contact_id": contact["_id"]}), contact
             return await _call_and_contact(view, call, {"_id": ids[1], **_new_contact(number)})
         except Taken:  # another report of the same call was faster
             made = await view.first_by("phone_calls", "remote_call_id", details["CallSid"])
-            if made is not None:
-                return made, await view.get("contacts", made["contact_id"])
+            kept = made and await view.first_by("contacts", "_id", made["contact_id"])
+            if made and kept:
+                return made, kept
+            await asyncio.sleep(DELETE_LOOK_SECONDS)  # what it has made is being taken back
         except Invalid:  # somebody else made the contact just now, or has deleted it
             contact = await view.find_one("contacts", {"msisdn": number})
-        ids = await _ids(view, PHONE_CALLS.kind, CONTACTS.kind)
-        call["_id"] = ids[0]
     raise Invalid(UNKNOWN_CALL)
 
 
@@ -103,7 +107,11 @@ async def _ids(view: View, *kinds: str) -> list[int]:
 
 async def _call_and_contact(view: View, call: Document, contact: Document) -> tuple[Document, Document]:
     """Store both; raises Taken, or Invalid where the contact cannot be, and leaves no call without one."""
-    stored = await CONTACTS.put(view, contact)
+    try:
+        stored = await CONTACTS.put(view, contact)
+    except Invalid:
+        view.store.register(PHONE_CALLS.kind).settle([call["_id"]])
+        raise
     missing, called = await asyncio.gather(
         CONTACTS.missing(view, stored),
         PHONE_CALLS.put(view, {**call, "contact_id": stored["_id"]}),
@@ -142,20 +150,15 @@ def _new_contact(number: str) -> Document:
 
 
 async def stands(view: View, call: Document) -> bool:
-    """Whether a ``new_call`` is there to stay. One whose contact is going is taken back, and may have been made anew
-    once that has ended.
-    """
-    try:
-        kept = await PHONE_CALLS.keep(view, call)
-    except Invalid:
-        return False
-    return bool(kept["_id"] == call["_id"])
+    """Whether all that a ``new_call`` refers to is there to stay."""
+    return await PHONE_CALLS.missing(view, call) is None
 
 
-async def discard(view: View, event: Document) -> None:
-    """Take back the record of a report whose call does not stand."""
-    with suppress(Invalid):
-        await REMOTE_PHONE_CALL_EVENTS.keep(view, event)
+async def discard(view: View, call: Document, event: Document) -> None:
+    """Take back a call that does not stand, and before it the event that refers to it."""
+    await REMOTE_PHONE_CALL_EVENTS.withdraw(view, event["_id"])
+    with suppress(Invalid, Taken):
+        await PHONE_CALLS.keep(view, call)  # which may make it anew, once it stands
 
 
 async def _early(view: View, details: Mapping[str, str]) -> Document | None:
@@ -168,15 +171,16 @@ async def _early(view: View, details: Mapping[str, str]) -> Document | None:
     named = {"remote_call_id": sid, "remote_direction": details["Direction"]}
     for look in range(LOOKS if number is not None else 0):
         placed = await view.find("phone_calls", _being_placed(str(number)), fields=["_id"], limit=2)
-        if len(placed) == 1 or (placed and look == LOOKS - 1):
-            wanted = {"_id": placed[0]["_id"], **_being_placed(str(number))}
-            if claimed := await view.update("phone_calls", wanted, named):
-                return claimed
+        # In this order: a call that has no sid by now was among those, so that one alone is the one.
         named_since = await view.first_by("phone_calls", "remote_call_id", sid)
         if named_since is not None or not placed:
             return named_since
+        if len(placed) == 1 or look == LOOKS - 1:
+            wanted = {"_id": placed[0]["_id"], **_being_placed(str(number))}
+            if claimed := await view.update("phone_calls", wanted, named):
+                return claimed
         await asyncio.sleep(LOOK_SECONDS)
-    return None
+    return await view.first_by("phone_calls", "remote_call_id", sid)
 
 
 def _being_placed(number: str) -> Document:

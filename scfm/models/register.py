@@ -111,6 +111,12 @@ class Entry:
     """None for all of them."""
 
 
+def _moment() -> float:
+    """Seconds that go by also while the machine sleeps, as they do for others."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
 class Writer(Protocol):
     """Carries out a pipeline on the register's document; what PROJECTION leaves of it afterwards."""
 
@@ -124,7 +130,7 @@ class _Open:
     first: int
     count: int
     left: int
-    at: float = field(default_factory=time.monotonic)
+    at: float = field(default_factory=_moment)
 
 
 class Register:
@@ -155,7 +161,7 @@ class Register:
 
     def holds(self, numbers: Iterable[int]) -> bool:
         """Whether documents may still be stored under these ids of ``new_ids``."""
-        latest = time.monotonic() - HOLD_SECONDS
+        latest = _moment() - HOLD_SECONDS
         return all((ours := self._holding(number)) is not None and ours.at > latest for number in numbers)
 
     def settle(self, numbers: Iterable[int]) -> None:
@@ -172,8 +178,11 @@ class Register:
 
     async def announce(self, blocks: Sequence[int] | None) -> int:
         """Documents of these blocks, for None of any, are about to change. Say ``changed`` with what this gives."""
-        number: int = await self._asked.ask(Entry(changes=True, blocks=blocks))
-        return number
+        while True:
+            began = _moment()
+            number: int = await self._asked.ask(Entry(changes=True, blocks=blocks))
+            if _moment() < began + HOLD_SECONDS:
+                return number
 
     def changed(self, number: int) -> None:
         """What has been announced has been done."""
@@ -216,9 +225,10 @@ class Register:
         if not any(counts) and not changes:
             pipeline.append({"$set": {"open": _alive()}})
         try:
-            written = await self._write(pipeline, {"last": 1, "seq": 1}, durable=bool(changes))
+            written = await self._write(pipeline, {"last": 1, "seq": 1}, durable=bool(changes or returned))
         except BaseException:
-            self._told = True  # for all we know
+            # For all we know it will be carried out, and later than the next: that must not touch the same entry.
+            self._told, self._process = True, secrets.token_hex(6)
             raise
         self.settle(returned)
         return self._take(entries, counts, int(written["last"]), int(written.get("seq", 0)))
@@ -252,7 +262,7 @@ class Register:
 
     def _forget(self) -> None:
         """What was begun too long ago has come to nothing."""
-        until = time.monotonic() - FORGET_SECONDS
+        until = _moment() - FORGET_SECONDS
         self._ids = [one for one in self._ids if one.at > until]
         self._changes = {number: one for number, one in self._changes.items() if one.at > until}
 

@@ -34,7 +34,7 @@ from pymongo.write_concern import WriteConcern
 
 from scfm.clock import now
 from scfm.errors import NotFound, ScfmError, StartError, Unavailable
-from scfm.models.counts import Counts, Span, rememberable
+from scfm.models.counts import END, Counts, Span, rememberable
 from scfm.models.grouped import Grouped
 from scfm.models.keys import escaped, restored
 from scfm.models.query import Document, Query, all_of
@@ -471,7 +471,10 @@ class View:
             return found, sizes.total
         sizes = await self.store.counts.sizes(query)
         spans, left = sizes.window(skip, limit)
-        return (await self._window(query, query.within(spans), left, limit) if spans else []), sizes.total
+        found = await self._window(query, query.within(spans), left, limit) if spans else []
+        if spans and len(found) < limit:  # it is the last page, or some of them have just been deleted
+            found = await self._window(query, query.within([(spans[0][0], END)]), left, limit)
+        return found, sizes.total
 
     async def _window(self, query: Query, condition: Document, skip: int, limit: int) -> list[Document]:
         with translated():

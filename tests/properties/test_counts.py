@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from tornado.ioloop import IOLoop
@@ -239,6 +240,24 @@ async def test_what_is_full_and_at_rest_is_not_counted_again(world_of: Callable[
     assert await view.count(FEMALE) == len(ids)  # nobody has said that it would change
     await view.update("contacts", {"_id": ids[1]}, {"metadata.gender": "f"})
     assert await view.count(FEMALE) == len(ids) - 1
+
+
+async def test_a_page_is_full_though_some_of_it_goes_meanwhile(
+    world_of: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = world_of(0).stores[0].for_account(OURS)
+    ids = await people(view, 5 * BLOCK)
+    await view.store.rest()
+    found, doomed = view.store.find_window, [ids[2 * BLOCK]]
+
+    async def find_window(*given: Any) -> list[Document]:
+        while doomed:
+            await view.remove("contacts", {"_id": doomed.pop()})
+        return await found(*given)
+
+    monkeypatch.setattr(view.store, "find_window", find_window)
+    page, _ = await view.listed(Query("contacts"), 2 * BLOCK, BLOCK)
+    assert [one["_id"] for one in page] == ids[2 * BLOCK + 1 : 3 * BLOCK + 1]
 
 
 async def test_what_a_dead_process_had_begun_is_given_up_in_time(

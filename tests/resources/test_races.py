@@ -312,10 +312,10 @@ async def report(_: House, call: Document, view: View) -> None:
 
 async def call_in(_: House, __: Document, view: View) -> None:
     contact, number = await reception.caller(view, INBOUND), await reception.new_event(view)
-    call, contact = await reception.new_call(view, INBOUND, "Flow", number, contact)
+    call, contact = await reception.new_call(view, INBOUND, "Flow", contact)
     event = await reception.record(view, call, INBOUND, "Flow", number)
     if not await reception.stands(view, call):
-        await reception.discard(view, event)
+        await reception.discard(view, call, event)
         raise NotFound
     await reception.move(view, call, INBOUND, event)
 
@@ -425,6 +425,22 @@ async def test_a_caller_whose_contact_is_deleted_meanwhile_has_a_contact_and_a_c
         deleted += contact["_id"] != house.contact
     assert await dangling(store) == []
     assert 0 < deleted < ROUNDS
+
+
+async def test_a_call_of_a_contact_that_has_just_gone_is_taken_back_with_its_event(store: Store) -> None:
+    house = await House.build(store, furnished=True)
+    view = house.view
+    contact = await reception.caller(view, INBOUND)
+    assert contact is not None
+    await delete(house, view)
+    call, _ = await reception.new_call(view, INBOUND, "Flow", contact)
+    event = await reception.record(view, call, INBOUND, "Flow", await reception.new_event(view))
+    assert not await reception.stands(view, call)
+    await reception.discard(view, call, event)
+    assert await view.find("phone_calls", {}) == await view.find("remote_phone_call_events", {}) == []
+    await called_in(house, view)
+    assert await dangling(store) == []
+    assert await view.exists("remote_phone_call_events", {"remote_call_id": "CA2"})
 
 
 async def called_in(house: House, view: View) -> None:
