@@ -45,6 +45,12 @@ class Grouped(Generic[Asked, Found]):
                 answers = await self._carry_out([asked for asked, _ in group])
             except Exception as error:
                 answers = [error] * len(group)
+            except BaseException as error:  # the process ends, and nobody waits for ever
+                for _, found in (*group, *self._waiting):
+                    if not found.done():
+                        found.set_exception(error)
+                self._waiting = []
+                raise
             for (_, found), answer in zip(group, answers, strict=True):
                 if found.done():  # whoever asked has gone
                     continue
