@@ -235,17 +235,22 @@ class Store:
         again when the connection breaks.
         """
         command = {"find": query.collection, "filter": condition, "sort": {"_id": 1}, "skip": skip, "limit": limit}
+        command["batchSize"] = limit + 1  # so that MongoDB sees that these are all
         try:
-            return await self._find_window(command)
+            answer = await self._command(command)
         except (ConnectionFailure, NotPrimaryError):
-            return await self._find_window(command)
+            answer = await self._command(command)
+        cursor = answer["cursor"]
+        if not cursor["id"]:
+            return list(cursor["firstBatch"])
+        # One answer has 16 MB at most, and these are more.
+        await self._command({"killCursors": query.collection, "cursors": [cursor["id"]]})
+        found = self.collection(query.collection).find(condition).sort("_id", 1).skip(skip).limit(limit)
+        return await found.to_list(None)
 
-    async def _find_window(self, command: Document) -> list[Document]:
+    async def _command(self, command: Document) -> Document:
         options: CodecOptions[Document] = self._database.codec_options
-        whole = {"batchSize": command["limit"], "singleBatch": True}
-        answer = await self._database.command({**command, **whole}, codec_options=options)
-        found: list[Document] = answer["cursor"]["firstBatch"]
-        return found
+        return await self._database.command(command, codec_options=options)
 
     async def insert_one(self, collection: str, document: Document) -> None:
         """Store a document under an id of ``new_ids``; raises Taken."""
@@ -472,7 +477,7 @@ class View:
         sizes = await self.store.counts.sizes(query)
         spans, left = sizes.window(skip, limit)
         found = await self._window(query, query.within(spans), left, limit) if spans else []
-        if spans and len(found) < limit:  # it is the last page, or some of them have just been deleted
+        if spans and len(found) < limit and spans[-1][1] != END:  # some of them have just been deleted
             found = await self._window(query, query.within([(spans[0][0], END)]), left, limit)
         return found, sizes.total
 
@@ -487,9 +492,9 @@ class View:
             limit = max(0, min(limit, query.limit - skip))
         if limit == 0:
             return []
+        if query.plain:
+            return await self._window(query, query.condition, skip, limit)
         with translated():
-            if query.plain:
-                return await self._window(query, query.condition, skip, limit)
             found = self._source(query).aggregate(query.page(skip, limit), allowDiskUse=True)
             return [_read(document) for document in await found.to_list(None)]
 

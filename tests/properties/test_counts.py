@@ -260,6 +260,14 @@ async def test_a_page_is_full_though_some_of_it_goes_meanwhile(
     assert [one["_id"] for one in page] == ids[2 * BLOCK + 1 : 3 * BLOCK + 1]
 
 
+async def test_a_page_of_more_than_the_database_gives_at_once_is_whole(world_of: Callable[[int], World]) -> None:
+    view = world_of(0).stores[0].for_account(OURS)
+    ids = await people(view, 20)
+    await view.update_many("contacts", {}, {"$set": {"metadata.text": "x" * (1 << 20)}})
+    page, total = await view.listed(Query("contacts"), 1, 1000)
+    assert ([one["_id"] for one in page], total) == (ids[1:], 20)
+
+
 async def test_what_a_dead_process_had_begun_is_given_up_in_time(
     world_of: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
