@@ -20,7 +20,7 @@ from scfm.models.grouped import Grouped
 from scfm.models.query import Query
 from scfm.models.register import BLOCK, KINDS, State, announced
 
-# How many queries are remembered. Each takes four bytes a block.
+# How many queries are remembered. Each takes twelve bytes a block.
 MOST_QUERIES = 200
 
 Span = tuple[int, int]
@@ -123,10 +123,11 @@ class _Known:
     async def _answer(self, asked: list[None]) -> Sequence[Sizes]:
         state = await self._counts.look(self._query.collection)
         if self._sizes is None or state.rest is None or state.rest != self._rest:
-            self._sizes = await self._measured(state)
-            # What was counted may be of a write that a MongoDB which dies takes back, and the register with it.
-            again = await self._counts.look(self._query.collection)
-            self._rest = state.rest if again.rest == state.rest else None
+            self._sizes, self._rest = await self._measured(state), None
+            if state.rest is not None:
+                # What was counted may be of a write that a MongoDB which dies takes back, and the register with it.
+                again = await self._counts.look(self._query.collection)
+                self._rest = again.rest if again.rest == state.rest else None
         return [self._sizes] * len(asked)
 
     async def _measured(self, state: State) -> Sizes:

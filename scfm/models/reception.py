@@ -96,7 +96,7 @@ async def new_call(
                 return made, kept
             await asyncio.sleep(DELETE_LOOK_SECONDS)  # what it has made is being taken back
         except Invalid:  # somebody else made the contact just now, or has deleted it
-            contact = await view.find_one("contacts", {"msisdn": number})
+            contact = await caller(view, details)
     raise Invalid(UNKNOWN_CALL)
 
 

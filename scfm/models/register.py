@@ -173,7 +173,7 @@ class Register:
         self._rest()
 
     async def give_back(self, number: int) -> None:
-        """No document took the id: the next gets it, if it is still the newest."""
+        """No document took the id: the next gets it, if it is still the following."""
         await self._asked.ask(Entry(returned=number))
 
     async def announce(self, blocks: Sequence[int] | None) -> int:
@@ -200,7 +200,7 @@ class Register:
         """Say now that nothing is under way any more, if that is so; returns when it is said."""
         if self._closing is not None:
             await asyncio.wait([self._closing])
-        if self._told and not self._ids and not self._changes:
+        if self._to_say:
             await self._say()
 
     def close(self) -> None:
@@ -236,9 +236,10 @@ class Register:
     def _entry(self, entries: list[Entry]) -> Document:
         """What this process may still do, once these have been carried out."""
         path = f"open.{self._process}"
+        following = {"$add": [_or_zero("$last"), 1]}
         begun: list[Any] = [one.first for one in self._ids]
         if any(one.ids for one in entries):
-            begun.append({"$add": [_or_zero("$last"), 1]})
+            begun.append(following)
         since: list[Any] = [*self._changes]
         if any(one.changes for one in entries):
             since.append("$seq")
@@ -246,8 +247,9 @@ class Register:
         if not self._told:
             # A name that no other rest has: a MongoDB that dies may forget the last ids, and give them again.
             return {path: "$$REMOVE", "rest": secrets.token_hex(6)}
-        low = {"$min": begun} if begun else {"$add": [_or_zero("$last"), 1]}
-        return {path: {"low": low, "since": {"$min": since} if since else None, "at": "$$NOW"}}
+        return {
+            path: {"low": {"$min": begun or [following]}, "since": {"$min": since} if since else None, "at": "$$NOW"}
+        }
 
     def _take(self, entries: list[Entry], counts: list[int], last: int, number: int) -> Sequence[Any]:
         ends = accumulate(counts, initial=last - sum(counts) + 1)
@@ -266,14 +268,19 @@ class Register:
         self._ids = [one for one in self._ids if one.at > until]
         self._changes = {number: one for number, one in self._changes.items() if one.at > until}
 
+    @property
+    def _to_say(self) -> bool:
+        """Whether nothing of ours is under way any more, and the document does not know it yet."""
+        return self._told and not self._ids and not self._changes
+
     def _rest(self) -> None:
         """When nothing is under way any more, say so, unless something begins."""
-        if self._told and not self._ids and not self._changes and self._timer is None:
+        if self._to_say and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(REST_SECONDS, self._begin_to_rest)
 
     def _begin_to_rest(self) -> None:
         self._timer = None
-        if self._told and not self._ids and not self._changes:
+        if self._to_say:
             self._closing = asyncio.create_task(self._say())
 
     async def _say(self) -> None:
