@@ -144,7 +144,7 @@ async def _fill(uri: str, database: str, contacts: int) -> None:
             )
         await store.rest()
     finally:
-        store.close()
+        await store.close()
 
 
 def person(number: int) -> dict[str, Any]:

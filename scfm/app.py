@@ -211,7 +211,7 @@ async def _close_store(store: Store) -> None:
     with suppress(Unavailable, TimeoutError):  # it is a courtesy to those who come after
         async with asyncio.timeout(REST_SECONDS):
             await store.rest()
-    store.close()
+    await store.close()
 
 
 async def open_store(uri: str, settings: Settings) -> Store:
@@ -221,7 +221,7 @@ async def open_store(uri: str, settings: Settings) -> Store:
         await store.ping()
         await store.prepare(indexes())
     except Unavailable as error:
-        store.close()
+        await store.close()
         reason = str(error).partition(", Timeout:")[0]
         raise StartError(f"the database at MONGODB_URI does not answer: {reason}") from None
     return store

@@ -113,4 +113,4 @@ async def _make_account(uri: str, chosen: Settings, super_admin: bool) -> str:
         await store.rest()
         return token
     finally:
-        store.close()
+        await store.close()

@@ -74,7 +74,7 @@ def store(io_loop: IOLoop, mongod: PrivateMongod) -> Iterator[Store]:
     store = io_loop.run_sync(opened)
     yield store
     io_loop.run_sync(store.rest)
-    store.close()
+    io_loop.run_sync(store.close)
     # Emptied, not dropped: to make the indexes anew takes longer than most tests do.
     with MongoClient[dict[str, object]](mongod.uri) as client:
         for name in client[DATABASE].list_collection_names():

@@ -17,7 +17,6 @@ from operator import itemgetter
 from typing import Any
 
 from bson.codec_options import CodecOptions
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference, ReturnDocument, UpdateMany, UpdateOne
 from pymongo.errors import (
     BulkWriteError,
@@ -34,6 +33,7 @@ from pymongo.write_concern import WriteConcern
 
 from scfm.clock import now
 from scfm.errors import NotFound, ScfmError, StartError, Unavailable
+from scfm.models import driver
 from scfm.models.counts import END, Counts, Span, rememberable
 from scfm.models.grouped import Grouped
 from scfm.models.keys import escaped, restored
@@ -72,7 +72,7 @@ class Taken(ScfmError):
 class Store:
     """The database. Open one per process with ``Store.open``; ``close`` it at the end."""
 
-    def __init__(self, client: AsyncIOMotorClient[Document], database: str) -> None:
+    def __init__(self, client: driver.Client, database: str) -> None:
         self._client = client
         self._database = client.get_database(
             database,
@@ -82,7 +82,7 @@ class Store:
             write_concern=DURABLE,
         )
         # To make one anew for every operation costs as much as a tenth of a small request.
-        counters: AsyncIOMotorCollection[Document] = self._database.get_collection("counters", write_concern=COUNTED)
+        counters: driver.Collection = self._database.get_collection("counters", write_concern=COUNTED)
         self._collections = {"counters": counters}
         # What single requests ask at the same time goes to the database together.
         self._registers: dict[str, Register] = {}
@@ -95,9 +95,8 @@ class Store:
     def open(cls, uri: str, database: str) -> Store:
         """A store on the MongoDB at URI. Connects when first used; raises StartError for a URI it cannot read."""
         try:
-            client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+            client = driver.Client(
                 uri,
-                io_loop=asyncio.get_running_loop(),
                 serverSelectionTimeoutMS=3000,
                 connectTimeoutMS=3000,
                 # Not timeoutMS, which would wait as long for a server that is not there.
@@ -109,7 +108,6 @@ class Store:
         try:
             return cls(client, database)
         except PyMongoError as error:
-            client.close()
             raise StartError(f"MONGODB_DATABASE cannot be used: {error}") from None
 
     async def rest(self) -> None:
@@ -117,17 +115,17 @@ class Store:
         for register in self._registers.values():
             await register.rest()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of every connection."""
         for register in self._registers.values():
             register.close()
-        self._client.close()
+        await self._client.close()
 
     def for_account(self, account_id: int) -> View:
         """The documents of one account, and no others."""
         return View(self, account_id)
 
-    def collection(self, name: str) -> AsyncIOMotorCollection[Document]:
+    def collection(self, name: str) -> driver.Collection:
         """The MongoDB collection of that name."""
         if name not in self._collections:
             self._collections[name] = self._database[name]
@@ -185,7 +183,9 @@ class Store:
         block: Document = {"$floor": {"$divide": ["$_id", BLOCK]}}
         pipeline = [{"$match": query.within(spans)}, {"$group": {"_id": block, "total": {"$sum": 1}}}]
         with translated():
-            found = await self.collection(query.collection).aggregate(pipeline, allowDiskUse=True).to_list(None)
+            found = await (await self.collection(query.collection).aggregate(pipeline, allowDiskUse=True)).to_list(
+                None
+            )
         return {int(one["_id"]): one["total"] for one in found}
 
     async def find_by(self, collection: str, name: str, value: Any, account_id: int | None = None) -> list[Document]:
@@ -219,9 +219,7 @@ class Store:
         return [found[value] for value in values]
 
     @staticmethod
-    async def _with(
-        collection: AsyncIOMotorCollection[Document], among: Document, name: str, values: list[Any]
-    ) -> list[Document]:
+    async def _with(collection: driver.Collection, among: Document, name: str, values: list[Any]) -> list[Document]:
         if name == "_id" and len(values) == 1:
             document = await collection.find_one({name: values[0]})
             return [] if document is None else [document]
@@ -246,11 +244,12 @@ class Store:
         # One answer has 16 MB at most, and these are more.
         await self._command({"killCursors": query.collection, "cursors": [cursor["id"]]})
         found = self.collection(query.collection).find(condition).sort("_id", 1).skip(skip).limit(limit)
-        return await found.to_list(None)
+        return list(await found.to_list(None))
 
     async def _command(self, command: Document) -> Document:
         options: CodecOptions[Document] = self._database.codec_options
-        return await self._database.command(command, codec_options=options)
+        answer: Document = await self._database.command(command, codec_options=options)
+        return answer
 
     async def insert_one(self, collection: str, document: Document) -> None:
         """Store a document under an id of ``new_ids``; raises Taken."""
@@ -495,7 +494,7 @@ class View:
         if query.plain:
             return await self._window(query, query.condition, skip, limit)
         with translated():
-            found = self._source(query).aggregate(query.page(skip, limit), allowDiskUse=True)
+            found = await self._source(query).aggregate(query.page(skip, limit), allowDiskUse=True)
             return [_read(document) for document in await found.to_list(None)]
 
     async def count(self, query: Query) -> int:
@@ -510,17 +509,17 @@ class View:
             if query.plain:
                 most: dict[str, Any] = {"limit": query.limit} if query.limit else {}
                 return int(await collection.count_documents(query.condition, **most))
-            counting = self._source(query).aggregate(query.counting(), allowDiskUse=True)
+            counting = await self._source(query).aggregate(query.counting(), allowDiskUse=True)
             counted = await counting.to_list(1)
         return int(counted[0]["total"]) if counted else 0
 
     async def after(self, query: Query, last: int, limit: int, fields: Sequence[str] | None = None) -> list[Document]:
         """The next LIMIT documents with ids beyond LAST; the query's own limit is not applied."""
         with translated():
-            found = await self._beyond(self._query(query), last, fields, limit, limit).to_list(None)
+            found = await (await self._beyond(self._query(query), last, fields, limit, limit)).to_list(None)
         return [_read(document) for document in found]
 
-    def _source(self, query: Query) -> AsyncIOMotorCollection[Document]:
+    def _source(self, query: Query) -> driver.Collection:
         while query.through is not None:
             query = query.through
         return self.store.collection(query.collection)
@@ -535,7 +534,7 @@ class View:
         """
         query = self._query(query)
         while True:
-            cursor, until = self._beyond(query, last, fields, size), time.monotonic() + CURSOR_SECONDS
+            cursor, until = await self._beyond(query, last, fields, size), time.monotonic() + CURSOR_SECONDS
             try:
                 while True:
                     with translated():
@@ -549,7 +548,7 @@ class View:
             finally:
                 await cursor.close()
 
-    def _beyond(self, query: Query, last: int, fields: Sequence[str] | None, size: int, limit: int = 0) -> Any:
+    async def _beyond(self, query: Query, last: int, fields: Sequence[str] | None, size: int, limit: int = 0) -> Any:
         """A cursor on the documents beyond LAST, by id, that reads SIZE at a time."""
         if query.plain:
             condition = all_of([query.condition, {"_id": {"$gt": last}}])
@@ -560,7 +559,7 @@ class View:
             pipeline.append({"$limit": limit})
         if fields is not None:
             pipeline.append({"$project": dict.fromkeys(["_id", *fields], 1)})
-        return self._source(query).aggregate(pipeline, allowDiskUse=True, batchSize=size)
+        return await self._source(query).aggregate(pipeline, allowDiskUse=True, batchSize=size)
 
     async def insert(self, kind: str, collection: str, document: Document) -> Document:
         """Store a new document under its ``_id``, if it has one from ``new_ids``, or else under the next of its kind.

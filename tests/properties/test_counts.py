@@ -162,7 +162,7 @@ class World:
     async def close(self) -> None:
         for store in (*self.stores, *self.dead):
             await store.rest()
-            store.close()
+            await store.close()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
@@ -18,6 +17,7 @@ from tornado.ioloop import IOLoop
 from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.operation import OperationType
+from scfm.models.driver import Client
 from scfm.models.query import Query
 from scfm.models.register import BLOCK, KINDS
 from scfm.models.registry import RESOURCES, indexes
@@ -169,16 +169,13 @@ def asked(
     recorder = Recorder()
 
     async def ask() -> Query:
-        client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
-            mongod.uri, io_loop=io_loop.asyncio_loop, event_listeners=[recorder], tz_aware=True
-        )
-        store = Store(client, DATABASE)
+        store = Store(Client(mongod.uri, event_listeners=[recorder], tz_aware=True), DATABASE)
         view = store.everyone if account is None else store.for_account(account)
         query = await asking(view)
         await view.count(query)
         await view.page(query, 25, 25)
         await view.listed(query, 2 * BLOCK, 25)
-        store.close()
+        await store.close()
         return query
 
     return io_loop.run_sync(ask), recorder.commands

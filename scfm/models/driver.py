@@ -1,0 +1,86 @@
+"""Motor without its threads: what it hands to a thread and back, the event loop does itself.
+
+Motor says which object of PyMongo does an operation; its *framework* says how it is done
+(https://motor.readthedocs.io/en/stable/developer-guide.html). Here the objects are PyMongo's asynchronous ones, whose
+operations are coroutines, so nothing has to be handed over: see docs/decisions/0007-motor-without-threads.md.
+"""
+
+# Motor's own types are those of its threads.
+# mypy: disable-error-code="assignment, no-untyped-call"
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from types import ModuleType
+from typing import Any, TypeVar
+
+from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
+from motor.frameworks import asyncio as threaded
+from motor.metaprogramming import AsyncRead, DelegateMethod, create_class_with_framework
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+
+T = TypeVar("T")
+Document = dict[str, Any]
+
+
+def _run(_loop: Any, operation: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> Any:
+    return operation(*args, **options)
+
+
+FRAMEWORK = ModuleType("in_the_loop")
+vars(FRAMEWORK).update(vars(threaded), run_on_executor=_run)
+
+
+def _in_the_loop(cls: type[T]) -> type[T]:
+    return create_class_with_framework(cls, FRAMEWORK, __name__)
+
+
+@_in_the_loop
+class Collection(AgnosticCollection[Document]):
+    """A collection. Its cursors are PyMongo's own, as Motor has nothing to add to those that need no thread."""
+
+    __delegate_class__ = AsyncCollection
+
+    find: Any = DelegateMethod()
+    aggregate: Any = AsyncRead()
+
+    def __init__(self, database: Database, delegate: AsyncCollection[Document]) -> None:
+        super(AgnosticCollection, self).__init__(delegate)
+        self.database = database
+
+
+@_in_the_loop
+class Database(AgnosticDatabase[Document]):
+    """A database, which makes collections of its own kind."""
+
+    __delegate_class__ = AsyncDatabase
+
+    get_collection: Any = DelegateMethod().wrap(AsyncCollection)
+
+    def __getitem__(self, name: str) -> Collection:
+        return self.wrap(self.delegate[name])
+
+    def wrap(self, delegate: AsyncCollection[Document]) -> Collection:
+        return Collection(self, delegate)
+
+
+class _MongoClient(AsyncMongoClient[Document]):
+    _connect = AsyncMongoClient.aconnect  # what it is called where Motor looks for it
+
+
+@_in_the_loop
+class Client(AgnosticClient[Document]):
+    """A client of a MongoDB, which connects when it is first used; ``await`` its ``close()`` in the same loop."""
+
+    __delegate_class__ = _MongoClient
+
+    get_database: Any = DelegateMethod().wrap(AsyncDatabase)
+    close: Any = DelegateMethod()
+
+    def __getitem__(self, name: str) -> Database:
+        return self.wrap(self.delegate[name])
+
+    def wrap(self, delegate: AsyncDatabase[Document]) -> Database:
+        return Database(self, delegate.name, _delegate=delegate)
