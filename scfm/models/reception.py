@@ -246,8 +246,7 @@ async def progress(view: View, call: Document, details: Mapping[str, str]) -> Do
     if target is not None and call["status"] in OPEN:
         # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
         update["$unset"] = {"_work.due": "", "_fetch_from": ""}
-    moved = await view.apply("phone_calls", _may_move(call["_id"], said, target, sequence), update)
-    return moved or await view.first_by("phone_calls", "_id", call["_id"])
+    return await view.apply_to("phone_calls", call["_id"], _may_move(said, target, sequence), update)
 
 
 def _said(details: Mapping[str, str]) -> Document:
@@ -266,12 +265,12 @@ def _says_nothing_new(call: Document, said: str, target: str | None, sequence: i
     return counted and call["remote_status"] == said and (target is None or call["status"] == target)
 
 
-def _may_move(number: int, said: str, target: str | None, sequence: int | None) -> Document:
+def _may_move(said: str, target: str | None, sequence: int | None) -> Document:
     """The condition under which a report may move the call."""
     allowed: list[Document] = [{"status": {"$in": list(OPEN)}, **_in_order(said, sequence)}]
     if target in FINAL and sequence is not None:
         allowed.append({"status": {"$in": list(FINAL)}, "_sequence": {"$lt": sequence}})
-    return {"_id": number, "$or": allowed}
+    return {"$or": allowed}
 
 
 def _in_order(said: str, sequence: int | None) -> Document:

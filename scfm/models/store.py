@@ -88,6 +88,7 @@ class Store:
         self._registers: dict[str, Register] = {}
         self._finds: dict[tuple[str, str, int | None], Grouped[Any, list[Document]]] = {}
         self._inserts: dict[str, Grouped[Document, None]] = {}
+        self._updates: dict[str, Grouped[tuple[Document, Document], Document | None]] = {}
         self.counts = Counts(self._look, self._count, self._count_blocks)
         self.everyone = View(self, None)
 
@@ -292,6 +293,44 @@ class Store:
         except Exception as error:
             return error
         return None
+
+    async def update_one(self, collection: str, condition: Document, update: Document) -> Document | None:
+        """Apply UPDATE to the document with CONDITION's ``_id``, if it fits; it as it then is, None if it is gone.
+
+        Whether it fitted is not told, since what is asked at the same time goes to the database together.
+        """
+        if collection not in self._updates:
+            self._updates[collection] = Grouped(partial(self._update, collection))
+        document = await self._updates[collection].ask((condition, update))
+        return _read(dict(document)) if document is not None else None
+
+    async def _update(
+        self, collection: str, updates: list[tuple[Document, Document]]
+    ) -> Sequence[Document | Exception | None]:
+        """What each of the documents then is; an update that cannot be done does not take the others with it."""
+        try:
+            return await self._update_together(collection, updates)
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(updates) == 1:
+                return [error]
+            return [(await self._update(collection, [update]))[0] for update in updates]
+
+    async def _update_together(
+        self, collection: str, updates: list[tuple[Document, Document]]
+    ) -> list[Document | None]:
+        with translated():
+            if len(updates) == 1:
+                updated = await self.collection(collection).find_one_and_update(
+                    *updates[0], return_document=ReturnDocument.AFTER
+                )
+                if updated is not None:
+                    return [updated]
+            else:
+                await self.collection(collection).bulk_write([UpdateOne(*one) for one in updates], ordered=False)
+        found = await self._find_together(collection, "_id", None, [condition["_id"] for condition, _ in updates])
+        return [next(iter(one), None) for one in found]
 
     async def reserve(self, collection: str, key: int, seconds: float, most: float) -> float:
         """Reserve SECONDS of something that is used one at a time; in how many seconds they begin.
@@ -639,6 +678,16 @@ class View:
                     self._own(condition), _operators(update), return_document=ReturnDocument.AFTER
                 )
         return _read(document) if document is not None else None
+
+    async def apply_to(self, collection: str, number: int, condition: Document, update: Document) -> Document | None:
+        """Like ``apply``, to one document; it as it then is, whether it fitted or not, or None if it is gone.
+
+        Cheaper than ``apply`` under load.
+        """
+        own = self._own({"_id": number, **condition})
+        async with self._announced(collection, [(own, update)]):
+            document = await self.store.update_one(collection, own, _operators(update))
+        return document if document and self.account_id in (None, document.get("account_id")) else None
 
     async def update_many(self, collection: str, condition: Document, update: Document) -> int:
         """Apply MongoDB's UPDATE to all that fit; how many were changed."""

@@ -14,7 +14,6 @@ from scfm.provider import Call, Credentials, Provider
 from scfm.workers.departures import Departures
 
 T = TypeVar("T")
-READS = ("find", "aggregate")
 
 
 class Death(asyncio.CancelledError):
@@ -70,7 +69,7 @@ class _MortalCollection:
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._collection, name)
-        if name in READS:
+        if name == "find":
             return lambda *given, **options: _MortalCursor(operation(*given, **options), self._life)
 
         async def mortal(*given: Any, **options: Any) -> Any:

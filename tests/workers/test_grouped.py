@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import pytest
 
@@ -124,3 +125,46 @@ async def test_an_id_that_a_database_gives_twice_after_its_death_is_used_once(st
     with pytest.raises(Taken):
         await view.insert("contact", CONTACTS, contact(2))
     assert (await view.insert("contact", CONTACTS, contact(3)))["_id"] == second["_id"] + 1
+
+
+async def test_updates_at_one_time_change_what_fits_and_tell_each_what_then_is(store: Store) -> None:
+    view, stranger = store.for_account(1), store.for_account(2)
+    made = [await view.insert("contact", CONTACTS, contact(number, calls=number)) for number in range(1, 5)]
+    one, other, gone, last = (document["_id"] for document in made)
+    await view.remove(CONTACTS, {"_id": gone})
+
+    def raised(number: int, seen: int, whose: View = view) -> Awaitable[Document | None]:
+        return whose.apply_to(CONTACTS, number, {"calls": seen}, {"$inc": {"calls": 10}})
+
+    async def told(*asked: Awaitable[Document | None]) -> list[int | None]:
+        return [found and found["calls"] for found in await asyncio.gather(*asked)]
+
+    assert await told(raised(one, 1), raised(other, 1), raised(gone, 3), raised(last, 4, stranger)) == [
+        11,
+        2,
+        None,
+        None,
+    ]
+    assert await told(raised(last, 4), raised(last, 4)) == [14, 14]
+    # And so it is for one that asks alone.
+    assert [await told(raised(number, seen)) for number, seen in ((one, 11), (other, 1), (gone, 3))] == [
+        [21],
+        [2],
+        [None],
+    ]
+    assert [found["calls"] for found in await view.find(CONTACTS, {})] == [21, 2, 14]
+
+
+async def test_an_update_that_cannot_be_done_does_not_take_the_others_with_it(store: Store) -> None:
+    view = store.for_account(1)
+    numbers = [(await view.insert("contact", CONTACTS, contact(number)))["_id"] for number in range(3)]
+    texts = ["short", "x" * (17 << 20), "short"]
+    found = await asyncio.gather(
+        *(
+            view.apply_to(CONTACTS, one, {}, {"$set": {"text": text}})
+            for one, text in zip(numbers, texts, strict=True)
+        ),
+        return_exceptions=True,
+    )
+    assert isinstance(found[1], Exception)
+    assert [one.get("text") for one in await view.find(CONTACTS, {})] == ["short", None, "short"]
