@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from scfm.errors import NotFound
 from scfm.models.platform import provider_of
 from scfm.models.recent import Recent
@@ -17,7 +19,7 @@ class Senders:
     def __init__(self, store: Store) -> None:
         self._everyone = store.everyone
         self._own = Recent(self._find, REMEMBERED_SECONDS)
-        self._first = Recent(self._find_first, REMEMBERED_SECONDS)
+        self._heirs = Recent(self._find_heir, REMEMBERED_SECONDS)
 
     async def own(self, sid: str) -> tuple[int, str]:
         """The account with the sid, and the auth token that its reports are signed with; raises NotFound."""
@@ -28,15 +30,12 @@ class Senders:
 
         Raises NotFound where there is no account.
         """
-        try:
-            return (await self.own(sid))[0]
-        except NotFound:
-            return await self._first.get(None)
+        return await self._heirs.get(sid)
 
     def forget(self, sid: str | None = None) -> None:
         """An account has changed; with SID, only what is known of that one."""
         self._own.forget(sid)
-        self._first.forget()
+        self._heirs.forget()
 
     async def _find(self, sid: str) -> tuple[int, str]:
         own = provider_of(sid)
@@ -45,7 +44,9 @@ class Senders:
             raise NotFound
         return int(account["_id"]), account[f"{own}_auth_token"] or ""
 
-    async def _find_first(self, _: None) -> int:
+    async def _find_heir(self, sid: str) -> int:
+        with suppress(NotFound):
+            return (await self.own(sid))[0]
         first = await self._everyone.find("accounts", {}, fields=["_id"], limit=1)
         if not first:
             raise NotFound
