@@ -9,7 +9,6 @@ import logging
 import secrets
 import signal
 import socket
-import sys
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
@@ -57,9 +56,6 @@ LOOK_SECONDS = 0.01
 WORK_PATIENCE = 5.0
 MONGOD_WATCH_SECONDS = 0.5
 REST_SECONDS = 1.0
-# The threads that talk to MongoDB wait for the interpreter twice in each operation, so long if the loop is busy. By
-# default it is ten times as much, and a webhook has a dozen operations.
-SWITCH_SECONDS = 0.0005
 
 
 class Server:
@@ -251,7 +247,6 @@ async def make_account(store: Store, *, super_admin: bool) -> str:
 
 async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> None:
     """Run a server until SIGTERM or SIGINT. Raises StartError."""
-    sys.setswitchinterval(SWITCH_SECONDS)
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

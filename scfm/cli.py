@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scfm import __version__, app, demo, rehearsal, settings
+from scfm import __version__, app, demo, event_loop, rehearsal, settings
 from scfm.errors import StartError
 from scfm.mongod import PrivateMongod
 from scfm.settings import Settings
@@ -85,10 +85,10 @@ def _serve(options: argparse.Namespace) -> int:
     chosen = _settings(options)
     _log_to_stderr(chosen)
     if chosen.mongodb_uri:
-        asyncio.run(app.serve(chosen, None, chosen.mongodb_uri))
+        event_loop.run(app.serve(chosen, None, chosen.mongodb_uri))
     else:
         with PrivateMongod.start(chosen.data_dir) as mongod:
-            asyncio.run(app.serve(chosen, mongod, mongod.uri))
+            event_loop.run(app.serve(chosen, mongod, mongod.uri))
     return 0
 
 

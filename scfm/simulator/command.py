@@ -7,6 +7,8 @@ import asyncio
 import signal
 from pathlib import Path
 
+from scfm import event_loop
+
 from .callee import read_rules
 from .carrier import QUICK, SEED
 from .faults import Faults
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         callees=read_rules(args.callees) if args.callees else (),
         ledger=args.ledger,
     )
-    asyncio.run(serve(simulator, args.host, args.port))
+    event_loop.run(serve(simulator, args.host, args.port))
     return 0
 
 
