@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import ipaddress
 import socket
 from collections.abc import Mapping
@@ -12,7 +14,6 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 from yarl import URL
 
 from scfm.errors import ScfmError
@@ -138,9 +139,8 @@ class Line:
 
 
 def _headers(token: str, url: str, signed: Mapping[str, str]) -> dict[str, str]:
-    """With the signature of https://www.twilio.com/docs/usage/security#validating-requests."""
     headers = {
-        "X-Twilio-Signature": RequestValidator(token).compute_signature(url, signed),
+        "X-Twilio-Signature": _signature(token, url, signed),
         "User-Agent": "TwilioProxy/1.1",
         "Accept": "*/*",
         "Accept-Encoding": "gzip",
@@ -148,6 +148,15 @@ def _headers(token: str, url: str, signed: Mapping[str, str]) -> dict[str, str]:
     if signed:
         headers["Content-Type"] = "application/x-www-form-urlencoded; charset=UTF-8"
     return headers
+
+
+def _signature(token: str, url: str, signed: Mapping[str, str]) -> str:
+    """As https://www.twilio.com/docs/usage/security#validating-requests has it, of fields with one value each.
+
+    The library's validator gives the same, but looks for other kinds of fields first: six times the work.
+    """
+    text = url + "".join(name + signed[name] for name in sorted(signed))
+    return base64.b64encode(hmac.digest(token.encode(), text.encode(), "sha1")).decode()
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
