@@ -6,14 +6,17 @@ import asyncio
 import base64
 import hmac
 import ipaddress
+import select
 import socket
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 from yarl import URL
 
 from scfm.errors import ScfmError
@@ -66,14 +69,47 @@ class Loopback(AbstractResolver):
         """There is nothing to let go of."""
 
 
+class Connector(aiohttp.TCPConnector):
+    """Connections to this machine, kept, but none that the other end has closed by the time it is used.
+
+    On one machine a hang-up arrives at once, but the event loop hears of it a little later. A request that it meets
+    may have been acted on, so it cannot be sent again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE, resolver=Loopback())
+        self._used = WeakSet[asyncio.Transport]()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        """A connection for a request, as the library asks for it. Raises aiohttp.ClientError."""
+        while True:
+            connection = await super().connect(*args, **kwargs)
+            transport = connection.transport
+            if transport is None or transport not in self._used:
+                break
+            if not _has_news(transport):
+                return connection
+            connection.close()
+        if transport is not None:
+            self._used.add(transport)
+        return connection
+
+
+def _has_news(transport: asyncio.Transport) -> bool:
+    """Whether there is something to read, which on an idle connection can only be its end."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class Line:
     """Sends requests to the application's webhooks, a bounded number at a time. Made inside a running event loop."""
 
     def __init__(self) -> None:
-        # Not the connector's own limit: a wait there would count against the time limits.
+        # The connector has no limit: a wait there would count against the time limits.
         self._free = asyncio.Semaphore(MOST_CONNECTIONS)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE, resolver=Loopback()),
+            connector=Connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=LARGEST_HEADER,
             max_field_size=LARGEST_HEADER,

@@ -388,7 +388,7 @@ class Bare(asyncio.Protocol):
         assert data.startswith(b"POST / HTTP/1.1\r\n")
         self._application.counts[self._number] += 1
         self._transport.write(self._application.answer)
-        if b"Connection: close" in self._application.answer:
+        if self._application.hangs_up:
             self._transport.close()
 
 
@@ -397,16 +397,17 @@ class BareApplication(NamedTuple):
 
     url: str
     answer: bytes
+    hangs_up: bool
     counts: list[int]
     connections: list[asyncio.Transport]
 
 
 @asynccontextmanager
-async def bare(*headers: str, body: bytes) -> AsyncIterator[BareApplication]:
+async def bare(*headers: str, body: bytes, hangs_up: bool = False) -> AsyncIterator[BareApplication]:
     """Such a server, whose answer is a document with these headers."""
     listener, port = bind_unused_port()
     head = "\r\n".join(["HTTP/1.1 200 OK", "Content-Type: text/xml", *headers, "", ""])
-    application = BareApplication(f"http://127.0.0.1:{port}/", head.encode() + body, [], [])
+    application = BareApplication(f"http://127.0.0.1:{port}/", head.encode() + body, hangs_up, [], [])
     server = await asyncio.get_running_loop().create_server(lambda: Bare(application), sock=listener)
     try:
         yield application
@@ -433,10 +434,17 @@ async def test_a_connection_to_the_application_is_kept_and_used_again() -> None:
     assert application.counts == [6]
 
 
-async def test_a_connection_that_the_application_closes_is_not_used_again() -> None:
-    async with bare(f"Content-Length: {len(HELLO)}", "Connection: close", body=HELLO) as application:
-        assert said(await heard_from(application)) == ["Hello"]
-    assert application.counts == [1, 1]
+@pytest.mark.parametrize("header", ["Connection: close", "X-Said: nothing"])
+async def test_a_connection_that_the_application_closes_is_not_used_again(header: str) -> None:
+    async with (
+        bare(f"Content-Length: {len(HELLO)}", header, body=HELLO, hangs_up=True) as application,
+        talking({}) as (_, carrier),
+    ):
+        calls = [place(carrier, Url=application.url, StatusCallback=application.url) for _ in range(100)]
+        await until(lambda: all(call.ended and call.task is None for call in calls))
+        transcripts = [carrier.transcript(call.sid) for call in calls]
+    assert [said(transcript) for transcript in transcripts if transcript] == [["Hello"]] * 100
+    assert application.counts == [1] * 200
 
 
 async def test_an_answer_may_be_compressed() -> None:
