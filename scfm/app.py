@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import logging
 import secrets
 import signal
@@ -15,6 +14,7 @@ from functools import partial
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
+from scfm import collector
 from scfm.clock import now
 from scfm.errors import StartError, Unavailable
 from scfm.handlers.application import Application, Collaborators
@@ -253,23 +253,12 @@ async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: s
         loop.add_signal_handler(number, told_to_stop.set)
     server = Server(settings, mongod, mongodb_uri)
     await server.open()
-    _calm_the_collector()
+    collector.calm()
     try:
         announce(server)
         await told_to_stop.wait()
     finally:
         await server.close()
-
-
-def _calm_the_collector() -> None:
-    """Keep Python's garbage collector from stopping the event loop.
-
-    What there is by now stays: walking the classes of the libraries takes 40 ms each time. And few of the things that
-    come after form circles, so it need not look after every 700 of them.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def announce(server: Server) -> None:

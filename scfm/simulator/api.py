@@ -4,201 +4,204 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import orjson
-from tornado.web import Application, RequestHandler
+from aiohttp import web
+from tornado.escape import parse_qs_bytes
+from tornado.httputil import HTTPInputError, parse_body_arguments
 
 from .call import Call
 from .carrier import Carrier
 from .ledger import Received, summary
 from .order import Form
-from .refusal import Refusal, internal_error, not_found, too_many_requests, unauthorized
+from .refusal import Refusal, internal_error, not_allowed, not_found, too_many_requests, unauthorized
+
+log = logging.getLogger(__name__)
+
+ACCOUNT = r"(?:/.*)?/2010-04-01/Accounts/([^/]+)"
+LARGEST_FORM = 1 << 20
+
+Arguments = dict[str, list[bytes]]
+Endpoint = Callable[..., Awaitable[web.Response]]
 
 
-class Endpoint(RequestHandler):
-    """What every address has in common: JSON out, and Twilio's words when something is wrong."""
-
-    def initialize(self, carrier: Carrier) -> None:
-        self.carrier = carrier
-
-    def set_default_headers(self) -> None:
-        self.clear_header("Server")
-        self.set_header("Content-Type", "application/json")
-
-    def compute_etag(self) -> None:
-        """Twilio sends none, and hashing every answer costs time."""
-
-    def credentials(self, account_sid: str) -> str:
-        """Check HTTP Basic credentials for the account, and give the token. Raises Refusal."""
-        username, token = _basic(self.request.headers.get("Authorization", ""))
-        self.carrier.authenticate(account_sid, username, token)
-        return token
-
-    def answer(self, body: object, status: int = 200) -> None:
-        """Send a JSON body."""
-        self.set_status(status)
-        self.finish(orjson.dumps(body))
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Send an error as Twilio does."""
-        if refusal.status == 401:
-            self.set_header("WWW-Authenticate", 'Basic realm="Twilio API"')
-        if refusal.status == 429:
-            self.set_header("Retry-After", f"{self.carrier.faults.retry_after:g}")
-        self.answer(refusal.as_json(), refusal.status)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        error = (kwargs.get("exc_info") or (None, None, None))[1]
-        if isinstance(error, Refusal):
-            self.refuse(error)
-        elif status_code == 405:
-            self.refuse(Refusal(405, 20004, "Method not allowed"))
-        else:
-            self.refuse(internal_error())
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(value, Refusal):
-            super().log_exception(typ, value, tb)
+def application(carrier: Carrier) -> web.Application:
+    """The API of a carrier."""
+    api = web.Application(client_max_size=LARGEST_FORM)
+    api.router.add_route("*", "/{path:.*}", Api(carrier).answer)
+    api.on_response_prepare.append(_nameless)
+    return api
 
 
-class CallList(Endpoint):
-    """``/Accounts/{Sid}/Calls.json``"""
+async def _nameless(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop("Server", None)
 
-    async def post(self, account_sid: str) -> None:
-        """Make a call, unless the fault plan has it otherwise."""
-        form = Form(self.request.body_arguments)
-        received = self.carrier.receive(form)
+
+class Api:
+    """What is asked of a carrier: JSON out, and Twilio's words when something is wrong."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+        self._addresses: dict[re.Pattern[str], dict[str, Endpoint]] = {
+            re.compile(ACCOUNT + r"/Calls\.json"): {"GET": self._list, "POST": self._create},
+            re.compile(ACCOUNT + r"/Calls/([^/]+)\.json"): {"GET": self._show, "POST": self._update},
+            re.compile(r"/ledger\.json"): {"GET": self._show_ledger},
+            re.compile(r"/transcripts/([^/]+)\.json"): {"GET": self._show_transcript},
+        }
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """The answer to a request, whatever it is; HTTPRequestEntityTooLarge if it is too large."""
         try:
-            call = self._take(account_sid, form, received)
+            endpoint, names = self._find(request)
+            return await endpoint(request, *names)
+        except Refusal as refusal:
+            return self._refused(refusal)
+        except HTTPInputError as error:
+            return web.Response(status=400, text=str(error))
+        except web.HTTPException:
+            raise
+        except Exception:
+            log.exception("the simulator could not answer %s %s", request.method, request.raw_path)
+            return self._refused(internal_error())
+
+    def _find(self, request: web.Request) -> tuple[Endpoint, list[str]]:
+        """What is at the address, and the names in its path. Raises Refusal."""
+        path = _path(request)
+        for address, endpoints in self._addresses.items():
+            if found := address.fullmatch(path):
+                if request.method not in endpoints:
+                    raise not_allowed()
+                return endpoints[request.method], [unquote(name) for name in found.groups()]
+        raise not_found(_from_version(path))
+
+    # /Accounts/{Sid}/Calls.json
+
+    async def _create(self, request: web.Request, account_sid: str) -> web.Response:
+        """Make a call, unless the fault plan has it otherwise."""
+        form = await _form(request)
+        received = self._carrier.receive(form)
+        try:
+            call = self._take(request, account_sid, form, received)
         except Refusal as refusal:
             received.code = refusal.code
             raise
         finally:
-            self.carrier.ledger.request(received)
+            self._carrier.ledger.request(received)
         if call is None:
-            return self._drop()
+            return _dropped(request)
         created = orjson.dumps(call.as_json())  # as it is now: the answer may be late
-        await self.carrier.hear_first_webhook(call)
-        return await self._answers.get(received.fault or "", CallList._created)(self, created)
+        await self._carrier.hear_first_webhook(call)
+        return await self._created(request, received.fault, created)
 
-    def _take(self, account_sid: str, form: Form, received: Received) -> Call | None:
+    def _take(self, request: web.Request, account_sid: str, form: Form, received: Received) -> Call | None:
         """The call, or None for a connection that breaks before one is made. Raises Refusal."""
         if received.fault == "drop_before":
             return None
         if received.fault == "throttle":
             raise too_many_requests()
-        return self.carrier.place(account_sid, self.credentials(account_sid), form, received)
+        return self._carrier.place(account_sid, self._token(request, account_sid), form, received)
 
-    async def _created(self, body: bytes) -> None:
-        self.set_status(201)
-        self.finish(body)
+    async def _created(self, request: web.Request, fault: str | None, body: bytes) -> web.Response:
+        """The answer for a call that was made, as the fault has it. Raises Refusal."""
+        faults = self._carrier.faults
+        if fault == "drop_after":
+            return _dropped(request)
+        if fault == "error_after":
+            raise internal_error()
+        if fault == "timeout":
+            await self._carrier.linger(faults.timeout_seconds)
+            return _dropped(request)
+        if fault == "slow":
+            await self._carrier.linger(faults.slow_seconds)
+        return _json(body[: len(body) // 2] if fault == "malformed" else body, 201)
 
-    async def _dropped(self, body: bytes) -> None:
-        self._drop()
-
-    async def _broken(self, body: bytes) -> None:
-        self.refuse(internal_error())
-
-    async def _silent(self, body: bytes) -> None:
-        await self.carrier.linger(self.carrier.faults.timeout_seconds)
-        self._drop()
-
-    async def _slow(self, body: bytes) -> None:
-        await self.carrier.linger(self.carrier.faults.slow_seconds)
-        await self._created(body)
-
-    async def _halved(self, body: bytes) -> None:
-        await self._created(body[: len(body) // 2])
-
-    _answers: dict[str, Callable[[CallList, bytes], Awaitable[None]]] = {
-        "drop_after": _dropped,
-        "error_after": _broken,
-        "timeout": _silent,
-        "slow": _slow,
-        "malformed": _halved,
-    }
-
-    def _drop(self) -> None:
-        """Close the connection without a word."""
-        self.detach().close()
-
-    def get(self, account_sid: str) -> None:
+    async def _list(self, request: web.Request, account_sid: str) -> web.Response:
         """List the account's calls, newest first, in Twilio's pages."""
-        self.credentials(account_sid)
-        query = Form(self.request.query_arguments)
-        calls = self.carrier.calls.select(account_sid, query)
-        self.answer(_page(self.request.path, query, self.request.query_arguments, calls))
+        self._token(request, account_sid)
+        arguments = parse_qs_bytes(request.raw_path.partition("?")[2], keep_blank_values=True)
+        query = Form(arguments)
+        calls = self._carrier.calls.select(account_sid, query)
+        return _json(orjson.dumps(_page(_path(request), query, arguments, calls)))
 
+    # /Accounts/{Sid}/Calls/{CallSid}.json
 
-class CallInstance(Endpoint):
-    """``/Accounts/{Sid}/Calls/{CallSid}.json``"""
-
-    def get(self, account_sid: str, sid: str) -> None:
+    async def _show(self, request: web.Request, account_sid: str, sid: str) -> web.Response:
         """Show the call."""
-        self.answer(self._call(account_sid, sid).as_json())
+        return _json(orjson.dumps(self._call(request, account_sid, sid).as_json()))
 
-    def post(self, account_sid: str, sid: str) -> None:
+    async def _update(self, request: web.Request, account_sid: str, sid: str) -> web.Response:
         """Hang it up, cancel it, or send it to another document."""
-        call = self._call(account_sid, sid)
-        self.carrier.update(call, Form(self.request.body_arguments))
-        self.answer(call.as_json())
+        form = await _form(request)
+        call = self._call(request, account_sid, sid)
+        self._carrier.update(call, form)
+        return _json(orjson.dumps(call.as_json()))
 
-    def _call(self, account_sid: str, sid: str) -> Call:
-        self.credentials(account_sid)
-        call = self.carrier.calls.find(account_sid, sid)
+    def _call(self, request: web.Request, account_sid: str, sid: str) -> Call:
+        self._token(request, account_sid)
+        call = self._carrier.calls.find(account_sid, sid)
         if call is None:
-            raise not_found(_from_version(self.request.path))
+            raise not_found(_from_version(_path(request)))
         return call
 
+    # The simulator's own
 
-class LedgerPage(Endpoint):
-    """``/ledger.json``: what was asked, and what became of it."""
+    async def _show_ledger(self, request: web.Request) -> web.Response:
+        """``/ledger.json``: every create request, and every call."""
+        requests = [received.as_json() for received in self._carrier.ledger.requests]
+        calls = [summary(call) for call in self._carrier.calls]
+        return _json(orjson.dumps({"requests": requests, "calls": calls}))
 
-    def get(self) -> None:
-        """Show every create request, and every call."""
-        requests = [received.as_json() for received in self.carrier.ledger.requests]
-        self.answer({"requests": requests, "calls": [summary(call) for call in self.carrier.calls]})
-
-
-class TranscriptPage(Endpoint):
-    """``/transcripts/{CallSid}.json``: what happened in a call."""
-
-    def get(self, sid: str) -> None:
-        """Show it, if the call was answered and is not too long ago."""
-        transcript = self.carrier.transcript(sid)
+    async def _show_transcript(self, request: web.Request, sid: str) -> web.Response:
+        """``/transcripts/{CallSid}.json``: what happened, if the call was answered and is not too long ago."""
+        transcript = self._carrier.transcript(sid)
         if transcript is None:
-            raise not_found(self.request.path)
-        self.answer({"sid": sid, "transcript": list(transcript)})
+            raise not_found(_path(request))
+        return _json(orjson.dumps({"sid": sid, "transcript": list(transcript)}))
+
+    def _token(self, request: web.Request, account_sid: str) -> str:
+        """Check HTTP Basic credentials for the account, and give the token. Raises Refusal."""
+        username, token = _basic(request.headers.get("Authorization", ""))
+        self._carrier.authenticate(account_sid, username, token)
+        return token
+
+    def _refused(self, refusal: Refusal) -> web.Response:
+        """An error as Twilio has it."""
+        answer = _json(orjson.dumps(refusal.as_json()), refusal.status)
+        if refusal.status == 401:
+            answer.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
+        if refusal.status == 429:
+            answer.headers["Retry-After"] = f"{self._carrier.faults.retry_after:g}"
+        return answer
 
 
-class Nowhere(Endpoint):
-    """Any other address."""
-
-    def prepare(self) -> None:
-        raise not_found(_from_version(self.request.path))
+def _json(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, headers={"Content-Type": "application/json"})
 
 
-def application(carrier: Carrier) -> Application:
-    """The API of a carrier, as a Tornado application that logs no request."""
-    shared = {"carrier": carrier}
-    account = r"(?:/.*)?/2010-04-01/Accounts/([^/]+)"
-    return Application(
-        [
-            (account + r"/Calls\.json", CallList, shared),
-            (account + r"/Calls/([^/]+)\.json", CallInstance, shared),
-            (r"/ledger\.json", LedgerPage, shared),
-            (r"/transcripts/([^/]+)\.json", TranscriptPage, shared),
-        ],
-        default_handler_class=Nowhere,
-        default_handler_args=shared,
-        log_function=lambda handler: None,
-    )
+def _dropped(request: web.Request) -> web.Response:
+    """Close the connection without a word: the answer goes nowhere."""
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response()
 
 
-def _page(path: str, query: Form, arguments: dict[str, list[bytes]], calls: list[Call]) -> dict[str, Any]:
+def _path(request: web.Request) -> str:
+    return request.raw_path.partition("?")[0]
+
+
+async def _form(request: web.Request) -> Form:
+    """The parameters in the body. Raises HTTPInputError, HTTPRequestEntityTooLarge."""
+    arguments: Arguments = {}
+    parse_body_arguments(request.headers.get("Content-Type", ""), await request.read(), arguments, {})
+    return Form(arguments)
+
+
+def _page(path: str, query: Form, arguments: Arguments, calls: list[Call]) -> dict[str, Any]:
     """https://www.twilio.com/docs/usage/twilios-response#pagination"""
     size = min(max(_whole(query["PageSize"], 50), 1), 1000)
     page = _whole(query["Page"], 0)

@@ -50,7 +50,7 @@ class Callbacks:
             answer = await self._line.send(
                 call, order.status_callback, order.status_callback_method, parameters, SECONDS
             )
-            outcome = str(answer.code)
+            outcome = str(answer.status)
         except Unreachable as error:
             outcome = str(error)
         self._ledger.callback(call, parameters, outcome)

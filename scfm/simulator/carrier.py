@@ -83,7 +83,7 @@ class Carrier:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._line.close()
+        await self._line.close()
         self.ledger.close()
 
     # What a client asks

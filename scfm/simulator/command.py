@@ -7,7 +7,7 @@ import asyncio
 import signal
 from pathlib import Path
 
-from scfm import event_loop
+from scfm import collector, event_loop
 
 from .callee import read_rules
 from .carrier import QUICK, SEED
@@ -62,6 +62,7 @@ async def serve(simulator: Simulator, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
     url = await simulator.start(port, host)
+    collector.calm()
     print(f"simulator listening on {url}", flush=True)
     try:
         await told_to_stop.wait()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tornado.httpclient import HTTPResponse
-
 from scfm.errors import ScfmError
 from scfm.twiml.walk import TwimlError, Verb, Walk, parse, walk
+
+from .line import Reply
 
 _XML = frozenset({"text/xml", "application/xml", "text/html", ""})
 
@@ -18,10 +18,10 @@ class ApplicationError(ScfmError):
         self.code, self.message = code, message
 
 
-def read_answer(url: str, answer: HTTPResponse) -> Walk:
+def read_answer(url: str, answer: Reply) -> Walk:
     """The walk through an application's answer. Raises ApplicationError."""
-    if not 200 <= answer.code < 300:
-        raise ApplicationError(11200, f"{url} answered {answer.code}")
+    if not 200 <= answer.status < 300:
+        raise ApplicationError(11200, f"{url} answered {answer.status}")
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind.startswith("audio/"):
         return walk([Verb("Play", text=url)], url)

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import ipaddress
+import select
 import socket
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
+from weakref import WeakSet
 
-from tornado.httpclient import HTTPRequest, HTTPResponse
-from tornado.netutil import Resolver
-from tornado.simple_httpclient import SimpleAsyncHTTPClient
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
+from yarl import URL
 
 from scfm.errors import ScfmError
 
 from .call import Call
 
 MOST_CONNECTIONS = 100
+# A connection idle for this many seconds is not used again: common servers hang up after two or more.
+KEEP_ALIVE = 1.0
 MOST_REDIRECTS = 5
 LARGEST_ANSWER = 1 << 20
+LARGEST_HEADER = 1 << 16
 
 
 class Unreachable(ScfmError):
     """The application gave no answer. The text is the reason."""
+
+
+class Reply(NamedTuple):
+    """What the application answered; the headers' names in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @lru_cache(maxsize=1024)
@@ -38,37 +53,75 @@ def is_here(url: str) -> bool:
         return False
 
 
-class Loopback(Resolver):
+class Loopback(AbstractResolver):
     """Addresses of this machine, without asking anybody for them."""
 
     async def resolve(
-        self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[tuple[int, Any]]:
-        """The addresses of a host that ``is_here``."""
-        hosts = ("127.0.0.1", "::1") if host == "localhost" else (host,)
-        return [(socket.AF_INET6 if ":" in name else socket.AF_INET, (name, port)) for name in hosts]
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of ``localhost``, the one name that ``is_here``."""
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=0)
+            for kind, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+        ]
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+class Connector(aiohttp.TCPConnector):
+    """Connections to this machine, kept, but none that the other end has closed by the time it is used.
+
+    On one machine a hang-up arrives at once, but the event loop hears of it a little later. A request that it meets
+    may have been acted on, so it cannot be sent again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE, resolver=Loopback())
+        self._used = WeakSet[asyncio.Transport]()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        """A connection for a request, as the library asks for it. Raises aiohttp.ClientError."""
+        while True:
+            connection = await super().connect(*args, **kwargs)
+            transport = connection.transport
+            if transport is None or transport not in self._used:
+                break
+            if not _has_news(transport):
+                return connection
+            connection.close()
+        if transport is not None:
+            self._used.add(transport)
+        return connection
+
+
+def _has_news(transport: asyncio.Transport) -> bool:
+    """Whether there is something to read, which on an idle connection can only be its end."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Line:
-    """Sends requests to the application's webhooks, a bounded number at a time."""
+    """Sends requests to the application's webhooks, a bounded number at a time. Made inside a running event loop."""
 
     def __init__(self) -> None:
+        # The connector has no limit: a wait there would count against the time limits.
         self._free = asyncio.Semaphore(MOST_CONNECTIONS)
-        # The semaphore keeps the client's own queue empty: a wait there would count against the time limits.
-        self._client = SimpleAsyncHTTPClient(
-            force_instance=True,
-            max_clients=MOST_CONNECTIONS,
-            max_body_size=LARGEST_ANSWER,
-            resolver=Loopback(),
+        self._session = aiohttp.ClientSession(
+            connector=Connector(),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=LARGEST_HEADER,
+            max_field_size=LARGEST_HEADER,
         )
 
-    def close(self) -> None:
-        """Let go of the client."""
-        self._client.close()
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
 
     async def send(
         self, call: Call, url: str, method: str, parameters: Mapping[str, str], seconds: float = 15.0
-    ) -> HTTPResponse:
+    ) -> Reply:
         """Ask ``url`` with the parameters, in the query for GET and else in the body, and give the answer.
 
         Waits at most ``seconds``. Follows redirects, by GET. Raises Unreachable.
@@ -81,45 +134,72 @@ class Line:
 
     async def _follow(
         self, call: Call, url: str, method: str, parameters: Mapping[str, str], seconds: float
-    ) -> HTTPResponse:
+    ) -> Reply:
         for _ in range(MOST_REDIRECTS + 1):
             if not is_here(url):
                 raise Unreachable(f"{url} is not on this machine")
-            answer = await self._fetch(_request(call, url, method, parameters, seconds))
-            location = answer.headers.get("Location")
-            if answer.code not in (301, 302, 303, 307, 308) or not location:
-                return answer
+            reply = await self._ask(call, url, method, parameters, seconds)
+            location = reply.headers.get("Location")
+            if reply.status not in (301, 302, 303, 307, 308) or not location:
+                return reply
             url, method = urljoin(url, location), "GET"
         raise Unreachable("too many redirects")
 
-    async def _fetch(self, request: HTTPRequest) -> HTTPResponse:
+    async def _ask(self, call: Call, url: str, method: str, parameters: Mapping[str, str], seconds: float) -> Reply:
+        body: str | None = urlencode(parameters)
+        signed: Mapping[str, str] = parameters
+        if method == "GET":
+            if body:
+                url += ("&" if urlsplit(url).query else "?") + body
+            body, signed = None, {}
         try:
-            return await self._client.fetch(request, raise_error=False)
-        except Exception as error:  # whatever a socket, a resolver or a parser can raise is one thing here
+            return await self._fetch(method, url, _headers(call.token, url, signed), body, seconds)
+        except TimeoutError as error:
+            raise Unreachable(f"no answer in {seconds:g} seconds") from error
+        except Exception as error:  # whatever a socket or a parser can raise is one thing here
             raise Unreachable(str(error) or type(error).__name__) from error
 
+    async def _fetch(
+        self, method: str, url: str, headers: Mapping[str, str], body: str | None, seconds: float
+    ) -> Reply:
+        asked = self._session.request(
+            method,
+            URL(url, encoded=True),  # as it was signed
+            headers=headers,
+            data=body and body.encode(),
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=seconds),
+        )
+        async with asked as answer:
+            return Reply(answer.status, answer.headers, await _body(answer))
 
-def _request(call: Call, url: str, method: str, parameters: Mapping[str, str], seconds: float) -> HTTPRequest:
-    """The request, signed as in https://www.twilio.com/docs/usage/security#validating-requests."""
-    body: str | None = urlencode(parameters)
-    signed: Mapping[str, str] = parameters
-    if method == "GET":
-        if body:
-            url += ("&" if urlsplit(url).query else "?") + body
-        body, signed = None, {}
+
+def _headers(token: str, url: str, signed: Mapping[str, str]) -> dict[str, str]:
     headers = {
-        "X-Twilio-Signature": RequestValidator(call.token).compute_signature(url, signed),
+        "X-Twilio-Signature": _signature(token, url, signed),
         "User-Agent": "TwilioProxy/1.1",
         "Accept": "*/*",
+        "Accept-Encoding": "gzip",
     }
-    if body is not None:
+    if signed:
         headers["Content-Type"] = "application/x-www-form-urlencoded; charset=UTF-8"
-    return HTTPRequest(
-        url,
-        method=method,
-        headers=headers,
-        body=body,
-        follow_redirects=False,
-        connect_timeout=seconds,
-        request_timeout=seconds,
-    )
+    return headers
+
+
+def _signature(token: str, url: str, signed: Mapping[str, str]) -> str:
+    """As https://www.twilio.com/docs/usage/security#validating-requests has it, of fields with one value each.
+
+    The library's validator gives the same, but looks for other kinds of fields first: six times the work.
+    """
+    text = url + "".join(name + signed[name] for name in sorted(signed))
+    return base64.b64encode(hmac.digest(token.encode(), text.encode(), "sha1")).decode()
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """The whole of it, if it is not too large. Raises ValueError."""
+    body = bytearray()
+    async for part in answer.content.iter_any():
+        body += part
+        if len(body) > LARGEST_ANSWER:
+            raise ValueError(f"the answer has more than {LARGEST_ANSWER} bytes")
+    return bytes(body)

@@ -43,14 +43,6 @@ class Phone:
         self._base_url = base_url
         self._turn = self._gathers = self._records = 0
         self.transcript = call.transcript = Transcript()
-        self._meetings: dict[str, Callable[[Verb], Awaitable[Answer | None]]] = {
-            "Say": self._say,
-            "Play": self._play,
-            "Pause": self._pause,
-            "Gather": self._gather,
-            "Record": self._record,
-            "Redirect": self._redirect,
-        }
 
     async def talk(self, first: Request, twiml: str = "") -> str:
         """Go from document to document until the talk ends, and give the call's last status.
@@ -145,7 +137,7 @@ class Phone:
         for warning in verb.warnings:
             self._warn(warning)
         meeting = self._meetings.get(verb.name)
-        return await meeting(verb) if meeting is not None else None
+        return await meeting(self, verb) if meeting is not None else None
 
     async def _say(self, verb: Verb) -> None:
         self._note("say", text=verb.text)
@@ -192,6 +184,16 @@ class Phone:
         answer = Answer(recording_url=f"{self._base_url}/{path}", seconds=seconds, hung_up=self._leaves)
         self._note("recorded", seconds=seconds, url=answer.recording_url)
         return answer
+
+    # Of the class: bound methods in each phone would be a circle, and it would stay until it is collected.
+    _meetings: dict[str, Callable[[Phone, Verb], Awaitable[Answer | None]]] = {
+        "Say": _say,
+        "Play": _play,
+        "Pause": _pause,
+        "Gather": _gather,
+        "Record": _record,
+        "Redirect": _redirect,
+    }
 
     # The callee, and time
 

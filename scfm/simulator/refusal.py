@@ -32,6 +32,11 @@ def not_found(path: str) -> Refusal:
     return Refusal(404, 20404, f"The requested resource {path} was not found")
 
 
+def not_allowed() -> Refusal:
+    """The method is not one of the resource's."""
+    return Refusal(405, 20004, "Method not allowed")
+
+
 def too_many_requests() -> Refusal:
     """The account asks for more than its share."""
     return Refusal(429, 20429, "Too Many Requests")

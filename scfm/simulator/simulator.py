@@ -6,7 +6,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from tornado.httpserver import HTTPServer
+from aiohttp import web
 
 from scfm.errors import StartError
 
@@ -15,6 +15,9 @@ from .callee import Rule
 from .carrier import QUICK, SEED, Carrier
 from .faults import Faults
 from .ledger import Ledger
+
+# An idle client may stay for an hour; one that waits for its answer when we stop gets this many seconds.
+KEEP_ALIVE, PATIENCE = 3600.0, 0.1
 
 
 class Simulator:
@@ -43,7 +46,7 @@ class Simulator:
             callees=callees,
             ledger=ledger,
         )
-        self._server: HTTPServer | None = None
+        self._server: web.AppRunner | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -69,8 +72,11 @@ class Simulator:
         except StartError:
             listener.close()
             raise
-        self._server = HTTPServer(application(self.carrier))
-        self._server.add_socket(listener)
+        self._server = web.AppRunner(
+            application(self.carrier), access_log=None, keepalive_timeout=KEEP_ALIVE, shutdown_timeout=PATIENCE
+        )
+        await self._server.setup()
+        await web.SockSite(self._server, listener, backlog=1024).start()
         return self.base_url
 
     async def stop(self) -> None:
@@ -78,6 +84,7 @@ class Simulator:
         server, self._server = self._server, None
         if server is None:
             return
-        server.stop()
+        for site in list(server.sites):
+            await site.stop()
         await self.carrier.close()
-        await server.close_all_connections()
+        await server.cleanup()

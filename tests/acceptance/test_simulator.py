@@ -190,6 +190,31 @@ async def test_what_is_not_there_is_not_found() -> None:
         assert (answer.code, json.loads(answer.body)["message"]) == (404, words)
 
 
+async def test_what_cannot_be_done_with_an_address_is_said_in_the_words_of_twilio() -> None:
+    async with running() as (simulator, _):
+        answer = await fetch(f"{simulator.base_url}/2010-04-01/Accounts/{SID}/Calls.json", method="DELETE")
+        assert (answer.code, json.loads(answer.body)["code"]) == (405, 20004)
+        assert answer.headers["Content-Type"] == "application/json"
+        assert "Server" not in answer.headers
+
+
+async def test_a_form_may_be_in_parts_but_must_make_sense() -> None:
+    async with running() as (simulator, _):
+        url = f"{simulator.base_url}/2010-04-01/Accounts/{SID}/Calls.json"
+        parts = {name: (None, value) for name, value in {"To": "345", "From": "1", "Twiml": HELLO}.items()}
+        made = await asyncio.to_thread(requests.post, url, files=parts, auth=(SID, TOKEN), timeout=4)
+        assert (made.status_code, made.json()["code"]) == (400, 21211)
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        assert (await fetch(url, (SID, TOKEN), method="POST", body="nonsense", headers=headers)).code == 400
+
+
+async def test_a_form_that_is_too_large_is_refused() -> None:
+    async with running() as (simulator, _):
+        url = f"{simulator.base_url}/2010-04-01/Accounts/{SID}/Calls.json"
+        answer = await fetch(url, (SID, TOKEN), method="POST", body="To=" + "1" * (1 << 20))
+        assert (answer.code, simulator.ledger.requests) == (413, [])
+
+
 async def test_another_account_does_not_see_the_call() -> None:
     async with running() as (simulator, client):
         call = await create(client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -15,8 +16,9 @@ from tornado.web import Application, RequestHandler
 from twilio.request_validator import RequestValidator
 
 from scfm.simulator import Callee, Carrier, Faults, Rule, Simulator
-from scfm.simulator.line import is_here
-from scfm.simulator.order import Form
+from scfm.simulator.call import Call
+from scfm.simulator.line import LARGEST_ANSWER, Line, Unreachable, is_here
+from scfm.simulator.order import Form, Order
 from scfm.simulator.transcript import Transcript
 
 pytestmark = pytest.mark.gen_test
@@ -368,6 +370,111 @@ async def test_localhost_is_this_machine() -> None:
         village.url = village.url.replace("127.0.0.1", "localhost")
         assert said(await ring(carrier, f"{village.url}/")) == ["Here"]
     assert village.webhooks[0].signed
+
+
+class Bare(asyncio.Protocol):
+    """A server's connection that gives the same bytes to every request, which has to come in one piece."""
+
+    def __init__(self, application: BareApplication) -> None:
+        self._application = application
+        self._number = len(application.counts)
+        application.counts.append(0)
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._application.connections.append(transport)
+
+    def data_received(self, data: bytes) -> None:
+        assert data.startswith(b"POST / HTTP/1.1\r\n")
+        self._application.counts[self._number] += 1
+        self._transport.write(self._application.answer)
+        if self._application.hangs_up:
+            self._transport.close()
+
+
+class BareApplication(NamedTuple):
+    """Such a server: how many requests each connection has had."""
+
+    url: str
+    answer: bytes
+    hangs_up: bool
+    counts: list[int]
+    connections: list[asyncio.Transport]
+
+
+@asynccontextmanager
+async def bare(*headers: str, body: bytes, hangs_up: bool = False) -> AsyncIterator[BareApplication]:
+    """Such a server, whose answer is a document with these headers."""
+    listener, port = bind_unused_port()
+    head = "\r\n".join(["HTTP/1.1 200 OK", "Content-Type: text/xml", *headers, "", ""])
+    application = BareApplication(f"http://127.0.0.1:{port}/", head.encode() + body, hangs_up, [], [])
+    server = await asyncio.get_running_loop().create_server(lambda: Bare(application), sock=listener)
+    try:
+        yield application
+    finally:
+        server.close()
+        for connection in application.connections:
+            connection.close()
+
+
+HELLO = b"<Response><Say>Hello</Say></Response>"
+
+
+async def heard_from(application: BareApplication, calls: int = 1) -> Transcript:
+    """What happens in a call to that server, the last of so many; each is followed by a status callback."""
+    async with talking({}) as (_, carrier):
+        for _ in range(calls):
+            transcript = await ring(carrier, application.url, StatusCallback=application.url)
+    return transcript
+
+
+async def test_a_connection_to_the_application_is_kept_and_used_again() -> None:
+    async with bare(f"Content-Length: {len(HELLO)}", body=HELLO) as application:
+        assert said(await heard_from(application, calls=3)) == ["Hello"]
+    assert application.counts == [6]
+
+
+@pytest.mark.parametrize("header", ["Connection: close", "X-Said: nothing"])
+async def test_a_connection_that_the_application_closes_is_not_used_again(header: str) -> None:
+    async with (
+        bare(f"Content-Length: {len(HELLO)}", header, body=HELLO, hangs_up=True) as application,
+        talking({}) as (_, carrier),
+    ):
+        calls = [place(carrier, Url=application.url, StatusCallback=application.url) for _ in range(100)]
+        await until(lambda: all(call.ended and call.task is None for call in calls))
+        transcripts = [carrier.transcript(call.sid) for call in calls]
+    assert [said(transcript) for transcript in transcripts if transcript] == [["Hello"]] * 100
+    assert application.counts == [1] * 200
+
+
+async def test_an_answer_may_be_compressed() -> None:
+    body = gzip.compress(HELLO)
+    async with bare("Content-Encoding: gzip", f"Content-Length: {len(body)}", body=body) as application:
+        assert said(await heard_from(application)) == ["Hello"]
+
+
+async def test_an_answer_may_come_in_chunks() -> None:
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HELLO), HELLO)
+    async with bare("Transfer-Encoding: chunked", body=body) as application:
+        assert said(await heard_from(application)) == ["Hello"]
+
+
+async def test_an_answer_that_is_too_large_is_an_application_error() -> None:
+    body = HELLO.ljust(LARGEST_ANSWER + 1)
+    async with bare(f"Content-Length: {len(body)}", body=body) as application:
+        (error,) = (await heard_from(application)).events("error")
+    assert (error["code"], f"more than {LARGEST_ANSWER} bytes" in error["message"]) == (11205, True)
+
+
+async def test_an_application_is_given_so_many_seconds() -> None:
+    line, call = Line(), Call(SID, TOKEN, NUMBER, "1234", Order(), 1)
+    async with bare("Content-Length: 1", body=b"") as application:
+        try:
+            with pytest.raises(Unreachable, match=r"no answer in 0\.05 seconds"):
+                await line.send(call, application.url, "POST", call.parameters(), seconds=0.05)
+        finally:
+            await line.close()
+    assert application.counts == [1]
 
 
 async def test_text_is_said_and_audio_is_played() -> None:
