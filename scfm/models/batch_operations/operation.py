@@ -104,7 +104,7 @@ async def phone_calls_of(view: View, parameters: Document) -> Query:
     """Matching phone calls of matching participations of matching callouts."""
     query = await _of_callouts(view, PHONE_CALLS.query(parameters.get("phone_call_filter_params")), parameters)
     wanted = CALLOUT_PARTICIPATIONS.query(parameters.get("callout_participation_filter_params"))
-    if not wanted.where and not wanted.stages:
+    if not wanted.where and not wanted.newest:
         return query
     return query.belonging(wanted, "callout_participation_id")
 
