@@ -202,7 +202,8 @@ class _Run:
             part, documents = documents[:size], documents[size:]
             began = time.monotonic()
             await self._kind.act(self._view, self._operation, part, self._turn)
-            self._wake()
+            if self._kind.queues:
+                self._wake()
             if self._callers():
                 await asyncio.sleep(min(REST * (time.monotonic() - began), LONGEST_REST))
 

@@ -32,6 +32,8 @@ class OperationType:
     numbers: ClassVar[tuple[str, ...]] = ("limit", "max", "max_per_period", "max_per_period_hours")
     # What of a walked document ``act`` needs; None for all of it.
     needs: ClassVar[tuple[str, ...] | None] = None
+    # Whether what has been acted on waits for other jobs of the background.
+    queues: ClassVar[bool] = False
 
     def check(self, parameters: Document, errors: Errors) -> None:
         """Add what is wrong with the parameters to ``errors``."""
