@@ -741,18 +741,25 @@ class View:
             found = await self._marks(collection, numbers)
         return {document["_id"] for document in found if not document.get("_deleting")}
 
-    async def leaving(self, collection: str, numbers: Sequence[int]) -> set[int]:
-        """Which of the documents, which were there a short while ago, may be being deleted, or have been since.
+    async def leaving(self, named: Mapping[str, set[int]]) -> dict[str, set[int]]:
+        """Which of the documents, by their collections, may be being deleted, or have been; they were there of late.
 
         It costs the same for a thousand as for one: deletions are few, and each is written down before it is done.
         """
-        between = {"$gte": min(numbers), "$lte": max(numbers)}
+        everyone, named = self.store.everyone, {name: numbers for name, numbers in named.items() if numbers}
+        if not named:
+            return {}
         # In this order: whose mark is gone with it by now has been written down before.
         marked = {"_deleting.until": {"$exists": True}}
-        deleted = {"collection": collection, "number": between}
-        found = await self.store.everyone.find(collection, marked, fields=["_id"], sort=())
-        gone = await self.store.everyone.find(DELETIONS, deleted, fields=["number"], sort=())
-        return set(numbers) & ({one["_id"] for one in found} | {one["number"] for one in gone})
+        marks = await asyncio.gather(*(everyone.find(name, marked, fields=["_id"], sort=()) for name in named))
+        leaving = {name: {one["_id"] for one in found} for name, found in zip(named, marks, strict=True)}
+        deleted = [
+            {"collection": name, "number": {"$gte": min(numbers), "$lte": max(numbers)}}
+            for name, numbers in named.items()
+        ]
+        for one in await everyone.find(DELETIONS, {"$or": deleted}, fields=["collection", "number"], sort=()):
+            leaving[one["collection"]].add(one["number"])
+        return {name: numbers & leaving[name] for name, numbers in named.items()}
 
     async def _marks(self, collection: str, numbers: Sequence[int]) -> list[Document]:
         if len(numbers) == 1:
