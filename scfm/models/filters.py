@@ -16,7 +16,7 @@ import orjson
 
 from scfm.models import msisdn
 from scfm.models.keys import escape
-from scfm.models.query import Document, Query, all_of
+from scfm.models.query import Document, Newest, Query, all_of
 
 LARGEST_INTEGER = 2**63
 
@@ -26,10 +26,10 @@ _POSITION = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z", re.ASCII)
 
 @dataclass(frozen=True)
 class Clause:
-    """What a filter adds to a query: a condition, and stages for what another collection must tell."""
+    """What a filter adds to a query: a condition, and what is asked of the newest documents of another collection."""
 
     condition: Document
-    stages: tuple[Document, ...] = ()
+    newest: tuple[Newest, ...] = ()
 
 
 Filter = Callable[[Any], Clause | None]
@@ -43,7 +43,7 @@ def apply(query: Query, filters: Mapping[str, Filter], parameters: Any) -> Query
     for name, value in parameters.items():
         clause = filters[name](value) if name in filters else None
         if clause is not None:
-            query = query.narrowed(clause.condition, stages=clause.stages)
+            query = query.narrowed(clause.condition, newest=clause.newest)
     return query
 
 
@@ -251,22 +251,9 @@ def _step(name: str) -> Document:
     return {"$cond": [{"$isArray": "$$outer"}, {"$arrayElemAt": ["$$outer", int(name)]}, member]}
 
 
-# A join without a pipeline of its own is ten times faster: MongoDB compiles it.
-NEWEST_CALL: tuple[Document, ...] = (
-    {
-        "$lookup": {
-            "from": "phone_calls",
-            "localField": "_id",
-            "foreignField": "callout_participation_id",
-            "as": "_calls",
-        }
-    },
-    {"$set": {"_calls": {"$slice": [{"$sortArray": {"input": "$_calls", "sortBy": {"_id": -1}}}, 1]}}},
-)
-
-
-def _newest_call(condition: Document) -> Clause:
-    return Clause({}, (*NEWEST_CALL, {"$match": condition}, {"$unset": "_calls"}))
+def _newest_call(statuses: Sequence[str] | None, none: bool) -> Clause:
+    among = None if statuses is None else tuple(statuses)
+    return Clause({}, (Newest("phone_calls", "callout_participation_id", "status", among, none),))
 
 
 def has_phone_calls(value: Any) -> Clause | None:
@@ -274,14 +261,14 @@ def has_phone_calls(value: Any) -> Clause | None:
     wanted = text(value)
     if wanted not in ("true", "false"):
         return None
-    return _newest_call({"_calls": {"$ne": []} if wanted == "true" else []})
+    return _newest_call(None, none=False) if wanted == "true" else _newest_call([], none=True)
 
 
 def last_phone_call_attempt(value: Any) -> Clause:
     """``q[last_phone_call_attempt]=failed,errored``: the status of the participation's newest call."""
-    return _newest_call({"_calls.status": {"$in": choices(value)}})
+    return _newest_call(choices(value), none=False)
 
 
 def no_phone_calls_or_last_attempt(value: Any) -> Clause:
     """``q[no_phone_calls_or_last_attempt]=failed``: never called, or the newest call ended so."""
-    return _newest_call({"$or": [{"_calls": []}, {"_calls.status": {"$in": choices(value)}}]})
+    return _newest_call(choices(value), none=True)

@@ -132,6 +132,11 @@ class _Open:
     left: int
     at: float = field(default_factory=_moment)
 
+    def among(self, numbers: Sequence[int]) -> int:
+        """How many of these ids are its own."""
+        first, end = self.first, self.first + self.count
+        return sum(first <= number < end for number in numbers)
+
 
 class Register:
     """The register of one kind, as this process sees and writes it.
@@ -159,16 +164,15 @@ class Register:
         ids: range = await self._asked.ask(Entry(ids=count))
         return ids
 
-    def holds(self, numbers: Iterable[int]) -> bool:
-        """Whether documents may still be stored under these ids of ``new_ids``."""
+    def holds(self, numbers: Sequence[int]) -> bool:
+        """Whether documents may still be stored under these ids of ``new_ids``, each of which is named once."""
         latest = _moment() - HOLD_SECONDS
-        return all((ours := self._holding(number)) is not None and ours.at > latest for number in numbers)
+        return sum(one.among(numbers) for one in self._ids if one.at > latest) == len(numbers)
 
-    def settle(self, numbers: Iterable[int]) -> None:
+    def settle(self, numbers: Sequence[int]) -> None:
         """These ids have been stored, or never will be."""
-        for number in numbers:
-            if (ours := self._holding(number)) is not None:
-                ours.left -= 1
+        for one in self._ids:
+            one.left -= one.among(numbers)
         self._ids = [one for one in self._ids if one.left > 0]
         self._rest()
 
@@ -209,9 +213,6 @@ class Register:
         for pending in (self._timer, self._closing):
             if pending is not None:
                 pending.cancel()
-
-    def _holding(self, number: int) -> _Open | None:
-        return next((one for one in self._ids if one.first <= number < one.first + one.count), None)
 
     async def _carry_out(self, entries: list[Entry]) -> Sequence[Any]:
         returned = sorted((one.returned for one in entries if one.returned is not None), reverse=True)

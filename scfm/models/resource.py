@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -285,13 +286,24 @@ class Resource:
 
         What they refer to was there when it was read, SECONDS and a moment ago.
         """
-        loose = set()
-        for reference in self.references:
-            named = {document[reference.field] for document in stored} - {None}
-            if named and seconds < deletions.REMEMBERED_SECONDS:
-                named = await view.leaving(reference.collection, sorted(named))
-            gone = named - await view.standing(reference.collection, sorted(named)) if named else set()
-            loose |= {document["_id"] for document in stored if document[reference.field] in gone}
+        named: dict[str, set[int]] = defaultdict(set)
+        for one in self.references:
+            named[one.collection] |= {document[one.field] for document in stored} - {None}
+        if seconds < deletions.REMEMBERED_SECONDS:
+            named = await view.leaving(named)
+        gone = {
+            collection: numbers - await view.standing(collection, sorted(numbers))
+            for collection, numbers in named.items()
+            if numbers
+        }
+        if not any(gone.values()):
+            return True
+        loose = {
+            document["_id"]
+            for document in stored
+            for one in self.references
+            if document[one.field] in gone.get(one.collection, ())
+        }
         held_back = [await self._held_back(view, document) for document in stored if document["_id"] in loose]
         return not any(held_back)
 

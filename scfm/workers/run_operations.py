@@ -40,6 +40,8 @@ OPERATIONS = "batch_operations"
 
 
 Batches = AsyncGenerator[list[Document], None]
+Acting = deque[tuple[int, asyncio.Task[None]]]
+"""What is acted on now, in order: the last id of each batch, and the task."""
 
 
 class LeaseLost(Exception):
@@ -156,23 +158,22 @@ class _Run:
 
         Who goes on with a run that was cut off acts on the last of it again.
         """
-        acting: deque[tuple[int, asyncio.Task[None]]] = deque()
+        acting: Acting = deque()
         reading = _next(batches)
         try:
             while (batch := await reading)[0]:
                 documents, read = batch
                 reading = _next(batches)
+                done = None
                 while len(acting) >= (1 if self._callers() else AT_ONCE):
-                    await self._acted(*acting.popleft())
+                    done = await _first(acting)
                 acting.append((documents[-1]["_id"], asyncio.create_task(self._act(documents, read))))
+                if done is not None:  # only now, as it waits for the disk
+                    await self._save({"_work.cursor": done})
             while acting:
-                await self._acted(*acting.popleft())
+                await self._save({"_work.cursor": await _first(acting)})
         finally:
             await _end([reading, *(task for _, task in acting)])
-
-    async def _acted(self, last: int, acting: asyncio.Task[None]) -> None:
-        await acting
-        await self._save({"_work.cursor": last})
 
     async def _walk_limited(self, batches: Batches) -> None:
         """Act on as many as the limit leaves.
@@ -202,7 +203,8 @@ class _Run:
             part, documents = documents[:size], documents[size:]
             began = time.monotonic()
             await self._kind.act(self._view, self._operation, part, self._turn)
-            self._wake()
+            if self._kind.queues:
+                self._wake()
             if self._callers():
                 await asyncio.sleep(min(REST * (time.monotonic() - began), LONGEST_REST))
 
@@ -230,6 +232,13 @@ def _next(batches: Batches) -> asyncio.Task[tuple[list[Document], float]]:
         return await anext(batches, []), time.monotonic()
 
     return asyncio.create_task(read())
+
+
+async def _first(acting: Acting) -> int:
+    """How far it is when the first of these has come to its end."""
+    last, task = acting.popleft()
+    await task
+    return last
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:

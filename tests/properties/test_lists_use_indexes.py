@@ -347,6 +347,24 @@ def test_a_preview_walks_an_index_in_its_order(
         check(query, Plan.of(many, command))
 
 
+def test_a_run_reads_one_call_of_each_participation(
+    many: Database[Document], mongod: PrivateMongod, io_loop: IOLoop
+) -> None:
+    async def asking(view: View) -> Query:
+        query = RESOURCE["callout_participations"].query({"no_phone_calls_or_last_attempt": "failed"})
+        async for _ in view.batches(query, MANY - 5000, 1000):
+            pass
+        return query
+
+    _, commands = asked(mongod, io_loop, ACCOUNT, asking)
+    looks = [command for command in commands if command.get("aggregate") == "phone_calls"]
+    assert len(looks) == 2
+    for command in looks:
+        plan = Plan(many, command, "executionStats")
+        assert "DISTINCT_SCAN" in plan.stages and not plan.stages & {"COLLSCAN", *SORTED}, plan
+        assert plan.examined <= 1000, plan
+
+
 NARROW = [
     pytest.param(query, id=name)
     for name, query in {

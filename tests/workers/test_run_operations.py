@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from scfm.clock import now
 from scfm.models import deletions
 from scfm.models import store as store_module
+from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.callout_population import CalloutPopulation
+from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
 from scfm.models.query import Document, Query
 from scfm.models.store import Store, View
 from scfm.workers import run_operations
@@ -172,6 +175,142 @@ async def test_a_limited_queueing_of_calls_is_cut_off_at_every_step(store: Store
         assert {call["queue_batch_operation_id"] for call in calls[:LIMIT]} == {number}
 
     await dies_at_every_step(store, tmp_path, begin, check)
+
+
+async def remembered(store: Store, callout: int, histories: Mapping[int, Sequence[str]]) -> None:
+    """Calls that there have been: the statuses of each participation's, the oldest first, all mixed in time."""
+    participations = await store.everyone.find("callout_participations", {"_id": {"$in": list(histories)}})
+    calls = [
+        {**common_of(one), "callout_id": callout, "status": status}
+        for turn in range(max(map(len, histories.values()), default=0))
+        for one in participations
+        for status in histories[one["_id"]][turn : turn + 1]
+    ]
+    if calls:
+        numbers = await store.new_ids("phone_call", len(calls))
+        await store.everyone.insert_many(
+            "phone_calls", [{**call, "_id": number} for call, number in zip(calls, numbers, strict=True)]
+        )
+
+
+def common_of(participation: Document) -> Document:
+    """What a call takes over from its participation."""
+    taken = {name: participation[name] for name in ("account_id", "contact_id", "msisdn")}
+    return {**taken, "callout_participation_id": participation["_id"], "created_at": now(), "updated_at": now()}
+
+
+async def invited(view: View, callout: int, numbers: Sequence[int]) -> None:
+    """Participations of that many contacts, under these ids."""
+    moment = now()
+    common = {"callout_id": callout, "call_flow_logic": None, "metadata": {}, "created_at": moment, "_version": 1}
+    await view.store.everyone.insert_many(
+        "callout_participations",
+        [
+            {**common, "_id": number, "account_id": view.account_id, "contact_id": number, "msisdn": f"+2526{number}"}
+            for number in numbers
+        ],
+    )
+
+
+# The filters that ask for the calls of a participation, and whether one with such a newest call, or none, is meant.
+BY_CALLS: dict[str, tuple[Document, Callable[[str | None], bool]]] = {
+    "either": ({"no_phone_calls_or_last_attempt": "failed,errored"}, lambda it: it in (None, "failed", "errored")),
+    "last": ({"last_phone_call_attempt": "failed, errored"}, lambda it: it in ("failed", "errored")),
+    "called": ({"has_phone_calls": "true"}, lambda it: it is not None),
+    "uncalled": ({"has_phone_calls": "false"}, lambda it: it is None),
+    "none": ({"last_phone_call_attempt": ""}, lambda it: False),
+    "both": ({"has_phone_calls": "true", "no_phone_calls_or_last_attempt": "failed"}, lambda it: it == "failed"),
+}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", BY_CALLS)
+async def test_a_run_takes_what_its_preview_shows_whatever_calls_there_were(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, seed: int
+) -> None:
+    parameters, meant = BY_CALLS[name]
+    chance = random.Random(seed)
+    if seed % 2:
+        monkeypatch.setattr(store_module, "CURSOR_SECONDS", 0.0)
+    ours, theirs = await village(store), store.for_account(await account(store))
+    # Theirs are between ours, and further ones of ours in another callout.
+    ids = await store.new_ids("callout_participation", 60)
+    owners = {number: chance.choice(["ours", "ours", "other callout", "theirs"]) for number in ids}
+    numbers = {owner: [one for one, its in owners.items() if its == owner] for owner in set(owners.values())}
+    await invited(ours, 1, numbers["ours"])
+    await invited(ours, 2, numbers["other callout"])
+    await invited(theirs, 3, numbers["theirs"])
+    statuses = ["failed", "errored", "created", "completed"]
+    histories = {number: chance.choices(statuses, k=chance.choice([0, 0, 1, 2, 9])) for number in owners}
+    await remembered(store, 1, histories)
+    wanted = [one for one in numbers["ours"] if meant(histories[one][-1] if histories[one] else None)]
+
+    given = {"callout_participation_filter_params": {**parameters, "callout_id": "1"}}
+    kind = TYPES[made.CREATE]
+    preview = await kind.preview(ours, {"type": made.CREATE, "parameters": given}, "callout_participations")
+    assert [one["_id"] for one in await ours.page(preview, 0, 100)] == wanted
+    assert await ours.count(preview) == len(wanted)
+    read = [len(some) async for some in ours.batches(preview, 0, BATCH)]
+    assert seed % 2 or read == [BATCH] * (len(wanted) // BATCH) + [len(wanted) % BATCH] * (len(wanted) % BATCH > 0)
+
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        operation = await runs(ours, jobs, made.CREATE, remote_request_params=PARAMS, **given)
+    calls = await store.everyone.find("phone_calls", {"create_batch_operation_id": operation["_id"]})
+    assert [call["callout_participation_id"] for call in calls] == wanted
+    assert all(call["account_id"] == ours.account_id for call in calls)
+
+
+async def test_a_creation_after_earlier_calls_is_cut_off_at_every_step(store: Store, tmp_path: Path) -> None:
+    """What it makes comes to nothing at once: whoever goes on finds those as he would find them at first."""
+    view = await village(store)
+    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        await runs(view, jobs, made.POPULATION)
+    histories = {number: ["completed", "failed", "completed"][: number % 4] for number in range(1, CONTACTS + 1)}
+    wanted = [number for number, statuses in histories.items() if statuses[-1:] in ([], ["failed"])]
+    act = PhoneCallCreate.act
+
+    async def fails_at_once(kind: PhoneCallCreate, where: View, operation: Document, *rest: Any) -> None:
+        await act(kind, where, operation, *rest)
+        made_by_it = {"create_batch_operation_id": operation["_id"]}
+        await view.update_many("phone_calls", made_by_it, {"$set": {"status": "failed"}})
+
+    async def begin() -> int:
+        await view.remove("phone_calls", {})
+        await remembered(store, 1, histories)
+        chosen = {"no_phone_calls_or_last_attempt": "failed"}
+        parameters = {"callout_participation_filter_params": chosen, "callout_filter_params": {"metadata": {}}}
+        return await queued(view, made.CREATE, remote_request_params=PARAMS, **parameters)
+
+    async def check(number: int) -> None:
+        calls = await view.find("phone_calls", {"create_batch_operation_id": number})
+        assert Counter(call["callout_participation_id"] for call in calls) == dict.fromkeys(wanted, 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PhoneCallCreate, "act", fails_at_once)
+        await dies_at_every_step(store, tmp_path, begin, check)
+
+
+async def test_a_run_asks_for_the_newest_calls_as_it_goes(store: Store, tmp_path: Path) -> None:
+    """Whoever is reached while it runs is not called again by what it has not come to yet."""
+    view = await village(store)
+    numbers = await store.new_ids("callout_participation", 30)
+    await invited(view, 1, numbers)
+    await remembered(store, 1, {number: ["failed"] for number in numbers})
+    act = PhoneCallCreate.act
+
+    async def reached_meanwhile(kind: PhoneCallCreate, *rest: Any) -> None:
+        last = {"callout_participation_id": 30, "create_batch_operation_id": None}
+        await view.update_many("phone_calls", last, {"$set": {"status": "completed"}})
+        await act(kind, *rest)
+
+    chosen = {"last_phone_call_attempt": "failed"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PhoneCallCreate, "act", reached_meanwhile)
+        async with background(store, told(NOWHERE, tmp_path)) as jobs:
+            parameters = {"callout_participation_filter_params": chosen}
+            operation = await runs(view, jobs, made.CREATE, remote_request_params=PARAMS, **parameters)
+    calls = await view.find("phone_calls", {"create_batch_operation_id": operation["_id"]})
+    assert [call["callout_participation_id"] for call in calls] == list(numbers[:-1])
 
 
 async def test_a_run_again_adds_what_is_new_and_nothing_twice(store: Store, tmp_path: Path) -> None:

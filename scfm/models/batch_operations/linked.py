@@ -47,7 +47,8 @@ async def make_missing(
         ]
         moment = now()
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
-        made = await _insert(view, resource, {**common, **among, **stamps}, rows)
+        refused = await view.insert_many(resource.collection, rows, {**common, **among, **stamps})
+        made = [{**among, **row} for row in rows if row["_id"] not in refused]
         if await resource.keep_standing(view, made, time.monotonic() - began):
             return
         await asyncio.sleep(DELETE_LOOK_SECONDS)
@@ -73,8 +74,3 @@ async def _without(
         found = await everyone.find(collection, these, fields=names, sort=())
     has = {document[link] for document in found}
     return [parent for parent in parents if parent["_id"] not in has] if has else parents
-
-
-async def _insert(view: View, resource: Resource, common: Document, rows: Sequence[Document]) -> list[Document]:
-    refused = await view.insert_many(resource.collection, rows, common)
-    return [{**common, **row} for row in rows if row["_id"] not in refused]

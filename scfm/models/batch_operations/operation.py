@@ -32,6 +32,8 @@ class OperationType:
     numbers: ClassVar[tuple[str, ...]] = ("limit", "max", "max_per_period", "max_per_period_hours")
     # What of a walked document ``act`` needs; None for all of it.
     needs: ClassVar[tuple[str, ...] | None] = None
+    # Whether what has been acted on waits for other jobs of the background.
+    queues: ClassVar[bool] = False
 
     def check(self, parameters: Document, errors: Errors) -> None:
         """Add what is wrong with the parameters to ``errors``."""
@@ -104,7 +106,7 @@ async def phone_calls_of(view: View, parameters: Document) -> Query:
     """Matching phone calls of matching participations of matching callouts."""
     query = await _of_callouts(view, PHONE_CALLS.query(parameters.get("phone_call_filter_params")), parameters)
     wanted = CALLOUT_PARTICIPATIONS.query(parameters.get("callout_participation_filter_params"))
-    if not wanted.where and not wanted.stages:
+    if not wanted.where and not wanted.newest:
         return query
     return query.belonging(wanted, "callout_participation_id")
 

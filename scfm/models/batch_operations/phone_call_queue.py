@@ -18,6 +18,7 @@ class PhoneCallQueue(OperationType):
     walks = "phone_calls"
     previews = ("phone_calls",)
     needs = ()
+    queues = True
 
     async def subject(self, view: View, operation: Document) -> Query:
         return await phone_calls_of(view, operation["parameters"])
