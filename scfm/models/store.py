@@ -604,7 +604,9 @@ class View:
         for newest in joined:
             pipeline = newest.deciding([document["_id"] for document in documents])
             with translated():
-                cursor = self.store.collection(newest.collection).aggregate(pipeline, batchSize=len(documents) + 1)
+                cursor = await self.store.collection(newest.collection).aggregate(
+                    pipeline, batchSize=len(documents) + 1
+                )
                 decided = {one["_id"] for one in await cursor.to_list(None)}
             documents = newest.leaves(documents, decided)
         return documents
