@@ -204,8 +204,8 @@ async def move(view: View, call: Document, details: Mapping[str, str], event: Do
     Raises Invalid, and takes the event back, if somebody deletes the call meanwhile.
     """
     # The call is looked at after what refers to it is stored: see docs/decisions/0001.
-    seen = await progress(view, call, details)
-    if seen is None or seen.get("_deleting"):
+    books = await progress(view, call, details)
+    if books is None or books.get("_deleting"):
         await REMOTE_PHONE_CALL_EVENTS.keep(view, event)
 
 
@@ -233,7 +233,7 @@ def _event(call: Document, details: Mapping[str, str], flow: str) -> Document:
 
 
 async def progress(view: View, call: Document, details: Mapping[str, str]) -> Document | None:
-    """Move the call to what CallStatus says, never backwards; the call as it then is, None if it has gone.
+    """Move the call to what CallStatus says, never backwards; its bookkeeping then, None if it has gone.
 
     ``SequenceNumber`` orders the reports that carry one, else the words do. A call that has ended stays as it
     ended, unless a report of a later number says that it ended otherwise.
@@ -241,7 +241,7 @@ async def progress(view: View, call: Document, details: Mapping[str, str]) -> Do
     said, sequence = details.get("CallStatus", ""), _sequence(details)
     target = STATUSES.get(said)
     if not said or _says_nothing_new(call, said, target, sequence):
-        return await view.first_by("phone_calls", "_id", call["_id"])
+        return await view.apply_to("phone_calls", call["_id"])
     update: Document = {"$set": {**_said(details), "updated_at": now()}}
     if target is not None and call["status"] in OPEN:
         # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
@@ -304,10 +304,4 @@ async def remember(view: View, collection: str, document: Document, flow: str, n
         return True
     data = document["metadata"].get("call_flow_data")
     memories = {**(data if isinstance(data, dict) else {}), flow: new}
-    version = document.get("_version", 1)
-    saved = await view.update(
-        collection,
-        {"_id": document["_id"], "_version": version},
-        {MEMORY: memories, "_version": version + 1, "updated_at": now()},
-    )
-    return saved is not None
+    return await view.swap(collection, document, {MEMORY: memories, "updated_at": now()})

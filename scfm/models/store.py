@@ -55,11 +55,18 @@ DUPLICATE = 11000
 REMOVAL: Document = {"$unset": {"_id": ""}}
 # Where each deletion is written down before it is done: see deletions.
 DELETIONS = "deletions"
+# What a document holds besides its fields, and how many marks of those who have swapped it: see View.swap.
+BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
+MOST_SWAPS = 8
 CURSOR_SECONDS = 60.0
 # How long a delete may take between its mark and its end before others take it for abandoned.
 DELETE_LEASE = timedelta(seconds=10)
 # How often, and how many seconds apart, we look whether the deletion of another has ended: longer than its lease.
 DELETE_LOOKS, DELETE_LOOK_SECONDS = 1000, 0.02
+
+
+Update = tuple[Document, Document | None]
+"""A condition, with the ``_id`` of one document, and what is to be done to it, if anything."""
 
 
 class Taken(ScfmError):
@@ -89,7 +96,7 @@ class Store:
         self._registers: dict[str, Register] = {}
         self._finds: dict[tuple[str, str, int | None], Grouped[Any, list[Document]]] = {}
         self._inserts: dict[str, Grouped[Document, None]] = {}
-        self._updates: dict[str, Grouped[tuple[Document, Document], Document | None]] = {}
+        self._updates: dict[str, Grouped[Update, Document | None]] = {}
         self.counts = Counts(self._look, self._count, self._count_blocks)
         self.everyone = View(self, None)
 
@@ -295,22 +302,20 @@ class Store:
             return error
         return None
 
-    async def update_one(self, collection: str, condition: Document, update: Document) -> Document | None:
-        """Apply UPDATE to the document with CONDITION's ``_id``, if it fits; it as it then is, None if it is gone.
+    async def update_one(self, collection: str, condition: Document, update: Document | None) -> Document | None:
+        """Apply UPDATE, if there is one, to the document with CONDITION's ``_id``, if it fits.
 
-        Whether it fitted is not told, since what is asked at the same time goes to the database together.
+        Gives its BOOKKEEPING then, or None if it is gone, but does not tell whether it fitted: what is asked at the
+        same time goes to the database together.
         """
         if collection not in self._updates:
             self._updates[collection] = Grouped(partial(self._update, collection))
-        document = await self._updates[collection].ask((condition, update))
-        return _read(dict(document)) if document is not None else None
+        return await self._updates[collection].ask((condition, update))
 
-    async def _update(
-        self, collection: str, updates: list[tuple[Document, Document]]
-    ) -> Sequence[Document | Exception | None]:
+    async def _update(self, collection: str, updates: list[Update]) -> Sequence[Document | Exception | None]:
         """What each of the documents then is; an update that cannot be done does not take the others with it."""
         try:
-            return await self._update_together(collection, updates)
+            return await self._update_together(self.collection(collection), updates)
         except Unavailable:
             raise
         except Exception as error:
@@ -318,20 +323,22 @@ class Store:
                 return [error]
             return [(await self._update(collection, [update]))[0] for update in updates]
 
-    async def _update_together(
-        self, collection: str, updates: list[tuple[Document, Document]]
-    ) -> list[Document | None]:
+    @staticmethod
+    async def _update_together(collection: driver.Collection, updates: list[Update]) -> list[Document | None]:
+        writes = [(condition, update) for condition, update in updates if update is not None]
         with translated():
-            if len(updates) == 1:
-                updated = await self.collection(collection).find_one_and_update(
-                    *updates[0], return_document=ReturnDocument.AFTER
+            if len(updates) == len(writes) == 1:
+                after = await collection.find_one_and_update(
+                    *writes[0], BOOKKEEPING, return_document=ReturnDocument.AFTER
                 )
-                if updated is not None:
-                    return [updated]
-            else:
-                await self.collection(collection).bulk_write([UpdateOne(*one) for one in updates], ordered=False)
-        found = await self._find_together(collection, "_id", None, [condition["_id"] for condition, _ in updates])
-        return [next(iter(one), None) for one in found]
+                if after is not None:
+                    return [after]
+            elif writes:
+                await collection.bulk_write([UpdateOne(*write) for write in writes], ordered=False)
+            numbers = [condition["_id"] for condition, _ in updates]
+            found = await collection.find({"_id": {"$in": numbers}}, BOOKKEEPING).to_list(None)
+        after = {document["_id"]: document for document in found}
+        return [after.get(number) for number in numbers]
 
     async def reserve(self, collection: str, key: int, seconds: float, most: float) -> float:
         """Reserve SECONDS of something that is used one at a time; in how many seconds they begin.
@@ -703,15 +710,35 @@ class View:
                 )
         return _read(document) if document is not None else None
 
-    async def apply_to(self, collection: str, number: int, condition: Document, update: Document) -> Document | None:
-        """Like ``apply``, to one document; it as it then is, whether it fitted or not, or None if it is gone.
+    async def apply_to(
+        self, collection: str, number: int, condition: Document | None = None, update: Document | None = None
+    ) -> Document | None:
+        """Apply UPDATE to one document if it fits, or just look at it; its BOOKKEEPING, or None if it is gone.
 
-        Cheaper than ``apply`` under load.
+        Cheaper than ``apply`` under load, but does not tell whether it fitted.
         """
-        own = self._own({"_id": number, **condition})
-        async with self._announced(collection, [(own, update)]):
-            document = await self.store.update_one(collection, own, _operators(update))
-        return document if document and self.account_id in (None, document.get("account_id")) else None
+        own = self._own({"_id": number, **(condition or {})})
+        async with self._announced(collection, [(own, update)] if update else []):
+            books = await self.store.update_one(collection, own, _operators(update) if update else None)
+        return books if books and self.account_id in (None, books.get("account_id")) else None
+
+    async def swap(self, collection: str, document: Document, change: Document) -> bool:
+        """Set CHANGE in a document if nobody has changed it since it was read; whether it was set.
+
+        Each leaves a mark in the document, as what is written together is not answered one by one. Raises Unavailable
+        where others have changed the document so often meanwhile that this cannot be told.
+        """
+        number, version, mark = document["_id"], document.get("_version", 1), secrets.randbits(62)
+        update = {
+            "$set": {**change, "_version": version + 1},
+            "$push": {"_swaps": {"$each": [mark], "$slice": -MOST_SWAPS}},
+        }
+        books = await self.apply_to(collection, number, {"_version": version}, update)
+        if books is None or mark in books.get("_swaps", ()):
+            return books is not None
+        if books.get("_version", 1) > version + MOST_SWAPS:
+            raise Unavailable(f"{collection} {number} is changed by too many at a time")
+        return False
 
     async def update_many(self, collection: str, condition: Document, update: Document) -> int:
         """Apply MongoDB's UPDATE to all that fit; how many were changed."""

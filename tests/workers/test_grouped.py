@@ -7,11 +7,11 @@ from collections.abc import Awaitable
 
 import pytest
 
-from scfm.errors import NotFound
+from scfm.errors import NotFound, Unavailable
 from scfm.models import grouped as module
 from scfm.models.grouped import Grouped
 from scfm.models.query import Document
-from scfm.models.store import Store, Taken, View
+from scfm.models.store import MOST_SWAPS, Store, Taken, View
 
 CONTACTS = "contacts"
 
@@ -82,7 +82,7 @@ async def test_one_who_waits_no_more_keeps_no_other_waiting() -> None:
 
 
 def contact(number: int, **fields: object) -> Document:
-    return {"msisdn": f"+2526623{number:05}", "metadata": {}, **fields}
+    return {"msisdn": f"+2526623{number:05}", "metadata": {}, "_version": 1, **fields}
 
 
 async def outcomes(view: View, *documents: Document) -> list[str]:
@@ -127,7 +127,7 @@ async def test_an_id_that_a_database_gives_twice_after_its_death_is_used_once(st
     assert (await view.insert("contact", CONTACTS, contact(3)))["_id"] == second["_id"] + 1
 
 
-async def test_updates_at_one_time_change_what_fits_and_tell_each_what_then_is(store: Store) -> None:
+async def test_updates_at_one_time_change_what_fits_and_tell_what_is_there(store: Store) -> None:
     view, stranger = store.for_account(1), store.for_account(2)
     made = [await view.insert("contact", CONTACTS, contact(number, calls=number)) for number in range(1, 5)]
     one, other, gone, last = (document["_id"] for document in made)
@@ -136,35 +136,59 @@ async def test_updates_at_one_time_change_what_fits_and_tell_each_what_then_is(s
     def raised(number: int, seen: int, whose: View = view) -> Awaitable[Document | None]:
         return whose.apply_to(CONTACTS, number, {"calls": seen}, {"$inc": {"calls": 10}})
 
-    async def told(*asked: Awaitable[Document | None]) -> list[int | None]:
-        return [found and found["calls"] for found in await asyncio.gather(*asked)]
+    async def there(*asked: Awaitable[Document | None]) -> list[bool]:
+        return [books is not None for books in await asyncio.gather(*asked)]
 
-    assert await told(raised(one, 1), raised(other, 1), raised(gone, 3), raised(last, 4, stranger)) == [
-        11,
-        2,
-        None,
-        None,
-    ]
-    assert await told(raised(last, 4), raised(last, 4)) == [14, 14]
+    async def calls() -> list[int]:
+        return [found["calls"] for found in await view.find(CONTACTS, {})]
+
+    looks = (view.apply_to(CONTACTS, other), stranger.apply_to(CONTACTS, other))
+    asked = (raised(one, 1), raised(other, 1), raised(gone, 3), raised(last, 4, stranger), *looks)
+    assert await there(*asked) == [True, True, False, False, True, False]
+    assert await calls() == [11, 2, 4]
+    assert await there(raised(last, 4), raised(last, 4)) == [True, True]
+    assert await calls() == [11, 2, 14]
     # And so it is for one that asks alone.
-    assert [await told(raised(number, seen)) for number, seen in ((one, 11), (other, 1), (gone, 3))] == [
-        [21],
-        [2],
-        [None],
-    ]
-    assert [found["calls"] for found in await view.find(CONTACTS, {})] == [21, 2, 14]
+    alone = (raised(one, 11), raised(other, 1), raised(gone, 3), view.apply_to(CONTACTS, one))
+    assert [await there(update) for update in alone] == [[True], [True], [False], [True]]
+    assert await calls() == [21, 2, 14]
 
 
 async def test_an_update_that_cannot_be_done_does_not_take_the_others_with_it(store: Store) -> None:
     view = store.for_account(1)
-    numbers = [(await view.insert("contact", CONTACTS, contact(number)))["_id"] for number in range(3)]
+    made = [await view.insert("contact", CONTACTS, contact(number)) for number in range(3)]
     texts = ["short", "x" * (17 << 20), "short"]
-    found = await asyncio.gather(
-        *(
-            view.apply_to(CONTACTS, one, {}, {"$set": {"text": text}})
-            for one, text in zip(numbers, texts, strict=True)
-        ),
-        return_exceptions=True,
-    )
-    assert isinstance(found[1], Exception)
+    swaps = (view.swap(CONTACTS, one, {"text": text}) for one, text in zip(made, texts, strict=True))
+    swapped = await asyncio.gather(*swaps, return_exceptions=True)
+    assert (swapped[0], swapped[2]) == (True, True) and isinstance(swapped[1], Exception)
     assert [one.get("text") for one in await view.find(CONTACTS, {})] == ["short", None, "short"]
+
+
+async def test_of_those_who_swap_one_document_at_one_time_each_knows_whether_it_was_he(store: Store) -> None:
+    view = store.for_account(1)
+    first = await view.insert("contact", CONTACTS, contact(1))
+
+    async def rounds(who: int) -> int:
+        """How often he has had his way, of so many times."""
+        wins = 0
+        for _ in range(20):
+            wins += await view.swap(CONTACTS, await view.get(CONTACTS, first["_id"]), {"who": who})
+        return wins
+
+    wins = sum(await asyncio.gather(*(rounds(who) for who in range(5))))
+    assert wins == (await view.get(CONTACTS, first["_id"]))["_version"] - 1 >= 20
+
+
+async def test_whoever_has_been_overtaken_by_too_many_to_tell_says_so(store: Store) -> None:
+    view = store.for_account(1)
+    old = document = await view.insert("contact", CONTACTS, contact(1))
+    for _ in range(MOST_SWAPS):
+        assert await view.swap(CONTACTS, document, {})
+        assert not await view.swap(CONTACTS, document, {})
+        document = await view.get(CONTACTS, document["_id"])
+    assert not await view.swap(CONTACTS, old, {})
+    assert await view.swap(CONTACTS, document, {})
+    with pytest.raises(Unavailable):
+        await view.swap(CONTACTS, old, {})
+    await view.remove(CONTACTS, {"_id": old["_id"]})
+    assert not await view.swap(CONTACTS, document, {})
