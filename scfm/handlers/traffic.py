@@ -18,9 +18,10 @@ CALLERS_SECONDS = 10.0
 # While they are, the loop is left alone for a moment before each call.
 SPACING_SECONDS = 0.001
 # But a loop that is busy with those who have been called must go on to call the others: one call in this time leaves
-# without waiting, and what was kept catches up; unless a caller has waited for longer than he should.
+# without waiting, and another for every two callers that have been answered, as most calls have so many webhooks; what
+# was kept catches up; unless a caller has waited for longer than he should.
 LEAVING_SECONDS, CATCH_UP_SECONDS = 0.004, 0.1
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.1
 
 
 class Traffic:
@@ -51,6 +52,7 @@ class Traffic:
             yield
         finally:
             del self._waiting[caller]
+            self._leaving_at -= LEAVING_SECONDS / 2
 
     @property
     def callers(self) -> bool:
@@ -73,8 +75,6 @@ class Traffic:
         if moment < until:
             await asyncio.sleep(SPACING_SECONDS)
             await self._quiet(until)
-        else:
-            await asyncio.sleep(0)
         self._leaving_at = max(self._leaving_at, time.monotonic() - CATCH_UP_SECONDS) + LEAVING_SECONDS
 
     @property
