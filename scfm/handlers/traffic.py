@@ -18,8 +18,8 @@ CALLERS_SECONDS = 10.0
 # While they are, the loop is left alone for a moment before each call.
 SPACING_SECONDS = 0.001
 # But a loop that is busy with those who have been called must go on to call the others: one call in this time leaves
-# without waiting, and another for every two callers that have been answered, as most calls have so many webhooks; what
-# was kept catches up; unless a caller has waited for longer than he should.
+# without waiting, and one more for every two callers that are answered, as most calls have two webhooks; what was
+# kept catches up. Unless a caller has waited for longer than he should.
 LEAVING_SECONDS, CATCH_UP_SECONDS = 0.004, 0.1
 PATIENCE_SECONDS = 0.1
 

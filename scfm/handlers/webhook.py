@@ -125,14 +125,14 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             elif reach.account_id is None:
                 # Accounts without credentials of their own share the server's: the call tells whose report it is.
                 view = self.app.store.for_account(int(call["account_id"]))
-            name = await flow_of(view, call)
+            name, callout = await flow_of(view, call)
         except (Invalid, NotFound):
             await reception.no_event(view, number)
             raise
         flow = self.app.flows.get(name)
         event, around, stands = await asyncio.gather(
             reception.record(view, call, details, name or flow.name, number),
-            _around(view, call, contact),
+            _around(view, call, contact, callout),
             reception.stands(view, call) if new else _true(),
             return_exceptions=True,
         )
@@ -208,12 +208,16 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         )
 
 
-async def _around(view: View, call: Document, contact: Document | None = None) -> Around:
-    """The call's contact, which may be CONTACT, as it has just been read, and its callout."""
+async def _around(
+    view: View, call: Document, contact: Document | None = None, callout: Document | None = None
+) -> Around:
+    """The call's contact and its callout, which may be CONTACT and CALLOUT, as they have just been read."""
     if call["callout_id"] is None:
         if contact is None or contact["_id"] != call["contact_id"]:
             contact = await view.get("contacts", call["contact_id"])
         return contact, None
+    if callout is not None:
+        return await view.get("contacts", call["contact_id"]), callout
     return await asyncio.gather(
         view.get("contacts", call["contact_id"]), view.first_by("callouts", "_id", call["callout_id"])
     )

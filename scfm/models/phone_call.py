@@ -200,15 +200,15 @@ async def inherited_flows(view: View, calls: Sequence[Document]) -> dict[int, st
     return {call["_id"]: own[call["_id"]] or callouts.get(call["callout_id"]) for call in calls}
 
 
-async def flow_of(view: View, call: Document) -> str | None:
-    """The call's own call flow, else its participation's, else its callout's."""
-    nearest = [call]
-    if not call["call_flow_logic"] and call["callout_participation_id"]:
-        nearest += await asyncio.gather(
-            view.get("callout_participations", call["callout_participation_id"]),
-            view.get("callouts", call["callout_id"]),
-        )
-    return next((str(one["call_flow_logic"]) for one in nearest if one["call_flow_logic"]), None)
+async def flow_of(view: View, call: Document) -> tuple[str | None, Document | None]:
+    """The call's own call flow, else its participation's or its callout's; and the callout, if it was looked at."""
+    if call["call_flow_logic"] or not call["callout_participation_id"]:
+        return call["call_flow_logic"] or None, None
+    participation, callout = await asyncio.gather(
+        view.get("callout_participations", call["callout_participation_id"]),
+        view.get("callouts", call["callout_id"]),
+    )
+    return participation["call_flow_logic"] or callout["call_flow_logic"] or None, callout
 
 
 PHONE_CALLS = PhoneCalls()
