@@ -45,7 +45,10 @@ def escaped(value: Any) -> Any:
 def restored(value: Any) -> Any:
     """What ``escaped`` was given; it shares no object or array with VALUE."""
     if isinstance(value, dict):
-        if "%" not in "".join(value) and not any(isinstance(inner, (dict, list)) for inner in value.values()):
+        for name, inner in value.items():
+            if "%" in name or isinstance(inner, (dict, list)):
+                break
+        else:
             return value.copy()  # as most are
         return {restore(name): restored(inner) for name, inner in value.items()}
     if isinstance(value, list):

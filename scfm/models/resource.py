@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 
 from scfm.clock import now
@@ -164,7 +165,11 @@ class Resource:
 
     def show(self, document: Document) -> Document:
         """Every field in its order, and nothing else."""
-        return {one.name: one.show(document) for one in self.fields}
+        return {name: show(document) for name, show in self._shown}
+
+    @cached_property
+    def _shown(self) -> list[tuple[str, Callable[[Document], Any]]]:
+        return [(one.name, one.show) for one in self.fields]
 
     def query(self, parameters: Any = None) -> Query:
         """All documents, narrowed by the filters that a client gave (the value of ``q``)."""
