@@ -12,7 +12,6 @@ from scfm.handlers import report, signature
 from scfm.handlers.collection import CollectionHandler
 from scfm.handlers.parameters import Limits
 from scfm.models import reception
-from scfm.models.phone_call import flow_of
 from scfm.models.query import Document
 from scfm.models.store import View
 from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, copied, render
@@ -116,38 +115,37 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         """The same; None where the report made a call that did not stand, and nothing of it was kept."""
         view = await self._owner(reach, details)
         # Whoever calls in is on hold: what can be looked for before it is needed is.
-        call, number, contact = await asyncio.gather(
+        known, number, contact = await asyncio.gather(
             reception.known(reach, details), reception.new_event(reach), reception.caller(view, details)
         )
         try:
-            if new := call is None:
-                call, contact = await reception.new_call(view, details, self.app.flows.default.name, contact)
+            if new := known is None:
+                known = await reception.new_call(view, details, self.app.flows.default.name, contact)
             elif reach.account_id is None:
                 # Accounts without credentials of their own share the server's: the call tells whose report it is.
-                view = self.app.store.for_account(int(call["account_id"]))
-            name, callout = await flow_of(view, call)
-        except (Invalid, NotFound):
+                view = self.app.store.for_account(int(known.call["account_id"]))
+        except Invalid:
             await reception.no_event(view, number)
             raise
-        flow = self.app.flows.get(name)
-        event, around, stands = await asyncio.gather(
-            reception.record(view, call, details, name or flow.name, number),
-            _around(view, call, contact, callout),
-            reception.stands(view, call) if new else _true(),
-            return_exceptions=True,
-        )
-        if isinstance(event, BaseException):
-            raise event
-        if isinstance(stands, BaseException):
-            raise stands
-        if not stands:
-            await reception.discard(view, call, event)
-            return None
+        call, flow = known.call, self.app.flows.get(known.flow)
+        recording = reception.record(view, call, details, known.flow or flow.name, number)
+        if new:
+            event, stands = await asyncio.gather(recording, reception.stands(view, call), return_exceptions=True)
+            if isinstance(event, BaseException):
+                raise event
+            if isinstance(stands, BaseException):
+                raise stands
+            if not stands:
+                await reception.discard(view, call, event)
+                return None
+        else:
+            event = await recording
         # What has been recorded moves the call, whatever becomes of the turn; and nothing goes on after the answer.
         moving = reception.move(view, call, details, event)
-        if isinstance(around, BaseException):
+        if known.contact is None:
             await moving
-            raise around
+            raise NotFound
+        around = known.contact, known.callout
         turn = self._take_turn(view, reception.moved(call, details), around, event, flow)
         moved, answer = await asyncio.gather(moving, turn, return_exceptions=True)
         if isinstance(moved, BaseException):
@@ -208,23 +206,9 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         )
 
 
-async def _around(
-    view: View, call: Document, contact: Document | None = None, callout: Document | None = None
-) -> Around:
-    """The call's contact and its callout, which may be CONTACT and CALLOUT, as they have just been read."""
-    if call["callout_id"] is None:
-        if contact is None or contact["_id"] != call["contact_id"]:
-            contact = await view.get("contacts", call["contact_id"])
-        return contact, None
-    if callout is not None:
-        return await view.get("contacts", call["contact_id"]), callout
-    return await asyncio.gather(
-        view.get("contacts", call["contact_id"]), view.first_by("callouts", "_id", call["callout_id"])
-    )
-
-
-async def _true() -> bool:
-    return True
+async def _around(view: View, call: Document) -> Around:
+    contact = await view.get("contacts", call["contact_id"])
+    return contact, await view.first_by("callouts", "_id", call["callout_id"]) if call["callout_id"] else None
 
 
 def _errors(invalid: Invalid) -> str:

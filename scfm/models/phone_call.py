@@ -7,7 +7,6 @@ or ``lease``, until when somebody has it, and ``attempt``, that it is about to b
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from scfm.clock import now
@@ -198,17 +197,6 @@ async def inherited_flows(view: View, calls: Sequence[Document]) -> dict[int, st
     }
     callouts = await callout_flows(view, [call for call in bare if not own[call["_id"]]])
     return {call["_id"]: own[call["_id"]] or callouts.get(call["callout_id"]) for call in calls}
-
-
-async def flow_of(view: View, call: Document) -> tuple[str | None, Document | None]:
-    """The call's own call flow, else its participation's or its callout's; and the callout, if it was looked at."""
-    if call["call_flow_logic"] or not call["callout_participation_id"]:
-        return call["call_flow_logic"] or None, None
-    participation, callout = await asyncio.gather(
-        view.get("callout_participations", call["callout_participation_id"]),
-        view.get("callouts", call["callout_id"]),
-    )
-    return participation["call_flow_logic"] or callout["call_flow_logic"] or None, callout
 
 
 PHONE_CALLS = PhoneCalls()

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from scfm.clock import now
@@ -22,6 +23,8 @@ INBOUND = "inbound"
 UNKNOWN_CALL = {"base": ["Phone call must exist"]}
 # A call in one of these can still be moved by what the provider says.
 OPEN = ("queued", "remotely_queued", "in_progress", "remote_fetch_queued")
+# What a report's call refers to.
+AROUND = {"contact_id": "contacts", "callout_participation_id": "callout_participations", "callout_id": "callouts"}
 # How often an inbound call looks for its contact while others make and delete it.
 TRIES = 10
 # How often, and how many seconds apart, we look whose an early report is. Twilio waits 15 seconds for our answer.
@@ -43,15 +46,38 @@ def check(details: Mapping[str, str]) -> None:
         raise Invalid({"base": errors})
 
 
-async def known(view: View, details: Mapping[str, str]) -> Document | None:
+@dataclass(frozen=True)
+class Known:
+    """A phone call, its contact (None if somebody has just deleted it) and its callout, if it has one.
+
+    ``flow`` is the call's own call flow, else its participation's, else its callout's.
+    """
+
+    call: Document
+    contact: Document | None
+    callout: Document | None = None
+    flow: str | None = None
+
+
+async def known(view: View, details: Mapping[str, str]) -> Known | None:
     """The phone call that a report is about, among those that VIEW sees; None for one that we do not know."""
     sid, direction = details.get("CallSid"), details.get("Direction")
     if not sid or not direction:
         return None
-    call = await view.first_by("phone_calls", "remote_call_id", sid)
-    if call is None and direction != INBOUND:
-        call = await _early(view, details)
-    return call
+    found = await _look(view, "remote_call_id", sid)
+    if found is None and direction != INBOUND and (call := await _early(view, details)) is not None:
+        found = await _look(view, "_id", call["_id"])
+    return found
+
+
+async def _look(view: View, name: str, value: Any) -> Known | None:
+    found = await view.first_with("phone_calls", name, value, AROUND)
+    if found is None:
+        return None
+    call, named = found
+    nearest = (call, named["callout_participation_id"], named["callout_id"])
+    flow = next((str(one["call_flow_logic"]) for one in nearest if one and one["call_flow_logic"]), None)
+    return Known(call, named["contact_id"], named["callout_id"], flow)
 
 
 async def new_event(view: View) -> int:
@@ -71,9 +97,7 @@ async def caller(view: View, details: Mapping[str, str]) -> Document | None:
     return await view.first_by("contacts", "msisdn", msisdn.normalise(details["From"]), within=True)
 
 
-async def new_call(
-    view: View, details: Mapping[str, str], default_flow: str, contact: Document | None
-) -> tuple[Document, Document]:
+async def new_call(view: View, details: Mapping[str, str], default_flow: str, contact: Document | None) -> Known:
     """The call that a checked report says has come in, and its contact: the ``caller``, made if there is none.
 
     Whether the call stands must be looked at afterwards: see ``stands``. Raises Invalid for a report of a call that
@@ -87,13 +111,14 @@ async def new_call(
         call = {"_id": ids[0], **_new_call(details, default_flow, number)}
         try:
             if contact is not None:
-                return await PHONE_CALLS.put(view, {**call, "contact_id": contact["_id"]}), contact
-            return await _call_and_contact(view, call, {"_id": ids[1], **_new_contact(number)})
+                call = await PHONE_CALLS.put(view, {**call, "contact_id": contact["_id"]})
+            else:
+                call, contact = await _call_and_contact(view, call, {"_id": ids[1], **_new_contact(number)})
+            return Known(call, contact, flow=default_flow)
         except Taken:  # another report of the same call was faster
-            made = await view.first_by("phone_calls", "remote_call_id", details["CallSid"])
-            kept = made and await view.first_by("contacts", "_id", made["contact_id"])
-            if made and kept:
-                return made, kept
+            made = await _look(view, "remote_call_id", details["CallSid"])
+            if made and made.contact:
+                return made
             await asyncio.sleep(DELETE_LOOK_SECONDS)  # what it has made is being taken back
         except Invalid:  # somebody else made the contact just now, or has deleted it
             contact = await caller(view, details)

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from operator import itemgetter
@@ -60,11 +60,41 @@ PLAIN_TIMES: CodecOptions[Document] = CodecOptions()
 # What a document holds besides its fields, and how many marks of those who have swapped it: see View.swap.
 BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
 MOST_SWAPS = 8
+# How many documents come with the first answer.
+MOST_NAMED = 1000
 CURSOR_SECONDS = 60.0
 # How long a delete may take between its mark and its end before others take it for abandoned.
 DELETE_LEASE = timedelta(seconds=10)
 # How often, and how many seconds apart, we look whether the deletion of another has ended: longer than its lease.
 DELETE_LOOKS, DELETE_LOOK_SECONDS = 1000, 0.02
+
+
+@dataclass(frozen=True)
+class Look:
+    """For documents by their field NAME, of one account or of all.
+
+    ``references`` are fields that name others, and their collections: those come with each, in ``_named``.
+    """
+
+    collection: str
+    name: str
+    account_id: int | None = None
+    references: tuple[tuple[str, str], ...] = ()
+
+    def condition(self, values: Sequence[Any]) -> Document:
+        """That a document has one of the values."""
+        among: Document = {} if self.account_id is None else {"account_id": self.account_id}
+        return {**among, self.name: {"$in": list(values)}}
+
+    def pipeline(self, values: Sequence[Any]) -> list[Document]:
+        """The aggregation that finds them, with what they refer to."""
+        return [
+            {"$match": self.condition(values)},
+            *(
+                {"$lookup": {"from": named, "localField": field, "foreignField": "_id", "as": f"_named.{field}"}}
+                for field, named in self.references
+            ),
+        ]
 
 
 Update = tuple[Document, Document | None]
@@ -96,7 +126,7 @@ class Store:
         self._collections = {"counters": counters}
         # What single requests ask at the same time goes to the database together.
         self._registers: dict[str, Register] = {}
-        self._finds: dict[tuple[str, str, int | None], Grouped[Any, list[Document]]] = {}
+        self._finds: dict[Look, Grouped[Any, list[Document]]] = {}
         self._inserts: dict[str, Grouped[Document, None]] = {}
         self._updates: dict[str, Grouped[Update, Document | None]] = {}
         self.counts = Counts(self._look, self._count, self._count_blocks)
@@ -199,43 +229,39 @@ class Store:
             )
         return {int(one["_id"]): one["total"] for one in found}
 
-    async def find_by(self, collection: str, name: str, value: Any, account_id: int | None = None) -> list[Document]:
-        """Every document, of one account or of all, with VALUE in the field NAME, by id; each caller has its own."""
-        key = collection, name, account_id
-        if key not in self._finds:
-            self._finds[key] = Grouped(partial(self._find_by, *key))
-        return [_read(dict(document)) for document in await self._finds[key].ask(value)]
+    async def find_by(self, look: Look, value: Any) -> list[Document]:
+        """Every document with VALUE in the look's field, by id; each caller has its own."""
+        if look not in self._finds:
+            self._finds[look] = Grouped(partial(self._find_by, look))
+        return [_read(dict(document)) for document in await self._finds[look].ask(value)]
 
-    async def _find_by(
-        self, collection: str, name: str, account_id: int | None, values: list[Any]
-    ) -> Sequence[list[Document] | Exception]:
+    async def _find_by(self, look: Look, values: list[Any]) -> Sequence[list[Document] | Exception]:
         """What each of the values finds; one that cannot be asked for does not take the others with it."""
         try:
-            return await self._find_together(collection, name, account_id, values)
+            return await self._find_together(look, values)
         except Unavailable:
             raise
         except Exception as error:
             if len(values) == 1:
                 return [error]
-            return [(await self._find_by(collection, name, account_id, [value]))[0] for value in values]
+            return [(await self._find_by(look, [value]))[0] for value in values]
 
-    async def _find_together(
-        self, collection: str, name: str, account_id: int | None, values: list[Any]
-    ) -> list[list[Document]]:
+    async def _find_together(self, look: Look, values: list[Any]) -> list[list[Document]]:
         found: dict[Any, list[Document]] = {value: [] for value in values}
-        among: Document = {} if account_id is None else {"account_id": account_id}
         with translated():
-            for document in await self._with(self.collection(collection), among, name, list(found)):
-                found[document[name]].append(document)
+            for document in await self._with(look, list(found)):
+                found[document[look.name]].append(document)
         return [found[value] for value in values]
 
-    @staticmethod
-    async def _with(collection: driver.Collection, among: Document, name: str, values: list[Any]) -> list[Document]:
-        if name == "_id" and len(values) == 1:
-            document = await collection.find_one({name: values[0]})
+    async def _with(self, look: Look, values: list[Any]) -> list[Document]:
+        collection = self.collection(look.collection)
+        if look.references:
+            cursor = await collection.aggregate(look.pipeline(values), batchSize=MOST_NAMED)
+            return sorted(await cursor.to_list(None), key=itemgetter("_id"))
+        if look.name == "_id" and len(values) == 1:
+            document = await collection.find_one({"_id": values[0]})
             return [] if document is None else [document]
-        found = await collection.find({**among, name: {"$in": values}}).to_list(None)
-        return sorted(found, key=itemgetter("_id"))
+        return sorted(await collection.find(look.condition(values)).to_list(None), key=itemgetter("_id"))
 
     async def find_window(self, query: Query, condition: Document, skip: int, limit: int) -> list[Document]:
         """LIMIT documents of the query's collection that fit, after the first SKIP, by id.
@@ -477,9 +503,19 @@ class View:
 
         WITHIN: the index on NAME begins with the account.
         """
-        found = await self.store.find_by(collection, name, value, self.account_id if within else None)
+        found = await self.store.find_by(Look(collection, name, self.account_id if within else None), value)
         own = (one for one in found if self.account_id in (None, one.get("account_id")))
         return next(own, None)
+
+    async def first_with(
+        self, collection: str, name: str, value: Any, references: Mapping[str, str]
+    ) -> tuple[Document, dict[str, Document | None]] | None:
+        """Like ``first_by``, with what it refers to: REFERENCES are its fields that do, and their collections."""
+        for one in await self.store.find_by(Look(collection, name, None, tuple(references.items())), value):
+            if self.account_id in (None, one.get("account_id")):
+                named = one.pop("_named")
+                return one, {field: next(iter(named[field]), None) for field in references}
+        return None
 
     async def find_one(self, collection: str, condition: Document) -> Document | None:
         """A document that fits, or None."""

@@ -180,6 +180,14 @@ class SteppingView(View):
         await self.turnstile.step(self.actor)
         return await super().first_by(*given, **named)
 
+    async def first_with(self, *given: Any) -> Any:
+        await self.turnstile.step(self.actor)
+        return await super().first_with(*given)
+
+    async def apply_to(self, *given: Any) -> Any:
+        await self.turnstile.step(self.actor)
+        return await super().apply_to(*given)
+
     async def add(self, *given: Any) -> None:
         await self.turnstile.step(self.actor)
         await super().add(*given)
@@ -312,7 +320,7 @@ async def report(_: House, call: Document, view: View) -> None:
 
 async def call_in(_: House, __: Document, view: View) -> None:
     contact, number = await reception.caller(view, INBOUND), await reception.new_event(view)
-    call, contact = await reception.new_call(view, INBOUND, "Flow", contact)
+    call = (await reception.new_call(view, INBOUND, "Flow", contact)).call
     event = await reception.record(view, call, INBOUND, "Flow", number)
     if not await reception.stands(view, call):
         await reception.discard(view, call, event)
@@ -433,7 +441,7 @@ async def test_a_call_of_a_contact_that_has_just_gone_is_taken_back_with_its_eve
     contact = await reception.caller(view, INBOUND)
     assert contact is not None
     await delete(house, view)
-    call, _ = await reception.new_call(view, INBOUND, "Flow", contact)
+    call = (await reception.new_call(view, INBOUND, "Flow", contact)).call
     event = await reception.record(view, call, INBOUND, "Flow", await reception.new_event(view))
     assert not await reception.stands(view, call)
     await reception.discard(view, call, event)
@@ -448,8 +456,8 @@ async def called_in(house: House, view: View) -> None:
     while True:
         known = await reception.known(view, INBOUND)
         if known is not None:
-            event = await reception.record(view, known, INBOUND, "Flow", await reception.new_event(view))
-            return await reception.move(view, known, INBOUND, event)
+            event = await reception.record(view, known.call, INBOUND, "Flow", await reception.new_event(view))
+            return await reception.move(view, known.call, INBOUND, event)
         with suppress(NotFound):
             return await call_in(house, {}, view)
 
