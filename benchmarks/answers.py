@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from benchmarks.ground import Generator, Ground, module, port_of
-from benchmarks.measure import Figure, Plan, percentiles
+from benchmarks.measure import Figure, Plan, median, percentiles
 from benchmarks.requests import SURVEYS, get, new_contacts, webhooks
 from tests.server import Server
 
@@ -63,17 +63,19 @@ def _kinds(server: Server, plan: Plan) -> list[Kind]:
 
 
 def _figure(server: Server, kind: Kind, repeat: int) -> Figure:
-    """In turn: bare Tornado with an answer of the same size, and ours."""
+    """In turn: bare Tornado with an answer of the same size, the same on our event loop, and ours."""
     size = server.request("GET", kind.path).headers["Content-Length"]
     details: dict[str, Any] = {"answer_bytes": int(size)}
-    with module("bare", size) as bare:
-        runs, limits = [], []
+    with module("bare", size) as bare, module("bare", size, "uvloop") as bare_on_uvloop:
+        runs, limits, on_uvloop = [], [], []
         for _ in range(repeat):
             requests = kind.requests(kind.count)
             limits.append(_rate(_ask(port_of(bare), requests)))
+            on_uvloop.append(_rate(_ask(port_of(bare_on_uvloop), requests)))
             result = _ask(server.port, requests)
             runs.append(_rate(result))
             details["latency_ms"] = percentiles(result["latencies"])
+    details["ratio_to_bare_on_uvloop"] = median([ours / bare for ours, bare in zip(runs, on_uvloop, strict=True)])
     return Figure(kind.name, "requests/s", tuple(runs), None, "bare Tornado", tuple(limits), kind.goal, details)
 
 

@@ -1,4 +1,7 @@
-"""Tornado with nothing behind it: ``python -m benchmarks.bare SIZE`` answers all with so many bytes of JSON."""
+"""Tornado with nothing behind it: ``python -m benchmarks.bare SIZE [LOOP]`` answers all with so many bytes of JSON.
+
+LOOP is ``uvloop``, or ``asyncio``, on which a Tornado runs where nobody says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import sys
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
+
+from scfm import event_loop
 
 
 class Anything(RequestHandler):
@@ -33,4 +38,5 @@ async def serve(size: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    run = {"asyncio": asyncio.run, "uvloop": event_loop.run}[sys.argv[2] if len(sys.argv) > 2 else "asyncio"]
+    run(serve(int(sys.argv[1])))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from benchmarks import steps
+from benchmarks.draining import rate
 from benchmarks.ground import Documents, Ground
 from benchmarks.machine import memory_mb
 from benchmarks.measure import Figure, Plan
@@ -24,7 +25,7 @@ def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
     yield Figure("Resident, idle", "MB", tuple(memory for _, memory in empty), goal="≤ 120")
     size = max(plan.sizes)
     with ground.database() as database:
-        yield _growth(ground, database, size)
+        yield from _run(ground, database, size)
         full = [_start(ground, database)[0] for _ in range(plan.repeat)]
     later = tuple(took - begun for took, (begun, _) in zip(full, empty, strict=True))
     details = {"empty_s": [begun for begun, _ in empty], "full_s": full}
@@ -42,8 +43,8 @@ def _start(ground: Ground, database: Documents | None = None) -> tuple[float, fl
         return took, memory_mb(_pid(server))
 
 
-def _growth(ground: Ground, database: Documents, size: int) -> Figure:
-    """Over population, creation, queueing and all the calls: the most that was resident, more than at the start."""
+def _run(ground: Ground, database: Documents, size: int) -> Iterator[Figure]:
+    """Population, creation, queueing and all the calls: the most that was resident, more than at the start."""
     with ground.provider() as provider, ground.server(database, provider.url) as server:
         ground.fill(database, size)
         before = memory_mb(_pid(server))
@@ -52,8 +53,9 @@ def _growth(ground: Ground, database: Documents, size: int) -> Figure:
         steps.queue(server)
         provider.wait(size)
         most = memory_mb(_pid(server), peak=True)
+        yield Figure("Draining", "calls/s", (rate(provider),), size)
     details = {"before_mb": before, "peak_mb": most}
-    return Figure("Memory, growth over a run", "MB", (most - before,), size, goal="≤ 60", details=details)
+    yield Figure("Memory, growth over a run", "MB", (most - before,), size, goal="≤ 60", details=details)
 
 
 def _pid(server: Server) -> int:

@@ -14,7 +14,7 @@ HEAD = ("what", "contacts", "measured", "beside", "ratio (least to most)", "goal
 SMALL = 10_000
 LARGE = 1_000_000
 # The steps whose cost an item must not grow.
-GROWING = ("operations", "draining")
+GROWING = ("operations", "draining", "footprint")
 
 
 def text(found: dict[str, Any]) -> str:

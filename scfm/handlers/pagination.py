@@ -34,9 +34,9 @@ class Page:
     def headers(self, total: int, url: str, query: str) -> dict[str, str]:
         """The headers of this page of TOTAL items, where the list is at URL and was asked for with QUERY."""
         headers = {"Per-Page": str(self.size), "Total": str(total)}
-        links = [f'<{url}?{_with_page(query, page)}>; rel="{rel}"' for rel, page in self._related(total)]
-        if links:
-            headers["Link"] = ", ".join(links)
+        if related := self._related(total):
+            before, after = _around_page(query)
+            headers["Link"] = ", ".join(f'<{url}?{before}{page}{after}>; rel="{rel}"' for rel, page in related)
         return headers
 
     def _related(self, total: int) -> list[tuple[str, int]]:
@@ -61,9 +61,13 @@ def _count(value: Any, default: int) -> int:
     return int(digits) if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
 
 
-def _with_page(query: str, page: int) -> str:
+def _around_page(query: str) -> tuple[str, str]:
+    """The query without its page, sorted by name: what comes before the number of another page, and after it."""
     kept = [pair for pair in query.split("&") if pair and _name(pair).partition(b"[")[0] != b"page"]
-    return "&".join(_encoded(pair) for pair in sorted([*kept, f"page={page}"], key=_name))
+    pairs = sorted([*kept, "page="], key=_name)
+    encoded = [_encoded(pair) for pair in pairs]
+    place = pairs.index("page=") + 1
+    return "&".join(encoded[:place]), "".join("&" + pair for pair in encoded[place:])
 
 
 def _name(pair: str) -> bytes:
