@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from benchmarks import machine, results, steps
 from benchmarks.ground import Ground, child, person
 from benchmarks.measure import Figure, percentile
@@ -41,7 +43,7 @@ class Ledger:
         """Take in what is new."""
         lines = (self._rest + self._file.read()).split(b"\n")
         self._rest = lines.pop()
-        for entry in map(json.loads, lines):
+        for entry in map(orjson.loads, lines):
             self.seen[entry["kind"]] += 1
             if entry["kind"] == "request":
                 self.rung.setdefault(entry["to"], datetime.fromisoformat(entry["at"]).timestamp())

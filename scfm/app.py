@@ -216,8 +216,10 @@ async def open_store(uri: str, settings: Settings) -> Store:
     try:
         await store.ping()
         await store.prepare(indexes())
-    except Unavailable as error:
+    except BaseException as error:
         await store.close()
+        if not isinstance(error, Unavailable):
+            raise
         reason = str(error).partition(", Timeout:")[0]
         raise StartError(f"the database at MONGODB_URI does not answer: {reason}") from None
     return store

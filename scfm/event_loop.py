@@ -1,10 +1,11 @@
-"""The event loop that servers and the simulator run on: uvloop, which does what asyncio's own does in less time."""
+"""The event loop that servers and the simulator run on: uvloop's, where there is one.
 
-import sys
+It does what asyncio's own does in less time.
+"""
 
-if sys.platform == "win32":  # there is no uvloop for it
-    from asyncio import run
-else:
+try:
     from uvloop import run
+except ImportError:  # there is none for Windows, nor for other Pythons
+    from asyncio import run  # type: ignore[assignment]
 
 __all__ = ["run"]

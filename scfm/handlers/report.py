@@ -32,7 +32,8 @@ def read(body: bytes, content_type: str, limits: Limits) -> Fields:
         fields = _multipart(body, content_type) if multipart else _urlencoded(body, limits)
     except (ValueError, HTTPInputError):  # what the codecs and Tornado raise
         raise BadRequest from None
-    _check(fields, limits)
+    if len(body) > limits.value:  # else nothing in it is longer
+        _check(fields, limits)
     return fields
 
 

@@ -46,7 +46,7 @@ class Senders:
 
     async def _find_heir(self, sid: str) -> int:
         with suppress(NotFound):
-            return (await self.own(sid))[0]
+            return (await self._find(sid))[0]
         first = await self._everyone.find("accounts", {}, fields=["_id"], limit=1)
         if not first:
             raise NotFound

@@ -65,7 +65,7 @@ class Traffic:
         return sum(not connection.stream.closed() for connection in self._begun)
 
     async def stand_aside(self) -> None:
-        """Returns when whatever is due has had its turn, or when a call must leave all the same."""
+        """Returns when nothing else is due, or when a call must leave all the same."""
         if not self.callers:
             await asyncio.sleep(0)
             await self._quiet(time.monotonic() + ASIDE_SECONDS)
@@ -75,7 +75,8 @@ class Traffic:
         if moment < until:
             await asyncio.sleep(SPACING_SECONDS)
             await self._quiet(until)
-        self._leaving_at = max(self._leaving_at, time.monotonic() - CATCH_UP_SECONDS) + LEAVING_SECONDS
+        moment = time.monotonic()
+        self._leaving_at = min(max(self._leaving_at, moment - CATCH_UP_SECONDS), moment) + LEAVING_SECONDS
 
     @property
     def _kept_waiting(self) -> bool:

@@ -45,8 +45,8 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             details = {name: values[-1] for name, values in fields.items()}
             view = await self._reach(fields, details.get("AccountSid", ""))
             turn = _TURNS.setdefault(details.get("CallSid", ""), asyncio.Lock())
-            with self.app.traffic.caller():
-                async with turn:
+            async with turn:
+                with self.app.traffic.caller():
                     answer = await self._receive(view, details)
         except Refused:
             self.set_header("Content-Type", "text/plain; charset=utf-8")

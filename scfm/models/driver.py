@@ -10,6 +10,7 @@ operations are coroutines, so nothing has to be handed over: see docs/decisions/
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from types import ModuleType
 from typing import Any, TypeVar
@@ -25,8 +26,14 @@ T = TypeVar("T")
 Document = dict[str, Any]
 
 
-def _run(_loop: Any, operation: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> Any:
-    return operation(*args, **options)
+async def _run(_loop: Any, operation: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> T:
+    """Carry out an operation. Whoever is cancelled meanwhile is: Python 3.11 can lose that where the driver sends."""
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
+    done = await operation(*args, **options)
+    if task and task.cancelling() > cancelled:
+        raise asyncio.CancelledError
+    return done
 
 
 FRAMEWORK = ModuleType("in_the_loop")

@@ -60,7 +60,7 @@ class Newest:
 
     def leaves(self, documents: Sequence[Document], decided: Container[int]) -> list[Document]:
         """Those of the documents of which it holds, by what ``deciding`` has yielded for their ids."""
-        # That are those whose newest fits; or, where there may be none, all but those whose newest does not.
+        # These are those whose newest fits; or, where there may be none, all but those whose newest does not.
         return [document for document in documents if (document["_id"] in decided) is not self.none]
 
     @property

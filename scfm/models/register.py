@@ -132,10 +132,10 @@ class _Open:
     left: int
     at: float = field(default_factory=_moment)
 
-    def among(self, numbers: Sequence[int]) -> int:
-        """How many of these ids are its own."""
+    def without(self, numbers: Sequence[int]) -> list[int]:
+        """Those of these ids that are not its own."""
         first, end = self.first, self.first + self.count
-        return sum(first <= number < end for number in numbers)
+        return [number for number in numbers if not first <= number < end]
 
 
 class Register:
@@ -165,14 +165,19 @@ class Register:
         return ids
 
     def holds(self, numbers: Sequence[int]) -> bool:
-        """Whether documents may still be stored under these ids of ``new_ids``, each of which is named once."""
+        """Whether documents may still be stored under these ids of ``new_ids``."""
         latest = _moment() - HOLD_SECONDS
-        return sum(one.among(numbers) for one in self._ids if one.at > latest) == len(numbers)
+        for one in self._ids:
+            if one.at > latest:
+                numbers = one.without(numbers)
+        return not numbers
 
     def settle(self, numbers: Sequence[int]) -> None:
         """These ids have been stored, or never will be."""
-        for one in self._ids:
-            one.left -= one.among(numbers)
+        for one in self._ids:  # a database that has died may have given some of them twice
+            others = one.without(numbers)
+            one.left -= len(numbers) - len(others)
+            numbers = others
         self._ids = [one for one in self._ids if one.left > 0]
         self._rest()
 

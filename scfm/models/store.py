@@ -1,4 +1,4 @@
-"""The only file that speaks MongoDB: documents in, documents out, every acknowledged write on disk.
+"""The only file that speaks MongoDB, by ``driver``: documents in, documents out, every acknowledged write on disk.
 
 A ``View`` is how the rest reads and writes: ``store.for_account(id)`` sees one account and nothing else,
 ``store.everyone`` is for what belongs to no account (tokens by digest, work by status).
@@ -620,7 +620,8 @@ class View:
         joined, query = query.newest, self._query(replace(query, newest=()))
         fit: list[Document] = []
         while True:
-            cursor, until = await self._beyond(query, last, fields, size), time.monotonic() + CURSOR_SECONDS
+            with translated():
+                cursor, until = await self._beyond(query, last, fields, size), time.monotonic() + CURSOR_SECONDS
             try:
                 while found := await self._some(cursor, size):
                     last = found[-1]["_id"]
@@ -644,7 +645,7 @@ class View:
             return [_read(document) for document in await cursor.to_list(size)]
 
     async def _fitting(self, joined: Sequence[Newest], documents: list[Document]) -> list[Document]:
-        """Those of the documents of whose newest holds what is asked."""
+        """Those of the documents whose newest are as asked."""
         for newest in joined:
             pipeline = newest.deciding([document["_id"] for document in documents])
             with translated():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hmac
 import ipaddress
 import select
 import socket
@@ -20,6 +18,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from scfm.errors import ScfmError
+from scfm.twiml.signature import signature
 
 from .call import Call
 
@@ -176,7 +175,7 @@ class Line:
 
 def _headers(token: str, url: str, signed: Mapping[str, str]) -> dict[str, str]:
     headers = {
-        "X-Twilio-Signature": _signature(token, url, signed),
+        "X-Twilio-Signature": signature(token, url, signed),
         "User-Agent": "TwilioProxy/1.1",
         "Accept": "*/*",
         "Accept-Encoding": "gzip",
@@ -184,15 +183,6 @@ def _headers(token: str, url: str, signed: Mapping[str, str]) -> dict[str, str]:
     if signed:
         headers["Content-Type"] = "application/x-www-form-urlencoded; charset=UTF-8"
     return headers
-
-
-def _signature(token: str, url: str, signed: Mapping[str, str]) -> str:
-    """As https://www.twilio.com/docs/usage/security#validating-requests has it, of fields with one value each.
-
-    The library's validator gives the same, but looks for other kinds of fields first: six times the work.
-    """
-    text = url + "".join(name + signed[name] for name in sorted(signed))
-    return base64.b64encode(hmac.digest(token.encode(), text.encode(), "sha1")).decode()
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:

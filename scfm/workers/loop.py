@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from scfm.errors import Unavailable
@@ -17,6 +17,8 @@ from scfm.errors import Unavailable
 log = logging.getLogger("scfm.work")
 
 LONGEST_PAUSE = 5.0
+# Longer than a job takes that hands back what it has: see send_calls.
+CUT_OFF_SECONDS = 1.5
 # New work is taken when this part of the slots is free, so that it is taken many at a time.
 BATCHED = 4
 
@@ -79,8 +81,21 @@ class Loop:
         _, late = await asyncio.wait(self._tasks, timeout=patience)
         for task in late:
             log.warning("%s: still at work after %g s, cut off", task.get_name(), patience)
-            task.cancel()
+        await cut_off(late, times=2)
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def cut_off(tasks: Collection[asyncio.Task[Any]], times: float = 1) -> None:
+    """Cancel the tasks, and return when they have ended.
+
+    They are cancelled again each TIMES CUT_OFF_SECONDS: Python 3.11 can lose a cancellation, where the driver sends.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=times * CUT_OFF_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)  # nobody else asks how they ended
 
 
 class _Runner:
@@ -115,9 +130,7 @@ class _Runner:
                         await self._pause(min(self._sweep, self.job.pause))
             await asyncio.gather(*self._running)
         except asyncio.CancelledError:
-            for task in self._running:
-                task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await cut_off(self._running)
             raise
 
     async def _wait_for_room(self) -> None:

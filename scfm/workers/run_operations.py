@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Unavailable
@@ -22,7 +21,7 @@ from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations.operation import OperationType
 from scfm.models.query import Document
 from scfm.models.store import Store, View
-from scfm.workers.loop import Job
+from scfm.workers.loop import Job, cut_off
 
 log = logging.getLogger("scfm.work")
 
@@ -173,7 +172,7 @@ class _Run:
             while acting:
                 await self._save({"_work.cursor": await _first(acting)})
         finally:
-            await _end([reading, *(task for _, task in acting)])
+            await cut_off([reading, *(task for _, task in acting)])
 
     async def _walk_limited(self, batches: Batches) -> None:
         """Act on as many as the limit leaves.
@@ -239,9 +238,3 @@ async def _first(acting: Acting) -> int:
     last, task = acting.popleft()
     await task
     return last
-
-
-async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

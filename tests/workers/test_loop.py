@@ -6,10 +6,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
 from scfm.errors import Unavailable
+from scfm.models import driver
+from scfm.workers import loop as module
 from scfm.workers.loop import Job, Loop
 from tests.workers.background import eventually
 
@@ -210,3 +213,38 @@ async def test_a_job_that_refused_more_is_asked_again_when_it_says_so() -> None:
     job.leave.set()
     await becomes(job, *range(10))
     await loop.stop(1)
+
+
+class Deaf(Errands):
+    """Does not hear the first that it is told, as Python 3.11 may lose it while the driver sends."""
+
+    async def work(self, item: object) -> None:
+        with suppress(asyncio.CancelledError):
+            await self.leave.wait()
+        await super().work(item)
+
+
+async def test_work_that_misses_its_end_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CUT_OFF_SECONDS", 0.01)
+    job = Deaf("a", "b")
+    job.leave.clear()
+    loop = loop_of(job)
+    async with asyncio.timeout(10):
+        while job.waiting:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await loop.stop(0.01)
+    assert set(job.cut_off) == {"a", "b"}
+
+
+async def test_an_operation_of_the_driver_that_misses_its_end_ends_all_the_same() -> None:
+    async def deaf() -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(NEVER)
+        return "done"
+
+    operation = asyncio.ensure_future(driver._run(None, deaf))
+    await asyncio.sleep(0)
+    operation.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await operation

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from scfm.clock import now
+from scfm.errors import Unavailable
 from scfm.models import deletions
 from scfm.models import store as store_module
 from scfm.models.batch_operation import TYPES
@@ -493,3 +495,16 @@ async def test_a_run_that_fails_again_and_again_is_set_aside_with_its_reason(
     operation = await view.get("batch_operations", number)
     assert operation["metadata"] == {"failure": "ZeroDivisionError: nothing is left"}
     assert await view.find("callout_participations", {}) == []
+
+
+async def test_a_cursor_that_cannot_be_opened_is_the_databases_fault_and_not_the_operations(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone:
+        async def aggregate(self, *given: Any, **options: Any) -> None:
+            raise AutoReconnect("connection closed")
+
+    view = await village(store)
+    with monkeypatch.context() as broken, pytest.raises(Unavailable):
+        broken.setattr(store, "collection", lambda name: Gone())
+        await anext(view.batches(Query("contacts").limited(2).narrowed({"metadata": {}}), 0, BATCH))

@@ -87,6 +87,19 @@ async def test_a_loop_that_is_busy_with_callers_lets_calls_leave_at_a_pace_unles
     assert median(paced) < median(standing) / 2
 
 
+async def test_calls_that_left_while_the_loop_was_quiet_do_not_keep_the_next_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
+    traffic = Traffic()
+    traffic.began(asked := Connection())
+    with traffic.caller():
+        for _ in range(200):
+            await traffic.stand_aside()
+        assert await aside(traffic, 0.01) < 200 * LEAVING_SECONDS / 4
+    assert asked
+
+
 async def test_requests_count_while_their_clients_are_there() -> None:
     traffic = Traffic()
     here, gone = Connection(), Connection(gone=True)
