@@ -16,7 +16,7 @@ ABOUT = "memory, and start on a full database"
 
 
 def seconds(plan: Plan) -> float:
-    return 5.0 + 4.0 * plan.repeat + max(plan.sizes) * 0.002
+    return 5.0 + 4.0 * plan.repeat + max(plan.sizes) * 0.0006
 
 
 def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:

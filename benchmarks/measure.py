@@ -96,10 +96,6 @@ class Plan:
     repeat: int = 5
     short: bool = False
 
-    def repeats(self, size: int) -> int:
-        """The large ones take minutes each: they are measured three times, the largest once."""
-        return min(self.repeat, 5 if size <= 10_000 else 3 if size <= 100_000 else 1)
-
     def of(self, full: int, short: int) -> int:
         """How many of something there are, in earnest or in the short form."""
         return short if self.short else full

@@ -25,14 +25,14 @@ Pairs = dict[str, list[tuple[float, float]]]
 
 
 def seconds(plan: Plan) -> float:
-    return sum(plan.repeats(size) * (5.0 + size * 0.0014) for size in plan.sizes)
+    return plan.repeat * sum(3.0 + size * 0.0003 for size in plan.sizes)
 
 
 def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
     """Each step at each size: documents a second."""
     for size in plan.sizes[: plan.of(len(plan.sizes), 1)]:
         pairs: Pairs = defaultdict(list)
-        for _ in range(plan.repeats(size)):
+        for _ in range(plan.repeat):
             _round(ground, size, pairs)
         for name, (limit, goal) in STEPS.items():
             runs, limits = zip(*pairs[name], strict=True)
