@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from html import escape
 from typing import Any
 from weakref import WeakValueDictionary
@@ -22,10 +23,6 @@ MOST_TRIES = 50
 
 # The webhooks of one call wait for one another; those of different calls do not.
 _TURNS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-
-Around = tuple[Document, Document | None]
-"""The contact of a call, and its callout, if it has one."""
 
 
 class Refused(Exception):
@@ -142,11 +139,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             event = await recording
         # What has been recorded moves the call, whatever becomes of the turn; and nothing goes on after the answer.
         moving = reception.move(view, call, details, event)
-        if known.contact is None:
-            await moving
-            raise NotFound
-        around = known.contact, known.callout
-        turn = self._take_turn(view, reception.moved(call, details), around, event, flow)
+        turn = self._take_turn(view, replace(known, call=reception.moved(call, details)), event, flow)
         moved, answer = await asyncio.gather(moving, turn, return_exceptions=True)
         if isinstance(moved, BaseException):
             raise moved
@@ -163,14 +156,16 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         except NotFound:
             raise Refused from None
 
-    async def _take_turn(self, view: View, call: Document, around: Around, event: Document, flow: type[Flow]) -> str:
+    async def _take_turn(self, view: View, known: reception.Known, event: Document, flow: type[Flow]) -> str:
         # The call's memory is saved before the contact's. When another call of the contact saves its own in between,
         # the turn is taken again from where it began: BEFORE and SAVED are the call's memory then and since.
         before: dict[str, Any] | None = None
         saved: dict[str, Any] | None = None
         for _ in range(MOST_TRIES):
-            contact, callout = around
-            turn = self._turn(event, call, contact, callout, flow.name)
+            call, contact = known.call, known.contact
+            if contact is None:
+                raise NotFound
+            turn = self._turn(event, call, contact, known.callout, flow.name)
             # Another process has gone on from what we saved: that stays, and only the contact's memory is missing.
             gone_on = saved is not None and turn.call_memory != saved
             if before is not None:
@@ -182,8 +177,11 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
                 before, saved, done = remembered, copied(turn.call_memory), True
             if done and await reception.remember(view, "contacts", contact, flow.name, turn.contact_memory):
                 return answer
-            call, around = await asyncio.gather(view.get("phone_calls", call["_id"]), _around(view, call))
-        raise Unavailable(f"the memory of phone call {call['_id']} cannot be saved")
+            again = await reception.call_by(view, "_id", call["_id"])
+            if again is None:
+                raise NotFound
+            known = again
+        raise Unavailable(f"the memory of phone call {known.call['_id']} cannot be saved")
 
     def _turn(self, event: Document, call: Document, contact: Document, callout: Document | None, flow: str) -> Turn:
         return Turn(
@@ -204,11 +202,6 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             contact_memory=dict(reception.memory(contact, flow)),
             call_memory=dict(reception.memory(call, flow)),
         )
-
-
-async def _around(view: View, call: Document) -> Around:
-    contact = await view.get("contacts", call["contact_id"])
-    return contact, await view.first_by("callouts", "_id", call["callout_id"]) if call["callout_id"] else None
 
 
 def _errors(invalid: Invalid) -> str:

@@ -6,10 +6,29 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from scfm.errors import Unavailable
+
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
 
 MOST = 200
+
+
+async def apart(
+    together: Callable[[list[Asked]], Awaitable[Sequence[Found]]], asked: list[Asked]
+) -> Sequence[Found | Exception]:
+    """What TOGETHER gives for each of the requests; one that cannot be done does not take the others with it.
+
+    Those that are asked again may have been carried out. Raises Unavailable.
+    """
+    try:
+        return await together(asked)
+    except Unavailable:
+        raise
+    except Exception as error:
+        if len(asked) == 1:
+            return [error]
+        return [(await apart(together, [one]))[0] for one in asked]
 
 
 class Grouped(Generic[Asked, Found]):

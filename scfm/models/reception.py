@@ -64,13 +64,14 @@ async def known(view: View, details: Mapping[str, str]) -> Known | None:
     sid, direction = details.get("CallSid"), details.get("Direction")
     if not sid or not direction:
         return None
-    found = await _look(view, "remote_call_id", sid)
+    found = await call_by(view, "remote_call_id", sid)
     if found is None and direction != INBOUND and (call := await _early(view, details)) is not None:
-        found = await _look(view, "_id", call["_id"])
+        found = await call_by(view, "_id", call["_id"])
     return found
 
 
-async def _look(view: View, name: str, value: Any) -> Known | None:
+async def call_by(view: View, name: str, value: Any) -> Known | None:
+    """The first phone call with VALUE in the field NAME, among those that VIEW sees, or None."""
     found = await view.first_with("phone_calls", name, value, AROUND)
     if found is None:
         return None
@@ -116,7 +117,7 @@ async def new_call(view: View, details: Mapping[str, str], default_flow: str, co
                 call, contact = await _call_and_contact(view, call, {"_id": ids[1], **_new_contact(number)})
             return Known(call, contact, flow=default_flow)
         except Taken:  # another report of the same call was faster
-            made = await _look(view, "remote_call_id", details["CallSid"])
+            made = await call_by(view, "remote_call_id", details["CallSid"])
             if made and made.contact:
                 return made
             await asyncio.sleep(DELETE_LOOK_SECONDS)  # what it has made is being taken back

@@ -36,7 +36,7 @@ from scfm.clock import now
 from scfm.errors import NotFound, ScfmError, StartError, Unavailable
 from scfm.models import driver
 from scfm.models.counts import END, Counts, Span, rememberable
-from scfm.models.grouped import Grouped
+from scfm.models.grouped import Grouped, apart
 from scfm.models.keys import escaped, restored
 from scfm.models.query import Document, Newest, Query, all_of
 from scfm.models.register import BLOCK, KINDS, Register, State, announces, blocks_of
@@ -232,19 +232,8 @@ class Store:
     async def find_by(self, look: Look, value: Any) -> list[Document]:
         """Every document with VALUE in the look's field, by id; each caller has its own."""
         if look not in self._finds:
-            self._finds[look] = Grouped(partial(self._find_by, look))
+            self._finds[look] = Grouped(partial(apart, partial(self._find_together, look)))
         return [_read(dict(document)) for document in await self._finds[look].ask(value)]
-
-    async def _find_by(self, look: Look, values: list[Any]) -> Sequence[list[Document] | Exception]:
-        """What each of the values finds; one that cannot be asked for does not take the others with it."""
-        try:
-            return await self._find_together(look, values)
-        except Unavailable:
-            raise
-        except Exception as error:
-            if len(values) == 1:
-                return [error]
-            return [(await self._find_by(look, [value]))[0] for value in values]
 
     async def _find_together(self, look: Look, values: list[Any]) -> list[list[Document]]:
         found: dict[Any, list[Document]] = {value: [] for value in values}
@@ -336,30 +325,20 @@ class Store:
         same time goes to the database together.
         """
         if collection not in self._updates:
-            self._updates[collection] = Grouped(partial(self._update, collection))
+            together = partial(self._update_together, self.collection(collection))
+            self._updates[collection] = Grouped(partial(apart, together))
         return await self._updates[collection].ask((condition, update))
-
-    async def _update(self, collection: str, updates: list[Update]) -> Sequence[Document | Exception | None]:
-        """What each of the documents then is; an update that cannot be done does not take the others with it."""
-        try:
-            return await self._update_together(self.collection(collection), updates)
-        except Unavailable:
-            raise
-        except Exception as error:
-            if len(updates) == 1:
-                return [error]
-            return [(await self._update(collection, [update]))[0] for update in updates]
 
     @staticmethod
     async def _update_together(collection: driver.Collection, updates: list[Update]) -> list[Document | None]:
         writes = [(condition, update) for condition, update in updates if update is not None]
         with translated():
             if len(updates) == len(writes) == 1:
-                after = await collection.find_one_and_update(
+                books = await collection.find_one_and_update(
                     *writes[0], BOOKKEEPING, return_document=ReturnDocument.AFTER
                 )
-                if after is not None:
-                    return [after]
+                if books is not None:
+                    return [books]
             elif writes:
                 await collection.bulk_write([UpdateOne(*write) for write in writes], ordered=False)
             numbers = [condition["_id"] for condition, _ in updates]

@@ -164,53 +164,21 @@ class SteppingView(View):
     turnstile: Turnstile
     actor: int
 
-    async def find_one(self, *given: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().find_one(*given)
 
-    async def find(self, *given: Any, **named: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().find(*given, **named)
+def _stepped(name: str) -> Any:
+    operation = getattr(View, name)
 
-    async def exists(self, *given: Any) -> Any:
+    async def step(self: SteppingView, *given: Any, **named: Any) -> Any:
         await self.turnstile.step(self.actor)
-        return await super().exists(*given)
+        return await operation(self, *given, **named)
 
-    async def first_by(self, *given: Any, **named: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().first_by(*given, **named)
+    return step
 
-    async def first_with(self, *given: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().first_with(*given)
 
-    async def apply_to(self, *given: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().apply_to(*given)
-
-    async def add(self, *given: Any) -> None:
-        await self.turnstile.step(self.actor)
-        await super().add(*given)
-
-    async def insert(self, *given: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().insert(*given)
-
-    async def insert_many(self, *given: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().insert_many(*given)
-
-    async def apply(self, *given: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().apply(*given)
-
-    async def update_many(self, *given: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().update_many(*given)
-
-    async def remove(self, *given: Any) -> Any:
-        await self.turnstile.step(self.actor)
-        return await super().remove(*given)
+READS = ("find_one", "find", "exists", "first_by", "first_with")
+WRITES = ("apply_to", "add", "insert", "insert_many", "apply", "update_many", "remove")
+for name in (*READS, *WRITES):
+    setattr(SteppingView, name, _stepped(name))
 
 
 def stepping(store: Store, account: int, turnstile: Turnstile, actor: int) -> View:
