@@ -1,4 +1,4 @@
-"""A whole callout over HTTP: ``python -m benchmarks.callout [--contacts 100000]``.
+"""A whole callout over HTTP: ``python -m benchmarks.callout [--contacts 100000] [--repeat 1]``.
 
 Contacts are imported, a callout is populated, its calls are created, queued, accepted by the simulator, answered,
 called back and completed. The server, mongod and the simulator are processes of their own, and what each of them
@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import orjson
 
 from benchmarks import machine, results, steps
-from benchmarks.ground import Ground, child, person
+from benchmarks.ground import Ground, child, person, pid_of
 from benchmarks.measure import Figure, percentile
 from tests.acceptance.alerts import total
 from tests.server import Server, wait_until
@@ -38,6 +39,7 @@ class Ledger:
         self._rest = b""
         self.rung: dict[str, float] = {}
         self.seen = {"request": 0, "outcome": 0, "callback": 0}
+        self.waited: list[float] = []
 
     def read(self) -> None:
         """Take in what is new."""
@@ -47,6 +49,8 @@ class Ledger:
             self.seen[entry["kind"]] += 1
             if entry["kind"] == "request":
                 self.rung.setdefault(entry["to"], datetime.fromisoformat(entry["at"]).timestamp())
+            elif entry["kind"] == "callback":
+                self.waited.append(entry["seconds"])
 
 
 class Watch:
@@ -73,13 +77,17 @@ class Watch:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.callout", description=__doc__)
     parser.add_argument("--contacts", type=int, default=CONTACTS, help="how many (default: %(default)s)")
+    parser.add_argument("--repeat", type=int, default=1, help="how often (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=results.FOLDER, help="where to write")
     options = parser.parse_args()
     before = machine.noise()
-    with Ground() as ground:
-        figures = list(run(ground, options.contacts))
-    for figure in figures:
-        print(f"  {figure}")
+    rounds = []
+    for _ in range(options.repeat):
+        with Ground() as ground:
+            rounds.append(list(run(ground, options.contacts)))
+        for figure in rounds[-1]:
+            print(f"  {figure}", flush=True)
+    figures = [_together(runs) for runs in zip(*rounds, strict=True)]
     about = {**machine.describe(), "noise": {"before": before, "after": machine.noise()}}
     entries = [results.entry("callout", figure) for figure in figures]
     print(f"written to {results.save(options.results, 'callout', about, entries)}")
@@ -95,8 +103,7 @@ def run(ground: Ground, contacts: int) -> Iterator[Figure]:
         ground.database() as database,
         ground.server(database, line.split()[-1]) as server,
     ):
-        assert server.process is not None
-        watch = Watch({"server": server.process.pid, "mongod": ground.mongod_pid, "simulator": pid})
+        watch = Watch({"server": pid_of(server), "mongod": ground.mongod_pid, "simulator": pid})
         yield from _alert(server, Ledger(path), watch, contacts)
 
 
@@ -118,7 +125,7 @@ def _alert(server: Server, ledger: Ledger, watch: Watch, contacts: int) -> Itera
     wait_until(lambda: total(server, f"/api/phone_calls?q[status]={UNDER_WAY}") == 0, 60, every=0.5)
     watch.lap("call")
     assert len(ledger.rung) == ledger.seen["request"] == contacts, "somebody was rung twice, or nobody"
-    yield from _figures(list(ledger.rung.values()), warned, queued, watch, timeline, contacts)
+    yield from _figures(ledger, warned, queued, watch, timeline, contacts)
 
 
 def _import(server: Server, contacts: int) -> None:
@@ -142,8 +149,9 @@ def _follow(ledger: Ledger, watch: Watch, contacts: int) -> Iterator[dict[str, f
 
 
 def _figures(
-    rung: list[float], warned: float, queued: float, watch: Watch, timeline: list[dict[str, float]], contacts: int
+    ledger: Ledger, warned: float, queued: float, watch: Watch, timeline: list[dict[str, float]], contacts: int
 ) -> Iterator[Figure]:
+    rung = list(ledger.rung.values())
     waits = [moment - queued for moment in rung]
     calling = watch.steps["call"]["cores"]
     details = {"steps": watch.steps, "timeline": timeline, "busiest": max(calling, key=calling.__getitem__)}
@@ -154,6 +162,14 @@ def _figures(
     yield Figure("Calls accepted", "calls/s", ((contacts - 1) / (max(rung) - min(rung)),), contacts)
     yield Figure("Time to first ring, p50", "s", (percentile(waits, 50),), contacts)
     yield Figure("Time to first ring, p99", "s", (percentile(waits, 99),), contacts)
+    yield Figure("Status callback answered, p50", "s", (percentile(ledger.waited, 50),), contacts)
+    yield Figure("Status callback answered, p99", "s", (percentile(ledger.waited, 99),), contacts)
+
+
+def _together(runs: Sequence[Figure]) -> Figure:
+    """One figure of several runs; its details are those of the run in the middle."""
+    middle = sorted(runs, key=lambda one: one.value)[len(runs) // 2]
+    return replace(middle, runs=tuple(one.value for one in runs))
 
 
 if __name__ == "__main__":

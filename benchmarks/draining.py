@@ -5,34 +5,58 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from benchmarks import steps
-from benchmarks.ground import Ground, Provider
+from benchmarks.ground import Documents, Ground, Provider, pid_of
+from benchmarks.machine import memory_mb
 from benchmarks.measure import Figure, Plan
 
 ABOUT = "drain queued calls, beside the bare Twilio client"
 # More would only take longer: the client alone does the same for each.
 MOST_BARE = 20_000
+# From so many on, the runs are parts of one drain, which takes minutes: every run works on what the last has left.
+PARTED = 1_000_000
+
+
+class Run(NamedTuple):
+    """Calls a second, ours and the bare client's, and by how many MB the server grew."""
+
+    ours: float
+    bare: float
+    growth: float
 
 
 def seconds(plan: Plan) -> float:
-    return plan.repeat * sum(6.0 + size * 0.0006 for size in plan.sizes)
+    whole = [size for size in plan.sizes for _ in range(1 if size >= PARTED else plan.repeat)]
+    return 9.0 * plan.repeat + sum(6.0 + size * 0.0007 for size in whole)
 
 
 def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
-    """At each size: calls a second, from the first that the provider received to the last."""
-    for size in plan.sizes[: plan.of(len(plan.sizes), 1)]:
-        pairs = [(_drained(ground, size), _bare(ground, min(size, MOST_BARE))) for _ in range(plan.repeat)]
-        ours, limits = zip(*pairs, strict=True)
+    """At each size: calls a second, from the first that the provider received to the last. The sizes take turns."""
+    sizes = plan.sizes[: plan.of(len(plan.sizes), 1)]
+    rounds = zip(*(_runs(ground, size, plan.repeat) for size in sizes), strict=True)
+    for size, runs in zip(sizes, zip(*rounds, strict=True), strict=True):
+        ours, limits, growth = zip(*runs, strict=True)
         yield Figure("Draining", "calls/s", ours, size, "bare Twilio client", limits, "≥ 0.5")
+        yield Figure("Memory, growth while draining", "MB", growth, size, goal="≤ 60")
 
 
-def _drained(ground: Ground, size: int) -> float:
-    with ground.database() as database:
-        free = steps.queued_calls(ground, database, size)
-        with ground.provider() as provider, ground.server(database, provider.url):
-            provider.wait(free)
-            return rate(provider)
+def _runs(ground: Ground, size: int, repeat: int) -> Iterator[Run]:
+    parts = repeat if size >= PARTED else 1
+    for _ in range(repeat // parts):
+        with ground.database() as database:
+            queued = steps.queued_calls(ground, database, size)
+            for _ in range(parts):
+                ours, growth = _drained(ground, database, queued // parts)
+                yield Run(ours, _bare(ground, min(size, MOST_BARE)), growth)
+
+
+def _drained(ground: Ground, database: Documents, count: int) -> tuple[float, float]:
+    with ground.provider() as provider, ground.server(database, provider.url) as server:
+        before = memory_mb(pid_of(server))
+        provider.wait(count)
+        return rate(provider), memory_mb(pid_of(server), peak=True) - before
 
 
 def _bare(ground: Ground, size: int) -> float:

@@ -6,11 +6,9 @@ import time
 from collections.abc import Iterator
 
 from benchmarks import steps
-from benchmarks.draining import rate
-from benchmarks.ground import Documents, Ground
+from benchmarks.ground import Documents, Ground, pid_of
 from benchmarks.machine import memory_mb
 from benchmarks.measure import Figure, Plan
-from tests.server import Server
 
 ABOUT = "memory, and start on a full database"
 
@@ -40,24 +38,18 @@ def _start(ground: Ground, database: Documents | None = None) -> tuple[float, fl
     began = time.monotonic()
     with ground.server(database) as server:
         took = time.monotonic() - began
-        return took, memory_mb(_pid(server))
+        return took, memory_mb(pid_of(server))
 
 
 def _run(ground: Ground, database: Documents, size: int) -> Iterator[Figure]:
     """Population, creation, queueing and all the calls: the most that was resident, more than at the start."""
     with ground.provider() as provider, ground.server(database, provider.url) as server:
         ground.fill(database, size)
-        before = memory_mb(_pid(server))
+        before = memory_mb(pid_of(server))
         steps.populate(server, steps.callout(server))
         steps.create(server)
         steps.queue(server)
         provider.wait(size)
-        most = memory_mb(_pid(server), peak=True)
-        yield Figure("Draining", "calls/s", (rate(provider),), size)
+        most = memory_mb(pid_of(server), peak=True)
     details = {"before_mb": before, "peak_mb": most}
     yield Figure("Memory, growth over a run", "MB", (most - before,), size, goal="≤ 60", details=details)
-
-
-def _pid(server: Server) -> int:
-    assert server.process is not None
-    return server.process.pid

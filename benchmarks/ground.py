@@ -200,6 +200,12 @@ def child(*arguments: str) -> Iterator[tuple[int, str]]:
         process.stdout.close()
 
 
+def pid_of(server: Server) -> int:
+    """The process of a server that runs."""
+    assert server.process is not None
+    return server.process.pid
+
+
 def port_of(url: str) -> int:
     """The port in a URL that has one."""
     port = urlsplit(url).port

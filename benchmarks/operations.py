@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from benchmarks import steps
-from benchmarks.ground import Ground, Raw
+from benchmarks.ground import Ground, Raw, pid_of
+from benchmarks.machine import memory_mb
 from benchmarks.measure import Figure, Plan
 from scfm.clock import now
 from scfm.models.phone_call import waiting
@@ -29,13 +30,16 @@ def seconds(plan: Plan) -> float:
 
 
 def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
-    """Each step at each size: documents a second."""
-    for size in plan.sizes[: plan.of(len(plan.sizes), 1)]:
-        pairs: Pairs = defaultdict(list)
-        for _ in range(plan.repeat):
-            _round(ground, size, pairs)
+    """Each step at each size, which take turns: documents a second."""
+    sizes = plan.sizes[: plan.of(len(plan.sizes), 1)]
+    pairs: dict[int, Pairs] = {size: defaultdict(list) for size in sizes}
+    growth: dict[int, list[float]] = {size: [] for size in sizes}
+    for _ in range(plan.repeat):
+        for size in sizes:
+            growth[size].append(_round(ground, size, pairs[size]))
+    for size in sizes:
         for name, (limit, goal) in STEPS.items():
-            runs, limits = zip(*pairs[name], strict=True)
+            runs, limits = zip(*pairs[size][name], strict=True)
             yield Figure(
                 name=name,
                 unit="documents/s",
@@ -45,12 +49,17 @@ def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
                 limit_runs=tuple(size / seconds for seconds in limits),
                 goal=goal,
             )
+        yield Figure("Memory, growth over operations", "MB", tuple(growth[size]), size, goal="≤ 60")
 
 
-def _round(ground: Ground, size: int, pairs: Pairs) -> None:
-    """Every step once, on a database of its own; (seconds of ours, seconds of the limit) for each."""
+def _round(ground: Ground, size: int, pairs: Pairs) -> float:
+    """Every step once, on a database of its own; (seconds of ours, seconds of the limit) for each.
+
+    By how many MB the server grew.
+    """
     with ground.database() as database, ground.parked(database) as server:
         ground.fill(database, size)
+        before = memory_mb(pid_of(server))
         first, second = steps.callout(server, round="1"), steps.callout(server, round="2")
         operation = steps.made(server, f"/api/callouts/{first}/batch_operations", steps.POPULATION)
         populated = steps.run(server, operation)
@@ -70,6 +79,7 @@ def _round(ground: Ground, size: int, pairs: Pairs) -> None:
         )
         assert database["phone_calls"].count_documents({}) == 2 * size
         pairs["PhoneCallCreate, filtered"].append((filtered, inserted))
+        return memory_mb(pid_of(server), peak=True) - before
 
 
 def _queued() -> dict[str, object]:

@@ -34,7 +34,7 @@ def cost(entries: Entries, axes: Any) -> bool:
     """Microseconds an item against the number of items; the limits dashed, the runs as bars."""
     lines = defaultdict(list)
     for entry in entries:
-        if entry["benchmark"] in ("operations", "draining"):
+        if entry["benchmark"] in ("operations", "draining") and entry["unit"].endswith("/s"):
             lines[entry["name"]].append(entry)
     for color, (name, found) in enumerate(lines.items()):
         found.sort(key=lambda entry: entry["size"])
@@ -84,13 +84,14 @@ def pages(entries: Entries, axes: Any) -> bool:
 
 def callout(entries: Entries, axes: Any) -> bool:
     """Calls accepted, ended and called back, over the seconds since they were queued."""
-    timelines = [entry["details"]["timeline"] for entry in entries if "timeline" in entry["details"]]
-    for timeline in timelines[-1:]:
+    runs = [entry for entry in entries if "timeline" in entry["details"]]
+    for run in sorted(runs, key=lambda entry: entry["size"])[-1:]:
+        timeline = run["details"]["timeline"]
         seconds = [point["seconds"] for point in timeline]
         for kind, label in (("request", "accepted"), ("outcome", "ended"), ("callback", "called back")):
             axes.plot(seconds, [point[kind] for point in timeline], label=label)
     axes.set(xlabel="seconds since the calls were queued", ylabel="calls", title="One callout")
-    return bool(timelines)
+    return bool(runs)
 
 
 PLOTS: dict[str, Callable[[Entries, Any], bool]] = {

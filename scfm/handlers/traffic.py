@@ -21,7 +21,7 @@ SPACING_SECONDS = 0.001
 # without waiting, and one more for every two callers that are answered, as most calls have two webhooks; what was
 # kept catches up. Unless a caller has waited for longer than he should.
 LEAVING_SECONDS, CATCH_UP_SECONDS = 0.004, 0.1
-PATIENCE_SECONDS = 0.1
+PATIENCE_SECONDS = 0.3
 
 
 class Traffic:

@@ -45,7 +45,7 @@ class Callbacks:
         return due if held is None else [*due, held]
 
     async def _post(self, call: Call, parameters: dict[str, str]) -> None:
-        order = call.order
+        order, began = call.order, time.monotonic()
         try:
             answer = await self._line.send(
                 call, order.status_callback, order.status_callback_method, parameters, SECONDS
@@ -53,7 +53,7 @@ class Callbacks:
             outcome = str(answer.status)
         except Unreachable as error:
             outcome = str(error)
-        self._ledger.callback(call, parameters, outcome)
+        self._ledger.callback(call, parameters, outcome, time.monotonic() - began)
 
 
 def _parameters(call: Call, event: str, status: str) -> dict[str, str]:

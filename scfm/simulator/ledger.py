@@ -72,9 +72,17 @@ class Ledger:
         self.requests.append(received)
         self._write("request", received.as_json)
 
-    def callback(self, call: Call, parameters: Mapping[str, str], answer: str) -> None:
-        """A status callback was sent, and this was the answer: a status, or what went wrong."""
-        self._write("callback", lambda: {"sid": call.sid, "answer": answer, "parameters": dict(parameters)})
+    def callback(self, call: Call, parameters: Mapping[str, str], answer: str, seconds: float) -> None:
+        """A status callback was sent, and after so long this was the answer: a status, or what went wrong."""
+        self._write(
+            "callback",
+            lambda: {
+                "sid": call.sid,
+                "answer": answer,
+                "seconds": round(seconds, 3),
+                "parameters": dict(parameters),
+            },
+        )
 
     def outcome(self, call: Call) -> None:
         """A call has ended."""

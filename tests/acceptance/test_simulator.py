@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -398,11 +399,13 @@ async def test_a_port_that_is_taken_is_a_clear_message() -> None:
             await Simulator().start(port)
 
 
-async def test_the_command_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
+async def test_the_command_opens_as_many_files_as_it_may_and_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
     callees = tmp_path / "callees.json"
     callees.write_text('[{"prefix": "+252", "digits": ["1"], "after": 0}]')
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     program = (
-        "import argparse, sys; from scfm.simulator.command import add_arguments, run\n"
+        "import argparse, resource, sys; from scfm.simulator.command import add_arguments, run\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (64, {most}))\n"
         "parser = argparse.ArgumentParser(); add_arguments(parser); sys.exit(run(parser.parse_args()))"
     )
     process = await asyncio.create_subprocess_exec(
@@ -415,6 +418,7 @@ async def test_the_command_runs_until_it_is_told_to_stop(tmp_path: Path) -> None
         line = (await process.stdout.readline()).decode()
         assert line.startswith("simulator listening on http://127.0.0.1:")
         url = line.split()[-1]
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (most, most)
         assert json.loads((await fetch(f"{url}/ledger.json")).body) == {"requests": [], "calls": []}
         gather = "<Response><Gather numDigits='1'><Say>Press 1</Say></Gather></Response>"
         form = urlencode({"To": "+252662345678", "From": "1", "Twiml": gather})

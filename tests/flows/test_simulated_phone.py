@@ -408,7 +408,7 @@ async def bare(*headers: str, body: bytes, hangs_up: bool = False) -> AsyncItera
     listener, port = bind_unused_port()
     head = "\r\n".join(["HTTP/1.1 200 OK", "Content-Type: text/xml", *headers, "", ""])
     application = BareApplication(f"http://127.0.0.1:{port}/", head.encode() + body, hangs_up, [], [])
-    server = await asyncio.get_running_loop().create_server(lambda: Bare(application), sock=listener)
+    server = await asyncio.get_running_loop().create_server(lambda: Bare(application), sock=listener, backlog=1000)
     try:
         yield application
     finally:
@@ -475,6 +475,13 @@ async def test_an_application_is_given_so_many_seconds() -> None:
         finally:
             await line.close()
     assert application.counts == [1]
+
+
+async def test_a_slow_application_sees_everybody_who_waits_for_it() -> None:
+    async with bare("Content-Length: 1", body=b"") as application, talking({}) as (_, carrier):
+        for _ in range(500):
+            place(carrier, Url=application.url)
+        await until(lambda: len(application.counts) == 500)
 
 
 async def test_text_is_said_and_audio_is_played() -> None:
