@@ -41,7 +41,7 @@ peers: .venv/installed-test tests/peers/node_modules/installed
 torture: .venv/installed-test
 	$(BIN)/python -m tests.torture --seeds 200
 
-# make bench BENCH='--sizes 1000,10000,100000,1000000 --only operations,lists'
+# make bench BENCH='--sizes 1000,10000 --only operations,lists'
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.report

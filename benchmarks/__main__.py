@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--short", action="store_true", help="a little of everything, only to see that it runs")
     add("--only", type=_names, metavar="NAME,…", help=f"some of {', '.join(BENCHMARKS)}")
-    add("--sizes", type=_sizes, default=Plan.sizes, metavar="N,…", help="numbers of contacts (1000,10000,100000)")
+    add("--sizes", type=_sizes, default=Plan.sizes, metavar="N,…", help="numbers of contacts (1000 to 1000000)")
     add("--repeat", type=int, default=Plan.repeat, help="runs of each (default: %(default)s)")
     add("--results", type=Path, metavar="FOLDER", help="where to write (default: benchmarks/results)")
     add("--estimate", action="store_true", help="only say how long it would take")

@@ -92,7 +92,7 @@ def spread(values: Sequence[float]) -> str:
 class Plan:
     """How much to measure. ``short`` only shows that everything runs."""
 
-    sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
+    sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
     repeat: int = 5
     short: bool = False
 

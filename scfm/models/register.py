@@ -261,9 +261,9 @@ class Register:
         ends = accumulate(counts, initial=last - sum(counts) + 1)
         found: list[Any] = []
         for entry, (begin, end) in zip(entries, pairwise(ends), strict=True):
-            if end > begin:
-                self._ids.append(_Open(begin, end - begin, end - begin))
             found.append(number if entry.changes else range(begin, end))
+        if begun := sum(counts):
+            self._ids.append(_Open(last - begun + 1, begun, begun))
         if changes := sum(entry.changes for entry in entries):
             self._changes[number] = _Open(number, changes, changes)
         return found

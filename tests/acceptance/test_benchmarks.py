@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.measure import Figure, percentile
+from benchmarks.results import entry
 from benchmarks.table import fill, text
 
 # Of each kind one: the driver beside a run, requests under load. The others take longer to set up.
@@ -67,6 +68,15 @@ def test_the_table_takes_its_place_in_the_document(measured: Path, tmp_path: Pat
     assert "old" not in written and written.startswith("before\n") and written.endswith("after\n")
     (row,) = [line for line in written.splitlines() if line.startswith("| CalloutPopulation |")]
     assert "raw insert_many" in row and "≥ 0.75" in row
+
+
+def test_the_cost_of_an_item_at_a_million_stands_beside_that_at_ten_thousand_measured_in_turn(measured: Path) -> None:
+    runs = {10_000: (100.0, 200.0), 1_000_000: (50.0, 200.0)}
+    figures = [Figure("Draining", "calls/s", rates, size) for size, rates in runs.items()]
+    entries = [{**entry("draining", figure), "at": "2026-11-26"} for figure in figures]
+    written = text({"machine": latest(measured)["machine"], "figures": entries})
+    (row,) = [line for line in written.splitlines() if "cost an item" in line]
+    assert "| 1.50 (1.00 to 2.00) | ≤ 1.15 ✗ |" in row
 
 
 def test_a_goal_is_for_the_ratio_or_without_a_limit_for_the_value() -> None:
