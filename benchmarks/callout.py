@@ -50,6 +50,7 @@ class Ledger:
             if entry["kind"] == "request":
                 self.rung.setdefault(entry["to"], datetime.fromisoformat(entry["at"]).timestamp())
             elif entry["kind"] == "callback":
+                assert entry["answer"] == "201", entry
                 self.waited.append(entry["seconds"])
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from benchmarks import steps
-from benchmarks.ground import Documents, Ground, Provider, pid_of
-from benchmarks.machine import memory_mb
+from benchmarks.ground import Documents, Ground, Provider
 from benchmarks.measure import Figure, Plan
 
 ABOUT = "drain queued calls, beside the bare Twilio client"
@@ -17,14 +15,6 @@ ABOUT = "drain queued calls, beside the bare Twilio client"
 MOST_BARE = 20_000
 # From so many on, the runs are parts of one drain, which takes minutes: every run works on what the last has left.
 PARTED = 1_000_000
-
-
-class Run(NamedTuple):
-    """Calls a second, ours and the bare client's, and by how many MB the server grew."""
-
-    ours: float
-    bare: float
-    growth: float
 
 
 def seconds(plan: Plan) -> float:
@@ -37,28 +27,36 @@ def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
     sizes = plan.sizes[: plan.of(len(plan.sizes), 1)]
     rounds = zip(*(_runs(ground, size, plan.repeat) for size in sizes), strict=True)
     for size, runs in zip(sizes, zip(*rounds, strict=True), strict=True):
-        ours, limits, growth = zip(*runs, strict=True)
+        ours, limits = zip(*runs, strict=True)
         yield Figure("Draining", "calls/s", ours, size, "bare Twilio client", limits, "≥ 0.5")
-        yield Figure("Memory, growth while draining", "MB", growth, size, goal="≤ 60")
 
 
-def _runs(ground: Ground, size: int, repeat: int) -> Iterator[Run]:
-    parts = repeat if size >= PARTED else 1
-    for _ in range(repeat // parts):
+def _runs(ground: Ground, size: int, repeat: int) -> Iterator[tuple[float, float]]:
+    """Ours, and the bare client's."""
+    drain = _in_parts if size >= PARTED else _whole
+    for ours in drain(ground, size, repeat):
+        yield ours, _bare(ground, min(size, MOST_BARE))
+
+
+def _whole(ground: Ground, size: int, repeat: int) -> Iterator[float]:
+    for _ in range(repeat):
         with ground.database() as database:
-            queued = steps.queued_calls(ground, database, size)
-            # Each server goes on for a moment after its part, until it has stopped.
-            count = queued if parts == 1 else queued * 9 // 10 // parts
-            for _ in range(parts):
-                ours, growth = _drained(ground, database, count)
-                yield Run(ours, _bare(ground, min(size, MOST_BARE)), growth)
+            ours = _drained(ground, database, steps.queued_calls(ground, database, size))
+        yield ours
 
 
-def _drained(ground: Ground, database: Documents, count: int) -> tuple[float, float]:
-    with ground.provider() as provider, ground.server(database, provider.url) as server:
-        before = memory_mb(pid_of(server))
+def _in_parts(ground: Ground, size: int, repeat: int) -> Iterator[float]:
+    with ground.database() as database:
+        # Each server goes on for a moment after its part, until it has stopped.
+        count = steps.queued_calls(ground, database, size) * 9 // 10 // repeat
+        for _ in range(repeat):
+            yield _drained(ground, database, count)
+
+
+def _drained(ground: Ground, database: Documents, count: int) -> float:
+    with ground.provider() as provider, ground.server(database, provider.url):
         provider.wait(count)
-        return rate(provider), memory_mb(pid_of(server), peak=True) - before
+        return rate(provider)
 
 
 def _bare(ground: Ground, size: int) -> float:

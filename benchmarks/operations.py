@@ -55,7 +55,7 @@ def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
 def _round(ground: Ground, size: int, pairs: Pairs) -> float:
     """Every step once, on a database of its own; (seconds of ours, seconds of the limit) for each.
 
-    By how many MB the server grew.
+    Gives by how many MB the server grew.
     """
     with ground.database() as database, ground.parked(database) as server:
         ground.fill(database, size)

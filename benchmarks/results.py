@@ -18,7 +18,7 @@ Entry = dict[str, Any]
 def save(folder: Path, kind: str, machine: Mapping[str, Any], entries: Sequence[Entry]) -> Path:
     """Write a run of KIND (``bench``, ``callout``) and bring the latest up to date; the run's file."""
     moment = datetime.now(UTC)
-    stamped = [{**entry, "at": moment.strftime("%Y-%m-%d")} for entry in entries]
+    stamped = [{**entry, "at": moment.strftime("%Y-%m-%d"), "run": moment.isoformat()} for entry in entries]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{moment:%Y-%m-%dT%H%M%SZ}-{kind}.json"
     _write(path, {"at": moment.isoformat(), "kind": kind, "machine": machine, "figures": stamped})

@@ -30,7 +30,7 @@ Felt = dict[str, tuple[Percentiles, Percentiles]]
 
 
 def seconds(plan: Plan) -> float:
-    return plan.repeat * (20.0 + IDLE_SECONDS + 0.0006 * _calls(plan))
+    return plan.repeat * (20.0 + IDLE_SECONDS + 0.0016 * _calls(plan))
 
 
 def _calls(plan: Plan) -> int:

@@ -5,24 +5,38 @@ It does what asyncio's own does in less time.
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any
+
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None  # type: ignore[assignment]
 
 try:
     import uvloop as loops
 except ImportError:  # there is none for Windows, nor for other Pythons
     import asyncio as loops  # type: ignore[no-redef]
 
+# What every system grants a process that may have more, and more connections than one process can serve.
+OPEN_FILES = 10_240
+
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run MAIN to its end, with as many open files as this process may have: each connection is one.
+    """Run MAIN to its end, with enough open files for many connections."""
+    _open_files()
+    loops.run(main)
+
+
+def _open_files() -> None:
+    """Ask for more open files: each connection is one.
 
     Shells and service managers give a process a thousand, for the sake of programs that use select(2), and let it ask
-    for more (getrlimit(2)). A provider whose webhooks are more than that would not be heard.
+    for more (getrlimit(2)). A provider that opens more than that in the middle of a callout would not be heard.
     """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # where the system itself has a lower limit
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    loops.run(main)
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

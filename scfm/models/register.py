@@ -124,18 +124,20 @@ class Writer(Protocol):
 
 
 @dataclass
-class _Open:
-    """What has begun: with so many ids, of which the first is FIRST, or changes, all under one number."""
+class _Ids:
+    """Ids that were taken together, from FIRST on, and which of them are not settled."""
 
     first: int
-    count: int
-    left: int
+    left: set[int]
     at: float = field(default_factory=_moment)
 
-    def without(self, numbers: Sequence[int]) -> list[int]:
-        """Those of these ids that are not its own."""
-        first, end = self.first, self.first + self.count
-        return [number for number in numbers if not first <= number < end]
+
+@dataclass
+class _Changes:
+    """How many of the changes that were announced under one number are not done."""
+
+    left: int
+    at: float = field(default_factory=_moment)
 
 
 class Register:
@@ -151,8 +153,8 @@ class Register:
         self._process = secrets.token_hex(6)
         self._asked: Grouped[Entry, Any] = Grouped(self._carry_out)
         self._looks: Grouped[None, State] = Grouped(self._look)
-        self._ids: list[_Open] = []
-        self._changes: dict[int, _Open] = {}
+        self._ids: list[_Ids] = []
+        self._changes: dict[int, _Changes] = {}
         # Whether the document has, or may have, an entry of ours; and when those of the dead were last looked for.
         self._told = False
         self._cleaned = time.monotonic()
@@ -167,18 +169,20 @@ class Register:
     def holds(self, numbers: Sequence[int]) -> bool:
         """Whether documents may still be stored under these ids of ``new_ids``."""
         latest = _moment() - HOLD_SECONDS
+        others = set(numbers)
         for one in self._ids:
             if one.at > latest:
-                numbers = one.without(numbers)
-        return not numbers
+                others = others - one.left
+        return not others
 
     def settle(self, numbers: Sequence[int]) -> None:
         """These ids have been stored, or never will be."""
+        others = set(numbers)
         for one in self._ids:  # a database that has died may have given some of them twice
-            others = one.without(numbers)
-            one.left -= len(numbers) - len(others)
-            numbers = others
-        self._ids = [one for one in self._ids if one.left > 0]
+            settled = one.left & others
+            one.left -= settled
+            others -= settled
+        self._ids = [one for one in self._ids if one.left]
         self._rest()
 
     async def give_back(self, number: int) -> None:
@@ -263,9 +267,10 @@ class Register:
         for entry, (begin, end) in zip(entries, pairwise(ends), strict=True):
             found.append(number if entry.changes else range(begin, end))
         if begun := sum(counts):
-            self._ids.append(_Open(last - begun + 1, begun, begun))
+            first = last - begun + 1
+            self._ids.append(_Ids(first, set(range(first, last + 1))))
         if changes := sum(entry.changes for entry in entries):
-            self._changes[number] = _Open(number, changes, changes)
+            self._changes[number] = _Changes(changes)
         return found
 
     def _forget(self) -> None:

@@ -73,7 +73,7 @@ class Ledger:
         self._write("request", received.as_json)
 
     def callback(self, call: Call, parameters: Mapping[str, str], answer: str, seconds: float) -> None:
-        """A status callback was sent, and after so long this was the answer: a status, or what went wrong."""
+        """A status callback was due, and so long afterwards this was the answer: a status, or what went wrong."""
         self._write(
             "callback",
             lambda: {

@@ -22,7 +22,7 @@ from scfm.twiml.signature import signature
 
 from .call import Call
 
-# Requests do not wait for one another, so a slow application sees how many wait for it. But each is an open file.
+# So many that a slow application sees how many wait for it; but each is an open file.
 MOST_CONNECTIONS = 1000
 # A connection idle for this many seconds is not used again: common servers hang up after two or more.
 KEEP_ALIVE = 1.0

@@ -230,6 +230,24 @@ async def test_ids_that_are_not_used_yet_may_come_at_any_time(world_of: Callable
     assert await reader.count(FEMALE) == 5 * BLOCK + 2
 
 
+async def test_an_id_that_is_given_back_and_given_anew_is_settled_by_the_second(
+    world_of: Callable[[int], World],
+) -> None:
+    contact = world_of(0).stores[0].register("contact")
+    together = await asyncio.gather(*(contact.new_ids(1) for _ in range(3)))
+    first, second, third = [ids[0] for ids in together]
+    await contact.give_back(third)
+    assert list(await contact.new_ids(1)) == [third]
+    contact.settle([third])
+    contact.settle([first])
+    others = await contact.new_ids(1)
+    assert contact.holds([second])
+    assert (await contact.state()).settled <= second
+    contact.settle([second, *others])
+    await contact.rest()
+    assert (await contact.state()).rest is not None
+
+
 async def test_what_is_full_and_at_rest_is_not_counted_again(world_of: Callable[[int], World]) -> None:
     world = world_of(0)
     view = world.stores[0].for_account(OURS)
