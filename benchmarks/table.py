@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.measure import Figure, median
+from benchmarks.measure import Figure, median, spread
 
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 HEAD = ("what", "contacts", "measured", "beside", "ratio (least to most)", "goal", "loop, ms", "on")
@@ -67,7 +67,8 @@ def _row(entry: dict[str, Any]) -> list[str]:
     noise = f"{loop['min']:.1f} to {loop['max']:.1f}" if loop else ""
     goal = f"{figure.goal} {'✓' if figure.met else '✗'}" if figure.goal else ""
     size = f"{figure.size:,}" if figure.size else ""
-    measured = f"{figure.value:,.4g} {figure.unit}".strip() + f" (n={len(figure.runs)})"
+    runs = f"n={len(figure.runs)}" if figure.ratios or len(figure.runs) == 1 else spread(figure.runs)
+    measured = f"{figure.value:,.4g} {figure.unit}".strip() + f" ({runs})"
     return [figure.name, size, measured, beside, ratio, goal, noise, entry["at"]]
 
 

@@ -66,8 +66,8 @@ def test_the_table_takes_its_place_in_the_document(measured: Path, tmp_path: Pat
     fill(document, text(latest(measured)))
     written = document.read_text()
     assert "old" not in written and written.startswith("before\n") and written.endswith("after\n")
-    (row,) = [line for line in written.splitlines() if line.startswith("| CalloutPopulation |")]
-    assert "raw insert_many" in row and "≥ 0.75" in row
+    (row,) = [line for line in written.splitlines() if line.startswith("| POST one contact |")]
+    assert "bare Tornado" in row and "≥ 0.15" in row
 
 
 def test_the_cost_of_an_item_at_a_million_stands_beside_that_at_ten_thousand_measured_in_turn(measured: Path) -> None:
