@@ -9,6 +9,8 @@ from typing import Any
 
 import matplotlib
 
+from benchmarks.table import paced
+
 matplotlib.use("svg")
 from matplotlib import pyplot
 
@@ -33,9 +35,8 @@ def draw(entries: Entries, folder: Path) -> Iterator[Path]:
 def cost(entries: Entries, axes: Any) -> bool:
     """Microseconds an item against the number of items; the limits dashed, the runs as bars."""
     lines = defaultdict(list)
-    for entry in entries:
-        if entry["benchmark"] in ("operations", "draining") and entry["unit"].endswith("/s"):
-            lines[entry["name"]].append(entry)
+    for entry in paced(entries):
+        lines[entry["name"]].append(entry)
     for color, (name, found) in enumerate(lines.items()):
         found.sort(key=lambda entry: entry["size"])
         sizes = [entry["size"] for entry in found]

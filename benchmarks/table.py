@@ -13,7 +13,6 @@ BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 HEAD = ("what", "contacts", "measured", "beside", "ratio (least to most)", "goal", "loop, ms", "on")
 SMALL = 10_000
 LARGE = 1_000_000
-# The steps whose cost an item must not grow.
 GROWING = ("operations", "draining")
 
 
@@ -72,10 +71,16 @@ def _row(entry: dict[str, Any]) -> list[str]:
     return [figure.name, size, measured, beside, ratio, goal, noise, entry["at"]]
 
 
+def paced(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rates of the steps whose cost an item must not grow."""
+    for entry in entries:
+        if entry["benchmark"] in GROWING and entry["unit"].endswith("/s"):
+            yield entry
+
+
 def _growth(entries: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """What an item costs at the largest size, beside what it costs at 10,000."""
-    growing = [entry for entry in entries if entry["benchmark"] in GROWING and entry["unit"].endswith("/s")]
-    rates = {(entry["name"], entry["size"]): entry for entry in growing}
+    rates = {(entry["name"], entry["size"]): entry for entry in paced(entries)}
     for (name, size), large in rates.items():
         small = rates.get((name, SMALL))
         if size != LARGE or small is None:

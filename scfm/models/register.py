@@ -172,7 +172,7 @@ class Register:
         others = set(numbers)
         for one in self._ids:
             if one.at > latest:
-                others = others - one.left
+                others = others - one.left  # unlike -=, this does not walk over all that are left
         return not others
 
     def settle(self, numbers: Sequence[int]) -> None:
@@ -262,12 +262,12 @@ class Register:
         }
 
     def _take(self, entries: list[Entry], counts: list[int], last: int, number: int) -> Sequence[Any]:
-        ends = accumulate(counts, initial=last - sum(counts) + 1)
+        first = last - sum(counts) + 1
+        ends = accumulate(counts, initial=first)
         found: list[Any] = []
         for entry, (begin, end) in zip(entries, pairwise(ends), strict=True):
             found.append(number if entry.changes else range(begin, end))
-        if begun := sum(counts):
-            first = last - begun + 1
+        if first <= last:
             self._ids.append(_Ids(first, set(range(first, last + 1))))
         if changes := sum(entry.changes for entry in entries):
             self._changes[number] = _Changes(changes)

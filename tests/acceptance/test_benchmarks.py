@@ -66,6 +66,8 @@ def test_the_table_takes_its_place_in_the_document(measured: Path, tmp_path: Pat
     fill(document, text(latest(measured)))
     written = document.read_text()
     assert "old" not in written and written.startswith("before\n") and written.endswith("after\n")
+    (row,) = [line for line in written.splitlines() if line.startswith("| CalloutPopulation |")]
+    assert "raw insert_many" in row
     (row,) = [line for line in written.splitlines() if line.startswith("| POST one contact |")]
     assert "bare Tornado" in row and "≥ 0.15" in row
 
