@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from scfm.errors import Invalid
 from scfm.models import filters
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Status, Time
-from scfm.models.machine import Machine
-from scfm.models.resource import COMMON_FILTERS, Guard, Resource, by, through
+from scfm.models.machine import NOT_AN_EVENT, Machine
+from scfm.models.query import Document
+from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Scope, by, through
 from scfm.models.store import Index
 
 MACHINE = Machine(
@@ -14,10 +16,13 @@ MACHINE = Machine(
         "start": {"initialized": "running"},
         "pause": {"running": "paused"},
         "resume": {"paused": "running", "stopped": "running"},
-        "stop": {"running": "stopped", "paused": "stopped"},
+        # From initialized only while calls of it wait or go on: see check_event.
+        "stop": {"running": "stopped", "paused": "stopped", "initialized": "stopped"},
     },
 )
 STATUSES = ("initialized", "running", "paused", "stopped")
+# The statuses of phone calls that wait to be sent, are at the provider or go on.
+CALLS_UNDER_WAY = ("queued", "remotely_queued", "remote_fetch_queued", "in_progress")
 
 
 class Callouts(Resource):
@@ -41,6 +46,14 @@ class Callouts(Resource):
     parents = {"contact": through("callouts", "callout_id", by("callout_participations", "contact_id"))}
     machine = MACHINE
     indexes = (Index("account_id", "_id"),)
+
+    async def check_event(self, scope: Scope, document: Document, event: str) -> None:
+        """A callout that was never started can be stopped only while there is something to stop."""
+        if event != "stop" or document["status"] != MACHINE.initial:
+            return
+        under_way = {"callout_id": document["_id"], "status": {"$in": list(CALLS_UNDER_WAY)}}
+        if not await scope.view.exists("phone_calls", under_way):
+            raise Invalid({"event": [NOT_AN_EVENT]})
 
 
 CALLOUTS = Callouts()

@@ -150,6 +150,9 @@ class Resource:
         """The documents as a client sees them."""
         return [self.show(document) for document in documents]
 
+    async def check_event(self, scope: Scope, document: Document, event: str) -> None:
+        """Raise Invalid if EVENT, which the status allows, is not possible all the same."""
+
     def moved(self, document: Document, event: str) -> Document:
         """What else changes when EVENT moves the status."""
         return {}
@@ -420,6 +423,7 @@ class Resource:
             if scope.again and document.get("_event_request") == scope.request:
                 return document
             target = self.machine.target(event, document["status"])
+            await self.check_event(scope, document, event)
             named = _named(scope, "_event_request")
             change = {"status": target, "updated_at": now(), **self.moved(document, event), **named}
             # A mark that is still there was abandoned: without it the deletion cannot go on behind our back.

@@ -18,12 +18,12 @@ LONGEST_PAUSE = timedelta(hours=1)
 GIVEN_UP = timedelta(hours=25)
 
 
-def first_check(call: Document, policy: str, seconds: float) -> datetime | None:
-    """When to ask about a call that the provider has just accepted; None for never.
+def first_check(params: Document, policy: str, seconds: float) -> datetime | None:
+    """When to ask about a call that the provider has just accepted with these PARAMS; None for never.
 
     POLICY ``auto`` leaves calls alone that have a status callback.
     """
-    if policy == "never" or (policy == "auto" and call["remote_request_params"].get("status_callback")):
+    if policy == "never" or (policy == "auto" and params.get("status_callback")):
         return None
     return later(seconds)
 

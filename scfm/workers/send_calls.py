@@ -30,6 +30,7 @@ from scfm.workers.departures import Departures
 from scfm.workers.gate import Gate, canceled
 from scfm.workers.loop import BATCHED, Job
 from scfm.workers.pace import Pace
+from scfm.workers.request_params import sent_params
 from scfm.workers.writes import Writes
 
 log = logging.getLogger("scfm.work")
@@ -237,9 +238,10 @@ class SendCalls(Job):
 
     async def _send(self, call: Document, credentials: Credentials) -> Outcome:
         account_id = call["account_id"]
+        params = sent_params(call["remote_request_params"], self._settings.public_url)
         try:
             response = await self._provider.create_call(
-                credentials, call["msisdn"], call["remote_request_params"], lambda: self._leave(call)
+                credentials, call["msisdn"], params, lambda: self._leave(call)
             )
         except Refused as refused:
             self._pace.answered(account_id)
@@ -256,8 +258,11 @@ class SendCalls(Job):
             self._departures.note(*attempt_of(call))
             return partial(self._unknown, call, unknown)
         self._pace.answered(account_id)
-        check = first_check(call, self._settings.status_check, self._settings.status_check_seconds)
-        return partial(self._arrived, call, *accepted(call, response, check))
+        return partial(self._arrived, call, *accepted(call, response, self._first_check(call)))
+
+    def _first_check(self, call: Document) -> datetime | None:
+        params = sent_params(call["remote_request_params"], self._settings.public_url)
+        return first_check(params, self._settings.status_check, self._settings.status_check_seconds)
 
     async def _not_sent(self, call: Document, reason: NotSent) -> None:
         tries = _tries(call) + 1
@@ -278,8 +283,8 @@ class SendCalls(Job):
             "_work.reason": reason.message,
             "updated_at": now(),
         }
-        check = first_check(call, self._settings.status_check, self._settings.status_check_seconds)
-        await self._writes.add((_mine(call), {"$set": change}), (_moved_on(call), placed(call, check)))
+        placed_after_all = placed(call, self._first_check(call))
+        await self._writes.add((_mine(call), {"$set": change}), (_moved_on(call), placed_after_all))
 
 
 def _tries(call: Document) -> int:

@@ -140,7 +140,7 @@ class SettleCalls(Job):
     def _first_check(self, call: Document) -> datetime | None:
         """Its reports may have come while nobody listened, so it is asked about even if it has a status callback."""
         policy = "always" if self._settings.status_check == "auto" else self._settings.status_check
-        return first_check(call, policy, self._settings.status_check_seconds)
+        return first_check(call["remote_request_params"], policy, self._settings.status_check_seconds)
 
     async def _settle(self, item: Document) -> None:
         attempt = item["_work"]["attempt"]

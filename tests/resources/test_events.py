@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
@@ -130,3 +131,34 @@ def test_a_call_without_a_remote_call_cannot_be_fetched(
     database["phone_calls"].update_one({"_id": number}, {"$set": change, "$unset": {"_work": ""}})
     answer = api.post(f"/api/phone_calls/{number}/phone_call_events", {"event": "queue_remote_fetch"})
     assert (answer.status, answer.json) == (422, REFUSED)
+
+
+@pytest.mark.parametrize("status", CALL_STATUSES)
+def test_a_callout_that_was_never_started_can_be_stopped_while_calls_of_it_wait_or_go_on(
+    api: Client, database: Documents, status: str
+) -> None:
+    callout = make(api, "/api/callouts")
+    contact = make(api, "/api/contacts", msisdn=f"+25266300{CALL_STATUSES.index(status):04}")
+    part = make(api, f"/api/callouts/{callout}/callout_participations", contact_id=contact)
+    params = {"remote_request_params": {"from": "1234"}}
+    number = make(api, f"/api/callout_participations/{part}/phone_calls", **params)
+    database["phone_calls"].update_one({"_id": number}, {"$set": {"status": status}})
+    answer = api.post(f"/api/callouts/{callout}/callout_events", {"event": "stop"})
+    if status in ("queued", "remotely_queued", "remote_fetch_queued", "in_progress"):
+        assert (answer.status, answer.json["status"]) == (201, "stopped")
+    else:
+        assert (answer.status, answer.json["errors"]) == (422, REFUSED["errors"])
+        assert api.get(f"/api/callouts/{callout}").json["status"] == "initialized"
+
+
+def test_a_stop_of_a_callout_that_was_never_started_cancels_what_is_queued(api: Client, database: Documents) -> None:
+    callout = make(api, "/api/callouts")
+    contact = make(api, "/api/contacts", msisdn="+252663009999")
+    part = make(api, f"/api/callouts/{callout}/callout_participations", contact_id=contact)
+    params = {"remote_request_params": {"from": "1234"}}
+    number = make(api, f"/api/callout_participations/{part}/phone_calls", **params)
+    # Queued, and not due yet.
+    later = datetime.now(UTC) + timedelta(hours=1)
+    database["phone_calls"].update_one({"_id": number}, {"$set": {"status": "queued", "_work": {"due": later}}})
+    assert api.post(f"/api/callouts/{callout}/callout_events", {"event": "stop"}).status == 201
+    assert api.get(f"/api/phone_calls/{number}").json["status"] == "canceled"

@@ -101,8 +101,8 @@ async def test_by_default_only_calls_without_a_status_callback_are_asked_about(
 
 def test_the_default_is_auto(tmp_path: Path) -> None:
     policy = told(NOWHERE, tmp_path).status_check
-    assert first_check({"remote_request_params": PARAMS}, policy, 1) is not None
-    assert first_check({"remote_request_params": WITH_CALLBACK}, policy, 1) is None
+    assert first_check(PARAMS, policy, 1) is not None
+    assert first_check(WITH_CALLBACK, policy, 1) is None
 
 
 @pytest.mark.parametrize(
@@ -254,5 +254,5 @@ async def test_calls_whose_every_report_is_lost_come_to_an_end_by_themselves(sto
 
 
 def test_a_first_question_comes_after_the_time_that_is_set() -> None:
-    moment = first_check({"remote_request_params": {}}, "auto", 300)
+    moment = first_check({}, "auto", 300)
     assert isinstance(moment, datetime) and timedelta(seconds=290) < moment - now() <= timedelta(seconds=300)
