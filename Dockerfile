@@ -10,8 +10,11 @@ RUN apt-get update \
 RUN useradd --system --create-home --home-dir /data scfm
 
 WORKDIR /src
+# What is locked first: it changes less often than the package.
+COPY requirements requirements
+RUN pip install --no-cache-dir --require-hashes --requirement requirements/embedded.lock
 COPY . .
-RUN pip install --no-cache-dir '.[embedded]'
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 ENV HOST=0.0.0.0 \
     SCFM_DATA_DIR=/data

