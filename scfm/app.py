@@ -8,6 +8,7 @@ import logging
 import secrets
 import signal
 import socket
+import time
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
@@ -31,10 +32,12 @@ from scfm.models.registry import indexes
 from scfm.models.resource import Client, Scope
 from scfm.models.store import Store
 from scfm.mongod import PrivateMongod
+from scfm.outage import DatabaseOutage
 from scfm.provider import Credentials, Provider
 from scfm.settings import Settings
 from scfm.simulator import Simulator
 from scfm.twiml.registry import Registry
+from scfm.workers.callout_ends import CalloutEnds
 from scfm.workers.calls import Accounts
 from scfm.workers.check_calls import CheckCalls
 from scfm.workers.departures import Departures
@@ -55,6 +58,8 @@ FIRST_BYTE_SECONDS = 0.2
 LOOK_SECONDS = 0.01
 WORK_PATIENCE = 5.0
 MONGOD_WATCH_SECONDS = 0.5
+# A mongod that lived for longer has died anew.
+MONGOD_CALM_SECONDS = 10.0
 REST_SECONDS = 1.0
 
 
@@ -84,7 +89,9 @@ class Server:
         platform = Platform(self.settings, await self._open_simulator())
         gate = Gate(store)
         traffic = Traffic()
-        loop = self._open_loop(store, platform, gate, traffic)
+        outage = DatabaseOutage(store.ping)
+        self._closing.push_async_callback(outage.close)
+        loop = self._open_loop(store, platform, gate, traffic, outage)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -96,6 +103,7 @@ class Server:
             wake=loop.wake,
             callout_moved=gate.moved,
             traffic=traffic,
+            outage=outage,
         )
         await self._listen(Application(routes(), collaborators, MissingHandler))
         loop.start()
@@ -109,15 +117,22 @@ class Server:
         return store
 
     async def _watch(self, mongod: PrivateMongod) -> None:
-        """Start the embedded MongoDB again when it has died."""
+        """Start the embedded MongoDB again when it has died. Why it dies again and again is said once."""
+        said, failed, died_at = "", "", 0.0
         while True:
             await asyncio.sleep(MONGOD_WATCH_SECONDS)
-            if mongod.poll() is not None:
-                log.error("%s; starting it again", mongod.failure())
-                try:
-                    mongod.restart(wait=0)
-                except StartError as error:
+            if mongod.poll() is None:
+                continue
+            reason = str(mongod.failure())
+            if reason != said or time.monotonic() - died_at > MONGOD_CALM_SECONDS:
+                log.error("%s; starting it again", reason)
+            said, died_at = reason, time.monotonic()
+            try:
+                mongod.restart(wait=0)
+            except StartError as error:
+                if str(error) != failed:
                     log.error("%s", error)
+                failed = str(error)
 
     async def _open_simulator(self) -> Credentials | None:
         if self.settings.platform_provider != "simulator":
@@ -128,7 +143,9 @@ class Server:
         self._closing.push_async_callback(simulator.stop)
         return Credentials("simulator", sid, token, url)
 
-    def _open_loop(self, store: Store, platform: Platform, gate: Gate, traffic: Traffic) -> Loop:
+    def _open_loop(
+        self, store: Store, platform: Platform, gate: Gate, traffic: Traffic, outage: DatabaseOutage
+    ) -> Loop:
         settings = self.settings
         provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
         self._closing.push_async_callback(provider.close)
@@ -136,14 +153,16 @@ class Server:
         self._closing.callback(departures.close)
         accounts = Accounts(store, platform)
         slots, lease = settings.calls_in_flight, settings.lease_seconds
-        loop = Loop(settings.sweep_seconds)
+        loop = Loop(settings.sweep_seconds, outage)
+        ends = CalloutEnds(store)
         made = partial(loop.wake, SendCalls.name, FetchCalls.name)
         loop.add(RunOperations(store, lease, made, departures.id, lambda: traffic.callers))
-        loop.add(SendCalls(store, provider, accounts, departures, gate, settings, traffic.stand_aside))
+        loop.add(SendCalls(store, provider, accounts, departures, gate, settings, traffic.stand_aside, ends.sent))
         loop.add(FetchCalls(store, provider, accounts, slots=slots, lease=lease))
         loop.add(SettleCalls(store, provider, accounts, departures, gate, settings))
         loop.add(CheckCalls(store, provider, accounts, lease=lease, seconds=settings.status_check_seconds))
         loop.add(SweepDeletions(store))
+        loop.add(ends)
         self._closing.push_async_callback(loop.stop, WORK_PATIENCE)
         return loop
 
@@ -220,8 +239,7 @@ async def open_store(uri: str, settings: Settings) -> Store:
         await store.close()
         if not isinstance(error, Unavailable):
             raise
-        reason = str(error).partition(", Timeout:")[0]
-        raise StartError(f"the database at MONGODB_URI does not answer: {reason}") from None
+        raise StartError(f"the database at MONGODB_URI does not answer: {error}") from None
     return store
 
 

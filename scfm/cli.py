@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,12 +71,18 @@ def _settings(options: argparse.Namespace) -> Settings:
     return settings.load(os.environ, flags, options.config)
 
 
+class _LogFormatter(logging.Formatter):
+    """Times as ``2026-11-28T19:12:34.123+0000``, in the machine's zone."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 (logging's name)
+        moment = time.localtime(record.created)
+        return f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}.{int(record.msecs):03}{time.strftime('%z', moment)}"
+
+
 def _log_to_stderr(chosen: Settings) -> None:
-    logging.basicConfig(
-        level=chosen.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=chosen.log_level.upper(), handlers=[handler])
     # The parts speak for themselves; the drivers below only when something is wrong.
     for noisy in ("pymongo", "twilio", "asyncio", "tornado", "aiohttp"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -53,4 +53,8 @@ class Invalid(ScfmError):
 
 
 class Unavailable(ScfmError):
-    """The database does not answer (503)."""
+    """It cannot be done now, and may be later (503)."""
+
+
+class Unreachable(Unavailable):
+    """The database does not answer. Its text is one short line of the driver's words."""

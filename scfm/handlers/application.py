@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,11 @@ from scfm.models.fields import Rules
 from scfm.models.platform import Platform
 from scfm.models.query import Document
 from scfm.models.store import Store
+from scfm.outage import DatabaseOutage
 from scfm.settings import Settings
 from scfm.twiml.registry import Registry
+
+log = logging.getLogger("scfm.http")
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Collaborators:
     """What the handlers work with.
 
     ``wake`` tells the background that there is something to do, ``callout_moved`` that an event has moved a
-    callout, so that its queued calls wait, go on or are canceled; ``traffic`` is what is being answered.
+    callout, so that its queued calls wait, go on or are canceled; ``traffic`` is what is being answered; ``outage``
+    is told when the database does not answer.
     """
 
     store: Store
@@ -38,6 +43,7 @@ class Collaborators:
     wake: Callable[[], None]
     callout_moved: Callable[[Document], Awaitable[None]]
     traffic: Traffic
+    outage: DatabaseOutage
 
     def forget_accounts(self) -> None:
         """An account or an access token has changed: ask the database again who clients and providers are."""
@@ -60,3 +66,15 @@ class Application(tornado.web.Application):
     def log_request(self, handler: tornado.web.RequestHandler) -> None:
         """Tornado's way out: the answer has been given."""
         self.collaborators.traffic.ended(handler.request.connection)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s", _described(handler))
+
+
+def _described(handler: tornado.web.RequestHandler) -> str:
+    """A request and its answer, for the log: the route and not the path, and no query, which may hold a number."""
+    told = handler.request.method, vars(handler).get("route", "(no route)"), handler.get_status()
+    account = getattr(vars(handler).get("client"), "account_id", "-")
+    milliseconds = handler.request.request_time() * 1000
+    return "{} {} {} {:.1f} ms, account {} (request {})".format(
+        *told, milliseconds, account, vars(handler).get("request_id", "-")
+    )

@@ -23,6 +23,7 @@ from scfm.errors import (
     TooLarge,
     Unauthorized,
     Unavailable,
+    Unreachable,
 )
 from scfm.handlers.application import Application, Collaborators
 from scfm.handlers.pagination import Page
@@ -57,7 +58,9 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 class BaseHandler(tornado.web.RequestHandler):
     """The base of every handler. Bodies are read by hand, so that a large one can be refused before it is read."""
 
-    def initialize(self, verbs: str = "GET", **options: Any) -> None:
+    def initialize(self, verbs: str = "GET", route: str = "(no route)", **options: Any) -> None:
+        # For the log: a path may hold what it must not show.
+        self.route = route
         self.verbs = verbs.replace("GET", "GET HEAD").replace("PATCH", "PATCH PUT").split()
         self.told = options
         self.chunks: list[bytes] = []
@@ -189,9 +192,11 @@ class BaseHandler(tornado.web.RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        where = (self.request.method, self.request.path, self.request_id)
-        if isinstance(value, Unavailable):
-            log.error("%s %s: the database does not answer: %s (request %s)", *where[:2], value, where[2])
+        where = (self.request.method, self.route, self.request_id)
+        if isinstance(value, Unreachable):
+            self.app.outage.noticed(value)
+        elif isinstance(value, Unavailable):
+            log.error("%s %s (request %s): %s", *where, value)
         elif not isinstance(value, (tornado.web.HTTPError, *(kind for kind, _ in STATUSES))):
             log.error("%s %s failed (request %s)", *where, exc_info=value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from scfm.errors import NotFound
@@ -11,6 +12,8 @@ from scfm.handlers.once import once
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.resource import Scope
+
+log = logging.getLogger("scfm.http")
 
 
 class MemberHandler(ResourceHandler):
@@ -73,6 +76,8 @@ class EventsHandler(ResourceHandler):
             raise NotFound
         document = await self.resource.fire(scope, self.number(written), parameters.get("event"))
         if self.resource is CALLOUTS:
+            told = (document["_id"], self.client.account_id, parameters["event"], document["status"], self.request_id)
+            log.info("callout %d of account %d: %s, and is %s (request %s)", *told)
             await self.app.callout_moved(document)
         self.app.wake()
         shown = await self.resource.present(scope.view, [document])

@@ -94,4 +94,5 @@ def _nested() -> list[URLSpec]:
 
 
 def _route(path: str, handler: type[RequestHandler], **options: Any) -> URLSpec:
-    return URLSpec(rf"{path}(?:\.json)?/?", handler, options, name=path.replace(NUMBER, "{id}"))
+    name = path.replace(NUMBER, "{id}")
+    return URLSpec(rf"{path}(?:\.json)?/?", handler, {"route": name, **options}, name=name)

@@ -7,6 +7,7 @@ A ``View`` is how the rest reads and writes: ``store.for_account(id)`` sees one 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ from pymongo.errors import (
 from pymongo.write_concern import WriteConcern
 
 from scfm.clock import now
-from scfm.errors import NotFound, ScfmError, StartError, Unavailable
+from scfm.errors import NotFound, ScfmError, StartError, Unavailable, Unreachable
 from scfm.models import driver
 from scfm.models.counts import END, Counts, Span, rememberable
 from scfm.models.grouped import Grouped, apart
@@ -51,6 +52,8 @@ COUNTED = WriteConcern(w="majority", j=False)
 # NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
 PASSING = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 DUPLICATE = 11000
+# Characters of an error of the driver: a line in the log.
+MAX_REASON = 200
 # What removes a document changes every field.
 REMOVAL: Document = {"$unset": {"_id": ""}}
 # Where each deletion is written down before it is done: see deletions.
@@ -302,7 +305,7 @@ class Store:
         except BulkWriteError as error:
             details = error.details or {}
             if details.get("writeConcernErrors"):
-                raise Unavailable(str(error)) from error
+                raise Unreachable(_reason(error)) from error
             for failure in details["writeErrors"]:
                 known = failure["code"] == DUPLICATE
                 refused[failure["index"]] = Taken(_index_of(failure)) if known else error
@@ -419,11 +422,19 @@ def translated() -> Iterator[None]:
     except DuplicateKeyError as error:
         raise Taken(_index_of(error.details or {})) from None
     except (ConnectionFailure, NotPrimaryError, ExecutionTimeout, WriteConcernError) as error:
-        raise Unavailable(str(error)) from error
+        raise Unreachable(_reason(error)) from error
     except PyMongoError as error:
         if error.timeout or _passes(error):
-            raise Unavailable(str(error)) from error
+            raise Unreachable(_reason(error)) from error
         raise
+
+
+def _reason(error: PyMongoError) -> str:
+    """What of the driver's words helps the reader: which server, and what is wrong with it."""
+    words, _, _ = str(error).partition(", Timeout:")
+    words, _, _ = words.partition(", full error:")
+    words = re.sub(r" \(configured timeouts:[^)]*\)", "", words)
+    return " ".join(words.split())[:MAX_REASON]
 
 
 def _passes(error: PyMongoError) -> bool:

@@ -12,7 +12,8 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
-from scfm.errors import Unavailable
+from scfm.errors import Unavailable, Unreachable
+from scfm.outage import DatabaseOutage
 
 log = logging.getLogger("scfm.work")
 
@@ -48,17 +49,21 @@ class Job:
 
 
 class Loop:
-    """Runs jobs. ``wake`` makes all of them look at once; otherwise they look every SWEEP seconds."""
+    """Runs jobs. ``wake`` makes all of them look at once; otherwise they look every SWEEP seconds.
 
-    def __init__(self, sweep: float) -> None:
+    OUTAGE is told when a job finds that the database does not answer.
+    """
+
+    def __init__(self, sweep: float, outage: DatabaseOutage | None = None) -> None:
         self._sweep = sweep
+        self._outage = outage
         self._stopping = asyncio.Event()
         self._runners: list[_Runner] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def add(self, job: Job) -> None:
         """Run JOB, too, from ``start`` on."""
-        self._runners.append(_Runner(job, self._sweep, self._stopping))
+        self._runners.append(_Runner(job, self._sweep, self._stopping, self._outage))
 
     def start(self) -> None:
         """Begin."""
@@ -99,8 +104,9 @@ async def cut_off(tasks: Collection[asyncio.Task[Any]], times: float = 1) -> Non
 
 
 class _Runner:
-    def __init__(self, job: Job, sweep: float, stopping: asyncio.Event) -> None:
+    def __init__(self, job: Job, sweep: float, stopping: asyncio.Event, outage: DatabaseOutage | None) -> None:
         self.job = job
+        self._outage = outage
         self.wake = asyncio.Event()
         self.room = asyncio.Event()
         self._sweep = sweep
@@ -168,8 +174,10 @@ class _Runner:
             self._report(another)
 
     def _report(self, error: Exception) -> None:
-        if isinstance(error, Unavailable):
-            log.error("%s: the database does not answer: %s", self.job.name, error)
+        if isinstance(error, Unreachable) and self._outage is not None:
+            self._outage.noticed(error)
+        elif isinstance(error, Unavailable):
+            log.error("%s: %s", self.job.name, error)
         else:
             log.error("%s failed", self.job.name, exc_info=error)
 

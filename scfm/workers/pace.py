@@ -13,12 +13,15 @@ import time
 from dataclasses import dataclass
 
 from scfm.models.store import Store
+from scfm.outage import Outage
 
 # So much of a second is reserved at once: calls wait for their moments in memory, and hold a place there.
 AHEAD_SECONDS = 0.25
 FAILURES_TO_OPEN = 5
 FIRST_PROBE, LONGEST_PROBE = 1.0, 60.0
 SERVER = 0
+# What a provider does again within this time is still the same outage, for the log.
+OUTAGE_SECONDS = 30.0
 # This part of the calls in flight is not for one account alone.
 RESERVE = 4
 
@@ -27,6 +30,8 @@ RESERVE = 4
 class _Lane:
     """One account's way to the provider, as this process has found it."""
 
+    outage: Outage
+    throttling: Outage
     blocked_until: float = 0.0
     failures: int = 0
     probe_after: float = FIRST_PROBE
@@ -47,7 +52,7 @@ class Pace:
         # However slow its provider is, one account leaves some to the others.
         self._most = max(1, calls_in_flight - -(-calls_in_flight // RESERVE))
         self._lanes: dict[int, _Lane] = {}
-        self._server = _Lane()
+        self._server = _lane(SERVER)
 
     def allowance(self, account_id: int, rate: float | None, most: int | None) -> int:
         """How many of the account's calls may be taken now."""
@@ -115,20 +120,34 @@ class Pace:
         """The provider has answered, yes or no: it is there."""
         lane = self._lane(account_id)
         lane.failures, lane.probe_after = 0, FIRST_PROBE
+        lane.outage.answered()
+        lane.throttling.answered()
 
     def throttled(self, account_id: int, seconds: float) -> None:
         """The provider has asked the account to wait."""
         lane = self._lane(account_id)
         lane.blocked_until = max(lane.blocked_until, time.monotonic() + seconds)
+        lane.throttling.failed(f"429, wait {seconds:g} s; calls_per_second may be set lower")
 
-    def failed(self, account_id: int) -> None:
-        """The provider did not answer, or could not be reached."""
+    def failed(self, account_id: int, reason: str) -> None:
+        """The provider did not answer, or could not be reached, for REASON."""
         lane = self._lane(account_id)
         lane.failures += 1
         # Calls that were under way together fail together: that is one reason to wait longer, not many.
         if lane.failures >= FAILURES_TO_OPEN and lane.blocked_until <= time.monotonic():
             lane.blocked_until = time.monotonic() + lane.probe_after
             lane.probe_after = min(LONGEST_PROBE, lane.probe_after * 2)
+            lane.outage.failed(reason)
 
     def _lane(self, account_id: int) -> _Lane:
-        return self._lanes.setdefault(account_id, _Lane())
+        if account_id not in self._lanes:
+            self._lanes[account_id] = _lane(account_id)
+        return self._lanes[account_id]
+
+
+def _lane(account_id: int) -> _Lane:
+    provider = f"the provider of account {account_id}"
+    return _Lane(
+        Outage(f"{provider} does not answer; its calls wait", f"{provider} answers again", quiet=OUTAGE_SECONDS),
+        Outage(f"{provider} takes no more calls for now", f"{provider} takes calls again", quiet=OUTAGE_SECONDS),
+    )

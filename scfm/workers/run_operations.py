@@ -36,6 +36,8 @@ BACKOFF = timedelta(seconds=2)
 HAND_BACK_SECONDS = 1.0
 LONGEST_FAILURE = 500
 OPERATIONS = "batch_operations"
+# Who is called with these has been called before.
+REDIAL_FILTERS = frozenset({"last_phone_call_attempt", "no_phone_calls_or_last_attempt"})
 
 
 Batches = AsyncGenerator[list[Document], None]
@@ -93,8 +95,12 @@ class RunOperations(Job):
 
     async def work(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
+        run, began = _Run(view, item, self._until, self._wake, self._callers), time.monotonic()
+        log.info("%s %s", _described(item), "goes on" if "cursor" in item["_work"] else "begins")
         try:
-            await _Run(view, item, self._until, self._wake, self._callers).finish()
+            await run.finish()
+            seconds = time.monotonic() - began
+            log.info("%s has finished: %d %s in %.1f s", _described(item), run.acted, run.subject, seconds)
         except LeaseLost:
             log.warning("batch operation %s was taken over by another process", item["_id"])
         except asyncio.CancelledError:
@@ -114,7 +120,19 @@ class RunOperations(Job):
             return
         metadata = {**item["metadata"], "failure": f"{type(error).__name__}: {error}"[:LONGEST_FAILURE]}
         change = {"status": "finished", "metadata": metadata, "updated_at": now()}
+        log.error("%s is given up after %d tries: see metadata.failure", _described(item), tries)
         await self._store.everyone.apply(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
+
+
+def _described(operation: Document) -> str:
+    """The operation, for the log."""
+    kind = str(operation["type"]).rpartition("::")[2]
+    if operation["callout_id"]:
+        kind += f", callout {operation['callout_id']}"
+    filters = operation["parameters"].get("callout_participation_filter_params")
+    if isinstance(filters, dict) and not REDIAL_FILTERS.isdisjoint(filters):
+        kind += ", a redial"
+    return f"batch operation {operation['_id']} of account {operation['account_id']} ({kind})"
 
 
 def _mine(operation: Document) -> Document:
@@ -138,6 +156,9 @@ class _Run:
         self._work: Document = operation["_work"]
         self._callers = callers
         self._turn = asyncio.Lock()
+        # How many it has acted on; what they are.
+        self.acted = 0
+        self.subject = self._kind.walks.replace("_", " ")
 
     async def finish(self) -> None:
         """Go on from wherever the run stands, to its end."""
@@ -202,6 +223,7 @@ class _Run:
             part, documents = documents[:size], documents[size:]
             began = time.monotonic()
             await self._kind.act(self._view, self._operation, part, self._turn)
+            self.acted += len(part)
             if self._kind.queues:
                 self._wake()
             if self._callers():

@@ -76,7 +76,9 @@ class SendCalls(Job):
         gate: Gate,
         settings: Settings,
         stand_aside: Callable[[], Awaitable[None]] | None = None,
+        sent: Callable[[Document], None] = lambda call: None,
     ) -> None:
+        """``sent`` is told of each call that the provider has accepted."""
         # A call that has its answer still holds a slot until that is stored, but is no longer in flight.
         self.slots = 2 * settings.calls_in_flight
         self._provider = provider
@@ -95,6 +97,7 @@ class SendCalls(Job):
         # Calls leave one by one: what else is due has its turn between two of them.
         self._door = asyncio.Lock()
         self._stand_aside = stand_aside or partial(asyncio.sleep, 0)
+        self._sent = sent
         # Attempts that the database may have taken though it did not say so, and until when it may take them still.
         self._astray: dict[str, datetime] = {}
         self._waiting = Waiting(store, "queued")
@@ -248,16 +251,17 @@ class SendCalls(Job):
             return partial(self._arrived, call, (_mine(call), errored(refused)))
         except NotSent as not_sent:
             if not_sent.retry_after is None:
-                self._pace.failed(account_id)
+                self._pace.failed(account_id, not_sent.message)
             else:
                 self._pace.throttled(account_id, not_sent.retry_after)
             return partial(self._not_sent, call, not_sent)
         except Unknown as unknown:
-            self._pace.failed(account_id)
+            self._pace.failed(account_id, unknown.message)
             # Whatever may have rung has left, even if it was not seen to leave.
             self._departures.note(*attempt_of(call))
             return partial(self._unknown, call, unknown)
         self._pace.answered(account_id)
+        self._sent(call)
         return partial(self._arrived, call, *accepted(call, response, self._first_check(call)))
 
     def _first_check(self, call: Document) -> datetime | None:

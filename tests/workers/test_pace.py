@@ -241,7 +241,7 @@ async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(
     pace = pace_of(store)
     for _ in range(FAILURES_TO_OPEN):
         assert pace.allowance(1, None, None) == ROOM
-        pace.failed(1)
+        pace.failed(1, "no answer")
     wait = FIRST_PROBE
     for _ in range(10):
         assert pace.allowance(1, None, None) == 0 and pace.blocked(1)
@@ -253,7 +253,7 @@ async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(
         pace.entered(1)
         assert pace.allowance(1, None, None) == 0, "a probe is one call"
         pace.left(1)
-        pace.failed(1)
+        pace.failed(1, "no answer")
         wait = min(LONGEST_PROBE, wait * 2)
     clock.now += LONGEST_PROBE + 1
     pace.answered(1)
@@ -263,7 +263,7 @@ async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(
 async def test_calls_that_fail_together_count_as_one_reason_to_wait(store: Store, clock: SimpleNamespace) -> None:
     pace = pace_of(store)
     for _ in range(10 * FAILURES_TO_OPEN):
-        pace.failed(1)
+        pace.failed(1, "no answer")
     clock.now += FIRST_PROBE + 0.01
     assert pace.allowance(1, None, None) == 1
 
@@ -272,7 +272,7 @@ async def test_an_answer_now_and_then_keeps_the_breaker_closed(store: Store, clo
     pace = pace_of(store)
     for _ in range(5):
         for _ in range(FAILURES_TO_OPEN - 1):
-            pace.failed(1)
+            pace.failed(1, "no answer")
         pace.answered(1)
     assert pace.allowance(1, None, None) == ROOM
 

@@ -1,0 +1,92 @@
+"""Tells an outage in two log lines, one when it begins and one when it is over, however many notice it meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from scfm.errors import ScfmError, Unreachable
+
+log = logging.getLogger("scfm")
+
+# An outage is over when there was an answer and no failure for so long: one that comes and goes is one outage.
+QUIET_SECONDS = 2.0
+PROBE_SECONDS = 0.5
+MAX_REASON = 200
+
+
+class Outage:
+    """Something that may not answer. Whoever uses it says how that went; to be used in the event loop.
+
+    ``began`` is the first line, to which the reason is added; ``over`` the second, to which the seconds are added.
+    """
+
+    def __init__(self, began: str, over: str, *, quiet: float = QUIET_SECONDS) -> None:
+        self._began_line = began
+        self._over_line = over
+        self._quiet = quiet
+        self._began: float | None = None
+        self._failed_at = 0.0
+        self._ending: asyncio.TimerHandle | None = None
+
+    def failed(self, reason: str) -> None:
+        """It did not answer. The log shows REASON, a sentence or less, if the outage begins with this."""
+        self._failed_at = time.monotonic()
+        self.close()
+        if self._began is None:
+            self._began = self._failed_at
+            log.error("%s: %s", self._began_line, " ".join(reason.split())[:MAX_REASON])
+
+    def answered(self) -> None:
+        """It answered. Where there is no outage this does nothing, and costs nothing."""
+        if self._began is None or self._ending is not None:
+            return
+        now = time.monotonic()
+        quiet_in = max(0.0, self._failed_at + self._quiet - now)
+        self._ending = asyncio.get_running_loop().call_later(quiet_in, self._end, now - self._began)
+
+    def _end(self, seconds: float) -> None:
+        self._began = self._ending = None
+        log.warning("%s, after %.1f s", self._over_line, seconds)
+
+    def close(self) -> None:
+        """Do not say that it is over before it has answered once more."""
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+
+
+class DatabaseOutage:
+    """The database's outages, as noticed by any request or job; while there is one, PING asks whether it is over."""
+
+    def __init__(self, ping: Callable[[], Awaitable[None]]) -> None:
+        self._ping = ping
+        self._outage = Outage(
+            "the database does not answer; requests get 503, and the background waits",
+            "the database answers again",
+        )
+        self._probing: asyncio.Task[None] | None = None
+
+    def noticed(self, error: Unreachable) -> None:
+        """A request or a job could not reach the database."""
+        self._outage.failed(str(error))
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe())
+
+    async def _probe(self) -> None:
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            with suppress(ScfmError):
+                await self._ping()
+                self._outage.answered()
+                return
+
+    async def close(self) -> None:
+        """Ask no more."""
+        self._outage.close()
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
