@@ -7,7 +7,7 @@ import binascii
 
 from scfm.errors import Unauthorized
 from scfm.models.access_token import digest
-from scfm.models.account import SUPER_ADMIN
+from scfm.models.account import SUPER_ADMIN, country_of
 from scfm.models.recent import Recent
 from scfm.models.resource import Client
 from scfm.models.store import Store
@@ -39,7 +39,7 @@ class Authenticator:
         account = token and await self._store.everyone.find_one("accounts", {"_id": token["account_id"]})
         if not token or not account:
             raise Unauthorized
-        return Client(account["_id"], token["_id"], SUPER_ADMIN in account["permissions"])
+        return Client(account["_id"], token["_id"], SUPER_ADMIN in account["permissions"], country_of(account))
 
 
 def token_in(authorization: str) -> str | None:

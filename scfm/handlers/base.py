@@ -231,9 +231,10 @@ class ClientHandler(BaseHandler):
             raise Unauthorized(challenge=False)
 
     def scope_of(self, view: View) -> Scope:
+        rules = self.app.rules.for_country(self.client.country)
         if self.named is None:
-            return Scope(view, self.app.rules, self.client)
-        return Scope(view, self.app.rules, self.client, self.named.name, self.named.again)
+            return Scope(view, rules, self.client)
+        return Scope(view, rules, self.client, self.named.name, self.named.again)
 
     def own(self) -> Scope:
         """The scope of the client's own account."""

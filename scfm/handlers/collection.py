@@ -49,7 +49,7 @@ class CollectionHandler(ResourceHandler):
 
     async def get(self) -> None:
         parameters = self.parameters()
-        query = self.by_type(self.resource.query(parameters.get("q")), parameters)
+        query = self.by_type(self.resource.query(parameters.get("q"), self.client.country), parameters)
         await self.answer_page(self.reach(parameters), query, self.resource, parameters)
 
     head = get
@@ -89,7 +89,8 @@ class NestedHandler(CollectionHandler):
         parameters = self.parameters()
         scope = self.reach(parameters)
         parent = await scope.view.get(self.parent.collection, self.number(written))
-        query = self.by_type(self.resource.under(self.parent.kind, parent, parameters.get("q")), parameters)
+        query = self.resource.under(self.parent.kind, parent, parameters.get("q"), self.client.country)
+        query = self.by_type(query, parameters)
         await self.answer_page(scope, query, self.resource, parameters)
 
     head = get  # type: ignore[assignment]
@@ -118,7 +119,7 @@ class PreviewHandler(ResourceHandler):
         if self.resource.collection not in kind.previews:
             raise NotFound
         query = await kind.preview(scope.view, operation, self.resource.collection)
-        query = self.resource.filtered(query, parameters.get("q"))
+        query = self.resource.filtered(query, parameters.get("q"), self.client.country)
         await self.answer_page(scope, query, self.resource, parameters)
 
     head = get

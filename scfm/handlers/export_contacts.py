@@ -26,7 +26,7 @@ class ExportContactsHandler(ClientHandler):
     async def get(self) -> None:
         parameters = self.parameters()
         chosen = self._format(parameters)
-        query = CONTACTS.query(parameters.get("q"))
+        query = CONTACTS.query(parameters.get("q"), self.client.country)
         try:
             await self._send(chosen, self._csv(query) if chosen == "csv" else self._json_lines(query))
         except StreamClosedError:

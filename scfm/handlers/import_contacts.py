@@ -25,7 +25,7 @@ CSV = "text/csv"
 JSON_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines")
 # Each type with its reader, and how its metadata joins what is stored unless the client says otherwise: the
 # columns of CSV are single values, so an object keeps those that the file does not have.
-FORMATS: dict[str, tuple[Callable[[], Reader], str]] = {
+FORMATS: dict[str, tuple[Callable[[str | None], Reader], str]] = {
     CSV: (CsvReader, "deep_merge"),
     **dict.fromkeys(JSON_LINES, (JsonLinesReader, "merge")),
 }
@@ -56,7 +56,7 @@ class ImportContactsHandler(ClientHandler):
         await super().admit()
         reader, mode = _format(self.request.headers.get("Content-Type", ""))
         parameters = parse(self.request.query, b"", "", Limits())
-        self.reader = reader()
+        self.reader = reader(self.client.country)
         self.contacts = ContactImport(self.own().view, parameters.get("metadata_merge_mode", mode))
         await self._begin(parameters)
 
@@ -107,7 +107,7 @@ class ImportContactsHandler(ClientHandler):
         self.answer(200, self.contacts.tally.show())
 
 
-def _format(content_type: str) -> tuple[Callable[[], Reader], str]:
+def _format(content_type: str) -> tuple[Callable[[str | None], Reader], str]:
     media_type, _, parameters = content_type.partition(";")
     found = FORMATS.get(media_type.strip().lower())
     if found is None:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from scfm.errors import NotFound
+from scfm.models.account import country_of
 from scfm.models.platform import provider_of
 from scfm.models.recent import Recent
 from scfm.models.store import Store
 
 # What another process has changed of an account counts here no later than this.
 REMEMBERED_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Sender:
+    """An account whose reports a provider signs with ``token``; ``country`` is its ``default_country``."""
+
+    account_id: int
+    token: str
+    country: str | None
 
 
 class Senders:
@@ -21,11 +32,11 @@ class Senders:
         self._own = Recent(self._find, REMEMBERED_SECONDS)
         self._heirs = Recent(self._find_heir, REMEMBERED_SECONDS)
 
-    async def own(self, sid: str) -> tuple[int, str]:
-        """The account with the sid, and the auth token that its reports are signed with; raises NotFound."""
+    async def own(self, sid: str) -> Sender:
+        """The account with the sid; raises NotFound."""
         return await self._own.get(sid)
 
-    async def heir(self, sid: str) -> int:
+    async def heir(self, sid: str) -> Sender:
         """Whose the calls are that come in under the server's sid: of an account that has it, too, else the first.
 
         Raises NotFound where there is no account.
@@ -37,17 +48,17 @@ class Senders:
         self._own.forget(sid)
         self._heirs.forget()
 
-    async def _find(self, sid: str) -> tuple[int, str]:
+    async def _find(self, sid: str) -> Sender:
         own = provider_of(sid)
         account = await self._everyone.find_one("accounts", {f"{own}_account_sid": sid}) if sid else None
         if account is None:
             raise NotFound
-        return int(account["_id"]), account[f"{own}_auth_token"] or ""
+        return Sender(int(account["_id"]), account[f"{own}_auth_token"] or "", country_of(account))
 
-    async def _find_heir(self, sid: str) -> int:
+    async def _find_heir(self, sid: str) -> Sender:
         with suppress(NotFound):
-            return (await self._find(sid))[0]
-        first = await self._everyone.find("accounts", {}, fields=["_id"], limit=1)
+            return await self._find(sid)
+        first = await self._everyone.find("accounts", {}, fields=["settings"], limit=1)
         if not first:
             raise NotFound
-        return int(first[0]["_id"])
+        return Sender(int(first[0]["_id"]), "", country_of(first[0]))

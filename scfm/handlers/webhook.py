@@ -12,6 +12,7 @@ from scfm.errors import Invalid, NotFound, TooLarge, Unavailable
 from scfm.handlers import report, signature
 from scfm.handlers.collection import CollectionHandler
 from scfm.handlers.parameters import Limits
+from scfm.handlers.senders import Sender
 from scfm.models import reception
 from scfm.models.query import Document
 from scfm.models.store import View
@@ -40,11 +41,11 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         try:
             fields = self._fields()
             details = {name: values[-1] for name, values in fields.items()}
-            view = await self._reach(fields, details.get("AccountSid", ""))
+            reach, owner = await self._reach(fields, details.get("AccountSid", ""))
             turn = _TURNS.setdefault(details.get("CallSid", ""), asyncio.Lock())
             async with turn:
                 with self.app.traffic.caller():
-                    answer = await self._receive(view, details)
+                    answer = await self._receive(reach, owner, details)
         except Refused:
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.set_status(403)
@@ -59,28 +60,30 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         self.set_header("Content-Type", XML)
         self.write_entity(body.encode("utf-8", "replace"))
 
-    async def _reach(self, fields: report.Fields, sid: str) -> View:
-        """Where the report's call is: with the account that has signed it, or, under the server's own sid, with any.
+    async def _reach(self, fields: report.Fields, sid: str) -> tuple[View, Sender]:
+        """Where the report's call is: with the account that has signed it, or, under the server's own sid, with any;
+        and whose the call is unless it tells otherwise.
 
         Raises Refused.
         """
-        if self._signed(self.app.platform.token_of_server(sid), fields):
-            return self.app.store.everyone
         try:
-            return self.app.store.for_account(await self._own(sid, fields))
+            if self._signed(self.app.platform.token_of_server(sid), fields):
+                return self.app.store.everyone, await self.app.senders.heir(sid)
+            owner = await self._own(sid, fields)
         except NotFound:
             raise Refused from None
+        return self.app.store.for_account(owner.account_id), owner
 
-    async def _own(self, sid: str, fields: report.Fields) -> int:
+    async def _own(self, sid: str, fields: report.Fields) -> Sender:
         """The account that has the sid and has signed the report; raises NotFound."""
-        account, token = await self.app.senders.own(sid)
-        if not self._signed(token, fields):
+        sender = await self.app.senders.own(sid)
+        if not self._signed(sender.token, fields):
             # Another process may have changed the token just now.
             self.app.senders.forget(sid)
-            account, token = await self.app.senders.own(sid)
-        if not self._signed(token, fields):
+            sender = await self.app.senders.own(sid)
+        if not self._signed(sender.token, fields):
             raise NotFound
-        return account
+        return sender
 
     def _signed(self, token: str, fields: report.Fields) -> bool:
         sent = self.request.headers.get("X-Twilio-Signature", "")
@@ -100,24 +103,26 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             return self.app.settings.public_url + self.request.uri
         return self.request.full_url()
 
-    async def _receive(self, reach: View, details: dict[str, str]) -> str:
-        """Keep the report, move the call, and let the flow take its turn; the TwiML. Raises Refused, Invalid."""
-        reception.check(details)
+    async def _receive(self, reach: View, owner: Sender, details: dict[str, str]) -> str:
+        """Keep the report, move the call, and let the flow take its turn; the TwiML. Raises Invalid."""
+        reception.check(details, owner.country)
         for _ in range(reception.TRIES):
-            if (answer := await self._received(reach, details)) is not None:
+            if (answer := await self._received(reach, owner, details)) is not None:
                 return answer
         raise Invalid(reception.UNKNOWN_CALL)
 
-    async def _received(self, reach: View, details: dict[str, str]) -> str | None:
+    async def _received(self, reach: View, owner: Sender, details: dict[str, str]) -> str | None:
         """The same; None where the report made a call that did not stand, and nothing of it was kept."""
-        view = await self._owner(reach, details)
+        view, country = self.app.store.for_account(owner.account_id), owner.country
         # Whoever calls in is on hold: what can be looked for before it is needed is.
         known, number, contact = await asyncio.gather(
-            reception.known(reach, details), reception.new_event(reach), reception.caller(view, details)
+            reception.known(reach, details, country),
+            reception.new_event(reach),
+            reception.caller(view, details, country),
         )
         try:
             if new := known is None:
-                known = await reception.new_call(view, details, self.app.flows.default.name, contact)
+                known = await reception.new_call(view, details, self.app.flows.default.name, contact, country)
             elif reach.account_id is None:
                 # Accounts without credentials of their own share the server's: the call tells whose report it is.
                 view = self.app.store.for_account(int(known.call["account_id"]))
@@ -146,15 +151,6 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         if isinstance(answer, BaseException):
             raise answer
         return answer
-
-    async def _owner(self, reach: View, details: dict[str, str]) -> View:
-        """The account whose report it is unless the call tells otherwise; raises Refused where there is none."""
-        if reach.account_id is not None:
-            return reach
-        try:
-            return self.app.store.for_account(await self.app.senders.heir(details.get("AccountSid", "")))
-        except NotFound:
-            raise Refused from None
 
     async def _take_turn(self, view: View, known: reception.Known, event: Document, flow: type[Flow]) -> str:
         # The call's memory is saved before the contact's. When another call of the contact saves its own in between,

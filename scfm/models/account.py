@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scfm.models import msisdn
 from scfm.models.fields import NOT_IN_LIST, Field, Id, Metadata, Rules, Schema, Text, Time, Wrong
 from scfm.models.filters import text
 from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Unique
+from scfm.models.store import View
 from scfm.settings import PROVIDERS
 
 SUPER_ADMIN = "super_admin"
@@ -53,6 +55,7 @@ class Settings(Field):
             "platform_provider_name": {"enum": [*PROVIDERS, "", None]},
             "calls_per_second": {"type": ["number", "string", "null"]},
             "calls_in_flight": {"type": ["integer", "string", "null"]},
+            "default_country": {"enum": [*sorted(msisdn.COUNTRIES), "", None]},
         }
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
@@ -93,11 +96,20 @@ def _count(value: Any) -> int:
     return int(written)
 
 
-# What an account may set of how it calls: the provider, and how fast, calls a second and at once.
+def _country(value: Any) -> str:
+    written = value.strip().upper() if isinstance(value, str) else None
+    if written not in msisdn.COUNTRIES:
+        raise Wrong("must be the two letters of a country (ISO 3166-1), such as KH")
+    return written
+
+
+# What an account may set of how it calls: the provider, how fast, calls a second and at once, and in which country
+# a phone number is that does not say so.
 SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "platform_provider_name": _provider,
     "calls_per_second": _rate,
     "calls_in_flight": _count,
+    "default_country": _country,
 }
 
 
@@ -128,3 +140,15 @@ class Accounts(Resource):
 
 
 ACCOUNTS = Accounts()
+
+
+def country_of(account: Document) -> str | None:
+    """The account's ``default_country``, two capital letters, or None."""
+    country: str | None = account["settings"].get("default_country")
+    return country
+
+
+async def default_country(view: View) -> str | None:
+    """The ``default_country`` of the account that VIEW sees, as the database has it now."""
+    account = await view.store.everyone.find_one("accounts", {"_id": view.account_id})
+    return country_of(account) if account else None

@@ -63,11 +63,12 @@ def column_of(path: Path) -> str:
 class Header:
     """The first line: which cell is the phone number, and where in the metadata the others belong.
 
-    Raises Invalid, with everything that is wrong with it.
+    ``country`` is the account's ``default_country``. Raises Invalid, with everything that is wrong with it.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], country: str | None = None) -> None:
         self.names = names
+        self.country = country
         # The phone number's own path is empty: it leads nowhere in the metadata.
         self.paths = [() if name == MSISDN else path_of(name) for name in names]
         if messages := list(self._wrong()):
@@ -97,7 +98,7 @@ class Header:
             raise Bad(None, TOO_MANY_CELLS)
         for name, text in zip(self.names, cells, strict=False):
             _check_cell(name[:NAME_SHOWN], text)
-        number = phone_number(cells[self.msisdn] if len(cells) > self.msisdn else None)
+        number = phone_number(cells[self.msisdn] if len(cells) > self.msisdn else None, self.country)
         metadata: Document = {}
         for path, text in zip(self.paths, cells, strict=False):
             if text and path:
@@ -135,8 +136,10 @@ class CsvReader:
     not read again with every line that comes, and a stray quote holds up no more than one line's size.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, country: str | None = None) -> None:
+        """``country``: the account's ``default_country``."""
         self._lines = Lines()
+        self._country = country
         self._header: Header | None = None
         self._held: list[Line] = []
         self._size = 0
@@ -183,7 +186,7 @@ class CsvReader:
         if self._header is None:
             for name in cells:
                 _check_cell("header", name)
-            self._header = Header(cells)
+            self._header = Header(cells, self._country)
         else:
             yield self._header.row(lines[0].number, cells, sum(len(line.content or b"") for line in lines))
 

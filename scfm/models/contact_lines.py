@@ -100,9 +100,9 @@ def _typed_value(value: Any, stored: Any) -> Any:
     return stored if value == cell(stored) else value
 
 
-def phone_number(value: object) -> str:
-    """The number in its one spelling; raises Bad."""
-    number, messages = msisdn.check(value)
+def phone_number(value: object, country: str | None) -> str:
+    """The number in its one spelling, COUNTRY being the account's ``default_country``; raises Bad."""
+    number, messages = msisdn.check(value, country)
     if number is None:
         raise Bad("msisdn", messages[0])
     return number
@@ -147,8 +147,10 @@ class Lines:
 class JsonLinesReader:
     """One JSON object a line: ``{"msisdn": "+252662345678", "metadata": {…}}``; other names in it are ignored."""
 
-    def __init__(self) -> None:
+    def __init__(self, country: str | None = None) -> None:
+        """``country``: the account's ``default_country``."""
         self._lines = Lines()
+        self._country = country
 
     def feed(self, chunk: bytes) -> Iterator[Row | Problem]:
         yield from self._read(self._lines.feed(chunk))
@@ -160,7 +162,7 @@ class JsonLinesReader:
         for line in lines:
             if line.content is None or line.content.strip():
                 try:
-                    yield _contact(line)
+                    yield _contact(line, self._country)
                 except Bad as bad:
                     yield bad.at(line.number)
 
@@ -170,11 +172,11 @@ def json_line(shown: Mapping[str, Any]) -> bytes:
     return orjson.dumps(shown) + b"\n"
 
 
-def _contact(line: Line) -> Row:
+def _contact(line: Line, country: str | None) -> Row:
     if line.content is None:
         raise Bad(None, TOO_LONG)
     found = _object(line.content)
-    number = phone_number(found.get("msisdn"))
+    number = phone_number(found.get("msisdn"), country)
     return Row(line.number, number, _metadata(found.get("metadata")), len(line.content))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -46,9 +46,14 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Rules:
-    """What the rules of a field need to know of the server."""
+    """What the rules of a field need to know of the server, and of the account: its ``default_country``."""
 
     flows: frozenset[str] = frozenset()
+    country: str | None = None
+
+    def for_country(self, country: str | None) -> Rules:
+        """The same for an account with that ``default_country``."""
+        return self if country == self.country else replace(self, country=country)
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ class Msisdn(Field):
             if old is None and not self.optional:
                 raise Wrong(BLANK)
             return old
-        number, messages = msisdn.check(value)
+        number, messages = msisdn.check(value, rules.country)
         if messages == [BLANK] and self.optional and old is None:
             return None
         if messages:

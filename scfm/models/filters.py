@@ -32,16 +32,19 @@ class Clause:
     newest: tuple[Newest, ...] = ()
 
 
-Filter = Callable[[Any], Clause | None]
-"""From the parameter's value to a clause; None where the value says nothing and is ignored."""
+Filter = Callable[[Any, str | None], Clause | None]
+"""From the parameter's value and the account's default country to a clause; None where the value says nothing."""
 
 
-def apply(query: Query, filters: Mapping[str, Filter], parameters: Any) -> Query:
-    """QUERY narrowed by every parameter that FILTERS knows; unknown ones are ignored."""
+def apply(query: Query, filters: Mapping[str, Filter], parameters: Any, country: str | None = None) -> Query:
+    """QUERY narrowed by every parameter that FILTERS knows; unknown ones are ignored.
+
+    ``country``: the account's ``default_country``, by which phone numbers without a country code are read.
+    """
     if not isinstance(parameters, Mapping):
         return query
     for name, value in parameters.items():
-        clause = filters[name](value) if name in filters else None
+        clause = filters[name](value, country) if name in filters else None
         if clause is not None:
             query = query.narrowed(clause.condition, newest=clause.newest)
     return query
@@ -66,7 +69,7 @@ def choices(value: Any) -> list[str]:
 def one_of(field: str) -> Filter:
     """``q[field]=v1,v2``: the text field is one of these; a name without a value finds null."""
 
-    def build(value: Any) -> Clause:
+    def build(value: Any, _country: str | None) -> Clause:
         return Clause({field: None} if value is None else {field: {"$in": choices(value)}})
 
     return build
@@ -75,7 +78,7 @@ def one_of(field: str) -> Filter:
 def id_of(field: str) -> Filter:
     """``q[field]=1,2``: the field holds one of these ids; a name without a value finds null."""
 
-    def build(value: Any) -> Clause:
+    def build(value: Any, _country: str | None) -> Clause:
         if value is None:
             return Clause({field: None})
         return Clause({field: {"$in": [number for part in choices(value) if (number := as_id(part))]}})
@@ -94,10 +97,10 @@ def as_id(value: str) -> int:
 def phone_number(field: str) -> Filter:
     """``q[msisdn]=252 662 345678``: normalised before it compares; what cannot be a number finds nothing."""
 
-    def build(value: Any) -> Clause:
+    def build(value: Any, country: str | None) -> Clause:
         if value is None:
             return Clause({field: None})
-        numbers = [msisdn.normalise(part) for part in choices(value)]
+        numbers = [msisdn.normalise(part, country) for part in choices(value)]
         return Clause({field: {"$in": [number for number in numbers if number]}})
 
     return build
@@ -114,7 +117,7 @@ def times(field: str) -> dict[str, Filter]:
 
 
 def _time(field: str, exactly: str, by_day: str, days: int) -> Filter:
-    def build(value: Any) -> Clause | None:
+    def build(value: Any, _country: str | None) -> Clause | None:
         moment, bare = moment_of(value)
         if moment is None:
             return None
@@ -164,7 +167,7 @@ def _with_sign(found: re.Match[str]) -> str:
 def nested(field: str) -> Filter:
     """``q[metadata][a][b]=v``: the value at that path, compared as text; a missing value finds null."""
 
-    def build(value: Any) -> Clause | None:
+    def build(value: Any, _country: str | None) -> Clause | None:
         if not isinstance(value, Mapping):
             return None
         return Clause(all_of([at_path((field, *path), leaf) for path, leaf in _leaves(value)]))
@@ -256,7 +259,7 @@ def _newest_call(statuses: Sequence[str] | None, none: bool) -> Clause:
     return Clause({}, (Newest("phone_calls", "callout_participation_id", "status", among, none),))
 
 
-def has_phone_calls(value: Any) -> Clause | None:
+def has_phone_calls(value: Any, _country: str | None) -> Clause | None:
     """``q[has_phone_calls]=true|false`` on participations."""
     wanted = text(value)
     if wanted not in ("true", "false"):
@@ -264,11 +267,11 @@ def has_phone_calls(value: Any) -> Clause | None:
     return _newest_call(None, none=False) if wanted == "true" else _newest_call([], none=True)
 
 
-def last_phone_call_attempt(value: Any) -> Clause:
+def last_phone_call_attempt(value: Any, _country: str | None) -> Clause:
     """``q[last_phone_call_attempt]=failed,errored``: the status of the participation's newest call."""
     return _newest_call(choices(value), none=False)
 
 
-def no_phone_calls_or_last_attempt(value: Any) -> Clause:
+def no_phone_calls_or_last_attempt(value: Any, _country: str | None) -> Clause:
     """``q[no_phone_calls_or_last_attempt]=failed``: never called, or the newest call ended so."""
     return _newest_call(choices(value), none=True)

@@ -1,8 +1,12 @@
-"""Phone numbers: one spelling for each, and whether it could ring at all."""
+"""Phone numbers: how a text is read as one, and the one form in which it is stored (CONTRACT, "msisdn").
+
+What is not understood is refused, never left out: a number that has lost or gained a digit is somebody else's.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 import phonenumbers
@@ -10,59 +14,146 @@ import phonenumbers
 BLANK = "can't be blank"
 INVALID = "is an invalid number"
 
+COUNTRIES: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
+"""The countries, two capital letters each, that an account may have as its ``default_country``."""
+
 SOMALIA = 252
 SOMALIA_DIGITS = 7  # phonenumbers lets six pass
 
-_NOT_DIALLED = re.compile(r"[^0-9+]+")  # ASCII digits only: \d would let other scripts' through
+# Of the text as it was sent, and of the digits in it. E.164 has 15 digits; "00", trunk prefixes and the few countries
+# that phonenumbers lets go beyond add some.
+MAX_LENGTH = 250
+MAX_DIGITS = 32
+# No prefix is written more often than this before a number.
+MAX_PREFIXES = 4
+
+_DIGIT = re.compile(r"\d")
+_PLAIN = re.compile(r"\+?[0-9]+\Z")
+# The schema of RFC 3966, and the mark by which a spreadsheet knows a text.
+_BEFORE = re.compile(r"tel:|'", re.IGNORECASE)
+_DROPPED = frozenset("/()\N{FULLWIDTH SOLIDUS}\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH RIGHT PARENTHESIS}")
+_MINUS = frozenset("\N{MINUS SIGN}\N{HEAVY MINUS SIGN}\N{MODIFIER LETTER MINUS SIGN}")
+_DOT = frozenset(".\N{FULLWIDTH FULL STOP}")
+_PLUS = frozenset("+\N{FULLWIDTH PLUS SIGN}")
 
 
-def check(value: object) -> tuple[str | None, list[str]]:
-    """The number in its one spelling, and what is wrong: ``("+252662345678", [])`` or ``(None, [INVALID])``.
+def check(value: object, country: str | None = None) -> tuple[str | None, list[str]]:
+    """The number in its one form, and what is wrong: ``("+252662345678", [])`` or ``(None, [INVALID])``.
 
-    ``value`` is what the client sent: a str, or an int from JSON; any other type counts as blank.
+    ``value`` is what the client sent: a str, or an int or float from JSON; any other type counts as blank.
+    ``country`` (one of COUNTRIES) is where a number is national that does not begin with ``+`` or ``00``.
     """
-    digits = _digits(value)
+    text = _text(value)
+    if not _DIGIT.search(text):
+        return None, [BLANK]
+    written = _written(text)
+    if written is None:
+        return None, [INVALID]
+    digits = written.removeprefix("+").removeprefix("00")
     if not digits:
         return None, [BLANK]
-    number = _possible(digits)
+    if len(digits) > MAX_DIGITS:
+        return None, [INVALID]
+    number = _read(digits, country if digits == written else None)
     return (number, []) if number else (None, [INVALID])
 
 
-def normalise(value: object) -> str | None:
-    """The number in its one spelling, ``+252662345678``; None for what cannot be a number. Idempotent."""
-    return check(value)[0]
+def normalise(value: object, country: str | None = None) -> str | None:
+    """The number in its one form, ``+252662345678``; None for what cannot be a number. Idempotent."""
+    return check(value, country)[0]
 
 
-def errors(value: object) -> list[str]:
+def errors(value: object, country: str | None = None) -> list[str]:
     """What is wrong with the number: BLANK, INVALID or nothing."""
-    return check(value)[1]
+    return check(value, country)[1]
 
 
-def _digits(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
-    return _NOT_DIALLED.sub("", str(value)).lstrip("+").removeprefix("00").lstrip("+")
+    # A negative number, a fraction, or one beyond all phone numbers: "0" is no phone number either.
+    return str(int(value)) if 0 <= value < 10**MAX_DIGITS and value == int(value) else "0"
+
+
+def _written(text: str) -> str | None:
+    """The digits as ASCII, behind a ``+`` if there was one; None where there is anything that is not understood."""
+    if _PLAIN.match(text):
+        return text
+    text = text.strip()
+    if len(text) > MAX_LENGTH:
+        return None
+    if before := _BEFORE.match(text):
+        text = text[before.end() :]
+    kept = ""
+    for character in text:
+        if character.isdecimal():
+            kept += str(unicodedata.decimal(character))
+        elif character in _DOT:
+            kept += "."
+        elif character in _PLUS and not kept.strip("."):
+            kept += "+"
+        elif not _is_dropped(character):
+            return None
+    whole, _, decimals = kept.partition(".")
+    # A spreadsheet's decimals: 85512345678.0
+    if decimals.strip("0") == "" and _DIGIT.search(whole):
+        return whole
+    return kept.replace(".", "")
+
+
+def _is_dropped(character: str) -> bool:
+    if character.isspace() or character in _DROPPED or character in _MINUS:
+        return True
+    return unicodedata.category(character) in ("Cf", "Pd")
 
 
 # A caller's number is read at each of his webhooks, and reading one costs as much as asking the database.
 @lru_cache(maxsize=4096)
-def _possible(digits: str) -> str | None:
+def _read(digits: str, country: str | None) -> str | None:
+    """The number in its one form: a national one of COUNTRY, or else one that begins with its country code."""
+    if country is not None:
+        # Spreadsheets lose the zero, be it a trunk prefix or (Italy) part of the number.
+        for national in (digits, "0" + digits.lstrip("0")):
+            number = _parse(national, country)
+            if number is not None and phonenumbers.is_valid_number(number):
+                return _form(number)
+    number = _parse("+" + digits)
+    return None if number is None else _form(number, "+" + digits)
+
+
+def _parse(text: str, country: str | None = None) -> phonenumbers.PhoneNumber | None:
     try:
-        number = phonenumbers.parse(f"+{digits}")
+        number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return None
-    without_zero = _without_trunk_zero(digits, number)
-    if without_zero != digits:
-        return _possible(without_zero)
+    # A prefix for calls abroad (011, 0011, 810) leads to another country.
+    if country is not None and number.country_code != phonenumbers.country_code_for_region(country):
+        return None
+    return number
+
+
+def _form(number: phonenumbers.PhoneNumber, written: str = "") -> str | None:
+    """The E.164 form of a possible number, else None.
+
+    ``written``: how it was written. phonenumbers drops one prefix each time it reads a number, so one that was
+    written otherwise is read again, until nothing is left to drop.
+    """
+    form = _e164(number)
+    for _ in range(MAX_PREFIXES):
+        if form == written:
+            break
+        again = _parse(form)
+        if again is None:
+            return None
+        written, number, form = form, again, _e164(again)
+    else:
+        return None
     national = phonenumbers.national_significant_number(number)
     enough = number.country_code != SOMALIA or len(national) >= SOMALIA_DIGITS
-    return f"+{digits}" if enough and phonenumbers.is_possible_number(number) else None
+    return form if enough and phonenumbers.is_possible_number(number) else None
 
 
-def _without_trunk_zero(digits: str, number: phonenumbers.PhoneNumber) -> str:
-    """Drops the zero after the country code, unless (Italy, Ivory Coast) it belongs to the number."""
-    code = str(number.country_code)
-    national = digits[len(code) :]
-    if national.startswith("0") and len(phonenumbers.national_significant_number(number)) < len(national):
-        return code + national[1:]
-    return digits
+def _e164(number: phonenumbers.PhoneNumber) -> str:
+    return f"+{number.country_code}{phonenumbers.national_significant_number(number)}"

@@ -33,14 +33,17 @@ LOOKS, LOOK_SECONDS = 50, 0.1
 GOING_ON = ("queued", "initiated", "ringing", "in-progress")
 
 
-def check(details: Mapping[str, str]) -> None:
-    """Raise Invalid for a report that names no call or no direction, or an inbound one from no number."""
+def check(details: Mapping[str, str], country: str | None = None) -> None:
+    """Raise Invalid for a report that names no call or no direction, or an inbound one from no number.
+
+    ``country``, here and below: the ``default_country`` of the account whose report it is.
+    """
     errors = []
     if not details.get("CallSid"):
         errors.append("Remote call can't be blank")
     if not details.get("Direction"):
         errors.append("Remote direction can't be blank")
-    if details.get("Direction") == INBOUND and msisdn.normalise(details.get("From")) is None:
+    if details.get("Direction") == INBOUND and msisdn.normalise(details.get("From"), country) is None:
         errors.append("Msisdn is an invalid number")
     if errors:
         raise Invalid({"base": errors})
@@ -59,13 +62,13 @@ class Known:
     flow: str | None = None
 
 
-async def known(view: View, details: Mapping[str, str]) -> Known | None:
+async def known(view: View, details: Mapping[str, str], country: str | None = None) -> Known | None:
     """The phone call that a report is about, among those that VIEW sees; None for one that we do not know."""
     sid, direction = details.get("CallSid"), details.get("Direction")
     if not sid or not direction:
         return None
     found = await call_by(view, "remote_call_id", sid)
-    if found is None and direction != INBOUND and (call := await _early(view, details)) is not None:
+    if found is None and direction != INBOUND and (call := await _early(view, details, country)) is not None:
         found = await call_by(view, "_id", call["_id"])
     return found
 
@@ -91,14 +94,20 @@ async def no_event(view: View, number: int) -> None:
     await view.store.register(REMOTE_PHONE_CALL_EVENTS.kind).give_back(number)
 
 
-async def caller(view: View, details: Mapping[str, str]) -> Document | None:
+async def caller(view: View, details: Mapping[str, str], country: str | None = None) -> Document | None:
     """The contact whose number a checked report of an inbound call names; None where there is none."""
     if details["Direction"] != INBOUND:
         return None
-    return await view.first_by("contacts", "msisdn", msisdn.normalise(details["From"]), within=True)
+    return await view.first_by("contacts", "msisdn", msisdn.normalise(details["From"], country), within=True)
 
 
-async def new_call(view: View, details: Mapping[str, str], default_flow: str, contact: Document | None) -> Known:
+async def new_call(
+    view: View,
+    details: Mapping[str, str],
+    default_flow: str,
+    contact: Document | None,
+    country: str | None = None,
+) -> Known:
     """The call that a checked report says has come in, and its contact: the ``caller``, made if there is none.
 
     Whether the call stands must be looked at afterwards: see ``stands``. Raises Invalid for a report of a call that
@@ -106,7 +115,7 @@ async def new_call(view: View, details: Mapping[str, str], default_flow: str, co
     """
     if details["Direction"] != INBOUND:
         raise Invalid(UNKNOWN_CALL)
-    number = str(msisdn.normalise(details["From"]))
+    number = str(msisdn.normalise(details["From"], country))
     for _ in range(TRIES):
         ids = await _ids(view, PHONE_CALLS.kind, *([] if contact else [CONTACTS.kind]))
         call = {"_id": ids[0], **_new_call(details, default_flow, number)}
@@ -122,7 +131,7 @@ async def new_call(view: View, details: Mapping[str, str], default_flow: str, co
                 return made
             await asyncio.sleep(DELETE_LOOK_SECONDS)  # what it has made is being taken back
         except Invalid:  # somebody else made the contact just now, or has deleted it
-            contact = await caller(view, details)
+            contact = await caller(view, details, country)
     raise Invalid(UNKNOWN_CALL)
 
 
@@ -187,13 +196,13 @@ async def discard(view: View, call: Document, event: Document) -> None:
         await PHONE_CALLS.keep(view, call)  # which may make it anew, once it stands
 
 
-async def _early(view: View, details: Mapping[str, str]) -> Document | None:
+async def _early(view: View, details: Mapping[str, str], country: str | None) -> Document | None:
     """The call that a report is about which has come before the provider's answer to its request.
 
     It is the call that is being placed to that number. Where there are several we wait until their answers tell
     which it is; a provider that answers none of them before it has ours gets the first.
     """
-    number, sid = msisdn.normalise(details.get("To")), details["CallSid"]
+    number, sid = msisdn.normalise(details.get("To"), country), details["CallSid"]
     named = {"remote_call_id": sid, "remote_direction": details["Direction"]}
     for look in range(LOOKS if number is not None else 0):
         placed = await view.find("phone_calls", _being_placed(str(number)), fields=["_id"], limit=2)

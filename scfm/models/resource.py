@@ -32,11 +32,15 @@ UNSENT: Document = {"_work.attempt": None}
 
 @dataclass(frozen=True)
 class Client:
-    """Who asks: the account, the access token it came with, and whether it may manage accounts."""
+    """Who asks: the account, the access token it came with, and whether it may manage accounts.
+
+    ``country`` is the account's ``default_country``.
+    """
 
     account_id: int
     token_id: int
     super_admin: bool = False
+    country: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,17 +178,20 @@ class Resource:
     def _shown(self) -> list[tuple[str, Callable[[Document], Any]]]:
         return [(one.name, one.show) for one in self.fields]
 
-    def query(self, parameters: Any = None) -> Query:
-        """All documents, narrowed by the filters that a client gave (the value of ``q``)."""
-        return self.filtered(Query(self.collection), parameters)
+    def query(self, parameters: Any = None, country: str | None = None) -> Query:
+        """All documents, narrowed by the filters that a client gave (the value of ``q``).
 
-    def under(self, parent: str, document: Document, parameters: Any = None) -> Query:
+        ``country``, here and below: the ``default_country`` of the client's account.
+        """
+        return self.filtered(Query(self.collection), parameters, country)
+
+    def under(self, parent: str, document: Document, parameters: Any = None, country: str | None = None) -> Query:
         """The documents listed under one of kind PARENT."""
-        return self.filtered(self.parents[parent](document), parameters)
+        return self.filtered(self.parents[parent](document), parameters, country)
 
-    def filtered(self, query: Query, parameters: Any) -> Query:
+    def filtered(self, query: Query, parameters: Any, country: str | None = None) -> Query:
         """QUERY narrowed by filters."""
-        return filters.apply(query, self.filters, parameters)
+        return filters.apply(query, self.filters, parameters, country)
 
     async def create(self, scope: Scope, given: Document, **known: Any) -> Document:
         """Store a new document from what the client gave and what is known; raises Invalid with every error."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.linked import make_missing
-from scfm.models.batch_operations.operation import OperationType
+from scfm.models.batch_operations.operation import OperationType, matching
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.query import Document, Query
@@ -22,7 +22,7 @@ class CalloutPopulation(OperationType):
     needs = ("msisdn",)
 
     async def subject(self, view: View, operation: Document) -> Query:
-        return CONTACTS.query(operation["parameters"].get("contact_filter_params"))
+        return await matching(view, CONTACTS, operation["parameters"].get("contact_filter_params"))
 
     async def limit(self, view: View, operation: Document) -> int | None:
         return None

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from scfm.clock import now
 from scfm.models import filters
+from scfm.models.account import default_country
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.query import Document, Query
-from scfm.models.resource import Errors
+from scfm.models.resource import Errors, Resource
 from scfm.models.store import View
 
 NOT_A_NUMBER = "is not a number"
@@ -96,16 +97,23 @@ async def _in_period(view: View, parameters: Document) -> int:
     return await view.count(query)
 
 
+async def matching(view: View, resource: Resource, parameters: Any) -> Query:
+    """The documents of RESOURCE that fit PARAMETERS; the account is read only if they need its country."""
+    by_number = isinstance(parameters, Mapping) and "msisdn" in parameters
+    return resource.query(parameters, await default_country(view) if by_number else None)
+
+
 async def participations_of(view: View, parameters: Document) -> Query:
     """Matching participations of matching callouts."""
-    query = CALLOUT_PARTICIPATIONS.query(parameters.get("callout_participation_filter_params"))
+    query = await matching(view, CALLOUT_PARTICIPATIONS, parameters.get("callout_participation_filter_params"))
     return await _of_callouts(view, query, parameters)
 
 
 async def phone_calls_of(view: View, parameters: Document) -> Query:
     """Matching phone calls of matching participations of matching callouts."""
-    query = await _of_callouts(view, PHONE_CALLS.query(parameters.get("phone_call_filter_params")), parameters)
-    wanted = CALLOUT_PARTICIPATIONS.query(parameters.get("callout_participation_filter_params"))
+    query = await matching(view, PHONE_CALLS, parameters.get("phone_call_filter_params"))
+    query = await _of_callouts(view, query, parameters)
+    wanted = await matching(view, CALLOUT_PARTICIPATIONS, parameters.get("callout_participation_filter_params"))
     if not wanted.where and not wanted.newest:
         return query
     return query.belonging(wanted, "callout_participation_id")
