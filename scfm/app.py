@@ -21,6 +21,7 @@ from scfm.errors import StartError, Unavailable
 from scfm.handlers.application import Application, Collaborators
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
+from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.routes import routes
 from scfm.handlers.senders import Senders
 from scfm.handlers.traffic import Traffic
@@ -104,6 +105,7 @@ class Server:
             callout_moved=gate.moved,
             traffic=traffic,
             outage=outage,
+            bodies=BodyBudget(self.settings.max_body_size),
         )
         await self._listen(Application(routes(), collaborators, MissingHandler))
         loop.start()

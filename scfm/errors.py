@@ -58,3 +58,7 @@ class Unavailable(ScfmError):
 
 class Unreachable(Unavailable):
     """The database does not answer. Its text is one short line of the driver's words."""
+
+
+class Overloaded(Unavailable):
+    """There is more to do at once than this process takes on. Its text says what, for the client."""

@@ -11,6 +11,7 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from scfm.handlers.authentication import Authenticator
+from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.senders import Senders
 from scfm.handlers.traffic import Traffic
 from scfm.models.fields import Rules
@@ -30,7 +31,7 @@ class Collaborators:
 
     ``wake`` tells the background that there is something to do, ``callout_moved`` that an event has moved a
     callout, so that its queued calls wait, go on or are canceled; ``traffic`` is what is being answered; ``outage``
-    is told when the database does not answer.
+    is told when the database does not answer; ``bodies`` is what is held of request bodies.
     """
 
     store: Store
@@ -44,6 +45,7 @@ class Collaborators:
     callout_moved: Callable[[Document], Awaitable[None]]
     traffic: Traffic
     outage: DatabaseOutage
+    bodies: BodyBudget
 
     def forget_accounts(self) -> None:
         """An account or an access token has changed: ask the database again who clients and providers are."""

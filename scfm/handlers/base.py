@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import sys
 import uuid
 from collections.abc import Awaitable
 from http import HTTPStatus
@@ -13,12 +14,14 @@ from typing import Any, cast
 
 import orjson
 import tornado.web
+from tornado.iostream import StreamClosedError
 
 from scfm.errors import (
     BadRequest,
     Conflict,
     Invalid,
     NotFound,
+    Overloaded,
     ScfmError,
     TooLarge,
     Unauthorized,
@@ -40,8 +43,8 @@ JSON = "application/json; charset=utf-8"
 FRESH = "max-age=0, private, must-revalidate"
 CHALLENGE = 'Bearer realm="scfm", error="invalid_token", error_description="The access token is invalid"'
 RETRY_AFTER_SECONDS = 5
-# A body up to this many times the limit is read and thrown away, so that the client sees the answer.
-DRAINED = 32
+# More than any body has, and few enough digits for int(), which refuses some thousands of them.
+MAX_LENGTH_DIGITS = 19
 
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (BadRequest, 400),
@@ -63,7 +66,8 @@ class BaseHandler(tornado.web.RequestHandler):
         self.route = route
         self.verbs = verbs.replace("GET", "GET HEAD").replace("PATCH", "PATCH PUT").split()
         self.told = options
-        self.chunks: list[bytes] = []
+        # What has come of the body; not a list of its pieces, of which a body may have a million.
+        self.content = bytearray()
         self.size = 0
         self.location: str | None = None
         self.etag: str | None = None
@@ -97,25 +101,64 @@ class BaseHandler(tornado.web.RequestHandler):
 
     # The body.
 
+    # A body up to this many times the limit is read and thrown away, so that the client sees the answer.
+    drained = 32
+
     @property
     def largest_body(self) -> int:
         return self.app.settings.max_body_size
 
     def _refuse_large_body(self) -> None:
-        declared = self.request.headers.get("Content-Length", "0")
-        length = int(declared) if declared.isdecimal() else 0
-        if length > self.largest_body * DRAINED:
+        if self._declared_length() > self.largest_body * self.drained:
             self.set_header("Connection", "close")
             raise TooLarge
-        cast(Any, self.request.connection).set_max_body_size(self.largest_body * DRAINED)
+        # One that does not say how long it is is found to be too large in data_received.
+        cast(Any, self.request.connection).set_max_body_size(self.largest_body * max(self.drained, 2))
+
+    def _declared_length(self) -> int:
+        """The Content-Length, 0 where there is none; raises BadRequest for one that is no number (RFC 9110, 8.6)."""
+        declared = self.request.headers.get("Content-Length", "0")
+        if not re.fullmatch(r"[0-9]+(?:, *[0-9]+)*\Z", declared, re.ASCII):
+            self.set_header("Connection", "close")
+            raise BadRequest("Content-Length is not a number")
+        digits = declared.partition(",")[0].lstrip("0")  # Tornado refuses a list of different ones
+        return int(digits or 0) if len(digits) <= MAX_LENGTH_DIGITS else sys.maxsize
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self.size += len(chunk)
         if self.size <= self.largest_body:
-            self.chunks.append(chunk)
+            self.content += chunk
+            self.app.bodies.hold(self, len(chunk))
         else:
-            self.chunks.clear()
+            self._release_body()
         return None
+
+    @property
+    def body_is_unfinished(self) -> bool:
+        return not self.request._body_future.done()
+
+    def refuse_body(self) -> None:
+        error = Overloaded("too many large requests are being sent at once; try again")
+        self.send_error(503, exc_info=(Overloaded, error, None))
+        self._give_up_body()
+
+    def on_connection_close(self) -> None:
+        if self.body_is_unfinished:
+            self._give_up_body()
+
+    def on_finish(self) -> None:
+        self._release_body()
+
+    def _give_up_body(self) -> None:
+        """Nothing more of the body will come: end Tornado's wait for it, which would keep everything for ever."""
+        self._release_body()
+        self.app.traffic.ended(self.request.connection)
+        self.request._body_future.set_exception(StreamClosedError())
+        self.request._body_future.exception()  # asyncio would complain of one that nobody has looked at
+
+    def _release_body(self) -> None:
+        self.content = bytearray()
+        self.app.bodies.release(self)
 
     def parameters(self) -> dict[str, Any]:
         """The request's parameters, wherever they stand; raises BadRequest, TooLarge."""
@@ -123,7 +166,7 @@ class BaseHandler(tornado.web.RequestHandler):
             raise TooLarge
         limits = Limits(body=self.largest_body)
         content_type = self.request.headers.get("Content-Type", "")
-        return parse(self.request.query, b"".join(self.chunks), content_type, limits)
+        return parse(self.request.query, bytes(self.content), content_type, limits)
 
     # The answer.
 
@@ -195,6 +238,8 @@ class BaseHandler(tornado.web.RequestHandler):
         where = (self.request.method, self.route, self.request_id)
         if isinstance(value, Unreachable):
             self.app.outage.noticed(value)
+        elif isinstance(value, Overloaded):
+            pass  # whoever raises it logs it, and not for every request
         elif isinstance(value, Unavailable):
             log.error("%s %s (request %s): %s", *where, value)
         elif not isinstance(value, (tornado.web.HTTPError, *(kind for kind, _ in STATUSES))):
@@ -209,6 +254,8 @@ def _problem(status: int, error: BaseException | None) -> dict[str, Any]:
     problem = {"status": status, "error": HTTPStatus(status).phrase}
     if isinstance(error, BadRequest) and error.reason:
         problem["message"] = error.reason
+    if isinstance(error, Overloaded):
+        problem["message"] = str(error)
     return problem
 
 

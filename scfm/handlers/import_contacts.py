@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from scfm.errors import Invalid, TooLarge
 from scfm.handlers.base import ClientHandler
@@ -40,17 +40,12 @@ class ImportContactsHandler(ClientHandler):
     failure: Exception | None = None
     giving_up: asyncio.Task[None] | None = None
 
+    # A larger one that says so is refused at once, as so much is not read to be thrown away.
+    drained = 1
+
     @property
     def largest_body(self) -> int:
         return LARGEST_IMPORT
-
-    def _refuse_large_body(self) -> None:
-        declared = self.request.headers.get("Content-Length", "0")
-        if declared.isdecimal() and int(declared) > LARGEST_IMPORT:
-            self.set_header("Connection", "close")
-            raise TooLarge
-        # A body that does not say how long it is shows itself to be too large in data_received.
-        cast(Any, self.request.connection).set_max_body_size(2 * LARGEST_IMPORT)
 
     async def admit(self) -> None:
         await super().admit()

@@ -21,6 +21,8 @@ from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettin
 XML = "application/xml; charset=utf-8"
 REFUSAL = "Twilio Request Validation Failed."
 MOST_TRIES = 50
+# Anybody may send one: the largest that a provider sends has some kilobytes.
+MAX_WEBHOOK_BODY = 1 << 16
 
 # The webhooks of one call wait for one another; those of different calls do not.
 _TURNS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -32,6 +34,10 @@ class Refused(Exception):
 
 class RemotePhoneCallEventsHandler(CollectionHandler):
     """``GET`` is a list like any other; ``POST`` is the provider's."""
+
+    @property
+    def largest_body(self) -> int:
+        return min(MAX_WEBHOOK_BODY, super().largest_body)
 
     async def admit(self) -> None:
         if self.request.method != "POST":
@@ -95,7 +101,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         content_type = self.request.headers.get("Content-Type", "")
         if not report.is_form(content_type):
             raise Refused
-        return report.read(b"".join(self.chunks), content_type, Limits(body=self.largest_body))
+        return report.read(bytes(self.content), content_type, Limits(body=self.largest_body))
 
     def _public_url(self) -> str:
         """The URL that the provider used, as far as we can tell."""

@@ -304,9 +304,9 @@ def test_a_multipart_form_is_as_good(line: PhoneLine, client: Client) -> None:
         (b"CallSid=%ff%fe", 400),
         (b"CallSid=\xff", 400),
         (b"CallSid=%zz", 400),
-        (b"&".join(b"f%d=x" % number for number in range(10_000)), 400),
-        (b"CallSid=" + b"x" * 100_000, 400),
-        (b"x" * 100_000 + b"=CallSid", 400),
+        (b"&".join(b"f=x" for _ in range(10_000)), 400),
+        (b"CallSid=" + b"x" * 100_000, 413),
+        (b"x" * 100_000 + b"=CallSid", 413),
         (b"CallSid=" + b"x" * 2_000_000, 413),
     ],
 )
