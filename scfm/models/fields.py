@@ -153,7 +153,7 @@ class Msisdn(Field):
                 raise Wrong(BLANK)
             return old
         number, messages = msisdn.check(value, rules.country)
-        if messages == [BLANK] and self.optional and old is None:
+        if self.optional and old is None and (value is None or (isinstance(value, str) and not value.strip())):
             return None
         if messages:
             raise Wrong(*messages)

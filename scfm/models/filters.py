@@ -95,13 +95,16 @@ def as_id(value: str) -> int:
 
 
 def phone_number(field: str) -> Filter:
-    """``q[msisdn]=252 662 345678``: normalised before it compares; what cannot be a number finds nothing."""
+    """``q[msisdn]=252 662 345678``: normalised before it compares; what cannot be a number finds nothing.
+
+    What an older version stored in another form is found by that form.
+    """
 
     def build(value: Any, country: str | None) -> Clause:
         if value is None:
             return Clause({field: None})
-        numbers = [msisdn.normalise(part, country) for part in choices(value)]
-        return Clause({field: {"$in": [number for number in numbers if number]}})
+        forms = [form for part in choices(value) for form in msisdn.stored_forms(part, country)]
+        return Clause({field: {"$in": forms}})
 
     return build
 

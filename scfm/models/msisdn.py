@@ -29,6 +29,10 @@ MAX_PREFIXES = 4
 
 _DIGIT = re.compile(r"\d")
 _PLAIN = re.compile(r"\+?[0-9]+\Z")
+# What separates digits most often; all else is looked at one by one.
+_SEPARATORS = re.compile(r"[ ()/-]+")
+# As any version has stored a number.
+_STORED = re.compile(r"\+[0-9]{1,%d}\Z" % MAX_DIGITS)
 # The schema of RFC 3966, and the mark by which a spreadsheet knows a text.
 _BEFORE = re.compile(r"tel:|'", re.IGNORECASE)
 _DROPPED = frozenset("/()\N{FULLWIDTH SOLIDUS}\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH RIGHT PARENTHESIS}")
@@ -63,6 +67,18 @@ def normalise(value: object, country: str | None = None) -> str | None:
     return check(value, country)[0]
 
 
+def stored_forms(value: object, country: str | None = None) -> list[str]:
+    """The forms under which a number may be stored: its one form, and how it is written, if that is ``+`` and digits.
+
+    The latter finds what older versions stored in another form; it is none of a number where nothing was stored.
+    """
+    number = normalise(value, country)
+    forms = [number] if number else []
+    if isinstance(value, str) and value != number and _STORED.match(value):
+        forms.append(value)
+    return forms
+
+
 def errors(value: object, country: str | None = None) -> list[str]:
     """What is wrong with the number: BLANK, INVALID or nothing."""
     return check(value, country)[1]
@@ -79,11 +95,12 @@ def _text(value: object) -> str:
 
 def _written(text: str) -> str | None:
     """The digits as ASCII, behind a ``+`` if there was one; None where there is anything that is not understood."""
-    if _PLAIN.match(text):
-        return text
-    text = text.strip()
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_LENGTH and len(text := text.strip()) > MAX_LENGTH:
         return None
+    plain = _SEPARATORS.sub("", text)
+    if _PLAIN.match(plain):
+        return plain
+    text = text.strip()
     if before := _BEFORE.match(text):
         text = text[before.end() :]
     kept = ""

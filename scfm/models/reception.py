@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -202,28 +202,28 @@ async def _early(view: View, details: Mapping[str, str], country: str | None) ->
     It is the call that is being placed to that number. Where there are several we wait until their answers tell
     which it is; a provider that answers none of them before it has ours gets the first.
     """
-    number, sid = msisdn.normalise(details.get("To"), country), details["CallSid"]
+    numbers, sid = msisdn.stored_forms(details.get("To"), country), details["CallSid"]
     named = {"remote_call_id": sid, "remote_direction": details["Direction"]}
-    for look in range(LOOKS if number is not None else 0):
-        placed = await view.find("phone_calls", _being_placed(str(number)), fields=["_id"], limit=2)
+    for look in range(LOOKS if numbers else 0):
+        placed = await view.find("phone_calls", _being_placed(numbers), fields=["_id"], limit=2)
         # In this order: a call that has no sid by now was among those, so that one alone is the one.
         named_since = await view.first_by("phone_calls", "remote_call_id", sid)
         if named_since is not None or not placed:
             return named_since
         if len(placed) == 1 or look == LOOKS - 1:
-            wanted = {"_id": placed[0]["_id"], **_being_placed(str(number))}
+            wanted = {"_id": placed[0]["_id"], **_being_placed(numbers)}
             if claimed := await view.update("phone_calls", wanted, named):
                 return claimed
         await asyncio.sleep(LOOK_SECONDS)
     return await view.first_by("phone_calls", "remote_call_id", sid)
 
 
-def _being_placed(number: str) -> Document:
+def _being_placed(numbers: Sequence[str]) -> Document:
     return {
         "status": "queued",
         "_work.lease": {"$exists": True},
         "_work.attempt": {"$exists": True},
-        "msisdn": number,
+        "msisdn": {"$in": list(numbers)},
         "remote_call_id": None,
     }
 
