@@ -14,6 +14,8 @@ from scfm.models.contact import CONTACTS
 from scfm.models.contact_csv import Columns
 from scfm.models.contact_lines import json_line
 from scfm.models.fields import NOT_IN_LIST
+from scfm.models.filters import text
+from scfm.models.merge import without_memory
 from scfm.models.query import Document, Query
 
 BATCH = 200
@@ -26,6 +28,7 @@ class ExportContactsHandler(ClientHandler):
     async def get(self) -> None:
         parameters = self.parameters()
         chosen = self._format(parameters)
+        self.with_memory = _with_memory(parameters)
         query = CONTACTS.query(parameters.get("q"), self.client.country)
         try:
             await self._send(chosen, self._csv(query) if chosen == "csv" else self._json_lines(query))
@@ -79,5 +82,16 @@ class ExportContactsHandler(ClientHandler):
     async def _batches(self, query: Query, fields: list[str] | None = None) -> AsyncIterator[list[Document]]:
         view, last = self.own().view, 0
         while batch := await view.after(query, last, BATCH, fields):
-            yield batch
             last = batch[-1]["_id"]
+            yield [self._given(contact) for contact in batch]
+
+    def _given(self, contact: Document) -> Document:
+        """The contact, with what call flows remember only if that was asked for."""
+        return contact if self.with_memory else {**contact, "metadata": without_memory(contact["metadata"])}
+
+
+def _with_memory(parameters: dict[str, Any]) -> bool:
+    asked = text(parameters.get("call_flow_data", "false"))
+    if asked not in ("true", "false"):
+        raise Invalid({"call_flow_data": ["must be true or false"]})
+    return asked == "true"

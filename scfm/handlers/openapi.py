@@ -309,7 +309,7 @@ def _export(route: Route) -> Json:
         "export_contacts",
         "All contacts that fit, in a format that the import reads",
         {"200": response("In order of id.", files), **errors_of(400, 401, 422)},
-        parameters=route.parameters("q_of_contacts", "format"),
+        parameters=route.parameters("q_of_contacts", "format", "call_flow_data"),
     )
 
 

@@ -72,6 +72,11 @@ PARAMETERS: Mapping[str, Json] = {
         "schema": {"type": "string", "examples": list(TYPES)},
     },
     "format": {"in": "query", "schema": {"type": "string", "enum": list(CONTENT_TYPES), "default": "csv"}},
+    "call_flow_data": {
+        "in": "query",
+        "description": "Whether the export has what call flows remember, `metadata.call_flow_data`.",
+        "schema": {"type": "boolean", "default": False},
+    },
     "metadata_merge_mode": {"in": "query", "schema": {"type": "string", "enum": list(MODES)}},
     "account_id": {
         "in": "query",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scfm.models import filters
 from scfm.models.batch_operations import made
-from scfm.models.fields import Id, Link, Metadata, Msisdn, Time
+from scfm.models.fields import Id, Link, MetadataWithMemory, Msisdn, Time
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Unique, by, through
 from scfm.models.store import Index
 
@@ -15,7 +15,7 @@ class Contacts(Resource):
     fields = (
         Id("id"),
         Msisdn("msisdn"),
-        Metadata("metadata", {}),
+        MetadataWithMemory("metadata", {}),
         Time("created_at"),
         Time("updated_at"),
         Link("account_id"),

@@ -27,6 +27,7 @@ from scfm.models.contact_lines import (
     check_text,
     phone_number,
 )
+from scfm.models.merge import FLOW_MEMORY
 from scfm.models.query import Document
 
 MSISDN = "msisdn"
@@ -69,8 +70,10 @@ class Header:
     def __init__(self, names: Sequence[str], country: str | None = None) -> None:
         self.names = names
         self.country = country
-        # The phone number's own path is empty: it leads nowhere in the metadata.
+        # The phone number's own path is empty: it leads nowhere in the metadata. Nor does a flow's memory, which is
+        # in a file that was exported with it and which no file sets.
         self.paths = [() if name == MSISDN else path_of(name) for name in names]
+        self.paths = [() if path[:1] == (FLOW_MEMORY,) else path for path in self.paths]
         if messages := list(self._wrong()):
             raise Invalid({"header": messages})
         self.msisdn = names.index(MSISDN)
@@ -85,6 +88,8 @@ class Header:
         for position, (name, path) in enumerate(zip(self.names, self.paths, strict=True), 1):
             if not name:
                 yield f"has no name for column {position}"
+            elif not path and name != MSISDN:
+                continue
             elif path in taken:
                 yield f"has the column {name[:NAME_SHOWN]} twice"
             else:

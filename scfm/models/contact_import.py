@@ -12,7 +12,7 @@ from scfm.errors import NotFound, Unavailable
 from scfm.models.contact import CONTACTS
 from scfm.models.contact_lines import Problem, Row
 from scfm.models.fields import Wrong, check_size
-from scfm.models.merge import merge
+from scfm.models.merge import merge, with_memory, without_memory
 from scfm.models.query import Document
 from scfm.models.resource import same
 from scfm.models.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, View
@@ -47,7 +47,10 @@ class Tally:
 
 @dataclass
 class Draft:
-    """One contact, and the lines of the batch that are about it. ``old`` is None for one that is not there yet."""
+    """One contact, and the lines of the batch that are about it. ``old`` is None for one that is not there yet.
+
+    ``metadata`` is the part that clients may set; ``stored``, with what call flows remember, is what to store.
+    """
 
     msisdn: str
     old: Document | None
@@ -71,7 +74,11 @@ class Draft:
 
     @property
     def differs(self) -> bool:
-        return bool(self.rows) and (self.old is None or not same(self.metadata, self.old["metadata"]))
+        return bool(self.rows) and (self.old is None or not same(self.metadata, without_memory(self.old["metadata"])))
+
+    @property
+    def stored(self) -> Document:
+        return self.metadata if self.old is None else with_memory(self.metadata, self.old["metadata"])
 
     def count(self, tally: Tally) -> None:
         """Count the lines by what they did; lines that undo one another did nothing."""
@@ -131,7 +138,10 @@ class ContactImport:
         """The contacts of these lines as they will be, in the order in which the lines name them first."""
         condition = {"msisdn": {"$in": list({row.msisdn for row in rows})}}
         found = await self._view.find(CONTACTS.collection, condition, sort=())
-        drafts = {contact["msisdn"]: Draft(contact["msisdn"], contact, contact["metadata"]) for contact in found}
+        drafts = {
+            contact["msisdn"]: Draft(contact["msisdn"], contact, without_memory(contact["metadata"]))
+            for contact in found
+        }
         for row in rows:
             drafts.setdefault(row.msisdn, Draft(row.msisdn, None)).take(row, self._mode)
         return list(drafts.values())
@@ -173,7 +183,7 @@ class ContactImport:
         changes = [
             (
                 {"_id": draft.old["_id"], "_version": _version(draft.old)},
-                {"$set": {"metadata": draft.metadata, "updated_at": moment, "_version": _version(draft.old) + 1}},
+                {"$set": {"metadata": draft.stored, "updated_at": moment, "_version": _version(draft.old) + 1}},
             )
             for draft in drafts
             if draft.old is not None
@@ -190,7 +200,7 @@ class ContactImport:
             contact["msisdn"]
             for contact in found
             if _version(contact) == _version(wanted[contact["_id"]].old) + 1
-            and same(contact["metadata"], wanted[contact["_id"]].metadata)
+            and same(contact["metadata"], wanted[contact["_id"]].stored)
         }
         return {draft.msisdn for draft in drafts} - there
 

@@ -12,6 +12,7 @@ import orjson
 
 from scfm.models import msisdn
 from scfm.models.fields import Wrong, check_json
+from scfm.models.merge import without_memory
 from scfm.models.query import Document
 
 # Twice the largest body of any other request, so that every contact that one could make fits in a line.
@@ -197,14 +198,15 @@ def _metadata(value: Any) -> Document:
         return {}
     if not isinstance(value, dict):
         raise Bad("metadata", NOT_AN_OBJECT)
+    metadata = without_memory(value)
     try:
-        _check_bounds({"metadata": value})
-        check_json(value)
+        _check_bounds({"metadata": metadata})
+        check_json(metadata)
     except Wrong as wrong:
         raise Bad("metadata", wrong.args[0]) from None
     except ValueError:
         raise Bad("metadata", NOT_JSON) from None
-    return value
+    return metadata
 
 
 def _finite(digits: str) -> float:

@@ -13,7 +13,7 @@ import orjson
 from scfm.clock import iso
 from scfm.models import msisdn
 from scfm.models.filters import LARGEST_INTEGER, text
-from scfm.models.merge import MODES, merge
+from scfm.models.merge import MODES, merge, with_memory, without_memory
 from scfm.models.query import Document
 from scfm.provider import CALL_PARAMETERS
 
@@ -193,6 +193,19 @@ class Metadata(Field):
         merged = merge(old or {}, value, given.get("metadata_merge_mode", "merge"))
         check_size(merged)
         return merged
+
+
+@dataclass(frozen=True)
+class MetadataWithMemory(Metadata):
+    """Metadata beside what call flows remember, ``call_flow_data``, which is shown, and ignored where it is given."""
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        value = given.get(self.name)
+        if not isinstance(value, dict):
+            return old
+        stored = old or {}
+        given = {**given, self.name: without_memory(value)}
+        return with_memory(super().read(given, without_memory(stored), rules), stored)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from scfm.errors import Invalid
 from scfm.models import filters
 from scfm.models.batch_operations import made
 from scfm.models.callout_participation import callout_flows
-from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, RequestParams, Status, Time
+from scfm.models.fields import CallFlowLogic, Field, Id, Link, MetadataWithMemory, Msisdn, RequestParams, Status, Time
 from scfm.models.machine import NOT_AN_EVENT, Machine
 from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Reference, Resource, Scope, by
@@ -73,7 +73,7 @@ class PhoneCalls(Resource):
         Field("remote_status"),
         Field("remote_direction"),
         Field("remote_error_message"),
-        Metadata("metadata", {}),
+        MetadataWithMemory("metadata", {}),
         Field("remote_response", {}),
         RequestParams("remote_request_params", {}),
         Field("remote_queue_response", {}),

@@ -13,6 +13,7 @@ from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import msisdn
 from scfm.models.contact import CONTACTS
+from scfm.models.merge import FLOW_MEMORY
 from scfm.models.phone_call import FINAL, PHONE_CALLS, STATUSES
 from scfm.models.query import Document
 from scfm.models.register import MEMORY
@@ -327,7 +328,7 @@ def _sequence(details: Mapping[str, str]) -> int | None:
 
 def memory(document: Document, flow: str) -> dict[str, Any]:
     """What the flow remembers in the document's metadata."""
-    data = document["metadata"].get("call_flow_data")
+    data = document["metadata"].get(FLOW_MEMORY)
     kept = data.get(flow) if isinstance(data, dict) else None
     return kept if isinstance(kept, dict) else {}
 
@@ -337,6 +338,6 @@ async def remember(view: View, collection: str, document: Document, flow: str, n
     old = memory(document, flow)
     if new == old:
         return True
-    data = document["metadata"].get("call_flow_data")
+    data = document["metadata"].get(FLOW_MEMORY)
     memories = {**(data if isinstance(data, dict) else {}), flow: new}
     return await view.swap(collection, document, {MEMORY: memories, "updated_at": now()})

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from scfm.errors import Unavailable
 from scfm.models.grouped import Grouped
+from scfm.models.merge import FLOW_MEMORY
 from scfm.models.query import Document
 
 # The collections that can become so large that what is in them is not counted anew each time, and their kinds.
@@ -33,7 +34,7 @@ ANNOUNCED = frozenset(
     {"_id", "account_id", "msisdn", "contact_id", "callout_id", "callout_participation_id", "phone_call_id"}
     | {"created_at"}
 )
-METADATA, MEMORY = "metadata.", "metadata.call_flow_data"
+METADATA, MEMORY = "metadata.", f"metadata.{FLOW_MEMORY}"
 # So many ids are a block: what changes is announced by block.
 BLOCK = 1024
 # More changed blocks than these are not told apart any more.
