@@ -10,18 +10,26 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import re
+import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
+
+log = logging.getLogger("scfm.work")
 
 FOLDER = "departures"
 REWRITTEN = "new."
 MOST_LINES = 10_000
-LINE = re.compile(r"([0-9a-f]+):([0-9]+)")
+# Far more than a log grows to; a larger file is not one of ours.
+MAX_LOG_BYTES = 1 << 26
+LINE = re.compile(rb"([0-9a-f]+):([0-9]+)")
+# What a full disk may have left of a line.
+CUT_LINE = re.compile(rb"[0-9a-f]*:?[0-9]*")
 # A boot id and a name of the process's own: nothing else in the folder is ours to remove.
 LOG = re.compile(r"[0-9a-f-]+\.[0-9a-f]{32}")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -43,6 +51,7 @@ class Departures:
         self._file: int | None = None
         self._lines = 0
         self._left: set[tuple[str, int]] = set()
+        self._reported: set[str] = set()
 
     @classmethod
     def open(cls, data_dir: Path) -> Self:
@@ -50,7 +59,12 @@ class Departures:
         departures = cls(data_dir)
         try:
             departures._create()
-        except OSError:
+        except OSError as error:
+            log.error(
+                "%s cannot be written (%s): make it writable, or calls that had not left at a crash may end errored",
+                data_dir / FOLDER,
+                error.strerror or error,
+            )
             departures._folder = None
         return departures
 
@@ -103,37 +117,79 @@ class Departures:
             os.close(self._file)
             self._file = None
 
-    def of_the_dead(self) -> Iterator[tuple[str, set[tuple[str, int]]]]:
-        """The logs of processes that have ended: (id, the (attempt, call) pairs that left)."""
-        if self._folder is None:
-            return
-        boot = f"{_boot()}."
-        for path in sorted(self._folder.iterdir()):
-            if path.name != self.id and path.name.startswith(boot) and _ended(path):
-                yield path.name, _read(path)
+    def of_the_dead(self) -> Iterator[tuple[str, set[tuple[str, int]] | None]]:
+        """The logs of processes that have ended: (id, the (attempt, call) pairs that left).
 
-    def yet_to_leave(self, log: str | None, attempt: str, number: int) -> bool:
+        None in place of the pairs says that the log is damaged: then any of the process's calls may have left.
+        """
+        boot = f"{_boot()}."
+        for path in self._logs():
+            if path.name == self.id or not path.name.startswith(boot):
+                continue
+            found = None
+            with self._reporting(path):
+                found = (path.name, _read(path)) if _ended(path) else None
+            if found is not None:
+                if found[1] is None:
+                    self._report(path, "it is damaged, and will be removed")
+                yield found
+
+    def yet_to_leave(self, log_id: str | None, attempt: str, number: int) -> bool:
         """Whether the log is that of another, living process of this machine, which has not sent the call."""
-        if self._folder is None or log is None or log == self.id or not log.startswith(f"{_boot()}."):
+        if self._folder is None or log_id is None or log_id == self.id or not log_id.startswith(f"{_boot()}."):
             return False
-        path = self._folder / log
-        return path.exists() and not _ended(path) and (attempt, number) not in _read(path)
+        path = self._folder / log_id
+        with suppress(OSError):  # which proves nothing
+            left = None if _ended(path) else _read(path)
+            return left is not None and (attempt, number) not in left
+        return False
 
     def of_earlier_boots(self) -> Iterator[str]:
         """The logs from before the machine was started, which prove nothing any more: their ids."""
-        if self._folder is None:
-            return
         boot = f"{_boot()}."
-        for path in sorted(self._folder.iterdir()):
-            log = path.name.removeprefix(REWRITTEN)
-            if LOG.fullmatch(log) and not log.startswith(boot) and _ended(path):
-                yield log
+        for path in self._logs():
+            log_id = path.name.removeprefix(REWRITTEN)
+            ended = False
+            with self._reporting(path):
+                ended = not log_id.startswith(boot) and _ended(path)
+            if ended:
+                yield log_id
 
-    def discard(self, log: str) -> None:
+    def discard(self, log_id: str) -> None:
         """Remove a log, now that nothing refers to it."""
         if self._folder is not None:
-            for name in (log, f"{REWRITTEN}{log}"):
-                (self._folder / name).unlink(missing_ok=True)
+            for path in (self._folder / log_id, self._folder / f"{REWRITTEN}{log_id}"):
+                with self._reporting(path):
+                    path.unlink(missing_ok=True)
+
+    def _logs(self) -> list[Path]:
+        """What is in the folder and has the name of a log, or of one that is being rewritten."""
+        if self._folder is None:
+            return []
+        with self._reporting(self._folder):
+            return sorted(path for path in self._folder.iterdir() if LOG.fullmatch(path.name.removeprefix(REWRITTEN)))
+        return []
+
+    @contextmanager
+    def _reporting(self, path: Path) -> Iterator[None]:
+        """Go on where a log cannot be used, and say so; its calls are settled when their leases have run out."""
+        try:
+            yield
+        except FileNotFoundError:
+            if path == self._folder:
+                self._report(path, "it is gone: start the server again")
+        except OSError as error:
+            self._report(path, f"{error.strerror or error}: make it readable, or remove it")
+
+    def _report(self, path: Path, reason: str) -> None:
+        """One line for each file, however often it is met."""
+        if path.name not in self._reported:
+            self._reported.add(path.name)
+            log.error(
+                "%s cannot be used: its calls are settled by asking the provider, and not sent again (%s)",
+                path,
+                reason,
+            )
 
 
 def _locked(path: Path) -> int:
@@ -154,10 +210,19 @@ def _write(file: int, lines: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def _opened(path: Path) -> int:
+    """The log, open for reading. Raises OSError, also where it is no plain file."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for whoever writes to it
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "not a plain file")
+    return file
+
+
 def _ended(path: Path) -> bool:
-    """Whether the process that wrote the file has ended: it held a lock on it as long as it lived."""
+    """Whether the process that wrote the file has ended: it held a lock on it as long as it lived. Raises OSError."""
     try:
-        file = os.open(path, os.O_RDONLY)
+        file = _opened(path)
     except FileNotFoundError:
         return False
     try:
@@ -170,6 +235,12 @@ def _ended(path: Path) -> bool:
         os.close(file)
 
 
-def _read(path: Path) -> set[tuple[str, int]]:
-    lines = map(LINE.fullmatch, path.read_text().splitlines())
-    return {(line[1], int(line[2])) for line in lines if line is not None}
+def _read(path: Path) -> set[tuple[str, int]] | None:
+    """The pairs in a log; None where anything but its lines is in it, as others may be lost. Raises OSError."""
+    with open(_opened(path), "rb") as file:
+        text = file.read(MAX_LOG_BYTES + 1)
+    lines = text.split(b"\n")
+    if len(text) > MAX_LOG_BYTES or not all(map(CUT_LINE.fullmatch, lines)):
+        return None
+    matches = map(LINE.fullmatch, lines)
+    return {(match[1].decode(), int(match[2])) for match in matches if match is not None}

@@ -89,7 +89,7 @@ class SettleCalls(Job):
             if not await self._store.everyone.exists(CALLS, _under(log_id)):
                 self._departures.discard(log_id)
 
-    async def _take_over(self, dead: str, left: set[tuple[str, int]]) -> None:
+    async def _take_over(self, dead: str, left: set[tuple[str, int]] | None) -> None:
         calls = await self._store.everyone.find(CALLS, _under(dead), fields=["_work", "status"])
         # Another process may be at it, too, or a report.
         updates = [
@@ -102,10 +102,10 @@ class SettleCalls(Job):
         run = {"_work.due": {"$exists": True}, "_work.log": dead}
         await self._store.everyone.update_many(OPERATIONS, run, {"$set": {"_work.due": now()}})
 
-    def _after_death(self, call: Document, left: set[tuple[str, int]]) -> Document:
+    def _after_death(self, call: Document, left: set[tuple[str, int]] | None) -> Document:
         if call["status"] != "queued":
             return {"_work.attempt.log": None, "_work.lease": now()}
-        if attempt_of(call) in left:
+        if left is None or attempt_of(call) in left:
             # The provider, too, may need a moment until it lists what it got just then.
             return {"_work.attempt.log": None, "_work.lease": later(self._grace)}
         return {"_work": {"due": now()}}

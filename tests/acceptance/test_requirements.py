@@ -1,4 +1,4 @@
-"""The locks hold what setup.cfg asks for, each with hashes and for every platform, and are what everything installs."""
+"""The locks hold what setup.cfg asks for, with hashes and for every platform, and are what everything installs."""
 
 from __future__ import annotations
 

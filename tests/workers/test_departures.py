@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scfm.workers import departures as module
 from scfm.workers.departures import Departures
@@ -125,9 +129,112 @@ def test_a_log_from_before_the_machine_was_started_proves_nothing(
     assert list(reader.of_the_dead()) == []
 
 
-def test_a_folder_that_takes_no_file_gives_no_log_to_be_trusted(tmp_path: Path) -> None:
+def ended(folder: Path) -> Path:
+    """The log of a process that has noted what left and ended."""
+    other = Departures.open(folder)
+    for attempt, number in LEFT:
+        other.note(attempt, number)
+    other.close()
+    return folder / "departures" / str(other.id)
+
+
+def a_folder(log: Path) -> None:
+    log.unlink()
+    log.mkdir()
+
+
+def a_dangling_link(log: Path) -> None:
+    log.unlink()
+    log.symlink_to("nowhere")
+
+
+def a_pipe(log: Path) -> None:
+    log.unlink()
+    os.mkfifo(log)
+
+
+@pytest.mark.parametrize("spoil", [a_folder, a_dangling_link, a_pipe])
+def test_a_log_that_cannot_be_read_is_reported_once_and_the_others_are_read(
+    spoil: Callable[[Path], None], tmp_path: Path, reader: Departures, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs = sorted(ended(tmp_path) for _ in range(3))
+    spoil(logs[1])
+    for _ in range(3):
+        assert list(reader.of_the_dead()) == [(logs[0].name, LEFT), (logs[2].name, LEFT)]
+        assert not reader.yet_to_leave(logs[1].name, ATTEMPT, 99)
+    (line,) = caplog.messages
+    assert str(logs[1]) in line and "remove it" in line and "\n" not in line
+
+
+@pytest.mark.parametrize("junk", [b"\xff\xfe\n", b"\0" * 512, b"0123 12\n", b"\r\n", b"x:1\n"])
+def test_a_damaged_log_of_an_ended_process_proves_nothing(
+    junk: bytes, tmp_path: Path, reader: Departures, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged, sound = ended(tmp_path), ended(tmp_path)
+    damaged.write_bytes(damaged.read_bytes()[:40] + junk)
+    for _ in range(3):
+        assert dict(reader.of_the_dead()) == {damaged.name: None, sound.name: LEFT}
+    (line,) = caplog.messages
+    assert str(damaged) in line and "damaged" in line
+    reader.discard(damaged.name)
+    assert dict(reader.of_the_dead()) == {sound.name: LEFT}
+
+
+@given(junk=st.binary(max_size=200))
+@settings(deadline=None)
+def test_whatever_is_written_into_a_log_no_departure_before_it_is_forgotten(junk: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        log = ended(Path(folder))
+        log.write_bytes(log.read_bytes() + junk)
+        left = module._read(log)
+    assert left is None or left >= LEFT
+
+
+def test_a_log_that_is_removed_while_another_looks_is_no_fault(
+    tmp_path: Path, reader: Departures, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone, sound = sorted(ended(tmp_path) for _ in range(2))
+    read = module._read
+
+    def remove_and_read(path: Path) -> set[tuple[str, int]] | None:
+        gone.unlink(missing_ok=True)
+        return read(path)
+
+    monkeypatch.setattr(module, "_read", remove_and_read)
+    assert list(reader.of_the_dead()) == [(sound.name, LEFT)]
+    assert caplog.messages == []
+
+
+def test_a_log_of_an_earlier_boot_that_cannot_be_removed_keeps_no_other(
+    tmp_path: Path, reader: Departures, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = [tmp_path / "departures" / f"0a1b2c3d-0000-0000-0000-000000000000.{digit * 32}" for digit in "123"]
+    for path in old:
+        path.write_text("")
+    a_folder(old[0])
+    assert list(reader.of_earlier_boots()) == [old[1].name, old[2].name]
+    reader.discard(old[0].name)
+    reader.discard(old[1].name)
+    assert list(reader.of_earlier_boots()) == [old[2].name]
+    assert len(caplog.messages) == 1
+
+
+def test_a_folder_that_is_gone_is_reported_once_and_nothing_is_proven(
+    tmp_path: Path, reader: Departures, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.rmtree(tmp_path / "departures")
+    for _ in range(3):
+        assert list(reader.of_the_dead()) == [] == list(reader.of_earlier_boots())
+    (line,) = caplog.messages
+    assert "start the server again" in line
+
+
+def test_a_folder_that_takes_no_file_gives_no_log_to_be_trusted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "departures").write_text("in the way")
     departures = Departures.open(tmp_path)
+    assert "make it writable" in caplog.text
     departures.note(ATTEMPT, 1)
     assert departures.id is None and departures.left(ATTEMPT, 1)
     assert list(departures.of_the_dead()) == []

@@ -284,6 +284,30 @@ async def test_what_a_dead_process_had_sent_is_given_time_before_it_is_asked_abo
     assert shown(await only_of(store, left["_id"])) == ("errored", LOST)
 
 
+async def test_of_what_a_damaged_log_had_every_call_may_have_rung_and_other_logs_are_settled(
+    store: Store, tmp_path: Path, silent: Silent
+) -> None:
+    damaged, folder, sound = (House(store, tmp_path, silent) for _ in range(3))
+    account_id = await account(store)
+    for dead, number in ((damaged, NUMBER), (folder, ANOTHER), (sound, "+15550060002")):
+        await queued_calls(store, account_id, [number])
+        assert len(await dead.jobs.send.take(1)) == 1
+        await dead.jobs.close()
+    (tmp_path / "departures" / str(damaged.jobs.departures.id)).write_bytes(b"\xff\xfe\n")
+    (tmp_path / "departures" / str(folder.jobs.departures.id)).unlink()
+    (tmp_path / "departures" / str(folder.jobs.departures.id)).mkdir()
+    house = House(store, tmp_path, silent)
+    await house.settles()
+    unknown, untouched, unsent = await calls_of(store)
+    assert "attempt" not in unsent["_work"] and unsent["_work"]["due"] <= now()
+    assert unknown["_work"]["attempt"]["log"] is None
+    assert untouched["_work"]["attempt"]["log"] == folder.jobs.departures.id
+    for _ in range(TIMES_ASKED):
+        await house.settles_when_due()
+    for call in (unknown, untouched):
+        assert shown(await only_of(store, call["_id"])) == ("errored", LOST)
+
+
 async def test_what_a_dead_process_asked_of_the_database_last_is_taken_over_too(
     store: Store, tmp_path: Path, silent: Silent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
