@@ -37,6 +37,22 @@ class Conflict(ScfmError):
     """The same thing is under way (409)."""
 
 
+class Forbidden(ScfmError):
+    """A request that is not to be carried out, whoever sends it (403). ``reason`` is added to the answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UnsupportedMediaType(ScfmError):
+    """The body is in a form that is not read (415). ``reason`` is added to the answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class TooLarge(ScfmError):
     """The body is larger than the server takes (413)."""
 

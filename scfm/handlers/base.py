@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import orjson
 import tornado.web
@@ -19,6 +20,7 @@ from tornado.iostream import StreamClosedError
 from scfm.errors import (
     BadRequest,
     Conflict,
+    Forbidden,
     Invalid,
     NotFound,
     Overloaded,
@@ -27,7 +29,9 @@ from scfm.errors import (
     Unauthorized,
     Unavailable,
     Unreachable,
+    UnsupportedMediaType,
 )
+from scfm.handlers import refusals
 from scfm.handlers.application import Application, Collaborators
 from scfm.handlers.pagination import Page
 from scfm.handlers.parameters import Limits, parse
@@ -49,9 +53,11 @@ MAX_LENGTH_DIGITS = 19
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (BadRequest, 400),
     (Unauthorized, 401),
+    (Forbidden, 403),
     (NotFound, 404),
     (Conflict, 409),
     (TooLarge, 413),
+    (UnsupportedMediaType, 415),
     (Invalid, 422),
     (Unavailable, 503),
 )
@@ -94,6 +100,7 @@ class BaseHandler(tornado.web.RequestHandler):
         if self.request.method not in self.verbs:
             raise NotFound
         self._refuse_large_body()
+        refusals.check(self.request)
         await self.admit()
 
     async def admit(self) -> None:
@@ -168,19 +175,35 @@ class BaseHandler(tornado.web.RequestHandler):
         content_type = self.request.headers.get("Content-Type", "")
         return parse(self.request.query, bytes(self.content), content_type, limits)
 
+    # Where the server is.
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach the server, without a slash at the end: PUBLIC_URL, else as the request has it."""
+        return self.app.settings.public_url or f"{self.request.protocol}://{self.request.host}"
+
+    @property
+    def root(self) -> str:
+        """The way from the request's path to the server's root: a link with it holds under a proxy's path, too."""
+        return "/".join([".."] * (self.request.path.count("/") - 1)) or "."
+
     # The answer.
 
     def answer(self, status: int, body: Any = None, location: str | None = None) -> None:
         """Answer with JSON, or, for None, with nothing."""
         self.set_status(status)
-        self.location = location
         if location is not None:
-            self.set_header("Location", location)
+            self.set_location(location)
         if body is None:
             self.clear_header("Content-Type")
             return
         self.set_header("Cache-Control", FRESH)
         self.write_entity(orjson.dumps(body))
+
+    def set_location(self, path: str) -> None:
+        """Say where a resource is, by its PATH on this server; a path of PUBLIC_URL comes in front."""
+        self.location = path
+        self.set_header("Location", urlsplit(self.app.settings.public_url).path + path)
 
     def write_entity(self, content: bytes) -> None:
         """Write the whole body, with its weak ETag."""
@@ -252,7 +275,7 @@ def _status(error: BaseException | None) -> int | None:
 
 def _problem(status: int, error: BaseException | None) -> dict[str, Any]:
     problem = {"status": status, "error": HTTPStatus(status).phrase}
-    if isinstance(error, BadRequest) and error.reason:
+    if isinstance(error, (BadRequest, Forbidden, UnsupportedMediaType)) and error.reason:
         problem["message"] = error.reason
     if isinstance(error, Overloaded):
         problem["message"] = str(error)
@@ -299,6 +322,6 @@ class ClientHandler(BaseHandler):
         page = Page.of(parameters)
         view = scope.view
         documents, total = await view.listed(query, page.skip, page.size)
-        for name, value in page.headers(total, self.request.full_url().partition("?")[0], self.request.query).items():
+        for name, value in page.headers(total, self.base_url + self.request.path, self.request.query).items():
             self.set_header(name, value)
         self.answer(200, await resource.present(view, documents))

@@ -1,4 +1,7 @@
-"""The API explains itself: ``/api/openapi.json`` for programs, ``/api/docs`` for people. Neither needs a token."""
+"""The API explains itself: ``/api/openapi.json`` for programs, ``/api/docs`` for people. Neither needs a token.
+
+Behind a proxy both may be under a path that is not known here, so the page's links lead from where it is.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ class DocumentHandler(BaseHandler):
     """``GET /api/openapi.json``: the document that it was told."""
 
     async def get(self) -> None:
-        self.answer(200, self.told["document"])
+        servers = [{"url": self.app.settings.public_url or self.root}]
+        self.answer(200, {**self.told["document"], "servers": servers})
 
     head = get
 
@@ -30,12 +34,12 @@ class DocumentationHandler(BaseHandler):
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Cache-Control", FRESH)
-        self.write_entity(page())
+        self.write_entity(page().replace(b"{root}", self.root.encode()))
 
     head = get
 
 
 @cache
 def page() -> bytes:
-    """The page, in one file: it fetches nothing but the document."""
+    """The page, in one file, which fetches nothing but the document; ``{root}`` is the way to the server's root."""
     return files("scfm.handlers").joinpath("static", "documentation.html").read_bytes()

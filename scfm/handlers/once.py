@@ -77,7 +77,7 @@ def _replay(handler: ClientHandler, answer: Answer) -> None:
     handler.set_status(answer.status)
     handler.set_header(REPLAYED, "true")
     if answer.location is not None:
-        handler.set_header("Location", answer.location)
+        handler.set_location(answer.location)
     if answer.status < 400:
         handler.set_header("Cache-Control", FRESH)
     handler.write_entity(answer.body)

@@ -88,6 +88,8 @@ REPORT: Schema = {
     "required": ["AccountSid", "CallSid", "Direction"],
     "additionalProperties": {"type": "string"},
 }
+# What may become of any request that changes something.
+OF_WRITES = (400, 401, 403, 415, 422)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,6 @@ def document(routes: Iterable[URLSpec]) -> Json:
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/"}],
         "security": [{"basic": []}, {"bearer": []}],
         "tags": [{"name": resource.collection} for resource in RESOURCES],
         "paths": paths,
@@ -215,7 +216,7 @@ def _event(route: Route) -> Json:
 
 def _made(route: Route, about: str) -> Json:
     shown = {JSON: ref("schemas", title(route.resource))}
-    errors = (400, 401, 404, 409, 413, 422) if "{id}" in route.path else (400, 401, 409, 413, 422)
+    errors = (*OF_WRITES, 404, 409, 413) if "{id}" in route.path else (*OF_WRITES, 409, 413)
     return {"201": response(about, shown, ("Location", "Idempotent-Replayed")), **errors_of(*errors)}
 
 
@@ -235,7 +236,7 @@ def _update(route: Route) -> Json:
         route,
         f"update_{_own(route)}",
         f"Update the {noun(route.resource)}",
-        {"204": response("It has been updated.", {}), **errors_of(400, 401, 404, 413, 422)},
+        {"204": response("It has been updated.", {}), **errors_of(*OF_WRITES, 404, 413)},
         parameters=route.parameters(),
         requestBody=body_of(given_of(route.resource, new=False), JSON, FORM),
     )
@@ -246,7 +247,7 @@ def _delete(route: Route) -> Json:
         route,
         f"delete_{route.resource.kind}",
         f"Delete the {noun(route.resource)}",
-        {"204": response("It has been deleted.", {}), **errors_of(400, 401, 404, 422)},
+        {"204": response("It has been deleted.", {}), **errors_of(*OF_WRITES, 404)},
         parameters=route.parameters(),
     )
 
@@ -259,7 +260,7 @@ def _webhook(route: Route) -> Json:
     text = {"type": "string"}
     responses = {
         "201": response("What the caller is to hear: TwiML.", {XML: text}),
-        **errors_of(400),
+        **errors_of(400, 415),
         "403": response("It does not come from a provider that we know.", {TEXT: {"const": REFUSAL}}),
         "422": response("It names no call, no direction, or no number that could have called.", {XML: text}),
     }
@@ -292,7 +293,7 @@ def _import(route: Route) -> Json:
         "Create and update contacts in bulk, by phone number",
         {
             "200": response("What became of the lines.", {JSON: TALLY}, ("Idempotent-Replayed",)),
-            **errors_of(400, 401, 409, 413, 422),
+            **errors_of(*OF_WRITES, 409, 413),
         },
         parameters=route.parameters("metadata_merge_mode", "Idempotency-Key"),
         requestBody={

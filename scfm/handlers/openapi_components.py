@@ -51,9 +51,11 @@ HEADERS: Mapping[str, tuple[Schema, str]] = {
 ERRORS: Mapping[int, tuple[str, str, str, tuple[str, ...]]] = {
     400: ("BadRequest", "The request cannot be read, or passes a bound that `message` names.", "Problem", ()),
     401: ("Unauthorized", "No token, an unknown one, or not a super admin's.", "", ("WWW-Authenticate",)),
+    403: ("Forbidden", "A page of another site sends it (`Sec-Fetch-Site: cross-site`).", "Problem", ()),
     404: ("NotFound", "Nothing of the account's is there.", "Problem", ()),
     409: ("Conflict", "A request with this Idempotency-Key is being carried out.", "Problem", ()),
     413: ("TooLarge", "The body is too large.", "Problem", ()),
+    415: ("UnsupportedMediaType", "The body has a `Content-Encoding`, which is not read.", "Problem", ()),
     422: ("Invalid", "A rule is broken. Every failing field with its messages, or `base`.", "Invalid", ()),
     500: ("Failure", "A failure of the server; its log has the trace under the X-Request-Id.", "Problem", ()),
     503: ("Unavailable", "The database does not answer.", "Problem", ("Retry-After",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -23,6 +24,7 @@ JSON = "application/json"
 DIGITS = 800  # of one JSON number: a double has at most 767 that matter, and int() is quadratic in them
 PART_HEAD = 8192  # bytes of one multipart part's headers
 
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # UTF-32's begin with UTF-16's
 _NAME = re.compile(r"[\[\]]*+([^\[\]]++)\]*+")
 _ELEMENT_KEY = re.compile(r"\[\]\[([^\[\]]+)\]")
 _BOUNDARY = re.compile(r";\s*boundary=\"?([\w'()+,./:=? -]{1,70})", re.ASCII | re.IGNORECASE)
@@ -263,6 +265,8 @@ def _part_name(head: bytes) -> str | None:
 
 
 def _json(body: bytes, limits: Limits) -> Params:
+    if body.startswith(_BYTE_ORDER_MARKS):
+        body = body.decode(json.detect_encoding(body)).encode()
     _skim(body, limits)
     value = json.loads(
         body.decode(),

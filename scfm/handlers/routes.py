@@ -11,6 +11,7 @@ from scfm.handlers.documentation import DocumentationHandler, DocumentHandler
 from scfm.handlers.export_contacts import ExportContactsHandler
 from scfm.handlers.health import HealthHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
+from scfm.handlers.index import IndexHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
 from scfm.handlers.openapi import document
 from scfm.handlers.webhook import RemotePhoneCallEventsHandler
@@ -52,6 +53,8 @@ NUMBER = "([^/]+?)"
 def routes() -> list[URLSpec]:
     """Every route, the first that fits wins."""
     found = [
+        _route("/", IndexHandler),
+        _route("/api", IndexHandler),
         _route("/health", HealthHandler),
         _route("/api/account", OwnAccountHandler, resource=ACCOUNTS, verbs="GET PATCH"),
         _route("/api/contacts/import", ImportContactsHandler, resource=CONTACTS, verbs="POST"),
@@ -95,4 +98,4 @@ def _nested() -> list[URLSpec]:
 
 def _route(path: str, handler: type[RequestHandler], **options: Any) -> URLSpec:
     name = path.replace(NUMBER, "{id}")
-    return URLSpec(rf"{path}(?:\.json)?/?", handler, {"route": name, **options}, name=name)
+    return URLSpec(rf"{path.rstrip('/')}(?:\.json)?/?", handler, {"route": name, **options}, name=name)

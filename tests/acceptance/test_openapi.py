@@ -145,9 +145,9 @@ def test_the_page_refers_to_nothing_on_another_host(server: Server) -> None:
     assert answer.headers.get_content_type() == "text/html"
     page = References()
     page.feed(answer.json)
-    assert page.addresses == ["/api/openapi.json"]
+    assert page.addresses == ["../api/openapi.json"]
     assert re.findall(r"//\w|url\(|import\b|wss?:", page.inline) == []
-    assert 'fetch("/api/openapi.json"' in page.inline
+    assert "fetch(DOCUMENT" in page.inline
 
 
 def test_the_browser_is_told_to_speak_to_this_server_only(server: Server) -> None:

@@ -77,7 +77,9 @@ def test_what_was_held_of_a_request_is_free_when_it_has_been_answered() -> None:
         ("\xb2", (400,)),
     ],
 )
-@pytest.mark.parametrize("path", ["/api/contacts", "/api/contacts/import", "/api/remote_phone_call_events", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/api/contacts", "/api/contacts/import", "/api/remote_phone_call_events", "/nowhere"]
+)
 def test_a_content_length_that_is_no_length_is_a_clear_error(
     server: Server, api: Client, path: str, length: str, statuses: tuple[int, ...]
 ) -> None:

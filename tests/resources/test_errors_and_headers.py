@@ -43,6 +43,14 @@ ANSWERS: dict[str, tuple[Ask, int, str, str | None]] = {
     "invalid": (lambda api: api.post("/api/contacts"), 422, NO_CACHE, JSON),
     "document": (lambda api: api.get("/api/openapi.json"), 200, FRESH, JSON),
     "page": (lambda api: api.get("/api/docs"), 200, FRESH, "text/html; charset=utf-8"),
+    "first page": (lambda api: api.get("/"), 200, FRESH, JSON),
+    "other site": (
+        lambda api: api.post("/api/callouts", headers={"Sec-Fetch-Site": "cross-site"}),
+        403,
+        NO_CACHE,
+        JSON,
+    ),
+    "encoded": (lambda api: api.post("/api/callouts", headers={"Content-Encoding": "br"}), 415, NO_CACHE, JSON),
     "health": (lambda api: api.get("/health"), 200, FRESH, JSON),
 }
 
@@ -81,8 +89,7 @@ BAD_REQUEST = {"status": 400, "error": "Bad Request"}
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
-        "/api",
+        "//",
         "/api/contact",
         "/API/contacts",
         "/api/contacts/1/2",
