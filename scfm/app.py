@@ -231,12 +231,13 @@ async def _close_store(store: Store) -> None:
     await store.close()
 
 
-async def open_store(uri: str, settings: Settings) -> Store:
-    """The store of a server or a command, with its indexes. Raises StartError."""
+async def open_store(uri: str, settings: Settings, *, read_only: bool = False) -> Store:
+    """The store of a server or a command, with its indexes, unless it only reads. Raises StartError."""
     store = Store.open(uri, settings.mongodb_database)
     try:
         await store.ping()
-        await store.prepare(indexes())
+        if not read_only:
+            await store.prepare(indexes())
     except BaseException as error:
         await store.close()
         if not isinstance(error, Unavailable):

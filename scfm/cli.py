@@ -1,4 +1,4 @@
-"""The command line: ``scfm serve``, ``scfm create-account``, ``scfm simulator``, ``scfm rehearse``, ``scfm demo``."""
+"""The command line: ``scfm serve``, ``scfm create-account``, ``scfm check-numbers``, ``scfm simulator``…"""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from scfm import __version__, app, demo, event_loop, rehearsal, settings
-from scfm.errors import StartError
+from scfm.check_numbers import NumberCheck
+from scfm.errors import StartError, Unavailable
+from scfm.models.store import Store
 from scfm.mongod import PrivateMongod
 from scfm.settings import Settings
 from scfm.simulator import command as simulator
+
+Result = TypeVar("Result")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_database(create)
     create.set_defaults(run=_create_account)
+    check = commands.add_parser("check-numbers", help="list stored phone numbers that would be read otherwise today")
+    _add_database(check)
+    check.set_defaults(run=_check_numbers)
     for name, module, about in (
         ("simulator", simulator, "run a carrier that speaks Twilio's API, for trials"),
         ("rehearse", rehearsal, "try a call flow without a carrier"),
@@ -100,24 +108,42 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _create_account(options: argparse.Namespace) -> int:
-    chosen = _settings(options)
-    _log_to_stderr(chosen)
-    if chosen.mongodb_uri:
-        token = asyncio.run(_make_account(chosen.mongodb_uri, chosen, options.super_admin))
-    else:
-        with PrivateMongod.attach_or_start(chosen.data_dir) as mongod:
-            token = asyncio.run(_make_account(mongod.uri, chosen, options.super_admin))
+    async def make(store: Store) -> str:
+        token = await app.make_account(store, super_admin=options.super_admin)
+        await store.rest()
+        return token
+
+    token = _with_store(options, make)
     if options.format == "human":
         print("The account's access token. Keep it: it is not shown again.")
     print(token)
     return 0
 
 
-async def _make_account(uri: str, chosen: Settings, super_admin: bool) -> str:
-    store = await app.open_store(uri, chosen)
-    try:
-        token = await app.make_account(store, super_admin=super_admin)
-        await store.rest()
-        return token
-    finally:
-        await store.close()
+def _check_numbers(options: argparse.Namespace) -> int:
+    async def check(store: Store) -> int:
+        return await NumberCheck(store, print).run()
+
+    return 1 if _with_store(options, check, read_only=True) else 0
+
+
+def _with_store(
+    options: argparse.Namespace, work: Callable[[Store], Awaitable[Result]], *, read_only: bool = False
+) -> Result:
+    """Do WORK on the database of the server, which may be running; what it gives. Raises StartError."""
+    chosen = _settings(options)
+    _log_to_stderr(chosen)
+
+    async def run(uri: str) -> Result:
+        store = await app.open_store(uri, chosen, read_only=read_only)
+        try:
+            return await work(store)
+        except Unavailable as error:
+            raise StartError(f"the database does not answer any more: {error}") from None
+        finally:
+            await store.close()
+
+    if chosen.mongodb_uri:
+        return asyncio.run(run(chosen.mongodb_uri))
+    with PrivateMongod.attach_or_start(chosen.data_dir) as mongod:
+        return asyncio.run(run(mongod.uri))

@@ -32,7 +32,7 @@ _PLAIN = re.compile(r"\+?[0-9]+\Z")
 # What separates digits most often; all else is looked at one by one.
 _SEPARATORS = re.compile(r"[ ()/-]+")
 # As any version has stored a number.
-_STORED = re.compile(r"\+[0-9]{1,%d}\Z" % MAX_DIGITS)
+_STORED = re.compile(rf"\+[0-9]{{1,{MAX_DIGITS}}}\Z")
 # The schema of RFC 3966, and the mark by which a spreadsheet knows a text.
 _BEFORE = re.compile(r"tel:|'", re.IGNORECASE)
 _DROPPED = frozenset("/()\N{FULLWIDTH SOLIDUS}\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH RIGHT PARENTHESIS}")
@@ -77,6 +77,18 @@ def stored_forms(value: object, country: str | None = None) -> list[str]:
     if isinstance(value, str) and value != number and _STORED.match(value):
         forms.append(value)
     return forms
+
+
+def national(stored: str, country: str) -> str | None:
+    """What a stored number would be in COUNTRY if its ``+`` was none of its own: of one that is not valid as it is.
+
+    Older versions put a ``+`` before a national number as before any other. None where it is not so.
+    """
+    number = _parse(stored)
+    if number is not None and phonenumbers.is_valid_number(number):
+        return None
+    read = normalise(stored.removeprefix("+"), country)
+    return read if read != stored else None
 
 
 def errors(value: object, country: str | None = None) -> list[str]:
