@@ -98,18 +98,28 @@ class Screen:
 
     def outcomes(self, counts: Mapping[str, int]) -> None:
         """The table of what became of the calls, the most frequent first."""
-        everything = sum(counts.values())
+        percent = shares(counts)
         rows = sorted(counts.items(), key=lambda row: -row[1])
         if not self._live:
             for status, count in rows:
-                self.say(f"    {status:<14}{count:>5}  {count / everything:>4.0%}")
+                self.say(f"    {status:<14}{count:>5}  {percent[status]:>3}%")
             return
         table = Table("outcome")
         for heading in ("calls", "share"):
             table.add_column(heading, justify="right")
         for status, count in rows:
-            table.add_row(status, str(count), f"{count / everything:.0%}")
+            table.add_row(status, str(count), f"{percent[status]}%")
         self._console.print(table)
+
+
+def shares(counts: Mapping[str, int]) -> dict[str, int]:
+    """Each share of all in whole percent, which sum to 100: those with the largest remainders are rounded up."""
+    everything = sum(counts.values())
+    percent = {name: 100 * count // everything for name, count in counts.items()}
+    by_remainder = sorted(counts, key=lambda name: -(100 * counts[name] % everything))
+    for name in by_remainder[: 100 - sum(percent.values())]:
+        percent[name] += 1
+    return percent
 
 
 class Answer(NamedTuple):

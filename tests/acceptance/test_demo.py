@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scfm.demo import EVERYBODY, Api, WrongStep
+from scfm.demo import EVERYBODY, Api, WrongStep, shares
 from tests.server import wait_until
 
 SECONDS = 60.0
@@ -73,7 +76,16 @@ def test_it_walks_the_alert_whatever_server_and_provider_the_environment_names(f
     assert f"ok  phone calls with an outcome: {EVERYBODY}" in output
     assert "Everybody was called once" in output
     assert "\x1b" not in output
+    assert sum(map(int, re.findall(r"(\d+)%$", output, re.MULTILINE))) == 100
     assert_nothing_is_left(folder)
+
+
+@given(counts=st.dictionaries(st.text(max_size=3), st.integers(min_value=1, max_value=10**6), min_size=1))
+def test_shares_sum_to_a_hundred_percent_and_each_is_rounded_up_or_down(counts: dict[str, int]) -> None:
+    percent = shares(counts)
+    assert sum(percent.values()) == 100 and percent.keys() == counts.keys()
+    for name, count in counts.items():
+        assert abs(percent[name] - 100 * count / sum(counts.values())) < 1
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
