@@ -23,16 +23,10 @@ from scfm.simulator import command as simulator
 Result = TypeVar("Result")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status: 0, 1 with one line on stderr where it could not go on, 2 for wrong usage."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and give its exit status. Raises StartError; SystemExit 2 for wrong usage."""
     options = _parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except StartError as error:
-        print(f"scfm: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return int(options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,16 +11,50 @@ operations are coroutines, so nothing has to be handed over: see docs/decisions/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, TypeVar
 
-from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
-from motor.frameworks import asyncio as threaded
-from motor.metaprogramming import AsyncRead, DelegateMethod, create_class_with_framework
-from pymongo import AsyncMongoClient
-from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.asynchronous.database import AsyncDatabase
+from scfm.errors import StartError
+
+
+@contextmanager
+def _checked() -> Iterator[None]:
+    """What is used here is not promised to stay. Where a release lacks a name, raises StartError with the way out."""
+    try:
+        yield
+    except (ImportError, AttributeError) as error:
+        raise StartError(
+            f"this server does not work with {_release('motor')} and {_release('pymongo')} ({error}): "
+            "install the releases in requirements/run.lock"
+        ) from error
+
+
+def _release(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"no {name}"
+
+
+with _checked():
+    from motor.core import AgnosticClient, AgnosticCollection, AgnosticDatabase
+    from motor.frameworks import asyncio as threaded
+    from motor.metaprogramming import AsyncRead, DelegateMethod, create_class_with_framework
+    from pymongo import AsyncMongoClient
+    from pymongo.asynchronous.collection import AsyncCollection
+    from pymongo.asynchronous.database import AsyncDatabase
+
+    # What is used below, and what Motor asks a framework for, so that what is put in place here is what it uses.
+    for _owner, _names in (
+        (AsyncMongoClient, ("aconnect",)),
+        (DelegateMethod, ("wrap",)),
+        (threaded, ("CLASS_PREFIX", "run_on_executor", "get_event_loop", "check_event_loop", "platform_info")),
+    ):
+        for _name in _names:
+            getattr(_owner, _name)
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -41,7 +75,8 @@ vars(FRAMEWORK).update(vars(threaded), run_on_executor=_run)
 
 
 def _in_the_loop(cls: type[T]) -> type[T]:
-    return create_class_with_framework(cls, FRAMEWORK, __name__)
+    with _checked():
+        return create_class_with_framework(cls, FRAMEWORK, __name__)
 
 
 @_in_the_loop

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from scfm.cli import main
+from scfm.__main__ import main
 from scfm.settings import Settings
 from tests.server import Server
 
@@ -117,7 +117,8 @@ def test_the_operations_manual_lists_every_setting_in_order_with_its_default() -
 
 @each_document
 def test_every_variable_that_is_set_in_a_command_is_a_setting(document: Path) -> None:
-    known = {one.metadata["env"] for one in fields(Settings)} | {"ACCESS_TOKEN", "PYTHON", "CI"}
+    of_make = set(re.findall(r"\$\(([A-Z_]+)\)", (ROOT / "Makefile").read_text()))
+    known = {one.metadata["env"] for one in fields(Settings)} | of_make | {"ACCESS_TOKEN", "CI"}
     shell = "\n".join(commands(document))
     assert set(re.findall(r"(?:^|\s)([A-Z][A-Z_]+)=", shell)) <= known
 
