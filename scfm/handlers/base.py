@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, cast
@@ -40,6 +40,7 @@ from scfm.models.idempotency import Named
 from scfm.models.query import Query
 from scfm.models.resource import Client, Resource, Scope
 from scfm.models.store import View
+from scfm.offload import offload
 
 log = logging.getLogger("scfm.http")
 
@@ -316,6 +317,10 @@ class ClientHandler(BaseHandler):
         if not number:
             raise NotFound
         return number
+
+    async def filtered(self, narrow: Callable[[], Query]) -> Query:
+        """What NARROW makes of the request's filters; raises BadRequest."""
+        return await offload(len(self.request.query) + self.size, narrow)
 
     async def answer_page(self, scope: Scope, query: Query, resource: Resource, parameters: dict[str, Any]) -> None:
         """Answer with the page of QUERY that the client asks for."""

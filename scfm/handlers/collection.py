@@ -49,7 +49,8 @@ class CollectionHandler(ResourceHandler):
 
     async def get(self) -> None:
         parameters = self.parameters()
-        query = self.by_type(self.resource.query(parameters.get("q"), self.client.country), parameters)
+        given, country = parameters.get("q"), self.client.country
+        query = await self.filtered(lambda: self.by_type(self.resource.query(given, country), parameters))
         await self.answer_page(self.reach(parameters), query, self.resource, parameters)
 
     head = get
@@ -89,8 +90,10 @@ class NestedHandler(CollectionHandler):
         parameters = self.parameters()
         scope = self.reach(parameters)
         parent = await scope.view.get(self.parent.collection, self.number(written))
-        query = self.resource.under(self.parent.kind, parent, parameters.get("q"), self.client.country)
-        query = self.by_type(query, parameters)
+        kind, given, country = self.parent.kind, parameters.get("q"), self.client.country
+        query = await self.filtered(
+            lambda: self.by_type(self.resource.under(kind, parent, given, country), parameters)
+        )
         await self.answer_page(scope, query, self.resource, parameters)
 
     head = get  # type: ignore[assignment]
@@ -118,8 +121,9 @@ class PreviewHandler(ResourceHandler):
         kind = TYPES[operation["type"]]
         if self.resource.collection not in kind.previews:
             raise NotFound
-        query = await kind.preview(scope.view, operation, self.resource.collection)
-        query = self.resource.filtered(query, parameters.get("q"), self.client.country)
+        taken = await kind.preview(scope.view, operation, self.resource.collection)
+        given, country = parameters.get("q"), self.client.country
+        query = await self.filtered(lambda: self.resource.filtered(taken, given, country))
         await self.answer_page(scope, query, self.resource, parameters)
 
     head = get

@@ -29,7 +29,7 @@ class ExportContactsHandler(ClientHandler):
         parameters = self.parameters()
         chosen = self._format(parameters)
         self.with_memory = _with_memory(parameters)
-        query = CONTACTS.query(parameters.get("q"), self.client.country)
+        query = await self.filtered(lambda: CONTACTS.query(parameters.get("q"), self.client.country))
         try:
             await self._send(chosen, self._csv(query) if chosen == "csv" else self._json_lines(query))
         except StreamClosedError:

@@ -1,27 +1,29 @@
 """Filters: each turns what a client gave under ``q`` into a native MongoDB condition.
 
 This is the only door through which a client's values reach a query. Values are compared as text (CONTRACT: a
-number 5 and a string "5" are both found by ``5``); names are escaped, so none can be an operator or a path.
+number 5 and a string "5" are both found by ``5``), in NFC and trimmed; names are escaped, so none can be an operator
+or a path. What takes long to read is refused with BadRequest before it is read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-import orjson
-
-from scfm.models import msisdn
-from scfm.models.keys import escape
+from scfm.errors import BadRequest
+from scfm.models import msisdn, paths
 from scfm.models.query import Document, Newest, Query, all_of
+from scfm.models.texts import forms, trimmed
 
 LARGEST_INTEGER = 2**63
-
-# A position in an array, as far as any array can reach.
-_POSITION = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z", re.ASCII)
+# Values of one list. To read a thousand phone numbers takes about as long as a request may hold up the others.
+MAX_VALUES = 1000
+TOO_MANY_VALUES = f"has too many values (maximum is {MAX_VALUES})"
+# Characters of a date and time, however it is written.
+MAX_TIME = 64
 
 
 @dataclass(frozen=True)
@@ -32,19 +34,30 @@ class Clause:
     newest: tuple[Newest, ...] = ()
 
 
+class Excessive(ValueError):
+    """A filter has more in it than is read; the text says what, as in "has too many values"."""
+
+
 Filter = Callable[[Any, str | None], Clause | None]
-"""From the parameter's value and the account's default country to a clause; None where the value says nothing."""
+"""From the parameter's value and the account's default country to a clause; None where the value says nothing.
+
+Raises Excessive.
+"""
 
 
 def apply(query: Query, filters: Mapping[str, Filter], parameters: Any, country: str | None = None) -> Query:
     """QUERY narrowed by every parameter that FILTERS knows; unknown ones are ignored.
 
-    ``country``: the account's ``default_country``, by which phone numbers without a country code are read.
+    ``country``: the account's ``default_country``, by which phone numbers without a country code are read. Raises
+    BadRequest for a filter that has more in it than is read.
     """
     if not isinstance(parameters, Mapping):
         return query
     for name, value in parameters.items():
-        clause = filters[name](value, country) if name in filters else None
+        try:
+            clause = filters[name](value, country) if name in filters else None
+        except Excessive as error:
+            raise BadRequest(f"q[{name}] {error}") from None
         if clause is not None:
             query = query.narrowed(clause.condition, newest=clause.newest)
     return query
@@ -60,9 +73,15 @@ def text(value: Any) -> str | None:
 
 
 def choices(value: Any) -> list[str]:
-    """The values of a comma list, or of an array: ``failed, errored``."""
+    """The values of a comma list, or of an array: ``failed, errored``; raises Excessive for more than MAX_VALUES.
+
+    An empty value between two commas counts among those.
+    """
     values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    parts = [part.strip() for one in values for part in (text(one) or "").split(",")]
+    written = [text(one) or "" for one in values]
+    if len(written) + sum(one.count(",") for one in written) > MAX_VALUES:
+        raise Excessive(TOO_MANY_VALUES)
+    parts = [trimmed(part) for one in written for part in one.split(",")]
     return [part for part in parts if part]
 
 
@@ -70,7 +89,9 @@ def one_of(field: str) -> Filter:
     """``q[field]=v1,v2``: the text field is one of these; a name without a value finds null."""
 
     def build(value: Any, _country: str | None) -> Clause:
-        return Clause({field: None} if value is None else {field: {"$in": choices(value)}})
+        if value is None:
+            return Clause({field: None})
+        return Clause({field: {"$in": [form for part in choices(value) for form in forms(part)]}})
 
     return build
 
@@ -103,8 +124,8 @@ def phone_number(field: str) -> Filter:
     def build(value: Any, country: str | None) -> Clause:
         if value is None:
             return Clause({field: None})
-        forms = [form for part in choices(value) for form in msisdn.stored_forms(part, country)]
-        return Clause({field: {"$in": forms}})
+        numbers = [number for part in choices(value) for number in msisdn.stored_forms(part, country)]
+        return Clause({field: {"$in": numbers}})
 
     return build
 
@@ -147,10 +168,10 @@ def _later(moment: datetime, by: timedelta) -> datetime:
 
 def moment_of(value: Any) -> tuple[datetime | None, bool]:
     """The moment that a text (ISO 8601) names, in UTC, and whether it is a bare date; (None, False) for neither."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > MAX_TIME:
         return None, False
     # In a query string an unescaped "+02:00" arrives as " 02:00"; and some write "10:30 +02:00".
-    written = re.sub(r"(:[0-9.]+) +([+-]?)(?=[0-9]{2}:?[0-9]{2}\Z)", _with_sign, value.strip().upper())
+    written = re.sub(r"(:[0-9.]+) +([+-]?)(?=[0-9]{2}:?[0-9]{2}\Z)", _with_sign, trimmed(value).upper())
     written = written.removesuffix(" UTC")
     try:
         return datetime.combine(date.fromisoformat(written), time(tzinfo=UTC)), True
@@ -173,88 +194,14 @@ def nested(field: str) -> Filter:
     def build(value: Any, _country: str | None) -> Clause | None:
         if not isinstance(value, Mapping):
             return None
-        return Clause(all_of([at_path((field, *path), leaf) for path, leaf in _leaves(value)]))
+        leaves = list(paths.leaves(value))
+        if paths.too_many(leaves):
+            raise Excessive(paths.TOO_MANY)
+        return Clause(
+            all_of([paths.at(field, path, None if leaf is None else text(leaf) or "") for path, leaf in leaves])
+        )
 
     return build
-
-
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(inner, (*path, escape(str(name))))
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            yield from _leaves(inner, (*path, str(position)))
-    else:
-        yield path, value
-
-
-def at_path(path: tuple[str, ...], value: Any) -> Document:
-    """The condition that the value at PATH (escaped names) is VALUE as text, or is null or missing for None."""
-    wanted = None if value is None else _typed(text(value) or "")
-    # The outermost value is always an object, so a number that comes first is a plain name.
-    if any(_POSITION.fullmatch(name) for name in path[2:]):
-        return _at_position(path, wanted)
-    return _at_names(path, wanted)
-
-
-def _typed(written: str) -> list[tuple[Any, list[str]]]:
-    """The values that read so as text, each with its BSON types."""
-    values: list[tuple[Any, list[str]]] = [(written, ["string"])]
-    if written in ("true", "false"):
-        values.append((written == "true", ["bool"]))
-    elif re.fullmatch(r"-?[0-9]{1,19}\Z", written, re.ASCII) and str(int(written)) == written:
-        if -LARGEST_INTEGER <= int(written) < LARGEST_INTEGER:
-            values.append((int(written), ["int", "long"]))
-    elif (number := _float(written)) is not None:
-        values.append((number, ["double"]))
-    return values
-
-
-def _float(written: str) -> float | None:
-    try:
-        number = float(written)
-    except ValueError:
-        return None
-    # 1e-07 is what Python writes, 1e-7 what a client is shown.
-    return number if written in (str(number), orjson.dumps(number).decode()) else None
-
-
-def _at_names(path: tuple[str, ...], wanted: list[tuple[Any, list[str]]] | None) -> Document:
-    """A MongoDB path looks into the elements of every array on its way; ours has no number that would let it."""
-    dotted = ".".join(path)
-    arrays: list[Document] = [
-        {".".join(path[:depth]): {"$type": "array"}} for depth in range(2, len(path) + (wanted is not None))
-    ]
-    if wanted is None:
-        return {"$or": [{dotted: None, "$nor": [{dotted: {"$type": "array"}}]}, *arrays]}
-    same = [{dotted: {"$eq": one, "$type": types}} for one, types in wanted]
-    return {"$or": same, "$nor": arrays} if arrays else {"$or": same}
-
-
-def _at_position(path: tuple[str, ...], wanted: list[tuple[Any, list[str]]] | None) -> Document:
-    """A number in a MongoDB path is both a position and a name inside the elements, so the steps are spelled out."""
-    found: Any = f"${path[0]}"
-    for name in path[1:]:
-        found = {"$let": {"vars": {"outer": found}, "in": _step(name)}}
-    kind = {"$type": "$$found"}
-    if wanted is None:
-        same: Document = {"$in": [kind, ["missing", "null"]]}
-    else:
-        same = {
-            "$or": [
-                {"$and": [{"$in": [kind, types]}, {"$eq": ["$$found", {"$literal": one}]}]} for one, types in wanted
-            ]
-        }
-    return {"$expr": {"$let": {"vars": {"found": found}, "in": same}}}
-
-
-def _step(name: str) -> Document:
-    """From ``$$outer`` to what it has under NAME; missing where it is neither an object nor an array."""
-    member = {"$getField": {"field": {"$literal": name}, "input": "$$outer"}}
-    if not _POSITION.fullmatch(name):
-        return member
-    return {"$cond": [{"$isArray": "$$outer"}, {"$arrayElemAt": ["$$outer", int(name)]}, member]}
 
 
 def _newest_call(statuses: Sequence[str] | None, none: bool) -> Clause:
@@ -264,7 +211,7 @@ def _newest_call(statuses: Sequence[str] | None, none: bool) -> Clause:
 
 def has_phone_calls(value: Any, _country: str | None) -> Clause | None:
     """``q[has_phone_calls]=true|false`` on participations."""
-    wanted = text(value)
+    wanted = trimmed(text(value) or "")
     if wanted not in ("true", "false"):
         return None
     return _newest_call(None, none=False) if wanted == "true" else _newest_call([], none=True)

@@ -456,6 +456,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 COMMON_FILTERS: Mapping[str, Filter] = {
+    "id": filters.id_of("_id"),
     "metadata": filters.nested("metadata"),
     **filters.times("created_at"),
     **filters.times("updated_at"),

@@ -219,6 +219,7 @@ class Plan:
 
 ACCOUNT = 2
 FILTERS: dict[str, Document] = {
+    "id": "4,7",
     "metadata": {"n": "5"},
     "details": {"CallSid": "CA4"},
     "parameters": {"limit": "1"},

@@ -319,7 +319,25 @@ def test_no_operator_comes_through_a_json_body(values: Village, filters: Any, po
 # Every list
 
 ALL_CONTACTS = range(30)
+# By where the list is: its collection, and the position of one that is on it.
+BY_ID: tuple[tuple[str, str, int], ...] = (
+    *((f"/api/{name}", name, 0) for name in ("users", "access_tokens", "contacts", "callouts", "batch_operations")),
+    *((f"/api/{name}", name, 0) for name in ("callout_participations", "phone_calls", "remote_phone_call_events")),
+    ("/api/contacts/0/callouts", "callouts", 1),
+    ("/api/contacts/0/callout_participations", "callout_participations", 5),
+    ("/api/contacts/0/phone_calls", "phone_calls", 3),
+    ("/api/contacts/0/remote_phone_call_events", "remote_phone_call_events", 0),
+    ("/api/callouts/0/contacts", "contacts", 2),
+    ("/api/callouts/0/phone_calls", "phone_calls", 1),
+    ("/api/callouts/0/callout_participations", "callout_participations", 1),
+    ("/api/callout_participations/0/phone_calls", "phone_calls", 1),
+    ("/api/phone_calls/3/remote_phone_call_events", "remote_phone_call_events", 0),
+    ("/api/batch_operations/1/preview/callout_participations", "callout_participations", 3),
+    ("/api/batch_operations/1/preview/contacts", "contacts", 3),
+)
 LISTS: list[tuple[str, str, Sequence[int]]] = [
+    *((path, f"q[id]={{{name}[{position}]}},x", [position]) for path, name, position in BY_ID),
+    *((path, "q[id]=9999999", []) for path, _, _ in BY_ID),
     ("/api/users", "q[metadata][n]=1", [0]),
     ("/api/users", "q[metadata][n]=2", []),
     ("/api/access_tokens", "q[metadata][n]=1", [1]),

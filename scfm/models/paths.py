@@ -1,0 +1,133 @@
+"""Conditions on the values inside free JSON: the value at a path, compared as text.
+
+No name in a path can be an operator or a path of its own: names are escaped as they are where they are stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from scfm.models.keys import LARGEST, SMALLEST, escape
+from scfm.models.query import Document
+from scfm.models.texts import composed, spellings
+
+# Of the paths in one filter, as ``_weight`` has it. A thousand paths of four names are below it, and to make the
+# conditions of what has so much takes some 30 ms.
+MAX_WEIGHT = 1 << 18
+TOO_MANY = "has too many names, or names that are too long"
+
+# A position in an array, as far as any array can reach.
+_POSITION = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z", re.ASCII)
+
+Path = tuple[str, ...]
+"""Names from the outermost value inwards, as a client gives them."""
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """The scalars inside VALUE, each with the path that leads to it; an element's name is its position."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from leaves(inner, (*path, str(name)))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield from leaves(inner, (*path, str(position)))
+    else:
+        yield path, value
+
+
+def too_many(found: Iterable[tuple[Path, Any]]) -> bool:
+    """Whether these leaves are more than one filter may have."""
+    return sum(_weight(path) for path, _ in found) > MAX_WEIGHT
+
+
+def _weight(path: Path) -> int:
+    """About how many bytes a path takes in a condition, which names the path to every array that may be on it."""
+    return (len(path) + 1) * (16 + len(path) + sum(map(len, path)))
+
+
+def at(field: str, path: Path, value: str | None) -> Document:
+    """The condition that the value at PATH inside FIELD reads VALUE as text, or is null or missing for None.
+
+    The names may be stored in NFC or in NFD as well as given: all of a path in one, as who writes a document does.
+    """
+    wanted = None if value is None else _typed(value)
+    if all(map(str.isascii, path)):
+        return _at(field, path, wanted)
+    ways = dict.fromkeys((path, composed(path, "NFC"), composed(path, "NFD")))
+    conditions = [_at(field, way, wanted) for way in ways]
+    return {"$and" if wanted is None else "$or": conditions}
+
+
+def _at(field: str, path: Path, wanted: list[tuple[Any, list[str]]] | None) -> Document:
+    stored = (field, *map(escape, path))
+    # The outermost value is always an object, so a number that comes first is a plain name.
+    if any(_POSITION.fullmatch(name) for name in path[1:]):
+        return _at_position(stored, wanted)
+    return _at_names(stored, wanted)
+
+
+def _typed(written: str) -> list[tuple[Any, list[str]]]:
+    """The values that read so as text, each with its BSON types."""
+    return [pair for form in spellings(written) for pair in _typed_exactly(form)]
+
+
+def _typed_exactly(written: str) -> list[tuple[Any, list[str]]]:
+    values: list[tuple[Any, list[str]]] = [(written, ["string"])]
+    if written in ("true", "false"):
+        values.append((written == "true", ["bool"]))
+    elif re.fullmatch(r"-?[0-9]{1,19}\Z", written, re.ASCII) and str(int(written)) == written:
+        if SMALLEST <= int(written) <= LARGEST:
+            values.append((int(written), ["int", "long"]))
+    elif (number := _float(written)) is not None:
+        values.append((number, ["double"]))
+    return values
+
+
+def _float(written: str) -> float | None:
+    try:
+        number = float(written)
+    except ValueError:
+        return None
+    # 1e-07 is what Python writes, 1e-7 what a client is shown.
+    return number if written in (str(number), orjson.dumps(number).decode()) else None
+
+
+def _at_names(path: tuple[str, ...], wanted: list[tuple[Any, list[str]]] | None) -> Document:
+    """A MongoDB path looks into the elements of every array on its way; ours has no number that would let it."""
+    dotted = ".".join(path)
+    arrays: list[Document] = [
+        {".".join(path[:depth]): {"$type": "array"}} for depth in range(2, len(path) + (wanted is not None))
+    ]
+    if wanted is None:
+        return {"$or": [{dotted: None, "$nor": [{dotted: {"$type": "array"}}]}, *arrays]}
+    same = [{dotted: {"$eq": one, "$type": types}} for one, types in wanted]
+    return {"$or": same, "$nor": arrays} if arrays else {"$or": same}
+
+
+def _at_position(path: tuple[str, ...], wanted: list[tuple[Any, list[str]]] | None) -> Document:
+    """A number in a MongoDB path is both a position and a name inside the elements, so the steps are spelled out."""
+    found: Any = f"${path[0]}"
+    for name in path[1:]:
+        found = {"$let": {"vars": {"outer": found}, "in": _step(name)}}
+    kind = {"$type": "$$found"}
+    if wanted is None:
+        same: Document = {"$in": [kind, ["missing", "null"]]}
+    else:
+        same = {
+            "$or": [
+                {"$and": [{"$in": [kind, types]}, {"$eq": ["$$found", {"$literal": one}]}]} for one, types in wanted
+            ]
+        }
+    return {"$expr": {"$let": {"vars": {"found": found}, "in": same}}}
+
+
+def _step(name: str) -> Document:
+    """From ``$$outer`` to what it has under NAME; missing where it is neither an object nor an array."""
+    member = {"$getField": {"field": {"$literal": name}, "input": "$$outer"}}
+    if not _POSITION.fullmatch(name):
+        return member
+    return {"$cond": [{"$isArray": "$$outer"}, {"$arrayElemAt": ["$$outer", int(name)]}, member]}

@@ -1,0 +1,38 @@
+"""Texts as filters compare them: in Unicode's composed form (NFC), without blanks around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+from unicodedata import normalize
+
+# What str.strip takes away, the last of which is U+3000, and spaces without a width.
+BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
+# To normalise takes time that grows with the square of a run of combining marks, a second for 64 KiB of them; so
+# longer texts compare as they are. https://www.unicode.org/reports/tr15/#Stream_Safe_Text_Format
+MAX_NORMALISED = 1024
+
+
+def trimmed(text: str) -> str:
+    """TEXT without blanks, also no-break ones, at its ends."""
+    return text.strip(BLANKS)
+
+
+def forms(text: str) -> tuple[str, ...]:
+    """TEXT first, and the texts that differ from it only in how their letters are composed (NFC, NFD).
+
+    Documents hold texts in the form in which they came.
+    """
+    if text.isascii():
+        return (text,)
+    return tuple(dict.fromkeys((text, *composed((text,), "NFC"), *composed((text,), "NFD"))))
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """TEXT as it is given, and the forms of what it is without the blanks around it."""
+    return tuple(dict.fromkeys((text, *forms(trimmed(text)))))
+
+
+def composed(texts: Iterable[str], form: Literal["NFC", "NFD"]) -> tuple[str, ...]:
+    """TEXTS in one of Unicode's forms; those that are too long are as they were."""
+    return tuple(text if len(text) > MAX_NORMALISED else normalize(form, text) for text in texts)
