@@ -12,16 +12,15 @@ import time
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
-from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
-
 from scfm import collector
 from scfm.clock import now
 from scfm.errors import StartError, Unavailable
+from scfm.event_loop import OPEN_FILES, open_files
 from scfm.handlers.application import Application, Collaborators
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
 from scfm.handlers.body_budget import BodyBudget
+from scfm.handlers.connections import Connections
 from scfm.handlers.routes import routes
 from scfm.handlers.senders import Senders
 from scfm.handlers.traffic import Traffic
@@ -58,6 +57,10 @@ REQUESTS_PATIENCE = 2.0
 FIRST_BYTE_SECONDS = 0.2
 LOOK_SECONDS = 0.01
 WORK_PATIENCE = 5.0
+# To start, and to answer some dozens of clients.
+MIN_OPEN_FILES = 256
+# Logs, journals, pipes, answers that are put into files.
+OWN_FILES = 100
 MONGOD_WATCH_SECONDS = 0.5
 # A mongod that lived for longer has died anew.
 MONGOD_CALM_SECONDS = 10.0
@@ -171,9 +174,9 @@ class Server:
     async def _listen(self, application: Application) -> None:
         listener = _listener(self.settings.host, self.settings.port)
         self.port = listener.getsockname()[1]
-        server = HTTPServer(application, max_header_size=1 << 16)
-        server.add_socket(listener)
-        self._closing.push_async_callback(_finish_requests, server, listener, application.collaborators.traffic)
+        connections = Connections(application, listener, connection_limit(self.settings.calls_in_flight))
+        connections.start()
+        self._closing.push_async_callback(_finish_requests, connections, application.collaborators.traffic)
 
     @property
     def url(self) -> str:
@@ -185,28 +188,17 @@ class Server:
         await self._closing.aclose()
 
 
-async def _finish_requests(server: HTTPServer, listener: socket.socket, traffic: Traffic) -> None:
+async def _finish_requests(connections: Connections, traffic: Traffic) -> None:
     """Let nobody in any more, and let those who are in get their answers."""
-    _let_in(server, listener)
-    server.stop()
-    server.conn_params.no_keep_alive = True
+    connections.stop()
     try:
         async with asyncio.timeout(REQUESTS_PATIENCE):
             await asyncio.sleep(FIRST_BYTE_SECONDS)
             while traffic.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
                 await asyncio.sleep(LOOK_SECONDS)
-            await server.close_all_connections()
+            await connections.close()
     except TimeoutError:
         log.warning("some clients did not finish their requests in time")
-
-
-def _let_in(server: HTTPServer, listener: socket.socket) -> None:
-    """Take the connections that the system has accepted already: it would break them when we stop to listen."""
-    with suppress(BlockingIOError):
-        while True:
-            connection, address = listener.accept()
-            connection.setblocking(False)
-            server.handle_stream(IOStream(connection), address)
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -222,6 +214,22 @@ def _listener(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from None
     listener.setblocking(False)
     return listener
+
+
+def check_open_files() -> None:
+    """Raise StartError where the system allows fewer open files than a server and its MongoDB need."""
+    if open_files() < MIN_OPEN_FILES:
+        raise StartError(
+            f"this process may open {open_files()} files, and a server needs {MIN_OPEN_FILES}, better {OPEN_FILES}: "
+            "raise the limit (ulimit -n in a shell, LimitNOFILE= of systemd, --ulimit nofile= of docker)"
+        )
+
+
+def connection_limit(calls_in_flight: int) -> int:
+    """How many connections of clients there are files for, beside those of the database and the provider."""
+    files = open_files()
+    # MongoDB's driver has up to a hundred connections, the provider's client two for each call in flight.
+    return max(files - OWN_FILES - 100 - 2 * calls_in_flight, files // 2)
 
 
 async def _close_store(store: Store) -> None:

@@ -93,6 +93,8 @@ def _log_to_stderr(chosen: Settings) -> None:
 def _serve(options: argparse.Namespace) -> int:
     chosen = _settings(options)
     _log_to_stderr(chosen)
+    event_loop.raise_open_files()
+    app.check_open_files()
     if chosen.mongodb_uri:
         event_loop.run(app.serve(chosen, None, chosen.mongodb_uri))
     else:

@@ -23,13 +23,12 @@ OPEN_FILES = 10_240
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run MAIN to its end, with enough open files for many connections."""
-    _open_files()
+    """Run MAIN to its end."""
     loops.run(main)
 
 
-def _open_files() -> None:
-    """Ask for more open files: each connection is one.
+def raise_open_files() -> None:
+    """Ask for more open files: each connection is one. Child processes inherit it.
 
     Shells and service managers give a process a thousand, for the sake of programs that use select(2), and let it ask
     for more (getrlimit(2)). A provider that opens more than that in the middle of a callout would not be heard.
@@ -40,3 +39,11 @@ def _open_files() -> None:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def open_files() -> int:
+    """How many files this process may have open, no more than it asks for."""
+    if resource is None:
+        return OPEN_FILES
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_FILES if soft == resource.RLIM_INFINITY else min(soft, OPEN_FILES)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import tornado.web
-from tornado.httputil import HTTPServerRequest
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerRequest
 
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.body_budget import BodyBudget
@@ -60,8 +60,14 @@ class Application(tornado.web.Application):
         super().__init__(list(routes), default_handler_class=missing, compress_response=False)
         self.collaborators = collaborators
 
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Tornado's way in: a connection waits for a request."""
+        cast(Any, request_conn).stream.await_request()
+        return super().start_request(server_conn, request_conn)
+
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
         """Tornado's way in: the head of a request has come."""
+        cast(Any, request.connection).stream.begin_request()
         self.collaborators.traffic.began(request.connection)
         return super().find_handler(request, **options)
 

@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
         callees=read_rules(args.callees) if args.callees else (),
         ledger=args.ledger,
     )
+    event_loop.raise_open_files()
     event_loop.run(serve(simulator, args.host, args.port))
     return 0
 

@@ -1,0 +1,271 @@
+"""The connections of clients: how many there may be, how long each may take, and which are closed for others."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import struct
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop, PeriodicCallback
+from tornado.iostream import IOStream
+from tornado.web import Application
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows
+    fcntl = termios = None  # type: ignore[assignment]
+
+log = logging.getLogger("scfm.http")
+
+MAX_HEADER_BYTES = 1 << 16
+# Answers that clients have not taken yet, of all of them together.
+MAX_UNSENT_BYTES = 64 << 20
+# How many connections are taken before other work has its turn.
+ACCEPTED_IN_A_ROW = 64
+# Who has just connected has had no chance to send a request.
+MIN_WAIT_SECONDS = 1.0
+SWEEP_SECONDS = 1.0
+LOG_SECONDS = 60.0
+# accept(2): there are no more files, or there is no memory, in this process or in the system.
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: the system forgets at once what has not been sent
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """How many seconds a connection may take.
+
+    ``idle``: between requests. Proxies keep a connection for 60 s (nginx, AWS) and must be the first to close it:
+    a request that meets our closing fails. ``head``: from the first byte of a request to the end of its headers,
+    which fit in a few packets. ``window``: in each such time in which the server waits for more of a body, or for
+    the client to take more of an answer, ``rate`` bytes a second must pass; a GPRS line has three times as many, and
+    1 GiB may take as long as it does.
+    """
+
+    idle: float = 75.0
+    head: float = 20.0
+    window: float = 30.0
+    rate: int = 1024
+
+
+class Stream(IOStream):
+    """A connection that counts what passes."""
+
+    def __init__(self, connection: socket.socket, connections: Connections) -> None:
+        super().__init__(connection)
+        self._connections = connections
+        self.received = self.sent = self.unsent = 0
+        # What had been received when the wait for a request began.
+        self.received_before = 0
+        # Since when, and at how many bytes, the sweep watches it.
+        self.watched_since: float | None = None
+        self.watched_bytes = 0
+
+    def await_request(self) -> None:
+        """From now on nothing is under way on this connection."""
+        self.received_before = self.received
+        self.watched_since = None
+        self._connections.waiting[self] = time.monotonic()
+
+    def begin_request(self) -> None:
+        """The head of a request has come."""
+        self.watched_since = None
+        self._connections.waiting.pop(self, None)
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        size = super().read_from_fd(buf)
+        self.received += size or 0
+        return size
+
+    def write(self, data: bytes | memoryview) -> Any:
+        written = super().write(data)
+        if not self.closed():
+            self.unsent += len(data)
+            self._connections.unsent += len(data)
+            if self.unsent:
+                self._connections.hold_answer(self)
+        return written
+
+    def write_to_fd(self, data: memoryview) -> int:
+        size = super().write_to_fd(data)
+        self.sent += size
+        self.unsent -= size
+        self._connections.unsent -= size
+        if not self.unsent:
+            self._connections.writing.pop(self, None)
+        return size
+
+    @property
+    def passed(self) -> int:
+        """How many bytes have come from the client, and how many have arrived there.
+
+        What the system still holds of an answer, often megabytes, has not arrived: see SIOCOUTQ in tcp(7).
+        """
+        held = 0
+        if fcntl is not None and self.writing():
+            with suppress(OSError):
+                held = int.from_bytes(fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        return self.received + self.sent - held
+
+    def close_fd(self) -> None:
+        super().close_fd()
+        self._connections.forget(self)
+
+    def abort(self) -> None:
+        """Close it, and send nothing more of what the client does not take."""
+        with suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        self.close()
+
+
+class Connections:
+    """Accepts connections for APPLICATION on LISTENER, no more than LIMIT at once; closes those that take too long.
+
+    At the limit the connection that has waited longest for a request is closed for each new one. Where there is none,
+    new ones wait in the system's queue until a connection ends.
+    """
+
+    def __init__(
+        self, application: Application, listener: socket.socket, limit: int, times: TimeLimits = TimeLimits()
+    ) -> None:
+        self._http = HTTPServer(application, max_header_size=MAX_HEADER_BYTES)
+        self._http.conn_params.header_timeout = None  # the sweep does that, for less than a timer for each request
+        self._listener = listener
+        self._limit = limit
+        self._times = times
+        self._open: set[Stream] = set()
+        # Those without a request since when, and those with an answer on its way; the longest first.
+        self.waiting: dict[Stream, float] = {}
+        self.writing: dict[Stream, None] = {}
+        self.unsent = 0
+        self._accepting = False
+        self._closed: Counter[str] = Counter()
+        self._closed_told_at = self._warned_at = -LOG_SECONDS
+        self._sweeping = PeriodicCallback(self.close_overdue, SWEEP_SECONDS * 1000)
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._resume()
+        self._sweeping.start()
+
+    def stop(self) -> None:
+        """Accept nobody any more but those whom the system has accepted already: it would break their connections."""
+        self._pause()
+        with suppress(OSError):
+            while len(self._open) < self._limit:
+                self._take(*self._listener.accept())
+        self._listener.close()
+        self._http.conn_params.no_keep_alive = True
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._sweeping.stop()
+        await self._http.close_all_connections()
+
+    def forget(self, stream: Stream) -> None:
+        """The connection has been closed."""
+        self._open.discard(stream)
+        self.waiting.pop(stream, None)
+        self.writing.pop(stream, None)
+        self.unsent -= stream.unsent
+        stream.unsent = 0
+        if not self._accepting and self._sweeping.is_running() and len(self._open) < self._limit:
+            self._resume()
+
+    def hold_answer(self, stream: Stream) -> None:
+        """A part of an answer has not been sent yet. Where that is too much, the slowest readers lose theirs."""
+        self.writing.setdefault(stream)
+        while self.unsent > MAX_UNSENT_BYTES and len(self.writing) > 1:
+            self._closed["that did not take an answer, for want of memory"] += 1
+            next(iter(self.writing)).abort()
+
+    def _resume(self) -> None:
+        if not self._accepting and self._listener.fileno() >= 0:
+            IOLoop.current().add_handler(self._listener, self._accept, IOLoop.READ)
+            self._accepting = True
+
+    def _pause(self) -> None:
+        if self._accepting:
+            IOLoop.current().remove_handler(self._listener)
+            self._accepting = False
+
+    def _accept(self, _listener: Any, _events: int) -> None:
+        for _ in range(ACCEPTED_IN_A_ROW):
+            full = len(self._open) >= self._limit
+            if full and not self._can_close_one():
+                self._pause()
+                return
+            try:
+                connection, address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    continue  # a connection that broke before it was accepted: accept(2), error handling
+                self._warn(f"no connection can be accepted: {error.strerror}")
+                self._pause()  # until one is closed, or the next sweep
+                return
+            if full:
+                self._closed["without a request, for others"] += 1
+                next(iter(self.waiting)).close()
+            self._take(connection, address)
+
+    def _can_close_one(self) -> bool:
+        """Whether one of the connections, which are as many as there may be, can be closed for a new one."""
+        self._warn(f"{self._limit} connections are open, as many as there are files for: see ulimit -n")
+        since = next(iter(self.waiting.values()), None)
+        return since is not None and time.monotonic() >= since + MIN_WAIT_SECONDS
+
+    def _take(self, connection: socket.socket, address: Any) -> None:
+        stream = Stream(connection, self)
+        self._open.add(stream)
+        self._http.handle_stream(stream, address)
+
+    def close_overdue(self, moment: float | None = None) -> None:
+        """Close what takes too long at MOMENT (of the monotonic clock; None is now), and try again to accept."""
+        moment = time.monotonic() if moment is None else moment
+        for stream in list(self._open):
+            if reason := self._overdue(stream, moment):
+                self._closed[reason] += 1
+                stream.abort() if stream.writing() else stream.close()
+        if self._closed and moment >= self._closed_told_at + LOG_SECONDS:
+            self._closed_told_at = moment
+            closed = ", ".join(f"{count} {reason}" for reason, count in self._closed.items())
+            log.info("connections closed: %s", closed)
+            self._closed.clear()
+        self._resume()
+
+    def _overdue(self, stream: Stream, moment: float) -> str | None:
+        times = self._times
+        if (since := self.waiting.get(stream)) is not None and stream.received == stream.received_before:
+            return "idle" if moment - since > times.idle else None
+        if since is None and not stream.reading() and not stream.writing():
+            stream.watched_since = None  # the server is at work
+            return None
+        passed = stream.passed
+        if stream.watched_since is None:
+            stream.watched_since, stream.watched_bytes = moment, passed
+        elapsed = moment - stream.watched_since
+        if since is not None:
+            return "that did not send the head of a request in time" if elapsed > times.head else None
+        if elapsed < times.window:
+            return None
+        if passed - stream.watched_bytes < times.rate * elapsed:
+            return "that took an answer too slowly" if stream.writing() else "that sent a body too slowly"
+        stream.watched_since = None
+        return None
+
+    def _warn(self, message: str) -> None:
+        """Log a warning, but not for every connection."""
+        if time.monotonic() >= self._warned_at + LOG_SECONDS:
+            self._warned_at = time.monotonic()
+            log.warning("%s", message)

@@ -1,0 +1,301 @@
+"""Many connections, slow ones and idle ones: each has its time, and all together leave room for the others."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from tornado.web import ErrorHandler
+
+from scfm.handlers import connections as module
+from scfm.handlers.application import Application
+from scfm.handlers.base import BaseHandler
+from scfm.handlers.body_budget import BodyBudget
+from scfm.handlers.connections import Connections, TimeLimits
+from scfm.handlers.traffic import Traffic
+from tests.server import Server, wait_until
+
+TIMES = TimeLimits(idle=75, head=20, window=30, rate=1000)
+LONG = b"x" * (32 << 20)  # more than the buffers of two sockets
+
+
+class Handler(BaseHandler):
+    """Answers as its path says."""
+
+    async def get(self, kind: str) -> None:
+        if kind == "waiting":
+            await self.told["held"].wait()
+        self.write(LONG if kind == "long" else b"hello")
+
+    async def post(self, _kind: str) -> None:
+        self.write(str(self.size).encode())
+
+
+class Serving(NamedTuple):
+    """A server in the test's own loop. ``held``: what requests for ``/waiting`` wait for."""
+
+    connections: Connections
+    address: tuple[str, int]
+    held: asyncio.Event
+
+
+@asynccontextmanager
+async def serving(limit: int = 100, listener: socket.socket | None = None) -> AsyncIterator[Serving]:
+    listener = listener or socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    held = asyncio.Event()
+    settings: Any = SimpleNamespace(max_body_size=1 << 20)
+    collaborators: Any = SimpleNamespace(traffic=Traffic(), settings=settings, bodies=BodyBudget(1 << 20))
+    routes = [("/(.*)", Handler, {"verbs": "GET POST", "held": held})]
+    connections = Connections(Application(routes, collaborators, ErrorHandler), listener, limit, TIMES)
+    connections.start()
+    try:
+        yield Serving(connections, listener.getsockname(), held)
+    finally:
+        held.set()
+        connections.stop()
+        await connections.close()
+
+
+class Peer:
+    """A client's end of a connection."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        self.socket.setblocking(False)
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.socket, data)
+
+    async def receive(self, size: int = 65536) -> bytes:
+        """What the server sends next, b"" for its hanging up."""
+        try:
+            async with asyncio.timeout(20):
+                return await asyncio.get_running_loop().sock_recv(self.socket, size)
+        except ConnectionResetError:
+            return b""
+
+    async def is_open(self) -> bool:
+        """Whether the server, which has nothing to say, has not hung up either."""
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+            try:
+                return bool(self.socket.recv(1, socket.MSG_PEEK))
+            except BlockingIOError:
+                continue
+            except ConnectionResetError:
+                return False
+        return True
+
+
+@asynccontextmanager
+async def peer(server: Serving, sent: bytes = b"") -> AsyncIterator[Peer]:
+    client = Peer()
+    with client.socket:
+        await asyncio.get_running_loop().sock_connect(client.socket, server.address)
+        await client.send(sent)
+        yield client
+
+
+async def seen(server: Serving, count: int) -> None:
+    """Return when so many bytes have come in on all connections."""
+    async with asyncio.timeout(20):
+        while sum(stream.received for stream in server.connections._open) < count:
+            await asyncio.sleep(0.001)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def test_an_idle_connection_is_closed_later_than_a_proxy_would_close_it() -> None:
+    async with serving() as server, peer(server, GET) as client:
+        assert b"200 OK" in await client.receive()
+        server.connections.close_overdue(now() + 74)
+        assert await client.is_open()
+        await client.send(GET)
+        assert b"200 OK" in await client.receive()
+        server.connections.close_overdue(now() + 76)
+        assert await client.receive() == b""
+
+
+async def test_the_head_of_a_request_has_one_time_however_its_bytes_come() -> None:
+    async with serving() as server, peer(server, b"GET /hello HTTP/1.1\r\n") as client:
+        await seen(server, 21)
+        began = now()
+        for second in range(0, 21, 5):
+            server.connections.close_overdue(began + second)
+            assert await client.is_open()
+            await client.send(b"a")
+            await seen(server, 22 + second // 5)
+        server.connections.close_overdue(began + 21)
+        assert await client.receive() == b""
+
+
+HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+
+
+async def test_a_body_may_take_long_while_it_goes_on_and_not_when_it_stops() -> None:
+    async with serving() as server, peer(server, HEAD) as client:
+        await seen(server, len(HEAD))
+        began = now()
+        server.connections.close_overdue(began)
+        for window in range(1, 10):
+            await client.send(b"x" * 40_000)
+            await seen(server, len(HEAD) + window * 40_000)
+            server.connections.close_overdue(began + window * 31)
+            server.connections.close_overdue(began + window * 31)
+            assert await client.is_open()
+        await client.send(b"x" * 1000)
+        await seen(server, len(HEAD) + 361_000)
+        server.connections.close_overdue(began + 10 * 31)
+        assert await client.receive() == b""
+
+
+async def test_a_reader_that_does_not_read_is_cut_off_and_one_that_reads_slowly_is_not() -> None:
+    async with serving() as server, peer(server, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n") as client:
+        assert await client.receive(1000)
+        began = now()
+        server.connections.close_overdue(began)
+        for window in range(1, 4):
+            taken = 0
+            while taken < 1 << 20:
+                taken += len(await client.receive())
+            server.connections.close_overdue(began + window * 31)
+            server.connections.close_overdue(began + window * 31)
+            assert server.connections.unsent > 0
+        server.connections.close_overdue(began + 200)
+        assert server.connections.unsent == 0
+        rest = 0
+        while received := await client.receive():
+            rest += len(received)
+        assert rest < len(LONG)
+
+
+async def test_answers_that_nobody_takes_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_UNSENT_BYTES", len(LONG))
+    async with serving() as server, peer(server, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n") as first:
+        assert await first.receive(1000)
+        async with peer(server, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n") as second:
+            assert await second.receive(1000)
+            assert server.connections.unsent <= len(LONG)
+            while await first.receive():
+                pass  # and then it is cut off, for the sake of the second
+            taken = 1000
+            while taken < len(LONG):
+                taken += len(await second.receive())
+
+
+async def test_at_the_limit_the_connection_that_has_waited_longest_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MIN_WAIT_SECONDS", 0.0)
+    async with serving(limit=2) as server, peer(server, GET) as first:
+        assert b"200 OK" in await first.receive()
+        async with peer(server, GET) as second:
+            assert b"200 OK" in await second.receive()
+            await first.send(GET)
+            assert b"200 OK" in await first.receive()
+            async with peer(server, GET) as third:
+                assert b"200 OK" in await third.receive()
+                assert await second.receive() == b""
+                assert await first.is_open()
+
+
+async def test_at_the_limit_new_connections_wait_while_all_others_are_at_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    waiting = b"GET /waiting HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with serving(limit=1) as server, peer(server, waiting) as first, peer(server, GET) as second:
+        assert await second.is_open()
+        server.held.set()
+        assert b"200 OK" in await first.receive()
+        assert b"200 OK" in await second.receive()
+    assert len([line for line in caplog.records if "ulimit -n" in line.message]) == 1
+
+
+class Full(socket.socket):
+    """A listening socket of a process that has no more files until it is told otherwise."""
+
+    full = True
+
+    def accept(self) -> Any:
+        if self.full:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+async def test_a_process_that_is_out_of_files_says_so_once_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    listener = Full()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    async with serving(listener=listener) as server, peer(server, GET) as client:
+        for _ in range(10):
+            server.connections.close_overdue()
+            await asyncio.sleep(0.001)
+        listener.full = False
+        server.connections.close_overdue()
+        assert b"200 OK" in await client.receive()
+    assert [record.message for record in caplog.records] == ["no connection can be accepted: Too many open files"]
+
+
+class LimitedServer(Server):
+    """A server that may open few files."""
+
+    files = 300
+
+    def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
+        limited = f'ulimit -n {self.files}; exec "$0" "$@"'
+        return subprocess.Popen(
+            ["sh", "-c", limited, sys.executable, "-m", "scfm", *arguments],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[LimitedServer]:
+    with LimitedServer(tmp_path / "data") as server:
+        yield server
+
+
+def test_a_flood_of_idle_connections_does_not_make_a_server_deaf(limited: LimitedServer) -> None:
+    flood = [socket.create_connection((limited.host, limited.port)) for _ in range(600)]
+    try:
+        assert limited.client().get("/api/account").status == 200
+    finally:
+        for connection in flood:
+            connection.close()
+    wait_until(lambda: limited.client().get("/api/account").status == 200)
+    assert len(limited.stderr) < 10, limited.output()
+    assert not any("Traceback" in line for line in limited.stderr)
+
+
+def test_a_limit_of_open_files_that_is_too_low_is_named_at_the_start(tmp_path: Path) -> None:
+    server = LimitedServer(tmp_path / "data")
+    server.files = 64
+    process = server._spawn("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.count("\n") == 1
+    assert said.startswith("scfm: this process may open 64 files")
+    assert "ulimit -n" in said
+    assert "MONGODB_URI" not in said
