@@ -142,25 +142,45 @@ def _is_dropped(character: str) -> bool:
 @lru_cache(maxsize=4096)
 def _read(digits: str, country: str | None) -> str | None:
     """The number in its one form: a national one of COUNTRY, or else one that begins with its country code."""
-    if country is not None:
-        # Spreadsheets lose the zero, be it a trunk prefix or (Italy) part of the number.
-        for national in (digits, "0" + digits.lstrip("0")):
-            number = _parse(national, country)
-            if number is not None and phonenumbers.is_valid_number(number):
-                return _form(number)
-    number = _parse("+" + digits)
-    return None if number is None else _form(number, "+" + digits)
+    if country is not None and (number := _national(digits, country)) is not None:
+        return _form(number)
+    said = _parse("+" + digits)
+    return None if said is None else _form(said, "+" + digits)
+
+
+def _national(digits: str, country: str) -> phonenumbers.PhoneNumber | None:
+    """The valid number of COUNTRY that the digits are there, or None."""
+    # Spreadsheets lose the zero, be it a trunk prefix or (Italy) part of the number.
+    for dialled in (digits, "0" + digits.lstrip("0")):
+        number = _parse(dialled, country)
+        if number is not None and _is_of(number, country):
+            break
+    else:
+        return None
+    if digits.startswith(str(number.country_code)):
+        # 4917639744448 is a German mobile phone with its country code, and could be a landline without its zero.
+        said = _parse("+" + digits)
+        if said is not None and _is_mobile(said) and not _is_mobile(number):
+            return said
+    return number
 
 
 def _parse(text: str, country: str | None = None) -> phonenumbers.PhoneNumber | None:
     try:
-        number = phonenumbers.parse(text, country)
+        return phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return None
-    # A prefix for calls abroad (011, 0011, 810) leads to another country.
-    if country is not None and number.country_code != phonenumbers.country_code_for_region(country):
-        return None
-    return number
+
+
+def _is_of(number: phonenumbers.PhoneNumber, country: str) -> bool:
+    """Whether it is valid, and has the country's code: a prefix for calls abroad (011, 810) leads to another."""
+    home: bool = number.country_code == phonenumbers.country_code_for_region(country)
+    return home and phonenumbers.is_valid_number(number)
+
+
+def _is_mobile(number: phonenumbers.PhoneNumber) -> bool:
+    mobile: bool = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE
+    return mobile
 
 
 def _form(number: phonenumbers.PhoneNumber, written: str = "") -> str | None:
