@@ -1,4 +1,4 @@
-"""Phone numbers: how they are spelt, and which are refused."""
+"""Phone numbers: how they are written, which are refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scfm.models.msisdn import BLANK, INVALID, check, errors, normalise
+from scfm.models.msisdn import BLANK, INVALID, MAX_DIGITS, MAX_LENGTH, check, errors, normalise
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,17 @@ from scfm.models.msisdn import BLANK, INVALID, check, errors, normalise
         ("+00252662345678", "+252662345678"),
         (252662345678, "+252662345678"),
         ("tel:+252662345678", "+252662345678"),
+        ("'+252662345678", "+252662345678"),
+        ("(+252) 66/234.56.78", "+252662345678"),
+        ("\ufeff\u202a+252\u00a066\u20112345\u2212678\u202c", "+252662345678"),
+        ("٢٥٢٦٦٢٣٤٥٦٧٨", "+252662345678"),
+        ("＋２５２（６６）２３４－５６７８", "+252662345678"),
+        ("252662345678.0", "+252662345678"),
+        ("252662345678.000 ", "+252662345678"),
+        ("+252.66.234.5000", "+252662345000"),
+        (252662345678.0, "+252662345678"),
+        (" " * MAX_LENGTH + "252662345678", "+252662345678"),
+        ("+85512٣345678", "+855123345678"),
         ("+85510202103", "+85510202103"),
         ("+15551234567", "+15551234567"),
         ("+2521234567", "+2521234567"),
@@ -38,9 +49,13 @@ def test_a_number_has_one_spelling(sent: object, stored: str) -> None:
         ("+252 0 66 2345678", "+252662345678"),
         ("+39 06 698 12345", "+390669812345"),
         ("+225 07 07 07 07 07", "+2250707070707"),
+        ("+7 8 912 345 67 89", "+79123456789"),
+        ("+36 06 20 123 4567", "+36201234567"),
+        ("+54 0 11 15 2345 6789", "+5491123456789"),
+        ("+1 555 123 4567", "+15551234567"),
     ],
 )
-def test_a_trunk_zero_is_dropped_but_not_a_zero_that_is_part_of_the_number(sent: str, stored: str) -> None:
+def test_a_trunk_prefix_is_dropped_but_not_a_zero_that_is_part_of_the_number(sent: str, stored: str) -> None:
     assert normalise(sent) == stored
 
 
@@ -78,6 +93,9 @@ def test_what_has_no_digits_is_blank(sent: object) -> None:
         1e300,
         float("inf"),
         "1" + " " * 70_000 + "2",
+        "0" * MAX_DIGITS + "252662345678",
+        "252662345678,0",
+        "252662345678.0.0e",
         "1" * 300,
         "9" * 70_000,
         10**900,
