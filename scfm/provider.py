@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import inspect
 import logging
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,6 +59,11 @@ MOVED = frozenset({301, 307, 308})
 LONGEST_RETRY_AFTER = 3600.0
 LONGEST_MESSAGE = 1000
 PAGE_SIZE = 1000  # the most that Twilio gives
+# Bytes of JSON, after any decompression: Twilio's call has two thousand, and a page a thousand of these.
+MAX_ANSWER, MAX_PAGE = 1 << 20, 4 << 20
+# What is stored of an answer: no deeper than MongoDB takes, and no whole number of more than 64 bits.
+MAX_LEVELS = 32
+MAX_INTEGER = 2**63 - 1
 PAGES = 10
 CACHED_CLIENTS = 256
 CACHED_FORMS, LONGEST_CACHED_FORM = 256, 4096
@@ -253,8 +259,9 @@ class _Wire(AsyncHttpClient):  # type: ignore[misc]
         auth: tuple[str, str],
         **_: Any,
     ) -> Response:
-        """The whole answer to one request, sent once."""
-        headers = {**headers, "Authorization": _basic(*auth)}
+        """The whole answer to one request, sent once. Raises ValueError for a success that is too long to be read."""
+        headers = {**headers, "Authorization": _basic(*auth), "Accept-Encoding": "identity"}
+        most = MAX_PAGE if params else MAX_ANSWER  # only lists have a query
         asked = self._open().request(
             method,
             uri,
@@ -264,7 +271,12 @@ class _Wire(AsyncHttpClient):  # type: ignore[misc]
             allow_redirects=False,
         )
         async with asked as answer:
-            body = await answer.read()
+            try:
+                body = await _read(answer, most)
+            except ValueError:
+                if 200 <= answer.status < 300:
+                    raise
+                body = b""  # what a refusal means is told by its status
             return Response(answer.status, body.decode("utf-8", "replace"), answer.headers)
 
     async def close(self) -> None:
@@ -278,8 +290,33 @@ class _Wire(AsyncHttpClient):  # type: ignore[misc]
                 connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),  # accounts share the session
                 timeout=self._timeout,
+                auto_decompress=False,  # it would decompress whatever comes: see _read
             )
         return self._session
+
+
+async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, decompressed; raises ValueError if that has more than MOST bytes, or cannot be done.
+
+    What is left unread is not waited for: aiohttp closes the connection.
+    """
+    body = bytearray()
+    async for part in answer.content.iter_any():
+        body += part
+        if len(body) > most:
+            raise ValueError(f"the answer is longer than {most} bytes")
+    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding in ("", "identity"):
+        return bytes(body)
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise ValueError(f"the answer has the Content-Encoding {encoding[:20]}, which was not asked for")
+    try:
+        text = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, most + 1)
+    except zlib.error as error:
+        raise ValueError(f"the answer is not {encoding}") from error
+    if len(text) > most:
+        raise ValueError(f"the answer is longer than {most} bytes")
+    return text
 
 
 @contextmanager
@@ -386,11 +423,24 @@ def _object(text: str, failure: str) -> dict[str, Any]:
     return payload
 
 
+def _storable(value: Any, levels: int) -> Any:
+    """The value as MongoDB takes it: null for what is more than LEVELS deep, text for too large a number."""
+    if isinstance(value, dict):
+        return {key: _storable(inner, levels - 1) for key, inner in value.items()} if levels else None
+    if isinstance(value, list):
+        return [_storable(inner, levels - 1) for inner in value] if levels else None
+    return str(value) if isinstance(value, int) and value > MAX_INTEGER else value
+
+
 def _call(payload: Mapping[str, Any], failure: str) -> Call:
     sid = payload.get("sid")
     if not (isinstance(sid, str) and sid):
         raise Unknown(f"{failure}: the answer has no sid")
-    return {key: value for key, value in payload.items() if value is not None}
+    return {
+        key: value if isinstance(value, str) else _storable(value, MAX_LEVELS)
+        for key, value in payload.items()
+        if value is not None
+    }
 
 
 def _calls(page: Mapping[str, Any]) -> list[Call]:

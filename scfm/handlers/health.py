@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from scfm import __version__
+from scfm.errors import Unreachable
 from scfm.handlers.base import BaseHandler
+
+# Who asks waits two seconds, as orchestrators do. The driver would wait for a minute.
+PING_SECONDS = 1.5
 
 
 class HealthHandler(BaseHandler):
-    """200 when both answer; 503 when the database does not. Needs no token."""
+    """200 when both answer; 503 when the database does not, within two seconds. Needs no token."""
 
     async def get(self) -> None:
-        await self.app.store.ping()
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                await self.app.store.ping()
+        except TimeoutError:
+            raise Unreachable(f"no answer to a ping within {PING_SECONDS:g} s") from None
         self.answer(200, {"status": "ok", "version": __version__})
 
     head = get

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from argon2 import PasswordHasher
-
 from scfm.models.fields import BLANK, Field, Id, Link, Metadata, Rules, Text, Time, Wrong
 from scfm.models.filters import text
+from scfm.models.passwords import PASSWORDS
 from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, Unique, by
 from scfm.models.store import Index
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 6, 128
 LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
-
-# One at a time: a hash takes 64 MB, and a flood of them must not take the machine.
-_HASHING = ThreadPoolExecutor(1, thread_name_prefix="password")
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,7 @@ class Users(Resource):
     indexes = (Index("account_id", "_id"),)
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
-        """Check the password and keep a slow salted hash of it, made off the event loop."""
+        """Check the password and keep a slow salted hash of it, made off the event loop. Raises Overloaded."""
         given = draft.given.get("password")
         if not draft.new and given is None:
             return
@@ -73,8 +67,7 @@ class Users(Resource):
         if messages:
             draft.errors.add("password", *messages)
         elif not draft.errors:
-            loop = asyncio.get_running_loop()
-            draft.document["password_hash"] = await loop.run_in_executor(_HASHING, PasswordHasher().hash, password)
+            draft.document["password_hash"] = await PASSWORDS.hash(scope.client.account_id, password)
 
 
 def password_errors(password: str) -> list[str]:

@@ -167,6 +167,27 @@ def test_a_killed_mongod_is_started_again(tmp_path: Path) -> None:
         assert server.request("POST", "/api/contacts", form={"msisdn": "+252662345679"}).json["id"] == 2
 
 
+# The driver would wait for sixty seconds.
+HANGING_SECONDS = 30
+
+
+def test_health_does_not_wait_for_a_database_that_hangs(tmp_path: Path) -> None:
+    mongod = PrivateMongod.start(tmp_path / "database")
+    try:
+        with Server(tmp_path / "data", {"MONGODB_URI": mongod.uri}) as server:
+            pid = mongod.pid
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                answer = server.request("GET", "/health", token="")
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+            assert float(answer.headers["X-Runtime"]) < HANGING_SECONDS
+            wait_until(lambda: server.request("GET", "/health", token="").status == 200)
+    finally:
+        mongod.stop()
+
+
 def test_health_tells_of_a_database_that_is_gone(tmp_path: Path) -> None:
     mongod = PrivateMongod.start(tmp_path / "database")
     try:

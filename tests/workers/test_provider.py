@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import logging
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -324,6 +326,71 @@ async def test_a_resource_that_moved_is_refused_and_not_followed(status: int) ->
 @pytest.mark.parametrize("body", [b"", b"garbage", b"\xff\xfe", b"[]", b"{}", b'{"sid": 1}', b"[" * 100000])
 async def test_an_acceptance_that_cannot_be_read_is_unknown(body: bytes) -> None:
     assert isinstance(await failure(answers(201, body)), Unknown)
+
+
+CALL_JSON = b'{"sid": "CA1", "x": "' + b"x" * (1 << 20) + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (CALL_JSON, {}),
+        (gzip.compress(CALL_JSON * 100), {"Content_Encoding": "gzip"}),
+        (zlib.compress(CALL_JSON * 100), {"Content_Encoding": "deflate"}),
+        (gzip.compress(b"{}")[:10], {"Content_Encoding": "br"}),
+        (b"no gzip at all", {"Content_Encoding": "gzip"}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_an_answer_that_is_too_long_or_packed_is_given_up(body: bytes, headers: dict[str, str]) -> None:
+    async with carrier(answers(201, body, **headers)) as (credentials, asked), provider() as opened:
+        with pytest.raises(Unknown, match=r"longer than 1048576 bytes|Content-Encoding|is not gzip"):
+            await opened.create_call(credentials, "+85512345678", {})
+        with pytest.raises(Unknown):
+            await opened.fetch_call(credentials, "CA1")
+        assert asked[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.gen_test
+async def test_an_answer_without_an_end_is_given_up() -> None:
+    async def speak(stream: IOStream) -> None:
+        await stream.read_until(b"\r\n\r\n")
+        await stream.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            await stream.write(b"x" * 65_536)
+
+    async with raw_carrier(speak) as (port, _), provider() as opened:
+        with pytest.raises(Unknown, match="longer than"):
+            await opened.fetch_call(account(port), "CA1")
+        with pytest.raises(Unknown, match="longer than"):
+            await opened.list_calls(account(port), "+85512345678", datetime.now(UTC))
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_means_what_its_status_says_however_long_it_is() -> None:
+    async with carrier(answers(400, CALL_JSON)) as (credentials, _), provider() as opened:
+        with pytest.raises(Refused, match="HTTP 400"):
+            await opened.create_call(credentials, "+85512345678", {})
+
+
+@pytest.mark.gen_test
+async def test_a_packed_answer_is_read_though_it_was_not_asked_for() -> None:
+    body = gzip.compress(b'{"sid": "CA1"}')
+    async with carrier(answers(201, body, Content_Encoding="gzip")) as (credentials, _), provider() as opened:
+        assert await opened.create_call(credentials, "+85512345678", {}) == {"sid": "CA1"}
+
+
+@pytest.mark.gen_test
+async def test_what_no_database_takes_of_an_answer_is_left_out() -> None:
+    deep = b"[" * 500 + b"]" * 500
+    body = b'{"sid": "CA1", "big": 18446744073709551615, "deep": ' + deep + b"}"
+    async with carrier(answers(201, body)) as (credentials, _), provider() as opened:
+        call = await opened.create_call(credentials, "+85512345678", {})
+    assert call["big"] == "18446744073709551615"
+    levels, deep_value = 0, call["deep"]
+    while deep_value:
+        levels, deep_value = levels + 1, deep_value[0]
+    assert levels == 32
 
 
 @pytest.mark.gen_test
