@@ -86,7 +86,8 @@ class NumberCheck:
             other = stored.get(key) or self._contacts.setdefault(key, one.id)
             if other != one.id:
                 self._pairs += 1
-                self._say(f"contacts {other} and {one.id} of account {one.account_id} would both be {one.today}")
+                first, second = sorted((other, one.id))
+                self._say(f"contacts {first} and {second} of account {one.account_id} would both be {one.today}")
 
     async def _stored(self, found: Iterable[Finding]) -> dict[tuple[int, str], int]:
         """By account and number, the contacts that are stored as FOUND would be read."""

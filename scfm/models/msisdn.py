@@ -54,8 +54,6 @@ def check(value: object, country: str | None = None) -> tuple[str | None, list[s
     if written is None:
         return None, [INVALID]
     digits = written.removeprefix("+").removeprefix("00")
-    if not digits:
-        return None, [BLANK]
     if len(digits) > MAX_DIGITS:
         return None, [INVALID]
     number = _read(digits, country if digits == written else None)
@@ -68,9 +66,9 @@ def normalise(value: object, country: str | None = None) -> str | None:
 
 
 def stored_forms(value: object, country: str | None = None) -> list[str]:
-    """The forms under which a number may be stored: its one form, and how it is written, if that is ``+`` and digits.
+    """The texts to look for where a stored number is sought: the one form of VALUE, if it is a number.
 
-    The latter finds what older versions stored in another form; it is none of a number where nothing was stored.
+    And VALUE itself, if it is ``+`` and digits: older versions may have stored it in another form.
     """
     number = normalise(value, country)
     forms = [number] if number else []
@@ -109,6 +107,8 @@ def _written(text: str) -> str | None:
     """The digits as ASCII, behind a ``+`` if there was one; None where there is anything that is not understood."""
     if len(text) > MAX_LENGTH and len(text := text.strip()) > MAX_LENGTH:
         return None
+    if _PLAIN.match(text):
+        return text
     plain = _SEPARATORS.sub("", text)
     if _PLAIN.match(plain):
         return plain

@@ -175,6 +175,13 @@ def test_a_text_without_a_digit_is_blank(text: str, country: str | None) -> None
 
 
 @given(ANY_TEXT, A_COUNTRY)
+def test_a_text_with_a_digit_is_a_number_or_an_invalid_one(text: str, country: str | None) -> None:
+    if any(character.isdecimal() for character in text):
+        number, messages = check(text, country)
+        assert messages == ([] if number else [INVALID])
+
+
+@given(ANY_TEXT, A_COUNTRY)
 def test_a_number_is_looked_for_as_it_is_read_and_as_it_is_written_with_a_plus(
     text: str, country: str | None
 ) -> None:

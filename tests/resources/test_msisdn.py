@@ -59,9 +59,7 @@ def test_a_trunk_prefix_is_dropped_but_not_a_zero_that_is_part_of_the_number(sen
     assert normalise(sent) == stored
 
 
-@pytest.mark.parametrize(
-    "sent", [None, "", " ", "+", "00", "+00", "abc", "²", "a" * 70_000, True, [], {}, ["252662345678"]]
-)
+@pytest.mark.parametrize("sent", [None, "", " ", "+", "()", "abc", "²", "a" * 70_000, True, [], {}, ["252662345678"]])
 def test_what_has_no_digits_is_blank(sent: object) -> None:
     assert check(sent) == (None, [BLANK])
 
@@ -74,6 +72,9 @@ def test_what_has_no_digits_is_blank(sent: object) -> None:
         "+2520123456",
         "+25266234567812345",
         "0",
+        "00",
+        "+00",
+        "0.0",
         "0123456789",
         "252+662345678",
         "++252662345678",
