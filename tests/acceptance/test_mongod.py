@@ -136,6 +136,46 @@ def listening_sockets(pid: int) -> tuple[list[str], list[str]]:
     )
 
 
+def size(data_dir: Path) -> int:
+    """The bytes that the folder's files take on the disk."""
+    return sum(path.stat().st_blocks * 512 for path in data_dir.rglob("*") if path.is_file())
+
+
+def test_a_new_folder_is_small_and_takes_the_largest_document(data_dir: Path) -> None:
+    with PrivateMongod.start(data_dir) as mongod, documents(mongod.uri) as collection:
+        assert size(data_dir) < 32e6
+        largest = random.Random(7).randbytes(16 * 1024 * 1024 - 1024)
+        collection.insert_one({"_id": 1, "bytes": largest})
+        os.kill(mongod.pid, signal.SIGKILL)
+        wait_until(lambda: not mongod.alive())
+        mongod.restart()
+        assert collection.find_one({"_id": 1}) == {"_id": 1, "bytes": largest}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_folder_goes_from_an_older_journal_to_ours_and_back(
+    data_dir: Path, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = module._command
+
+    def as_before(*places: Path) -> list[str]:
+        ours = command(*places)
+        at = ours.index("--wiredTigerEngineConfigString")
+        return ours[:at] + ours[at + 2 :]
+
+    sizes = []
+    for number, arguments in enumerate([as_before, command, as_before, command]):
+        monkeypatch.setattr(module, "_command", arguments)
+        with PrivateMongod.start(data_dir) as mongod, documents(mongod.uri) as collection:
+            assert [found["_id"] for found in collection.find().sort("_id")] == list(range(number))
+            collection.insert_one({"_id": number})
+            sizes.append(size(data_dir))
+            if killed:
+                os.kill(mongod.pid, signal.SIGKILL)
+                wait_until(lambda mongod=mongod: not mongod.alive())  # type: ignore[misc]
+    assert sizes[0] > 250e6 and sizes[-1] < 150e6, sizes
+
+
 def test_it_answers_when_start_returns_and_is_gone_when_stop_does(data_dir: Path) -> None:
     mongod = PrivateMongod.start(data_dir)
     try:
