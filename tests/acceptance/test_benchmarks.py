@@ -20,7 +20,7 @@ SOME = "operations,answers"
 
 def run(*arguments: str) -> str:
     ended = subprocess.run(
-        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=600, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from scfm.demo import EVERYBODY, Api, WrongStep, shares
 from tests.server import wait_until
 
-SECONDS = 60.0
+SECONDS = 300.0
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-PATIENCE_SECONDS = 10.0
-REQUEST_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
+REQUEST_SECONDS = 120.0
 HERE = "localhost:3000"
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

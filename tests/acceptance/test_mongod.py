@@ -96,7 +96,7 @@ def tell_to_leave(process: subprocess.Popen[str]) -> None:
     process.stdin.close()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

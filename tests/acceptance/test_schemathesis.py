@@ -12,7 +12,7 @@ import pytest
 
 from tests.server import Client, Server
 
-SECONDS = 120
+SECONDS = 600
 # Tokens with small ids, so that a guessed id is rarely the one of the token that the run uses.
 TOKENS = 20
 

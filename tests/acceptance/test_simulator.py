@@ -43,7 +43,7 @@ async def running(**options: Any) -> AsyncIterator[tuple[Simulator, Client]]:
     """A simulator that runs, and a Twilio client that is pointed at it."""
     simulator = Simulator(**{"callees": (ANSWERS,), **options})
     base_url = await simulator.start()
-    http = TwilioHttpClient(timeout=4)
+    http = TwilioHttpClient(timeout=120)
     client = Client(SID, TOKEN, http_client=http)
     client.api.base_url = base_url
     try:
@@ -64,7 +64,7 @@ async def fetch(url: str, user: tuple[str, str] | None = None, **request: Any) -
         client.close()
 
 
-async def until(condition: Callable[[], Any], seconds: float = 4.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.002)
@@ -204,7 +204,7 @@ async def test_a_form_may_be_in_parts_but_must_make_sense() -> None:
     async with running() as (simulator, _):
         url = f"{simulator.base_url}/2010-04-01/Accounts/{SID}/Calls.json"
         parts = {name: (None, value) for name, value in {"To": "345", "From": "1", "Twiml": HELLO}.items()}
-        made = await asyncio.to_thread(requests.post, url, files=parts, auth=(SID, TOKEN), timeout=4)
+        made = await asyncio.to_thread(requests.post, url, files=parts, auth=(SID, TOKEN), timeout=120)
         assert (made.status_code, made.json()["code"]) == (400, 21211)
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         assert (await fetch(url, (SID, TOKEN), method="POST", body="nonsense", headers=headers)).code == 400
@@ -425,7 +425,7 @@ async def test_the_command_may_open_many_files_and_runs_until_it_is_told_to_stop
         form = urlencode({"To": "+252662345678", "From": "1", "Twiml": gather})
         made = await fetch(f"{url}/2010-04-01/Accounts/{SID}/Calls.json", (SID, TOKEN), method="POST", body=form)
         transcript = f"{url}/transcripts/{json.loads(made.body)['sid']}.json"
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(120):
             while b"pressed" not in (page := (await fetch(transcript)).body):
                 await asyncio.sleep(0.01)
         assert [entry["event"] for entry in json.loads(page)["transcript"]][:3] == ["say", "gather", "pressed"]

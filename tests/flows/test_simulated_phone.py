@@ -109,7 +109,7 @@ def place(carrier: Carrier, **parameters: Any) -> Any:
     return carrier.place(SID, TOKEN, form, carrier.receive(form))
 
 
-async def until(condition: Callable[[], Any], seconds: float = 4.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.002)

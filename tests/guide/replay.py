@@ -23,8 +23,8 @@ from tests.server import Server
 SOMLENG_SID = "0213d485-12cb-4d0d-9cb1-966546240a57"
 SOMLENG_TOKEN = "the-somleng-auth-token"
 STATUSES = {"GET": 200, "POST": 201, "PATCH": 204, "DELETE": 204}
-PATIENCE_SECONDS = 10.0
-PATIENCE_IN_ALL_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
+PATIENCE_IN_ALL_SECONDS = 300.0
 
 
 class Reply(NamedTuple):
@@ -122,7 +122,7 @@ class Replay:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}\n{self.server.output()}"

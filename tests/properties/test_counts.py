@@ -295,7 +295,7 @@ async def test_what_a_dead_process_had_begun_is_given_up_in_time(
     dead, reader = world.stores[:2]
     await dead.new_ids("contact", 5 * BLOCK)
     contact = reader.register("contact")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while (await contact.state()).settled <= 5 * BLOCK:
             await asyncio.sleep(0.001)
 

@@ -12,7 +12,7 @@ import pytest
 from pymongo import MongoClient
 
 from scfm.mongod import PrivateMongod
-from tests.server import Answer, Client, Server
+from tests.server import REQUEST_SECONDS, Answer, Client, Server
 
 ALICE = "+252662345678"
 BO = "+252662345679"
@@ -149,7 +149,7 @@ def test_an_export_that_is_cut_off_does_not_look_like_a_whole_one(tmp_path: Path
         with MongoClient[dict[str, Any]](mongod.uri) as client:
             unfit = {"metadata": {"photo": b"no JSON can hold this"}}
             client["scfm"]["contacts"].update_one({"_id": 900}, {"$set": unfit})
-        connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=REQUEST_SECONDS)
         connection.request(
             "GET", "/api/contacts/export?format=jsonl", headers={"Authorization": f"Bearer {api.token}"}
         )

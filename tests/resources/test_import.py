@@ -18,7 +18,7 @@ from scfm.models import contact_import
 from scfm.models.contact_import import ContactImport
 from scfm.models.contact_lines import Problem, Row
 from scfm.models.store import Store
-from tests.server import Answer, Client, Server, wait_until
+from tests.server import REQUEST_SECONDS, Answer, Client, Server, wait_until
 
 ALICE = "+252662345678"
 BO = "+252662345679"
@@ -237,7 +237,7 @@ def test_there_is_nothing_to_get(api: Client) -> None:
 def begin(server: Server, headers: dict[str, str]) -> socket.socket:
     """A connection on which the head of an import has been sent."""
     head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "x", "Content-Type": CSV, **headers}.items())
-    connection = socket.create_connection((server.host, server.port), timeout=10)
+    connection = socket.create_connection((server.host, server.port), timeout=REQUEST_SECONDS)
     connection.sendall(f"POST /api/contacts/import HTTP/1.1\r\n{head}\r\n".encode())
     return connection
 
@@ -263,7 +263,7 @@ def test_a_body_larger_than_that_of_other_requests_is_taken(api: Client) -> None
 def test_a_body_may_come_in_chunks_of_unknown_number(server: Server, api: Client) -> None:
     content = many(600)
     pieces = (content[start : start + 100] for start in range(0, len(content), 100))
-    connection = HTTPConnection(server.host, server.port, timeout=20)
+    connection = HTTPConnection(server.host, server.port, timeout=REQUEST_SECONDS)
     headers = {"Content-Type": CSV, "Transfer-Encoding": "chunked", **credentials(api)}
     connection.request("POST", "/api/contacts/import", pieces, headers, encode_chunked=True)
     answer = connection.getresponse()

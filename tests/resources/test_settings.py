@@ -120,7 +120,7 @@ def test_a_malformed_setting_stops_the_start_with_one_line(tmp_path: Path) -> No
         [sys.executable, "-m", "scfm", "serve", "--port", "http", "--data-dir", str(tmp_path / "data")],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=180,
         check=False,
     )
     assert (stopped.returncode, stopped.stdout) == (1, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -153,10 +152,9 @@ def test_while_passwords_are_hashed_the_others_are_answered(api: Client) -> None
     """Were they hashed in the event loop, hardly more than one answer would come between two of them."""
     with ThreadPoolExecutor(6) as pool:
         users = [pool.submit(api.post, "/api/users", {"email": address(), "password": PASSWORD}) for _ in range(6)]
-        waits = []
+        answers = 0
         while not all(user.done() for user in users):
-            begun = time.monotonic()
             assert api.get("/health").status == 200
-            waits.append(time.monotonic() - begun)
+            answers += 1
     assert {user.result().status for user in users} == {201}
-    assert len(waits) > 2 * len(users)
+    assert answers > 2 * len(users)

@@ -115,7 +115,7 @@ async def pass_over(job: Job) -> int:
     return len(items)
 
 
-async def eventually(condition: Callable[[], Awaitable[T]], seconds: float = 20.0) -> T:
+async def eventually(condition: Callable[[], Awaitable[T]], seconds: float = 120.0) -> T:
     """What the condition gives, asked until it gives something true."""
     async with asyncio.timeout(seconds):
         while not (found := await condition()):

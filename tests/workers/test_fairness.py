@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from scfm.models.store import Store
@@ -11,7 +10,7 @@ from tests.workers.background import Background, account, background, carrier, e
 
 MANY = [f"+1555008{number:04}" for number in range(2000)]
 FEW = [f"+1555009{number:04}" for number in range(10)]
-SECOND = 1.0
+HOUR = 3600.0
 SLOTS = 20
 
 
@@ -19,10 +18,10 @@ async def reached(simulator: Simulator, count: int) -> bool:
     return len(simulator.ledger.requests) >= count
 
 
-async def test_ten_calls_leave_within_a_second_while_another_account_has_thousands(
+async def test_ten_calls_wait_for_few_of_the_thousands_that_another_account_has_queued(
     store: Store, tmp_path: Path
 ) -> None:
-    """The provider takes its time; what is sent in a second is a small part of what waits."""
+    """The provider takes its time: as many of the others' calls may leave meanwhile as a second holds."""
     crowded, small = await account(store), await account(store)
     await queued_calls(store, crowded, MANY)
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.1)) as simulator:
@@ -31,11 +30,10 @@ async def test_ten_calls_leave_within_a_second_while_another_account_has_thousan
             jobs.loop.start()
             await eventually(lambda: reached(simulator, 3 * SLOTS))
             await queued_calls(store, small, FEW)
-            began = time.monotonic()
+            before = len(simulator.ledger.requests)
             jobs.loop.wake()
             await eventually(lambda: all_of_few(simulator))
-            assert time.monotonic() - began < SECOND
-            assert len(simulator.ledger.requests) < len(MANY) / 2, "else the others had no longer to wait"
+            assert len(simulator.ledger.requests) - before <= 10 * SLOTS + len(FEW)
             await jobs.loop.stop(patience=5)
 
 
@@ -55,7 +53,8 @@ async def test_an_account_whose_provider_never_answers_keeps_no_other_from_calli
             silent.base_url,
             tmp_path,
             calls_in_flight=SLOTS,
-            provider_timeout=7.0,
+            provider_timeout=HOUR,
+            lease_seconds=4 * HOUR,
             somleng_client_rest_api_base_url=quick.base_url,
         )
         async with background(store, settings) as jobs:
@@ -63,11 +62,9 @@ async def test_an_account_whose_provider_never_answers_keeps_no_other_from_calli
             # A part of what may be in flight is left to others.
             await eventually(lambda: reached(silent, SLOTS * 3 // 4))
             for number in FEW:
-                began = time.monotonic()
                 await queued_calls(store, well, [number])
                 jobs.loop.wake()
                 await eventually(lambda to=number: rung(quick, to))
-                assert time.monotonic() - began < SECOND
             await jobs.loop.stop(patience=0)
         assert len(silent.ledger.requests) == SLOTS * 3 // 4
 
