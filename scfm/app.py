@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import secrets
 import signal
 import socket
 import time
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 
 from scfm import collector
 from scfm.clock import now
@@ -35,7 +35,7 @@ from scfm.mongod import PrivateMongod
 from scfm.outage import DatabaseOutage
 from scfm.provider import Credentials, Provider
 from scfm.settings import Settings
-from scfm.simulator import Simulator
+from scfm.simulator import Journal, Simulator
 from scfm.twiml.registry import Registry
 from scfm.workers.callout_ends import CalloutEnds
 from scfm.workers.calls import Accounts
@@ -76,6 +76,7 @@ class Server:
         self.token: str | None = None
         self._mongod = mongod
         self._mongodb_uri = mongodb_uri
+        self._simulator: Simulator | None = None
         self._closing = AsyncExitStack()
 
     async def open(self) -> None:
@@ -112,6 +113,8 @@ class Server:
         )
         await self._listen(Application(routes(), collaborators, MissingHandler))
         loop.start()
+        if self._simulator is not None:
+            self._simulator.resume()  # its callbacks come to us
 
     async def _open_store(self) -> Store:
         if self._mongod is not None:
@@ -142,8 +145,9 @@ class Server:
     async def _open_simulator(self) -> Credentials | None:
         if self.settings.platform_provider != "simulator":
             return None
-        sid, token = "AC" + secrets.token_hex(16), secrets.token_hex(16)
-        simulator = Simulator(account_sid=sid, auth_token=token)
+        journal = _open_journal(self.settings.data_dir / "simulator" / "calls.jsonl")
+        sid, token = journal.account()
+        simulator = self._simulator = Simulator(account_sid=sid, auth_token=token, journal=journal)
         url = await simulator.start()
         self._closing.push_async_callback(simulator.stop)
         return Credentials("simulator", sid, token, url)
@@ -230,6 +234,15 @@ def connection_limit(calls_in_flight: int) -> int:
     files = open_files()
     # MongoDB's driver has up to a hundred connections, the provider's client two for each call in flight.
     return max(files - OWN_FILES - 100 - 2 * calls_in_flight, files // 2)
+
+
+def _open_journal(path: Path) -> Journal:
+    """Where the built-in simulator keeps its calls; nowhere, if they cannot be kept there."""
+    try:
+        return Journal.open(path)
+    except StartError as error:
+        log.error("%s", error)
+        return Journal()
 
 
 async def _close_store(store: Store) -> None:

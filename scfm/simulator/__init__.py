@@ -5,7 +5,8 @@ from __future__ import annotations
 from .callee import Callee, Rule, read_rules
 from .carrier import Carrier
 from .faults import Faults
+from .journal import Journal
 from .ledger import Ledger
 from .simulator import Simulator
 
-__all__ = ["Callee", "Carrier", "Faults", "Ledger", "Rule", "Simulator", "read_rules"]
+__all__ = ["Callee", "Carrier", "Faults", "Journal", "Ledger", "Rule", "Simulator", "read_rules"]

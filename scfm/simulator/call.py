@@ -51,6 +51,7 @@ class Call:
     request: int
     direction: str = "outbound-api"
     status: str = "queued"
+    attempt: int = 1
     sid: str = field(default_factory=lambda: new_sid("CA"))
     created: float = field(default_factory=time.time)
     updated: float = 0.0
@@ -143,7 +144,7 @@ def formatted(number: str) -> str:
 
 
 class Calls:
-    """Every call since the start, found by id and by the number called."""
+    """Every call that is known, found by id and by the number called."""
 
     def __init__(self) -> None:
         self._by_sid: dict[str, Call] = {}
@@ -156,6 +157,11 @@ class Calls:
         """Keep a new call."""
         self._by_sid[call.sid] = call
         self._by_number.setdefault(call.to, []).append(call)
+
+    def next_attempt(self, number: str) -> int:
+        """Which call to the number the next one is, from 1."""
+        calls = self._by_number.get(number)
+        return calls[-1].attempt + 1 if calls else 1
 
     def find(self, account_sid: str, sid: str) -> Call | None:
         """The account's call with that id, or None."""

@@ -1,4 +1,4 @@
-"""Who answers a call: by the rules given, by Twilio-like magic numbers, else by the seed and the number."""
+"""Who answers a call: by the rules given, by Twilio-like magic numbers, else by chance, anew at each call."""
 
 from __future__ import annotations
 
@@ -58,6 +58,8 @@ class Rule:
         return self.pattern is None or re.fullmatch(self.pattern, number) is not None
 
 
+# What is drawn first for a number that cannot be reached at all.
+DEAD = 99
 # Beside Twilio's own test numbers (+15005550001 to 0006): these answer in a known way, whatever the seed.
 MAGIC_CALLEES: Mapping[str, Callee] = {
     "+15005550010": Callee(digits=("1",) * 20, speech=("yes",) * 20, recordings=(4.0,) * 20),
@@ -77,20 +79,24 @@ class Directory:
         self._named = {rule.number: rule.callee for rule in reversed(rules) if rule.number is not None}
         self._seed = seed
 
-    def callee(self, number: str) -> Callee:
-        """The callee who has this number. A rule for the very number wins over prefixes and patterns."""
+    def callee(self, number: str, attempt: int = 1) -> Callee:
+        """Who has this number, at the ``attempt``-th call to it. A rule for the very number wins over the others."""
         named = self._named.get(number)
         if named is not None:
             return named
         for rule in self._rules:
             if rule.covers(number):
                 return rule.callee
-        return MAGIC_CALLEES.get(number) or by_chance(self._seed, number)
+        return MAGIC_CALLEES.get(number) or by_chance(self._seed, number, attempt)
 
 
-def by_chance(seed: int, number: str) -> Callee:
-    """Of a hundred: 90 answer and press 1 or 2, 5 do not answer, 3 are busy, 2 cannot be reached."""
-    drawn = lot(seed, "callee", number)
+def by_chance(seed: int, number: str, attempt: int = 1) -> Callee:
+    """Of a hundred calls 90 are answered, 5 are not, 3 are busy, 2 fail; whoever answers presses 1 or 2.
+
+    Each call to a number has a chance of its own, but one number in a hundred is dead, and every call to it fails.
+    """
+    first = lot(seed, "callee", number)
+    drawn = first if attempt == 1 or first % 100 == DEAD else lot(seed, "callee", number, attempt)
     percent, rest = drawn % 100, drawn // 100
     if percent >= 90:
         return Callee(outcome=NO_ANSWER if percent < 95 else BUSY if percent < 98 else FAILED)

@@ -17,6 +17,7 @@ from .call import ENDED, Call, Calls
 from .callbacks import Callbacks
 from .callee import ANSWERED, FAILED, NO_ANSWER, Callee, Directory, Rule
 from .faults import Faults
+from .journal import Journal
 from .ledger import Ledger, Received
 from .line import Line
 from .order import Form, Order, method, read_from, read_to
@@ -52,11 +53,13 @@ class Carrier:
         faults: Faults | None = None,
         callees: Sequence[Rule] = (),
         ledger: Path | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.seed = seed
         self.faults = faults or Faults()
         self.calls = Calls()
         self.ledger = Ledger(ledger)
+        self._journal = journal or Journal()
         self.base_url = ""
         self._account_sid = account_sid
         self._auth_token = auth_token
@@ -76,6 +79,19 @@ class Carrier:
         self._line = Line()
         self._callbacks = Callbacks(self._line, self.ledger, self.faults, self.seed)
         self._closing = asyncio.Event()
+        for call in self._journal.calls():
+            self.calls.add(call)
+
+    def resume(self) -> None:
+        """End the calls that were under way when an earlier simulator died, and tell who has yet to hear of an end.
+
+        For when the application can be reached. Who had been answered hung up; the others could not be reached.
+        """
+        for call in list(self.calls):
+            if call.status not in ENDED:
+                self._begin(call, self._end(call, "completed" if call.status == "in-progress" else FAILED))
+            elif call.order.status_callback:
+                self._begin(call, self._tell_end(call))
 
     async def close(self) -> None:
         """End every call where it is, and let go of everything. What is on the books stays readable."""
@@ -85,6 +101,7 @@ class Carrier:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._line.close()
         self.ledger.close()
+        self._journal.close()
 
     # What a client asks
 
@@ -103,11 +120,20 @@ class Carrier:
     def place(self, account_sid: str, token: str, form: Form, received: Received) -> Call:
         """Make the call that a create request asks for. Raises Refusal."""
         to, from_ = read_to(form), read_from(form)
-        call = Call(account_sid, self._auth_token or token, to, from_, Order.read(form), received.number)
+        call = Call(
+            account_sid,
+            self._auth_token or token,
+            to,
+            from_,
+            Order.read(form),
+            received.number,
+            attempt=self.calls.next_attempt(to),
+        )
         received.sid = call.sid
         if self.faults.comes_early(self.seed, received.number):
             call.first_webhook = asyncio.Event()
         self.calls.add(call)
+        self._journal.created(call)
         self._begin(call, self._ring(call))
         return call
 
@@ -161,6 +187,7 @@ class Carrier:
         order = Order(url=url, status_callback=status_callback)
         call = Call(sid, token, to_number, from_number, order, -self._inbound, direction="inbound")
         self.calls.add(call)
+        self._journal.created(call)
         call.move("ringing")
         phone = self._phone(call, script or self._directory.callee(from_number))
         self._begin(call, self._talk(call, phone, Request(url)))
@@ -171,7 +198,7 @@ class Carrier:
     # The life of a call
 
     async def _ring(self, call: Call) -> None:
-        callee, order = self._directory.callee(call.to), call.order
+        callee, order = self._directory.callee(call.to, call.attempt), call.order
         outcome = callee.outcome if callee.after <= order.timeout else NO_ANSWER
         await self._pass(QUEUEING)
         call.started = call.created
@@ -185,6 +212,7 @@ class Carrier:
         if outcome != ANSWERED:
             return await self._end(call, outcome)
         call.move("in-progress")
+        self._journal.answered(call)
         await self._callbacks.tell(call, "answered")
         first = Request(order.url or f"application:{call.account_sid}", order.method)
         return await self._talk(call, self._phone(call, callee), first, order.twiml)
@@ -194,8 +222,13 @@ class Carrier:
 
     async def _end(self, call: Call, status: str) -> None:
         call.end(status)
+        self._journal.ended(call)
         self.ledger.outcome(call)
+        await self._tell_end(call)
+
+    async def _tell_end(self, call: Call) -> None:
         await self._callbacks.tell(call, "completed")
+        self._journal.told(call)
         call.order = _NOTHING
 
     def _hang_up(self, call: Call, status: str) -> None:

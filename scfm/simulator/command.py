@@ -12,6 +12,7 @@ from scfm import collector, event_loop
 from .callee import read_rules
 from .carrier import QUICK, SEED
 from .faults import Faults
+from .journal import Journal
 from .simulator import Simulator
 
 
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="append every request, callback and outcome, as JSON lines",
     )
+    add("--state", type=Path, metavar="FILE", help="keep the calls in this file, and know them after a restart")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         faults=Faults.parse(args.faults),
         callees=read_rules(args.callees) if args.callees else (),
         ledger=args.ledger,
+        journal=Journal.open(args.state) if args.state else None,
     )
     event_loop.raise_open_files()
     event_loop.run(serve(simulator, args.host, args.port))
@@ -64,6 +67,7 @@ async def serve(simulator: Simulator, host: str, port: int) -> None:
         loop.add_signal_handler(number, told_to_stop.set)
     url = await simulator.start(port, host)
     collector.calm()
+    simulator.resume()
     print(f"simulator listening on {url}", flush=True)
     try:
         await told_to_stop.wait()

@@ -14,6 +14,7 @@ from .api import application
 from .callee import Rule
 from .carrier import QUICK, SEED, Carrier
 from .faults import Faults
+from .journal import Journal
 from .ledger import Ledger
 
 # An idle client may stay for an hour; one that waits for its answer when we stop gets this many seconds.
@@ -23,7 +24,7 @@ KEEP_ALIVE, PATIENCE = 3600.0, 0.1
 class Simulator:
     """Start it, point a Twilio client at the URL it gives, and look into ``ledger`` for what happened.
 
-    The parameters are the carrier's; ``ledger`` is a file to append to.
+    The parameters are the carrier's; ``ledger`` is a file to append to, ``journal`` keeps calls over a restart.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Simulator:
         faults: Faults | None = None,
         callees: Sequence[Rule] = (),
         ledger: Path | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.carrier = Carrier(
             account_sid=account_sid,
@@ -45,6 +47,7 @@ class Simulator:
             faults=faults,
             callees=callees,
             ledger=ledger,
+            journal=journal,
         )
         self._server: web.AppRunner | None = None
 
@@ -78,6 +81,10 @@ class Simulator:
         await self._server.setup()
         await web.SockSite(self._server, listener, backlog=1024).start()
         return self.base_url
+
+    def resume(self) -> None:
+        """End the calls that an earlier simulator left under way; for when the application can be reached."""
+        self.carrier.resume()
 
     async def stop(self) -> None:
         """Stop listening, end every call where it is, close every connection. Harmless if not started."""
