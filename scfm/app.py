@@ -12,7 +12,8 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 
-from scfm import accounts, announcement, collector
+from scfm import collector
+from scfm.clock import now
 from scfm.errors import StartError, Unavailable
 from scfm.event_loop import OPEN_FILES, open_files
 from scfm.handlers.application import Application, Collaborators
@@ -20,12 +21,16 @@ from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.connections import Connections
+from scfm.handlers.refused_webhooks import RefusedWebhooks
 from scfm.handlers.routes import routes
 from scfm.handlers.senders import Senders
 from scfm.handlers.traffic import Traffic
+from scfm.models.access_token import ACCESS_TOKENS
+from scfm.models.account import ACCOUNTS, SUPER_ADMIN
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
-from scfm.models.registry import indexes
+from scfm.models.registry import OBSOLETE_INDEXES, indexes
+from scfm.models.resource import Client, Scope
 from scfm.models.store import Store
 from scfm.mongod import PrivateMongod
 from scfm.outage import DatabaseOutage
@@ -38,8 +43,9 @@ from scfm.workers.calls import Accounts
 from scfm.workers.check_calls import CheckCalls
 from scfm.workers.departures import Departures
 from scfm.workers.fetch_calls import FetchCalls
+from scfm.workers.forget_old import ForgetOld
 from scfm.workers.gate import Gate
-from scfm.workers.loop import Loop, cut_off
+from scfm.workers.loop import Loop
 from scfm.workers.run_operations import RunOperations
 from scfm.workers.send_calls import SendCalls
 from scfm.workers.settle_calls import SettleCalls
@@ -70,7 +76,6 @@ class Server:
         self.settings = settings
         self.port = 0
         self.token: str | None = None
-        self.super_admin_id = 1
         self._mongod = mongod
         self._mongodb_uri = mongodb_uri
         self._simulator: Simulator | None = None
@@ -87,8 +92,7 @@ class Server:
     async def _open(self) -> None:
         flows = Registry.from_setting(self.settings.registered_call_flow_logic, self.settings.default_call_flow_logic)
         store = await self._open_store()
-        self.token = await accounts.first_account(store)
-        self.super_admin_id = await accounts.first_super_admin(store)
+        self.token = await first_account(store)
         platform = Platform(self.settings, await self._open_simulator())
         gate = Gate(store)
         traffic = Traffic()
@@ -102,7 +106,8 @@ class Server:
             rules=Rules(frozenset(flows.names)),
             platform=platform,
             authenticator=Authenticator(store),
-            senders=Senders(store),
+            senders=Senders(store, platform),
+            refused_webhooks=RefusedWebhooks(),
             wake=loop.wake,
             callout_moved=gate.moved,
             traffic=traffic,
@@ -169,6 +174,7 @@ class Server:
         loop.add(SettleCalls(store, provider, accounts, departures, gate, settings))
         loop.add(CheckCalls(store, provider, accounts, lease=lease, seconds=settings.status_check_seconds))
         loop.add(SweepDeletions(store))
+        loop.add(ForgetOld(store))
         loop.add(ends)
         self._closing.push_async_callback(loop.stop, WORK_PATIENCE)
         return loop
@@ -256,7 +262,7 @@ async def open_store(uri: str, settings: Settings, *, read_only: bool = False) -
     try:
         await store.ping()
         if not read_only:
-            await store.prepare(indexes())
+            await store.prepare(indexes(), OBSOLETE_INDEXES)
     except BaseException as error:
         await store.close()
         if not isinstance(error, Unavailable):
@@ -265,40 +271,49 @@ async def open_store(uri: str, settings: Settings, *, read_only: bool = False) -
     return store
 
 
-async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> bool:
-    """Run a server until SIGTERM or SIGINT. Raises StartError.
+async def first_account(store: Store) -> str | None:
+    """On an empty database, make the super admin's account; its access token, or None."""
+    if await store.everyone.exists("accounts", {}):
+        return None
+    return await make_account(store, super_admin=True)
 
-    A signal gives up a start that is under way; False if that was SIGINT, else True.
-    """
+
+async def make_account(store: Store, *, super_admin: bool) -> str:
+    """Make an account with an access token; the token, which nobody can be told again."""
+    moment = now()
+    fields = {one.name: one.initial() for one in ACCOUNTS.fields if one.name != "id"}
+    permissions = [SUPER_ADMIN] if super_admin else []
+    account = await ACCOUNTS.insert(
+        store.everyone,
+        {**fields, "permissions": permissions, "created_at": moment, "updated_at": moment, "_version": 1},
+    )
+    number = account["_id"]
+    scope = Scope(store.for_account(number), Rules(), Client(number, 0, super_admin))
+    token = await ACCESS_TOKENS.create(scope, {})
+    return str(token["token"])
+
+
+async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> None:
+    """Run a server until SIGTERM or SIGINT. Raises StartError."""
     told_to_stop = asyncio.Event()
-    received: list[signal.Signals] = []
-
-    def stop_on(number: signal.Signals) -> None:
-        received.append(number)
-        told_to_stop.set()
-
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop_on, number)
+        loop.add_signal_handler(number, told_to_stop.set)
     server = Server(settings, mongod, mongodb_uri)
-    stop = asyncio.create_task(told_to_stop.wait())
-    opening = asyncio.create_task(server.open())
-    await asyncio.wait((opening, stop), return_when=asyncio.FIRST_COMPLETED)
-    if not opening.done():
-        await cut_off([opening])
-        return received[0] != signal.SIGINT
-    await opening
+    await server.open()
     collector.calm()
     try:
         announce(server)
-        await stop
+        await told_to_stop.wait()
     finally:
         await server.close()
-    return True
 
 
 def announce(server: Server) -> None:
-    """Say what a user must know, and, last, where the server listens."""
-    if (missing := announcement.missing_credentials(server.settings)) is not None:
-        log.warning("%s", missing)
-    for line in announcement.lines(server.settings, server.url, server.token, server.super_admin_id):
-        print(line, flush=True)
+    """Say what a user must know: the first access token, the simulator, and, last, where the server listens."""
+    if server.token is not None:
+        print("This is the super admin's access token. Keep it: it is not shown again.", flush=True)
+        print(server.token, flush=True)
+    if server.settings.platform_provider == "simulator":
+        print("Calls go to the built-in simulator: no phone rings.", flush=True)
+    print(f"listening on {server.url}", flush=True)

@@ -12,6 +12,7 @@ from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerRequ
 
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.body_budget import BodyBudget
+from scfm.handlers.refused_webhooks import RefusedWebhooks
 from scfm.handlers.senders import Senders
 from scfm.handlers.traffic import Traffic
 from scfm.models.fields import Rules
@@ -30,8 +31,9 @@ class Collaborators:
     """What the handlers work with.
 
     ``wake`` tells the background that there is something to do, ``callout_moved`` that an event has moved a
-    callout, so that its queued calls wait, go on or are canceled; ``traffic`` is what is being answered; ``outage``
-    is told when the database does not answer; ``bodies`` is what is held of request bodies.
+    callout, so that its queued calls wait, go on or are canceled; ``traffic`` is what is being answered;
+    ``refused_webhooks`` writes down which are not let in; ``outage`` is told when the database does not answer;
+    ``bodies`` is what is held of request bodies.
     """
 
     store: Store
@@ -41,6 +43,7 @@ class Collaborators:
     platform: Platform
     authenticator: Authenticator
     senders: Senders
+    refused_webhooks: RefusedWebhooks
     wake: Callable[[], None]
     callout_moved: Callable[[Document], Awaitable[None]]
     traffic: Traffic

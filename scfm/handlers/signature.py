@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 from collections.abc import Mapping, Sequence
-from hmac import compare_digest
+from functools import cached_property
+from urllib.parse import urlparse
 
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
-
-from scfm.twiml.signature import signature
-
-
-class _Fields(dict[str, Sequence[str]]):
-    """Form fields as the validator reads those with more than one value."""
-
-    getlist = dict.__getitem__
+from twilio.request_validator import add_port, remove_port  # type: ignore[import-untyped]
 
 
-def valid(auth_token: str, url: str, parameters: Mapping[str, Sequence[str]], sent: str) -> bool:
-    """Whether ``sent`` is the signature of a form sent to ``url`` by one who has ``auth_token``.
+class SignedForm:
+    """A form as it was sent to ``url``, the public one with its query, and the signature that came with it.
 
-    ``url`` is the public one, with its query; ``parameters`` are the fields of the body, empty ones too;
-    ``sent`` is the header, '' if absent. An account without a token trusts nobody. Compares in constant
-    time and raises nothing.
+    ``fields`` are those of the body, empty ones too; ``signature`` is the header, '' if absent. A form can be checked
+    against many tokens: what was signed is put together once. Nothing here raises.
     """
-    if not auth_token:
-        return False
-    try:
-        # The library looks at every URL with its port and without, and for fields of many values: few need it.
-        plain = {name: values[0] for name, values in parameters.items() if len(values) == 1}
-        expected = signature(auth_token, url, plain)
-        if len(plain) == len(parameters) and compare_digest(expected.encode(), sent.encode()):
-            return True
-        return bool(RequestValidator(auth_token).validate(url, _Fields(parameters), sent))
-    except ValueError:  # no URL, or text that is not Unicode
-        return False
+
+    def __init__(self, url: str, fields: Mapping[str, Sequence[str]], signature: str) -> None:
+        self._url = url
+        self._fields = fields
+        self._signature = signature.encode("utf-8", "surrogatepass")
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether there is a signature at all."""
+        return bool(self._signature)
+
+    def signed_with(self, auth_token: str) -> bool:
+        """Whether one who has the token has signed it; nobody has an empty one. Compares in constant time."""
+        if not auth_token or not self._signature:
+            return False
+        try:
+            token = auth_token.encode()
+            return self._signs(token, self._text) or any(self._signs(token, text) for text in self._other_texts)
+        except ValueError:  # no URL, or text that is not Unicode
+            return False
+
+    def _signs(self, token: bytes, text: bytes) -> bool:
+        made = base64.b64encode(hmac.digest(token, text, "sha1"))
+        return hmac.compare_digest(made, self._signature)
+
+    @cached_property
+    def _values(self) -> str:
+        return "".join([name + value for name in sorted(self._fields) for value in sorted(set(self._fields[name]))])
+
+    @cached_property
+    def _text(self) -> bytes:
+        return (self._url + self._values).encode()
+
+    @cached_property
+    def _other_texts(self) -> list[bytes]:
+        """Providers differ in whether the port belongs to the URL that they sign."""
+        url = urlparse(self._url)
+        texts = [(one + self._values).encode() for one in (remove_port(url), add_port(url))]
+        return [text for text in texts if text != self._text]

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from scfm.clock import now
 from scfm.models import msisdn
 from scfm.models.fields import NOT_IN_LIST, Field, Id, Metadata, Rules, Schema, Text, Time, Wrong
 from scfm.models.filters import text
 from scfm.models.query import Document
-from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Unique
-from scfm.models.store import View
+from scfm.models.resource import COMMON_FILTERS, Guard, Resource
+from scfm.models.store import Index, View
 from scfm.settings import PROVIDERS
 
 SUPER_ADMIN = "super_admin"
 
 
+# Of an auth token. Those of Twilio have 32 characters, those of Somleng 64.
+MAX_TOKEN = 256
+# What was replaced of an account's credentials: ``[{sid, token, at}]``, the oldest first. It is never shown.
+FORMER = "_former_credentials"
+# For so long it still checks webhooks, and so many pairs of an account are kept.
+FORMER_KEPT = timedelta(days=1)
+MAX_FORMER = 10
+
+
 @dataclass(frozen=True)
 class Sid(Text):
-    """The name of an account at a provider; it stands in URLs, so only plain characters are taken."""
+    """The name of an account at a provider; it stands in URLs, so only plain characters are taken.
+
+    It is no proof: several accounts may have the same one.
+    """
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
-        value = super().read(given, old, rules)
+        value = (super().read(given, old, rules) or "").strip()
         if not value:
             return None
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}\Z", value):
@@ -36,7 +51,15 @@ class Secret(Text):
     """A provider's auth token: taken, never given back; only its last four characters are shown."""
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
-        return super().read(given, old, rules) or None
+        value = super().read(given, old, rules)
+        if not value or value == old:
+            return value or None
+        value = value.strip()
+        if any(unicodedata.category(character)[0] in "ZC" for character in value):  # separators, control characters
+            raise Wrong("is invalid")
+        if len(value) > MAX_TOKEN:
+            raise Wrong(f"is too long (maximum is {MAX_TOKEN} characters)")
+        return value or None
 
     def show(self, document: Document) -> Any:
         value = document.get(self.name)
@@ -129,14 +152,49 @@ class Accounts(Resource):
         Time("created_at"),
         Time("updated_at"),
     )
-    unique = tuple(
-        Unique((name,), name, only={name: {"$gt": ""}}, everywhere=True)
-        for name in ("twilio_account_sid", "somleng_account_sid")
-    )
     guards = tuple(
         Guard(name, "account_id") for name in ("access_tokens", "users", "contacts", "callouts", "batch_operations")
     )
     filters = COMMON_FILTERS
+    indexes = (
+        Index("twilio_account_sid"),
+        Index("somleng_account_sid"),
+        Index(f"{FORMER}.at", name="former_credentials", only={f"{FORMER}.at": {"$exists": True}}),
+    )
+
+    async def _replace(self, view: View, old: Document, changes: Document) -> Document | None:
+        """Credentials that are replaced are kept for a day, in the same write: see ``FORMER``."""
+        return await super()._replace(view, old, {**changes, **_former(old, {**old, **changes})})
+
+
+def _former(old: Document, new: Document) -> Document:
+    """What an account that changes from OLD to NEW keeps of its credentials."""
+    moment = now()
+    replaced = [
+        {"sid": sid, "token": token, "at": moment}
+        for sid, token in (_pair(old, name) for name in ("twilio", "somleng"))
+        if sid and token and (sid, token) not in (_pair(new, "twilio"), _pair(new, "somleng"))
+    ]
+    if not replaced:
+        return {}
+    anew = {(one["sid"], one["token"]) for one in replaced}
+    kept = [
+        one
+        for one in old.get(FORMER, ())
+        if one["at"] > moment - FORMER_KEPT and (one["sid"], one["token"]) not in anew
+    ]
+    return {FORMER: [*kept, *replaced][-MAX_FORMER:]}
+
+
+def _pair(account: Document, name: str) -> tuple[str | None, str | None]:
+    return account[f"{name}_account_sid"], account[f"{name}_auth_token"]
+
+
+async def forget_former(view: View) -> None:
+    """Drop the credentials that were replaced more than a day ago."""
+    old = {"at": {"$lt": now() - FORMER_KEPT}}
+    await view.update_many("accounts", {f"{FORMER}.at": old["at"]}, {"$pull": {FORMER: old}})
+    await view.update_many("accounts", {FORMER: []}, {"$unset": {FORMER: ""}})
 
 
 ACCOUNTS = Accounts()

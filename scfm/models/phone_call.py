@@ -14,7 +14,18 @@ from scfm.errors import Invalid
 from scfm.models import filters
 from scfm.models.batch_operations import made
 from scfm.models.callout_participation import callout_flows
-from scfm.models.fields import CallFlowLogic, Field, Id, Link, MetadataWithMemory, Msisdn, RequestParams, Status, Time
+from scfm.models.fields import (
+    BLANK,
+    CallFlowLogic,
+    Field,
+    Id,
+    Link,
+    MetadataWithMemory,
+    Msisdn,
+    RequestParams,
+    Status,
+    Time,
+)
 from scfm.models.machine import NOT_AN_EVENT, Machine
 from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Reference, Resource, Scope, by
@@ -149,7 +160,9 @@ class PhoneCalls(Resource):
     )
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
-        """A new call goes to its participation's number, unless the client gave another."""
+        """A new call needs its parameters, and goes to its participation's number, unless the client gave another."""
+        if draft.new and not draft.document["remote_request_params"] and "remote_request_params" not in draft.errors:
+            draft.errors.add("remote_request_params", BLANK)
         if draft.new and draft.document["msisdn"] is None:
             number = draft.document["callout_participation_id"]
             participation = await scope.view.get("callout_participations", number)

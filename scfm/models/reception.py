@@ -6,55 +6,51 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import msisdn
 from scfm.models.contact import CONTACTS
-from scfm.models.merge import FLOW_MEMORY
 from scfm.models.phone_call import FINAL, PHONE_CALLS, STATUSES
 from scfm.models.query import Document
-from scfm.models.register import MEMORY
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
+from scfm.models.sender import Sender
 from scfm.models.store import DELETE_LOOK_SECONDS, Taken, View
 
 INBOUND = "inbound"
 UNKNOWN_CALL = {"base": ["Phone call must exist"]}
+NO_DIRECTION = "Remote direction can't be blank"
 # A call in one of these can still be moved by what the provider says.
 OPEN = ("queued", "remotely_queued", "in_progress", "remote_fetch_queued")
 # What a report's call refers to.
 AROUND = {"contact_id": "contacts", "callout_participation_id": "callout_participations", "callout_id": "callouts"}
+# The statuses of a call that did not take place.
+FAILED = ("failed", "busy", "not_answered", "canceled")
+MAX_REASON = 1000
 # How often an inbound call looks for its contact while others make and delete it.
 TRIES = 10
 # How often, and how many seconds apart, we look whose an early report is. Twilio waits 15 seconds for our answer.
 LOOKS, LOOK_SECONDS = 50, 0.1
+# So many calls that are being placed to one number are looked at.
+MAX_PLACED = 100
 # The provider's words for a call that goes on, in the order in which they come; any other says that it is over.
 GOING_ON = ("queued", "initiated", "ringing", "in-progress")
 
 
-def check(details: Mapping[str, str], country: str | None = None) -> None:
-    """Raise Invalid for a report that names no call or no direction, or an inbound one from no number.
-
-    ``country``, here and below: the ``default_country`` of the account whose report it is.
-    """
-    errors = []
+def check(details: Mapping[str, str]) -> None:
+    """Raise Invalid for a report that names no call."""
     if not details.get("CallSid"):
-        errors.append("Remote call can't be blank")
-    if not details.get("Direction"):
-        errors.append("Remote direction can't be blank")
-    if details.get("Direction") == INBOUND and msisdn.normalise(details.get("From"), country) is None:
-        errors.append("Msisdn is an invalid number")
-    if errors:
-        raise Invalid({"base": errors})
+        raise Invalid({"base": ["Remote call can't be blank", *([] if details.get("Direction") else [NO_DIRECTION])]})
 
 
 @dataclass(frozen=True)
 class Known:
-    """A phone call, its contact (None if somebody has just deleted it) and its callout, if it has one.
+    """A phone call, its contact and its callout, if it has one.
 
-    ``flow`` is the call's own call flow, else its participation's, else its callout's.
+    A caller without a number has no contact, nor has a call whose contact somebody has just deleted. ``flow`` is the
+    call's own call flow, else its participation's, else its callout's.
     """
 
     call: Document
@@ -62,24 +58,34 @@ class Known:
     callout: Document | None = None
     flow: str | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether its contact is there, if it has one."""
+        return self.contact is not None or self.call["contact_id"] is None
 
-async def known(view: View, details: Mapping[str, str], country: str | None = None) -> Known | None:
-    """The phone call that a report is about, among those that VIEW sees; None for one that we do not know."""
-    sid, direction = details.get("CallSid"), details.get("Direction")
-    if not sid or not direction:
-        return None
-    found = await call_by(view, "remote_call_id", sid)
-    if found is None and direction != INBOUND and (call := await _early(view, details, country)) is not None:
+
+async def known(view: View, details: Mapping[str, str], sender: Sender | None = None) -> Known | None:
+    """The phone call that a checked report is about, among those that VIEW sees; None for one that we do not know.
+
+    ``sender``: whose report it is, if VIEW sees more than one account.
+    """
+    sid, direction = details["CallSid"], details.get("Direction")
+    found = await call_by(view, "remote_call_id", sid, sender)
+    if found is None and direction and direction != INBOUND and (call := await _early(view, details, sender)):
         found = await call_by(view, "_id", call["_id"])
     return found
 
 
-async def call_by(view: View, name: str, value: Any) -> Known | None:
+async def call_by(view: View, name: str, value: Any, sender: Sender | None = None) -> Known | None:
     """The first phone call with VALUE in the field NAME, among those that VIEW sees, or None."""
-    found = await view.first_with("phone_calls", name, value, AROUND)
-    if found is None:
+    found = await view.all_with("phone_calls", name, value, AROUND)
+    if sender is not None:
+        found = [one for one in found if sender.may_report(one[0])]
+        if len(found) > 1:  # a provider's id is of one call, but anybody can report a call of his own under it
+            found = [one for one in found if await sender.may_place(one[0])] or found
+    if not found:
         return None
-    call, named = found
+    call, named = found[0]
     nearest = (call, named["callout_participation_id"], named["callout_id"])
     flow = next((str(one["call_flow_logic"]) for one in nearest if one and one["call_flow_logic"]), None)
     return Known(call, named["contact_id"], named["callout_id"], flow)
@@ -95,44 +101,41 @@ async def no_event(view: View, number: int) -> None:
     await view.store.register(REMOTE_PHONE_CALL_EVENTS.kind).give_back(number)
 
 
-async def caller(view: View, details: Mapping[str, str], country: str | None = None) -> Document | None:
-    """The contact whose number a checked report of an inbound call names; None where there is none."""
-    if details["Direction"] != INBOUND:
-        return None
-    return await view.first_by("contacts", "msisdn", msisdn.normalise(details["From"], country), within=True)
+async def contact_with(view: View, number: str | None) -> Document | None:
+    """The contact with a caller's number; None where there is none, or no number."""
+    return await view.first_by("contacts", "msisdn", number, within=True) if number else None
 
 
 async def new_call(
-    view: View,
-    details: Mapping[str, str],
-    default_flow: str,
-    contact: Document | None,
-    country: str | None = None,
+    view: View, details: Mapping[str, str], default_flow: str, number: str | None, contact: Document | None
 ) -> Known:
-    """The call that a checked report says has come in, and its contact: the ``caller``, made if there is none.
+    """The call that a checked report says has come in, and its contact: CONTACT, made if there is none.
 
-    Whether the call stands must be looked at afterwards: see ``stands``. Raises Invalid for a report of a call that
-    is not ``known`` and has not come in.
+    ``number`` is the caller's, in its one form; who has none gets no contact. Whether the call stands must be looked
+    at afterwards: see ``record_new``. Raises Invalid for a report of a call that is not ``known`` and has not
+    come in.
     """
+    if not details.get("Direction"):
+        raise Invalid({"base": [NO_DIRECTION]})
     if details["Direction"] != INBOUND:
         raise Invalid(UNKNOWN_CALL)
-    number = str(msisdn.normalise(details["From"], country))
     for _ in range(TRIES):
-        ids = await _ids(view, PHONE_CALLS.kind, *([] if contact else [CONTACTS.kind]))
+        make_contact = number is not None and contact is None
+        ids = await _ids(view, PHONE_CALLS.kind, *([CONTACTS.kind] if make_contact else []))
         call = {"_id": ids[0], **_new_call(details, default_flow, number)}
         try:
-            if contact is not None:
-                call = await PHONE_CALLS.put(view, {**call, "contact_id": contact["_id"]})
-            else:
+            if number is not None and contact is None:
                 call, contact = await _call_and_contact(view, call, {"_id": ids[1], **_new_contact(number)})
+            else:
+                call = await PHONE_CALLS.put(view, {**call, "contact_id": contact["_id"] if contact else None})
             return Known(call, contact, flow=default_flow)
         except Taken:  # another report of the same call was faster
             made = await call_by(view, "remote_call_id", details["CallSid"])
-            if made and made.contact:
+            if made and made.whole:
                 return made
             await asyncio.sleep(DELETE_LOOK_SECONDS)  # what it has made is being taken back
         except Invalid:  # somebody else made the contact just now, or has deleted it
-            contact = await caller(view, details, country)
+            contact = await contact_with(view, number)
     raise Invalid(UNKNOWN_CALL)
 
 
@@ -163,7 +166,7 @@ async def _call_and_contact(view: View, call: Document, contact: Document) -> tu
     raise called if isinstance(called, BaseException) else Invalid(UNKNOWN_CALL)
 
 
-def _new_call(details: Mapping[str, str], default_flow: str, number: str) -> Document:
+def _new_call(details: Mapping[str, str], default_flow: str, number: str | None) -> Document:
     moment = now()
     return {
         **{one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"},
@@ -185,38 +188,37 @@ def _new_contact(number: str) -> Document:
     return {"msisdn": number, "metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
 
 
-async def stands(view: View, call: Document) -> bool:
-    """Whether all that a ``new_call`` refers to is there to stay."""
-    return await PHONE_CALLS.missing(view, call) is None
-
-
-async def discard(view: View, call: Document, event: Document) -> None:
-    """Take back a call that does not stand, and before it the event that refers to it."""
-    await REMOTE_PHONE_CALL_EVENTS.withdraw(view, event["_id"])
-    with suppress(Invalid, Taken):
-        await PHONE_CALLS.keep(view, call)  # which may make it anew, once it stands
-
-
-async def _early(view: View, details: Mapping[str, str], country: str | None) -> Document | None:
+async def _early(view: View, details: Mapping[str, str], sender: Sender | None) -> Document | None:
     """The call that a report is about which has come before the provider's answer to its request.
 
     It is the call that is being placed to that number. Where there are several we wait until their answers tell
     which it is; a provider that answers none of them before it has ours gets the first.
     """
-    numbers, sid = msisdn.stored_forms(details.get("To"), country), details["CallSid"]
+    # What we have sent as ``To``, so it has its country code.
+    numbers, sid = msisdn.stored_forms(details.get("To")), details["CallSid"]
     named = {"remote_call_id": sid, "remote_direction": details["Direction"]}
     for look in range(LOOKS if numbers else 0):
-        placed = await view.find("phone_calls", _being_placed(numbers), fields=["_id"], limit=2)
+        placed = await _placed(view, numbers, sender)
         # In this order: a call that has no sid by now was among those, so that one alone is the one.
         named_since = await view.first_by("phone_calls", "remote_call_id", sid)
-        if named_since is not None or not placed:
+        if named_since is not None and (sender is None or sender.may_report(named_since)):
             return named_since
+        if not placed:
+            return None
         if len(placed) == 1 or look == LOOKS - 1:
             wanted = {"_id": placed[0]["_id"], **_being_placed(numbers)}
             if claimed := await view.update("phone_calls", wanted, named):
                 return claimed
         await asyncio.sleep(LOOK_SECONDS)
-    return await view.first_by("phone_calls", "remote_call_id", sid)
+    found = await call_by(view, "remote_call_id", sid, sender)
+    return found.call if found else None
+
+
+async def _placed(view: View, numbers: Sequence[str], sender: Sender | None) -> list[Document]:
+    """The first of the calls that are being placed to a number, in any of its forms, and may be the sender's."""
+    fields = ["_id", "account_id", "created_at"]
+    placed = await view.find("phone_calls", _being_placed(numbers), fields=fields, limit=MAX_PLACED)
+    return [call for call in placed if sender is None or await sender.may_place(call)]
 
 
 def _being_placed(numbers: Sequence[str]) -> Document:
@@ -229,9 +231,36 @@ def _being_placed(numbers: Sequence[str]) -> Document:
     }
 
 
-async def record(view: View, call: Document, details: Mapping[str, str], flow: str, number: int) -> Document:
-    """Keep the report as the event NUMBER of the call; whether the call stands is for ``move`` to see."""
-    return await REMOTE_PHONE_CALL_EVENTS.put(view, {"_id": number, **_event(call, details, flow)})
+async def record(view: View, event: Document) -> Document:
+    """Keep a report as the event of its call; whether the call stands is for ``move`` to see.
+
+    Raises Taken for one that has been delivered before.
+    """
+    return await REMOTE_PHONE_CALL_EVENTS.put(view, event)
+
+
+async def record_new(view: View, event: Document, call: Document) -> Document | None:
+    """Keep a report as the event of the ``new_call`` that it has made; None where that does not stand.
+
+    Then neither is kept. Raises Taken like ``record``.
+    """
+    kept, missing = await asyncio.gather(record(view, event), PHONE_CALLS.missing(view, call), return_exceptions=True)
+    if isinstance(kept, BaseException):
+        raise kept
+    if isinstance(missing, BaseException):
+        raise missing
+    if missing is None:
+        return kept
+    await REMOTE_PHONE_CALL_EVENTS.withdraw(view, kept["_id"])
+    with suppress(Invalid, Taken):
+        await PHONE_CALLS.keep(view, call)  # which may make it anew, once it stands
+    return None
+
+
+async def discard(view: View, call: Document) -> None:
+    """Take a ``new_call`` back that no event is kept of."""
+    if not await view.exists("remote_phone_call_events", {"phone_call_id": call["_id"]}):
+        await PHONE_CALLS.withdraw(view, call["_id"])
 
 
 async def move(view: View, call: Document, details: Mapping[str, str], event: Document) -> None:
@@ -245,14 +274,16 @@ async def move(view: View, call: Document, details: Mapping[str, str], event: Do
         await REMOTE_PHONE_CALL_EVENTS.keep(view, event)
 
 
-def moved(call: Document, details: Mapping[str, str]) -> Document:
+def moved(known: Known, details: Mapping[str, str]) -> Known:
     """The call as a report most likely moves it: a flow is not told of a status that has come out of order."""
-    return {**call, **_said(details)} if call["status"] in OPEN else call
+    return replace(known, call={**known.call, **_said(details)}) if known.call["status"] in OPEN else known
 
 
-def _event(call: Document, details: Mapping[str, str], flow: str) -> Document:
+def event_of(call: Document, details: Mapping[str, str], flow: str, number: int) -> Document:
+    """The report as an event of the call, under the id NUMBER; it is not kept yet."""
     moment = now()
     return {
+        "_id": number,
         "phone_call_id": call["_id"],
         "callout_participation_id": call["callout_participation_id"],
         "contact_id": call["contact_id"],
@@ -260,7 +291,7 @@ def _event(call: Document, details: Mapping[str, str], flow: str) -> Document:
         "details": dict(details),
         "metadata": {},
         "remote_call_id": details["CallSid"],
-        "remote_direction": details["Direction"],
+        "remote_direction": details.get("Direction") or call["remote_direction"],
         "call_flow_logic": flow,
         "created_at": moment,
         "updated_at": moment,
@@ -271,18 +302,40 @@ def _event(call: Document, details: Mapping[str, str], flow: str) -> Document:
 async def progress(view: View, call: Document, details: Mapping[str, str]) -> Document | None:
     """Move the call to what CallStatus says, never backwards; its bookkeeping then, None if it has gone.
 
-    ``SequenceNumber`` orders the reports that carry one, else the words do. A call that has ended stays as it
-    ended, unless a report of a later number says that it ended otherwise.
+    ``SequenceNumber`` orders the reports that carry one, else the words do. A call that has ended stays as it ended,
+    unless a report of a later number says that it ended otherwise. Why it failed is kept even if that it failed is
+    known.
     """
     said, sequence = details.get("CallStatus", ""), _sequence(details)
-    target = STATUSES.get(said)
-    if not said or _says_nothing_new(call, said, target, sequence):
+    target, reason = STATUSES.get(said), why_failed(details)
+    if not said or (
+        _says_nothing_new(call, said, target, sequence) and reason in (None, call["remote_error_message"])
+    ):
         return await view.apply_to("phone_calls", call["_id"])
-    update: Document = {"$set": {**_said(details), "updated_at": now()}}
+    fields = {**_said(details), "updated_at": now()}
+    # A report with a lower number may still tell why.
+    latest = {"$max": {"_sequence": fields.pop("_sequence")}} if sequence is not None else {}
+    if call["status"] == "queued" and target is not None:
+        fields.setdefault("remote_error_message", None)  # it said that it is not known whether the call was placed
+    update: Document = {"$set": fields, **latest}
     if target is not None and call["status"] in OPEN:
         # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
         update["$unset"] = {"_work.due": "", "_fetch_from": ""}
-    return await view.apply_to("phone_calls", call["_id"], _may_move(said, target, sequence), update)
+    condition = _may_move(said, target, sequence)
+    if reason is not None:
+        condition["$or"].append({"status": target})
+    return await view.apply_to("phone_calls", call["_id"], condition, update)
+
+
+def why_failed(details: Mapping[str, str]) -> str | None:
+    """Why a call failed, as its report tells: ``32005: Some words (SIP 503)``, or what there is of it; else None."""
+    if STATUSES.get(details.get("CallStatus", "")) not in FAILED:
+        return None
+    words = [details[name].strip() for name in ("ErrorCode", "ErrorMessage") if details.get(name, "").strip(" 0")]
+    told, sip = ": ".join(words), details.get("SipResponseCode", "").strip()
+    if sip:
+        told = f"{told} (SIP {sip})" if told else f"SIP {sip}"
+    return told[:MAX_REASON] or None
 
 
 def _said(details: Mapping[str, str]) -> Document:
@@ -293,6 +346,8 @@ def _said(details: Mapping[str, str]) -> Document:
         fields["_sequence"] = sequence
     if said in STATUSES:
         fields["status"] = STATUSES[said]
+    if (reason := why_failed(details)) is not None:
+        fields["remote_error_message"] = reason
     return fields
 
 
@@ -321,23 +376,3 @@ def _in_order(said: str, sequence: int | None) -> Document:
 def _sequence(details: Mapping[str, str]) -> int | None:
     written = details.get("SequenceNumber", "")
     return int(written) if re.fullmatch(r"[0-9]{1,9}\Z", written, re.ASCII) else None
-
-
-# A flow's memory lives in the metadata of the call and of its contact.
-
-
-def memory(document: Document, flow: str) -> dict[str, Any]:
-    """What the flow remembers in the document's metadata."""
-    data = document["metadata"].get(FLOW_MEMORY)
-    kept = data.get(flow) if isinstance(data, dict) else None
-    return kept if isinstance(kept, dict) else {}
-
-
-async def remember(view: View, collection: str, document: Document, flow: str, new: dict[str, Any]) -> bool:
-    """Save what a flow remembers, if nobody else has changed the metadata meanwhile; whether it was saved."""
-    old = memory(document, flow)
-    if new == old:
-        return True
-    data = document["metadata"].get(FLOW_MEMORY)
-    memories = {**(data if isinstance(data, dict) else {}), flow: new}
-    return await view.swap(collection, document, {MEMORY: memories, "updated_at": now()})

@@ -30,6 +30,9 @@ RESOURCES: tuple[Resource, ...] = (
 # By the named request that made a document: see idempotency.
 REQUEST = Index("_request", name="unique_request", unique=True, only={"_request": {"$gt": ""}})
 
+# Indexes that older versions made: a sid is a name that several accounts may write down.
+OBSOLETE_INDEXES = {"accounts": ("unique_twilio_account_sid", "unique_somleng_account_sid")}
+
 
 def indexes() -> dict[str, list[Index]]:
     """By collection, every index that the resources need."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scfm.models import filters
+from scfm.models import deliveries, filters
 from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Time
 from scfm.models.resource import COMMON_FILTERS, Reference, Resource, by
 from scfm.models.store import Index
@@ -41,6 +41,7 @@ class RemotePhoneCallEvents(Resource):
             Index(f"{parent}_id", "_id", only={f"{parent}_id": {"$gt": 0}})
             for parent in ("phone_call", "callout_participation", "contact", "callout")
         ),
+        *deliveries.INDEXES,
     )
 
 

@@ -52,6 +52,8 @@ COUNTED = WriteConcern(w="majority", j=False)
 # NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
 PASSING = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 DUPLICATE = 11000
+# IndexNotFound; NamespaceNotFound: not even the collection is there.
+NO_INDEX = frozenset({26, 27})
 # Characters of an error of the driver: a line in the log.
 MAX_REASON = 200
 # What removes a document changes every field.
@@ -180,14 +182,27 @@ class Store:
         with _permitted(), translated():
             await self._client.admin.command("ping")
 
-    async def prepare(self, indexes: Mapping[str, Sequence[Index]]) -> None:
+    async def prepare(
+        self, indexes: Mapping[str, Sequence[Index]], obsolete: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         """Make the indexes that are missing; INDEXES maps a collection to those it needs.
 
-        Raises StartError for a database that does not let us in, or that has them in another form.
+        OBSOLETE maps a collection to the names of indexes of older versions, which are dropped. Raises StartError for
+        a database that does not let us in, or that has them in another form.
         """
         with _permitted(), translated():
+            for collection, names in (obsolete or {}).items():
+                for name in names:
+                    await self._drop_index(collection, name)
             for collection, wanted in indexes.items():
                 await self.collection(collection).create_indexes([index.model() for index in wanted])
+
+    async def _drop_index(self, collection: str, name: str) -> None:
+        try:
+            await self.collection(collection).drop_index(name)
+        except OperationFailure as error:
+            if error.code not in NO_INDEX:  # another process may have been faster
+                raise
 
     async def new_ids(self, kind: str, count: int = 1) -> range:
         """The next COUNT ids of a kind of resource.
@@ -497,15 +512,19 @@ class View:
         own = (one for one in found if self.account_id in (None, one.get("account_id")))
         return next(own, None)
 
-    async def first_with(
+    async def all_with(
         self, collection: str, name: str, value: Any, references: Mapping[str, str]
-    ) -> tuple[Document, dict[str, Document | None]] | None:
-        """Like ``first_by``, with what it refers to: REFERENCES are its fields that do, and their collections."""
+    ) -> list[tuple[Document, dict[str, Document | None]]]:
+        """Every document, by id, with VALUE in the field NAME, each with what it refers to.
+
+        REFERENCES are its fields that do, and their collections.
+        """
+        found = []
         for one in await self.store.find_by(Look(collection, name, None, tuple(references.items())), value):
             if self.account_id in (None, one.get("account_id")):
                 named = one.pop("_named")
-                return one, {field: next(iter(named[field]), None) for field in references}
-        return None
+                found.append((one, {field: next(iter(named[field]), None) for field in references}))
+        return found
 
     async def find_one(self, collection: str, condition: Document) -> Document | None:
         """A document that fits, or None."""

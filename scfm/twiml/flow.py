@@ -32,19 +32,25 @@ class CalloutView:
 
 @dataclass(frozen=True)
 class ContactView:
-    """The person on the phone. What should last belongs in ``contact_memory``, not in ``metadata``."""
+    """The person on the phone. What should last belongs in ``contact_memory``, not in ``metadata``.
 
-    id: int
-    msisdn: str
+    A caller without a number is nobody that we know: ``id`` and ``msisdn`` are None, ``metadata`` is empty.
+    """
+
+    id: int | None
+    msisdn: str | None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class CallView:
-    """The phone call. ``direction`` is the provider's word: inbound, outbound-api…"""
+    """The phone call. ``direction`` is the provider's word: inbound, outbound-api…
+
+    ``msisdn`` is None where somebody calls in without a number.
+    """
 
     id: int
-    msisdn: str
+    msisdn: str | None
     direction: str
     remote_call_id: str | None = None
     status: str = "in_progress"
@@ -74,9 +80,10 @@ class FlowSettings:
 class Turn:
     """One request of the provider, as a flow sees it.
 
-    ``url`` is the request's own public URL, ``details`` what the provider sent. The two memories are the
-    flow's own, JSON values under string keys, and are saved after the turn: ``contact_memory`` lasts over
-    all calls of the contact, ``call_memory`` for this call. A turn holds copies of what it is given.
+    ``url`` is the request's own public URL, ``details`` what the provider sent. The two memories are the flow's own,
+    JSON values under string keys, and are saved after the turn: ``contact_memory`` lasts over all calls of the
+    contact, ``call_memory`` for this call. A caller without a number has the call's memory alone: both begin as it,
+    and what is changed in either is saved in it. A turn holds copies of what it is given.
     """
 
     event_id: int

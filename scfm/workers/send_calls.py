@@ -327,12 +327,16 @@ def accepted(call: Document, response: Document, check: datetime | None) -> list
         "remote_direction": response.get("direction"),
         "remote_queue_response": response,
         "remotely_queued_at": moment,
-        "remote_error_message": None,
         "updated_at": moment,
     }
     if check is not None:
         answer["_check"] = check
-    waiting = {**answer, "status": "remotely_queued", "remote_status": response.get("status")}
+    waiting = {
+        **answer,
+        "status": "remotely_queued",
+        "remote_status": response.get("status"),
+        "remote_error_message": None,
+    }
     return [
         (_mine(call), {"$set": waiting, "$unset": {"_work": ""}}),
         (_moved_on(call), {"$set": answer, "$unset": {"_work": ""}}),
@@ -341,7 +345,7 @@ def accepted(call: Document, response: Document, check: datetime | None) -> list
 
 def placed(call: Document, check: datetime | None) -> Document:
     """The update of a call that a report has shown to be placed, and whose answer will not come any more."""
-    change = {"remotely_queued_at": call["_work"]["attempt"]["at"], "remote_error_message": None, "updated_at": now()}
+    change = {"remotely_queued_at": call["_work"]["attempt"]["at"], "updated_at": now()}
     if check is not None:
         change["_check"] = check
     return {"$set": change, "$unset": {"_work": ""}}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twilio.request_validator import RequestValidator
 
-from scfm.handlers.signature import valid
+from scfm.handlers.signature import SignedForm
 
 # The example of Twilio's security guide and of its libraries' tests.
 TOKEN = "12345"
@@ -24,6 +26,10 @@ FORM = {
     "Caller": ["+14158675309"],
 }
 SIGNATURE = "RSOYDt4T1cUTdK1PDd93/VVr8B8="
+
+
+def valid(token: str, url: str, form: Mapping[str, Sequence[str]], signature: str) -> bool:
+    return SignedForm(url, form, signature).signed_with(token)
 
 
 def signed(text: str, token: str = TOKEN) -> str:
@@ -100,3 +106,19 @@ def test_nothing_hostile_is_valid_and_nothing_raises(
     token: str, url: str, form: dict[str, list[str]], signature: str
 ) -> None:
     assert not valid(token, url, form, signature)
+
+
+class _Fields(dict[str, list[str]]):
+    getlist = dict.__getitem__
+
+
+PLAIN = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+URLS = st.sampled_from([URL, "https://a.example:8443/b?c=d", "http://a.example:80/", "https://a.example"])
+
+
+@given(PLAIN.filter(bool), URLS, st.dictionaries(PLAIN, st.lists(PLAIN, min_size=1, max_size=3), max_size=3))
+def test_what_twilios_library_signs_is_valid_with_that_token_and_with_no_other(
+    token: str, url: str, form: dict[str, list[str]]
+) -> None:
+    sent = SignedForm(url, form, RequestValidator(token).compute_signature(url, _Fields(form)))
+    assert [sent.signed_with(one) for one in ("another " + token, token, token)] == [False, True, True]

@@ -141,10 +141,10 @@ def test_a_body_that_is_no_form_is_refused(line: PhoneLine, client: Client, cont
 def test_an_accounts_own_credentials_win_over_the_servers(server: Server, client: Client) -> None:
     own = server.client(server.create_account())
     sid = "AC" + "3" * 32
-    assert own.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": "its own"}).status == 204
+    assert own.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": "its-own"}).status == 204
     before = everything(client)
     assert_refused(PhoneLine(server, sid=sid, public_url=PUBLIC_URL).report())
-    assert PhoneLine(server, sid, "its own", PUBLIC_URL).report().status == 201
+    assert PhoneLine(server, sid, "its-own", PUBLIC_URL).report().status == 201
     assert everything(own) == (1, 1, 1)
     assert everything(client) == before
 
@@ -152,12 +152,12 @@ def test_an_accounts_own_credentials_win_over_the_servers(server: Server, client
 def test_a_token_that_another_process_has_changed_counts_at_once(server: Server, client: Client) -> None:
     own = server.client(server.create_account())
     sid = "AC" + "4" * 32
-    assert own.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": "the old one"}).status == 204
-    old, new = (PhoneLine(server, sid, token, PUBLIC_URL) for token in ("the old one", "the new one"))
+    assert own.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": "the-old-one"}).status == 204
+    old, new = (PhoneLine(server, sid, token, PUBLIC_URL) for token in ("the-old-one", "the-new-one"))
     assert old.report().status == 201
     socket = str((server.data_dir / "mongod.sock").resolve()).replace("/", "%2F")
     with MongoClient[dict[str, Any]](f"mongodb://{socket}/?directConnection=true") as other:
-        other.scfm.accounts.update_one({"twilio_account_sid": sid}, {"$set": {"twilio_auth_token": "the new one"}})
+        other.scfm.accounts.update_one({"twilio_account_sid": sid}, {"$set": {"twilio_auth_token": "the-new-one"}})
     assert new.report().status == 201
     assert_refused(old.report())
 
@@ -166,17 +166,17 @@ def test_what_a_client_changes_of_its_sid_counts_at_once(server: Server) -> None
     own = server.client(server.create_account())
     for number in range(3):
         sid = f"AC5{number:031}"
-        line = PhoneLine(server, sid, "its own", PUBLIC_URL)
+        line = PhoneLine(server, sid, "its-own", PUBLIC_URL)
         assert_refused(line.report())
-        assert own.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": "its own"}).status == 204
+        assert own.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": "its-own"}).status == 204
         assert line.report().status == 201
 
 
 def test_a_sid_that_does_not_begin_with_ac_is_one_of_somleng(server: Server) -> None:
     own = server.client(server.create_account())
     sid = "0213d485-12cb-4d0d-9cb1-966546240a57"
-    assert own.patch("/api/account", {"somleng_account_sid": sid, "somleng_auth_token": "somleng's"}).status == 204
-    assert PhoneLine(server, sid, "somleng's", PUBLIC_URL).report().status == 201
+    assert own.patch("/api/account", {"somleng_account_sid": sid, "somleng_auth_token": "somlengs"}).status == 204
+    assert PhoneLine(server, sid, "somlengs", PUBLIC_URL).report().status == 201
     assert everything(own) == (1, 1, 1)
 
 
@@ -185,9 +185,9 @@ def test_a_client_who_takes_the_servers_sid_for_its_own_cannot_speak_for_others(
 ) -> None:
     _, call_sid = outbound(client, "+252662340001")
     thief = server.client(server.create_account())
-    assert thief.patch("/api/account", {"twilio_account_sid": SID, "twilio_auth_token": "the thief's"}).status == 204
+    assert thief.patch("/api/account", {"twilio_account_sid": SID, "twilio_auth_token": "the-thiefs"}).status == 204
     before = everything(client)
-    forged = PhoneLine(server, token="the thief's", public_url=PUBLIC_URL)
+    forged = PhoneLine(server, token="the-thiefs", public_url=PUBLIC_URL)
     assert forged.report(call_sid, CallStatus="completed", To="+252662340001", **OUTBOUND).status == 422
     assert everything(client) == before
     # And the others go on being heard.
@@ -331,9 +331,6 @@ def test_a_multipart_body_that_is_broken_is_an_error(line: PhoneLine) -> None:
         ({"CallSid": ""}, ["Remote call can't be blank"]),
         ({"Direction": ""}, ["Remote direction can't be blank"]),
         ({"CallSid": "", "Direction": ""}, ["Remote call can't be blank", "Remote direction can't be blank"]),
-        ({"From": "anonymous"}, ["Msisdn is an invalid number"]),
-        ({"From": "345"}, ["Msisdn is an invalid number"]),
-        ({"From": ""}, ["Msisdn is an invalid number"]),
         (OUTBOUND, ["Phone call must exist"]),
         ({"Direction": "sideways"}, ["Phone call must exist"]),
     ],

@@ -75,22 +75,45 @@ def test_permissions_cannot_be_had_over_http(api: Client, admin: Client) -> None
     assert admin.get("/api/account").json["permissions"] == ["super_admin"]
 
 
-@pytest.mark.parametrize("sid", ["AC/1", "AC 1", "AC?", "AC\n", "é", "x" * 65, "../x"])
+@pytest.mark.parametrize("sid", ["AC/1", "AC 1", "AC?", "AC\n1", "é", "x" * 65, "../x"])
 @pytest.mark.parametrize("name", ["twilio_account_sid", "somleng_account_sid"])
 def test_a_sid_must_be_safe_in_a_path(api: Client, name: str, sid: str) -> None:
     answer = api.patch("/api/account", json={name: sid})
     assert (answer.status, answer.json) == (422, {"errors": {name: ["is invalid"]}})
 
 
-def test_a_sid_is_one_accounts_alone(api: Client, stranger: Client) -> None:
+def test_a_sid_is_a_name_that_several_accounts_may_have(api: Client, stranger: Client, admin: Client) -> None:
     for name in ("twilio_account_sid", "somleng_account_sid"):
-        sid = f"one-alone-{api.get('/api/account').json['id']}"
-        assert api.patch("/api/account", {name: sid}).status == 204
-        answer = stranger.patch("/api/account", {name: sid})
-        assert (answer.status, answer.json) == (422, {"errors": {name: ["has already been taken"]}})
-        assert api.patch("/api/account", {name: sid}).status == 204
-        assert api.patch("/api/account", json={name: None}).status == 204
-        assert stranger.patch("/api/account", {name: sid}).status == 204
+        sid = f"shared-{api.get('/api/account').json['id']}"
+        for client in (api, stranger):
+            assert client.patch("/api/account", {name: f" {sid}\n"}).status == 204
+            assert client.get("/api/account").json[name] == sid
+        assert admin.post("/api/accounts", {name: sid}).status == 201
+
+
+@pytest.mark.parametrize("name", ["twilio_auth_token", "somleng_auth_token"])
+@pytest.mark.parametrize("token", ["a b", "a\tb", "a\nb", "a\0b", "a\u00a0b", "a\u200bb", "\x7fab", "a\u2028b"])
+def test_a_token_has_no_blanks_and_no_control_characters_in_it(api: Client, name: str, token: str) -> None:
+    assert api.patch("/api/account", {name: f" \t{TOKEN}\n"}).status == 204
+    answer = api.patch("/api/account", json={name: token})
+    assert (answer.status, answer.json) == (422, {"errors": {name: ["is invalid"]}})
+    answer = api.patch("/api/account", json={name: "x" * 257})
+    assert answer.json == {"errors": {name: ["is too long (maximum is 256 characters)"]}}
+    assert api.get("/api/account").json[name] == "********cdef"
+    assert api.patch("/api/account", json={name: " \n"}).status == 204
+    assert api.get("/api/account").json[name] is None
+
+
+def test_credentials_that_were_replaced_are_shown_nowhere(api: Client, admin: Client) -> None:
+    number = api.get("/api/account").json["id"]
+    for token in ("first-secret-token", "second-secret-token", ""):
+        assert (
+            api.patch("/api/account", {"twilio_account_sid": "AC-former", "twilio_auth_token": token}).status == 204
+        )
+    for client, path in ((api, "/api/account"), (admin, f"/api/accounts/{number}")):
+        shown = client.get(path).json
+        assert list(shown) == KEYS
+        assert "secret" not in str(shown)
 
 
 def test_every_setting_that_fails_is_named(api: Client) -> None:

@@ -1,0 +1,36 @@
+"""Drops what is kept for a day only: what deliveries of webhooks came to, and credentials that were replaced."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from scfm.models import deliveries
+from scfm.models.account import forget_former
+from scfm.models.store import Store
+from scfm.workers.loop import Job
+
+PAUSE_SECONDS = 600.0
+BATCH = 1000
+
+
+class ForgetOld(Job):
+    """Done twice, or by two processes at once, it does no more than once, so it needs no lease."""
+
+    name = "forget what is kept for a day"
+    slots = 1
+
+    def __init__(self, store: Store) -> None:
+        self._everyone = store.everyone
+        self._due = time.monotonic()
+
+    async def take(self, most: int) -> Sequence[None]:
+        if time.monotonic() < self._due:
+            return []
+        self._due = time.monotonic() + PAUSE_SECONDS
+        return [None]
+
+    async def work(self, item: None) -> None:
+        await forget_former(self._everyone)
+        while await deliveries.forget(self._everyone, BATCH) == BATCH:
+            pass
