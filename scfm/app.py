@@ -46,6 +46,7 @@ from scfm.workers.fetch_calls import FetchCalls
 from scfm.workers.forget_old import ForgetOld
 from scfm.workers.gate import Gate
 from scfm.workers.loop import Loop
+from scfm.workers.renumber_contacts import RenumberContacts
 from scfm.workers.run_operations import RunOperations
 from scfm.workers.send_calls import SendCalls
 from scfm.workers.settle_calls import SettleCalls
@@ -98,7 +99,8 @@ class Server:
         traffic = Traffic()
         outage = DatabaseOutage(store.ping)
         self._closing.push_async_callback(outage.close)
-        loop = self._open_loop(store, platform, gate, traffic, outage)
+        calling_accounts = Accounts(store, platform)
+        loop = self._open_loop(store, calling_accounts, gate, traffic, outage)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -110,6 +112,8 @@ class Server:
             refused_webhooks=RefusedWebhooks(),
             wake=loop.wake,
             callout_moved=gate.moved,
+            contact_renumbered=gate.renumbered,
+            calling_accounts_changed=calling_accounts.forget,
             traffic=traffic,
             outage=outage,
             bodies=BodyBudget(self.settings.max_body_size),
@@ -156,25 +160,27 @@ class Server:
         return Credentials("simulator", sid, token, url)
 
     def _open_loop(
-        self, store: Store, platform: Platform, gate: Gate, traffic: Traffic, outage: DatabaseOutage
+        self, store: Store, calling_accounts: Accounts, gate: Gate, traffic: Traffic, outage: DatabaseOutage
     ) -> Loop:
         settings = self.settings
         provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
         self._closing.push_async_callback(provider.close)
         departures = Departures.open(settings.data_dir)
         self._closing.callback(departures.close)
-        accounts = Accounts(store, platform)
         slots, lease = settings.calls_in_flight, settings.lease_seconds
         loop = Loop(settings.sweep_seconds, outage)
         ends = CalloutEnds(store)
         made = partial(loop.wake, SendCalls.name, FetchCalls.name)
         loop.add(RunOperations(store, lease, made, departures.id, lambda: traffic.callers))
-        loop.add(SendCalls(store, provider, accounts, departures, gate, settings, traffic.stand_aside, ends.sent))
-        loop.add(FetchCalls(store, provider, accounts, slots=slots, lease=lease))
-        loop.add(SettleCalls(store, provider, accounts, departures, gate, settings))
-        loop.add(CheckCalls(store, provider, accounts, lease=lease, seconds=settings.status_check_seconds))
+        loop.add(
+            SendCalls(store, provider, calling_accounts, departures, gate, settings, traffic.stand_aside, ends.sent)
+        )
+        loop.add(FetchCalls(store, provider, calling_accounts, slots=slots, lease=lease))
+        loop.add(SettleCalls(store, provider, calling_accounts, departures, gate, settings))
+        loop.add(CheckCalls(store, provider, calling_accounts, lease=lease, seconds=settings.status_check_seconds))
         loop.add(SweepDeletions(store))
         loop.add(ForgetOld(store))
+        loop.add(RenumberContacts(store))
         loop.add(ends)
         self._closing.push_async_callback(loop.stop, WORK_PATIENCE)
         return loop

@@ -1,7 +1,9 @@
-"""Time, as this server stores and shows it: UTC, to the millisecond, which is what MongoDB keeps."""
+"""Time, as this server stores and shows it: UTC, to the millisecond, as MongoDB keeps it; and time to wait."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import UTC, datetime
 
 import orjson
@@ -20,3 +22,18 @@ def iso(moment: datetime | None) -> str | None:
     # orjson writes a time ten times faster than datetime does, but not its fraction if that is zero.
     written = orjson.dumps(moment, option=orjson.OPT_NAIVE_UTC).decode()
     return f"{written[1:24]}Z" if written[20:21] == "." else f"{written[1:20]}.000Z"
+
+
+class Steady:
+    """Seconds that go by evenly, whatever the wall clock is set to, and how to wait for them. A test has its own."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after SECONDS."""
+        await asyncio.sleep(seconds)
+
+
+STEADY = Steady()

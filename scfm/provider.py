@@ -10,7 +10,7 @@ import base64
 import inspect
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,6 +56,9 @@ KEEP_ALIVE = 4
 NO_ENVIRONMENT = {"TWILIO_EDGE": ""}
 # RFC 9110, 15.4: the resource is elsewhere, and nothing was done here. Of other redirects that is not sure.
 MOVED = frozenset({301, 307, 308})
+# The account is refused, unless Twilio's code of the error (https://www.twilio.com/docs/api/errors) is of those that
+# are about a call: a number, or a country that the account may not call.
+OF_ACCOUNT, OF_CALL = frozenset({401, 403}), range(21000, 22000)
 LONGEST_RETRY_AFTER = 3600.0
 LONGEST_MESSAGE = 1000
 PAGE_SIZE = 1000  # the most that Twilio gives
@@ -95,6 +98,17 @@ class Refused(ProviderError):
     """The provider said no (4xx), or would have: asking the same again is of no use. Nothing rang."""
 
 
+class AccountRefused(Refused):
+    """The provider refuses the account, whatever is asked (401, 403); or a setting of it is ``missing``.
+
+    What the call is, has nothing to do with it.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 class NotSent(ProviderError):
     """The request provably never left, or was turned away at the door (429): it may be sent again.
 
@@ -110,20 +124,28 @@ class Unknown(ProviderError):
     """It may have rung: no answer, one that cannot be read, or a failure of the provider's own (5xx)."""
 
 
+Leaving = Callable[[], Awaitable[None]]
+"""Done just before a request is written; the request leaves as soon as it returns. May raise NotSent."""
+
+
+async def _nothing() -> None:
+    """What most requests have to do before they leave."""
+
+
 class _Form(aiohttp.BytesPayload):
-    """An encoded form that calls ``leaving`` just before it is written: without its body no request does anything.
+    """An encoded form that awaits ``leaving`` just before it is written: without its body no request does anything.
 
     ``kept`` is the error with which ``leaving`` kept it from being written.
     """
 
-    def __init__(self, content: bytes, leaving: Callable[[], None]) -> None:
+    def __init__(self, content: bytes, leaving: Leaving) -> None:
         super().__init__(content, content_type="application/x-www-form-urlencoded")
         self.kept: NotSent | None = None
         self._leaving = leaving
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         try:
-            self._leaving()
+            await self._leaving()
         except NotSent as error:
             self.kept = error
             raise
@@ -147,11 +169,11 @@ class Provider:
         credentials: Credentials,
         to: str,
         params: Mapping[str, Any],
-        leaving: Callable[[], None] = lambda: None,
+        leaving: Leaving = _nothing,
     ) -> Call:
         """Ring ``to`` (a msisdn) with ``params`` (see CALL_PARAMETERS; its own ``to`` is ignored).
 
-        ``leaving`` is called when there is a connection and the request is about to be written to it; it may raise
+        ``leaving`` is awaited when there is a connection and the request is about to be written to it; it may raise
         NotSent. Gives the provider's JSON, nulls dropped; it has a ``sid``. Raises Refused, NotSent or Unknown.
         """
         try:
@@ -219,12 +241,12 @@ class Provider:
             self._warn(f"{setting}_ACCOUNT_SID")
             # The words of the guide: what the provider answers where the sid is left out.
             path = f"/2010-04-01/Accounts//{resource}"
-            raise Refused(f"{failure}: The requested resource {path} was not found")
+            raise AccountRefused(f"{failure}: The requested resource {path} was not found", missing=True)
         if not credentials.auth_token:
             self._warn(f"{setting}_AUTH_TOKEN")
-            raise Refused(f"{failure}: {setting}_AUTH_TOKEN is not set")
+            raise AccountRefused(f"{failure}: {setting}_AUTH_TOKEN is not set", missing=True)
         if credentials.base_url is None and credentials.provider != "twilio":  # whose token is not Twilio's to see
-            raise Refused(f"{failure}: {setting}_CLIENT_REST_API_BASE_URL is not set")
+            raise AccountRefused(f"{failure}: {setting}_CLIENT_REST_API_BASE_URL is not set", missing=True)
         if credentials.base_url is not None and not _is_url(credentials.base_url):
             raise Refused(f"{failure}: {setting}_CLIENT_REST_API_BASE_URL is not an http or https URL")
 
@@ -386,21 +408,23 @@ def _text(name: str, value: Any) -> str | list[Any]:
 def _verdict(response: Response, method: str, path: str, failure: str) -> ProviderError:
     """What an answer that is no success means: see the classes."""
     status = response.status_code
-    message = _message(response, method, path, failure)
+    error = Version.exception(method, path, response, failure)
+    message = _message(error, status, failure)
     if status == 429:
         return NotSent(message, _retry_after(response.headers.get("Retry-After")))
     if status in MOVED:
         return Refused(f"{message}, moved to {response.headers.get('Location')}")
+    if status in OF_ACCOUNT and getattr(error, "code", None) not in OF_CALL:
+        return AccountRefused(message)
     if 400 <= status < 500 and status != 408:
         return Refused(message)
     return Unknown(message)
 
 
-def _message(response: Response, method: str, path: str, failure: str) -> str:
+def _message(error: Any, status: int, failure: str) -> str:
     """The provider's words, from Twilio's JSON or RFC 9457's; else the HTTP status."""
-    error = Version.exception(method, path, response, failure)
     message = str(error.msg) if hasattr(error, "msg") else f"{failure}: {error.detail or error.title}"
-    return f"{failure}: HTTP {response.status_code}" if message == failure else message
+    return f"{failure}: HTTP {status}" if message == failure else message
 
 
 def _retry_after(header: str | None) -> float | None:

@@ -31,9 +31,10 @@ class Collaborators:
     """What the handlers work with.
 
     ``wake`` tells the background that there is something to do, ``callout_moved`` that an event has moved a
-    callout, so that its queued calls wait, go on or are canceled; ``traffic`` is what is being answered;
-    ``refused_webhooks`` writes down which are not let in; ``outage`` is told when the database does not answer;
-    ``bodies`` is what is held of request bodies.
+    callout, so that its queued calls wait, go on or are canceled, ``contact_renumbered`` that the number of the
+    contact with that id may have changed, ``calling_accounts_changed`` that what the background knows of accounts is
+    old; ``traffic`` is what is being answered; ``refused_webhooks`` writes down which are not let in; ``outage`` is
+    told when the database does not answer; ``bodies`` is what is held of request bodies.
     """
 
     store: Store
@@ -46,6 +47,8 @@ class Collaborators:
     refused_webhooks: RefusedWebhooks
     wake: Callable[[], None]
     callout_moved: Callable[[Document], Awaitable[None]]
+    contact_renumbered: Callable[[int], None]
+    calling_accounts_changed: Callable[[], None]
     traffic: Traffic
     outage: DatabaseOutage
     bodies: BodyBudget
@@ -54,6 +57,7 @@ class Collaborators:
         """An account or an access token has changed: ask the database again who clients and providers are."""
         self.authenticator.forget()
         self.senders.forget()
+        self.calling_accounts_changed()
 
 
 class Application(tornado.web.Application):

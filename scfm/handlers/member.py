@@ -11,6 +11,7 @@ from scfm.handlers.collection import ResourceHandler, location
 from scfm.handlers.once import once
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
+from scfm.models.contact import CONTACTS
 from scfm.models.resource import Scope
 
 log = logging.getLogger("scfm.http")
@@ -35,7 +36,9 @@ class MemberHandler(ResourceHandler):
 
     async def change(self, scope: Scope, number: int, parameters: dict[str, Any]) -> None:
         """Update, and answer that it is done."""
-        await self.resource.update(scope, number, parameters)
+        document = await self.resource.update(scope, number, parameters)
+        if self.resource is CONTACTS and "msisdn" in parameters:
+            self.app.contact_renumbered(document["_id"])
         self.forget_accounts()
         self.answer(204)
 

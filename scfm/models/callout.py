@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from scfm.errors import Invalid
-from scfm.models import filters
+from scfm.models import filters, renumbering
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Status, Time
 from scfm.models.machine import NOT_AN_EVENT, Machine
 from scfm.models.query import Document
-from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Scope, by, through
+from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Resource, Scope, by, through
 from scfm.models.store import Index
 
 MACHINE = Machine(
@@ -45,7 +45,12 @@ class Callouts(Resource):
     }
     parents = {"contact": through("callouts", "callout_id", by("callout_participations", "contact_id"))}
     machine = MACHINE
-    indexes = (Index("account_id", "_id"),)
+    indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARKED)
+
+    async def complete(self, scope: Scope, draft: Draft) -> None:
+        """Of the participations of a new callout it is known which do not have their contact's number."""
+        if draft.new:
+            draft.document[renumbering.CALLOUT_KNOWN] = True
 
     async def check_event(self, scope: Scope, document: Document, event: str) -> None:
         """A callout that was never started can be stopped only while there is something to stop."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scfm.errors import NotFound
-from scfm.models import filters
+from scfm.models import filters, renumbering
 from scfm.models.batch_operations import made
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Msisdn, Time
 from scfm.models.query import Document
@@ -69,12 +69,14 @@ class CalloutParticipations(Resource):
         Index("account_id", "_id"),
         Index("callout_id", "_id"),
         Index("contact_id", "_id"),
+        renumbering.STRAYS,
         Index("callout_population_id", "_id", only={"callout_population_id": {"$gt": 0}}),
     )
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
         """A new participation takes its number from its contact, unless the client gave another."""
-        if not draft.new:
+        if draft.old is not None:
+            await self._number_changes(scope, draft, draft.old)
             return
         contact = await _named(scope.view, "contacts", draft.given.get("contact_id"))
         if contact is None:
@@ -83,6 +85,22 @@ class CalloutParticipations(Resource):
         draft.document["contact_id"] = contact["_id"]
         if draft.document["msisdn"] is None:
             draft.document["msisdn"] = contact["msisdn"]
+        elif draft.document["msisdn"] != contact["msisdn"]:
+            draft.document[renumbering.NUMBER] = renumbering.OWN
+
+    async def _number_changes(self, scope: Scope, draft: Draft, old: Document) -> None:
+        """A number that a client has given stays, whatever becomes of the contact's."""
+        number = draft.document["msisdn"]
+        if number == old["msisdn"]:
+            return
+        draft.document[renumbering.NUMBER] = await renumbering.number_kind(scope.view, old["contact_id"], number)
+        if old.get(renumbering.NUMBER) == renumbering.NUMBER_TAKEN:
+            metadata = draft.document["metadata"]
+            draft.document["metadata"] = {key: metadata[key] for key in metadata if key != renumbering.SHOWN}
+
+    async def insert(self, view: View, document: Document) -> Document:
+        """Store it; its contact's number may have been corrected since that was read."""
+        return await renumbering.followed(view, self.collection, await super().insert(view, document))
 
     async def present(self, view: View, documents: Sequence[Document]) -> list[Document]:
         """A participation shows its own call flow or its callout's."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from scfm.models import filters
+from scfm.models import filters, renumbering
 from scfm.models.batch_operations import made
 from scfm.models.fields import Id, Link, MetadataWithMemory, Msisdn, Time
+from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Unique, by, through
-from scfm.models.store import Index
+from scfm.models.store import Index, View
 
 
 class Contacts(Resource):
@@ -28,7 +29,21 @@ class Contacts(Resource):
         "callout": through("contacts", "contact_id", by("callout_participations", "callout_id")),
         "batch_operation": made.contacts,
     }
-    indexes = (Index("account_id", "_id"),)
+    indexes = (Index("account_id", "_id"), renumbering.MARKED)
+
+    async def _replace(self, view: View, old: Document, changes: Document) -> Document | None:
+        """Another number goes on to the contact's participations, and to its calls that have not left."""
+        if "msisdn" not in changes:
+            return await super()._replace(view, old, changes)
+        if renumbering.is_open(old):
+            # One change at a time, so that contacts may exchange their numbers.
+            await renumbering.carry(view, old["_id"])
+            return None
+        change = renumbering.change_of(old, changes["msisdn"])
+        updated = await super()._replace(view, old, {**changes, **change})
+        if updated is not None:
+            await renumbering.carry(view, updated["_id"])
+        return updated
 
 
 CONTACTS = Contacts()

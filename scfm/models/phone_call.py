@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from scfm.clock import now
 from scfm.errors import Invalid
-from scfm.models import filters
+from scfm.models import filters, renumbering
 from scfm.models.batch_operations import made
 from scfm.models.callout_participation import callout_flows
 from scfm.models.fields import (
@@ -46,6 +46,8 @@ STATUSES_OF_A_CALL = (
     "canceled",
     "completed",
 )
+# Of a participation whose contact's number is another participation's in the callout.
+NUMBER_IS_TAKEN = "of its contact is another participation's in this callout"
 FINAL = ("errored", "failed", "busy", "not_answered", "canceled", "completed")
 
 MACHINE = Machine(
@@ -164,9 +166,25 @@ class PhoneCalls(Resource):
         if draft.new and not draft.document["remote_request_params"] and "remote_request_params" not in draft.errors:
             draft.errors.add("remote_request_params", BLANK)
         if draft.new and draft.document["msisdn"] is None:
-            number = draft.document["callout_participation_id"]
-            participation = await scope.view.get("callout_participations", number)
-            draft.document["msisdn"] = participation["msisdn"]
+            await self._take_number(scope, draft)
+        elif draft.document["contact_id"] is not None and (
+            draft.old is None or draft.document["msisdn"] != draft.old["msisdn"]
+        ):
+            given, contact = draft.document["msisdn"], draft.document["contact_id"]
+            draft.document[renumbering.NUMBER] = await renumbering.number_kind(scope.view, contact, given)
+
+    async def _take_number(self, scope: Scope, draft: Draft) -> None:
+        number = draft.document["callout_participation_id"]
+        participation = await scope.view.get("callout_participations", number)
+        if participation.get(renumbering.NUMBER) == renumbering.NUMBER_TAKEN:
+            draft.errors.add("msisdn", NUMBER_IS_TAKEN)
+        elif participation.get(renumbering.NUMBER):
+            draft.document[renumbering.NUMBER] = renumbering.OWN
+        draft.document["msisdn"] = participation["msisdn"]
+
+    async def insert(self, view: View, document: Document) -> Document:
+        """Store it; its contact's number may have been corrected since that was read."""
+        return await renumbering.followed(view, self.collection, await super().insert(view, document))
 
     async def present(self, view: View, documents: Sequence[Document]) -> list[Document]:
         """A phone call shows its own call flow, its participation's or its callout's."""

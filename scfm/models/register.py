@@ -32,7 +32,7 @@ KINDS: Mapping[str, str] = {
 # The fields that no document changes without an announcement. All but what clients give are also final.
 ANNOUNCED = frozenset(
     {"_id", "account_id", "msisdn", "contact_id", "callout_id", "callout_participation_id", "phone_call_id"}
-    | {"created_at"}
+    | {"created_at", "_number"}
 )
 METADATA, MEMORY = "metadata.", f"metadata.{FLOW_MEMORY}"
 # So many ids are a block: what changes is announced by block.

@@ -123,7 +123,12 @@ class Draft:
     given: Document
     document: Document
     errors: Errors = field(default_factory=Errors)
-    new: bool = True
+    # What an update changes; None for a new document.
+    old: Document | None = None
+
+    @property
+    def new(self) -> bool:
+        return self.old is None
 
 
 class Resource:
@@ -233,7 +238,7 @@ class Resource:
         """Change a document as the client asks; the document as it then is. Raises NotFound, Invalid."""
         while True:
             old = await scope.view.get(self.collection, number)
-            draft = Draft(given, dict(old), new=False)
+            draft = Draft(given, dict(old), old=old)
             self._read(scope, draft)
             await self.complete(scope, draft)
             changes = {name: value for name, value in draft.document.items() if not same(value, old.get(name))}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from scfm.clock import now
 from scfm.models.platform import Platform
 from scfm.models.query import Document
 from scfm.models.recent import Recent
 from scfm.models.store import Store
-from scfm.provider import Credentials
+from scfm.provider import AccountRefused, Credentials
 
 CALLS = "phone_calls"
 ACCOUNT_SECONDS = 1.0
@@ -21,6 +22,9 @@ IN_TURN_SECONDS = 0.25
 
 Allowance = Callable[[int], Awaitable[int]]
 """From an account's id to how many of its calls may be taken now."""
+
+
+Asked = TypeVar("Asked")
 
 
 class Accounts:
@@ -34,6 +38,29 @@ class Accounts:
     async def credentials(self, account_id: int) -> Credentials:
         """The credentials with which the account calls."""
         return self._platform.credentials(await self._accounts.get(account_id))
+
+    async def fresh_credentials(self, account_id: int) -> Credentials:
+        """The same, as the database has them now."""
+        self._accounts.forget(account_id)
+        return await self.credentials(account_id)
+
+    async def ask(self, account_id: int, question: Callable[[Credentials], Awaitable[Asked]]) -> Asked:
+        """What the provider answers to a QUESTION that changes nothing.
+
+        Where the account is refused, and has other credentials by now, it is asked once more with those.
+        """
+        credentials = await self.credentials(account_id)
+        try:
+            return await question(credentials)
+        except AccountRefused:
+            fresh = await self.fresh_credentials(account_id)
+            if fresh == credentials:
+                raise
+            return await question(fresh)
+
+    def forget(self) -> None:
+        """An account has been changed by this process: look again."""
+        self._accounts.forget()
 
     async def limits(self, account_id: int) -> tuple[float | None, int | None]:
         """The account's own calls per second and calls in flight; None where it has none."""

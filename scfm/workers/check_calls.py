@@ -53,9 +53,10 @@ class CheckCalls(Job):
         if item["status"] not in UNSETTLED:
             await self._everyone.apply(CALLS, same, self._next(item))
             return
-        credentials = await self._accounts.credentials(item["account_id"])
         try:
-            response = await self._provider.fetch_call(credentials, item["remote_call_id"])
+            response = await self._accounts.ask(
+                item["account_id"], lambda own: self._provider.fetch_call(own, item["remote_call_id"])
+            )
         except ProviderError as error:
             change: Document = {"remote_error_message": error.message}
         else:

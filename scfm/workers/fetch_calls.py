@@ -29,10 +29,11 @@ class FetchCalls(Job):
         return await self._waiting.take(most, later(self._lease))
 
     async def work(self, item: Document) -> None:
-        credentials = await self._accounts.credentials(item["account_id"])
         change: Document = {"status": item.get("_fetch_from", UNSETTLED[0]), "updated_at": now()}
         try:
-            response = await self._provider.fetch_call(credentials, item["remote_call_id"])
+            response = await self._accounts.ask(
+                item["account_id"], lambda own: self._provider.fetch_call(own, item["remote_call_id"])
+            )
         except ProviderError as error:
             change["remote_error_message"] = error.message
         else:

@@ -1,44 +1,93 @@
-"""A callout that is paused or stopped sends none of its queued calls: they wait, or are canceled.
+"""What keeps a queued call from leaving: its callout is paused or stopped, or its contact's number has changed.
 
 A call's callout is looked at just before the call leaves, at most a moment after it was last looked at; in the
-process that was told of the event, at once.
+process that was told of the change, at once. A callout carries a mark while the number of a contact in it has changed
+a short while ago: only then is each of its calls compared with its contact.
 """
 
 from __future__ import annotations
 
+import math
+import time
+from dataclasses import dataclass
+
 from scfm.clock import now
+from scfm.models import renumbering
 from scfm.models.query import Document
 from scfm.models.recent import Recent
 from scfm.models.store import Store
 from scfm.workers.calls import CALLS
 
+CALLOUTS, CONTACTS = "callouts", "contacts"
 REMEMBERED_SECONDS = 0.1
 HALTED = ("paused", "stopped")
+# Longer than it takes from the last look at a callout until the request is written: PROVIDER_TIMEOUT is at most 300.
+NEWS_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A callout as it was looked at: its status, and whether the number of a contact in it has changed of late."""
+
+    status: str
+    renumbered: bool
 
 
 class Gate:
-    """Knows whether a callout's calls may leave."""
+    """Knows whether a callout's calls may leave, and whether they have the right numbers."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._statuses = Recent(self._look, REMEMBERED_SECONDS)
+        self._callouts = Recent(self._look, REMEMBERED_SECONDS)
+        # When, by the monotonic clock, this process was last told of a change: by collection and id, oldest first.
+        self._news: dict[tuple[str, int | None], float] = {}
 
     async def halts(self, call: Document) -> str | None:
         """``paused`` or ``stopped`` where that keeps the call back, else None."""
         number = call.get("callout_id")
         if number is None:
             return None
-        status = await self._statuses.get(number)
+        status = (await self._callouts.get(number)).status
         return status if status in HALTED else None
 
-    async def _look(self, number: int) -> str:
-        found = await self._store.everyone.find("callouts", {"_id": number}, fields=["status"], sort=())
+    async def outdated(self, call: Document) -> Document | None:
+        """The update of a call whose number is not its contact's any more: see renumbering; None for any other."""
+        number = call.get("callout_id")
+        known = (CONTACTS, call.get("contact_id")) in self._news
+        if known or (number is not None and (await self._callouts.get(number)).renumbered):
+            return await renumbering.outdated(self._store.everyone, call)
+        return None
+
+    def changed_since(self, call: Document, moment: float) -> bool:
+        """Whether this process was told of a change of the call's callout or contact since the monotonic MOMENT."""
+        if not self._news:
+            return False
+        about = ((CALLOUTS, call.get("callout_id")), (CONTACTS, call.get("contact_id")))
+        return any(self._news.get(one, -math.inf) >= moment for one in about)
+
+    async def _look(self, number: int) -> Seen:
+        fields = ["status", renumbering.CALLOUT_MARK]
+        found = await self._store.everyone.find(CALLOUTS, {"_id": number}, fields=fields, sort=())
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
-        return str(found[0].get("status")) if found else "stopped"
+        if not found:
+            return Seen("stopped", renumbered=False)
+        return Seen(str(found[0].get("status")), renumbered=renumbering.CALLOUT_MARK in found[0])
+
+    def renumbered(self, contact_id: int) -> None:
+        """A contact's number has changed: none of its calls may leave under the old one."""
+        self._tell(CONTACTS, contact_id)
+
+    def _tell(self, collection: str, number: int) -> None:
+        moment = time.monotonic()
+        while self._news and next(iter(self._news.values())) < moment - NEWS_SECONDS:
+            del self._news[next(iter(self._news))]
+        self._news.pop((collection, number), None)
+        self._news[collection, number] = moment
 
     async def moved(self, callout: Document) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
-        self._statuses.forget(callout["_id"])
+        self._callouts.forget(callout["_id"])
+        self._tell(CALLOUTS, callout["_id"])
         await self._moved(callout["_id"], callout["status"])
 
     async def _moved(self, number: int, status: str) -> None:
@@ -64,7 +113,7 @@ class Gate:
             if not found:
                 return
             last = found[0]["callout_id"]
-            status = await self._look(last)
+            status = (await self._look(last)).status
             if status != "paused":
                 await self._moved(last, status)
 

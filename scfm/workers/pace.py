@@ -32,6 +32,7 @@ class _Lane:
 
     outage: Outage
     throttling: Outage
+    refusal: Outage
     blocked_until: float = 0.0
     failures: int = 0
     probe_after: float = FIRST_PROBE
@@ -121,6 +122,7 @@ class Pace:
         lane = self._lane(account_id)
         lane.failures, lane.probe_after = 0, FIRST_PROBE
         lane.outage.answered()
+        lane.refusal.answered()
         lane.throttling.answered()
 
     def throttled(self, account_id: int, seconds: float) -> None:
@@ -132,12 +134,27 @@ class Pace:
     def failed(self, account_id: int, reason: str) -> None:
         """The provider did not answer, or could not be reached, for REASON."""
         lane = self._lane(account_id)
+        self._fail(lane, lane.outage, reason)
+
+    def refused(self, account_id: int, reason: str) -> None:
+        """The provider refuses the account itself: only single calls try from now on, as if it had failed often."""
+        lane = self._lane(account_id)
+        lane.failures = max(lane.failures, FAILURES_TO_OPEN - 1)
+        self._fail(lane, lane.refusal, reason)
+
+    @staticmethod
+    def _fail(lane: _Lane, outage: Outage, reason: str) -> None:
         lane.failures += 1
         # Calls that were under way together fail together: that is one reason to wait longer, not many.
         if lane.failures >= FAILURES_TO_OPEN and lane.blocked_until <= time.monotonic():
             lane.blocked_until = time.monotonic() + lane.probe_after
             lane.probe_after = min(LONGEST_PROBE, lane.probe_after * 2)
-            lane.outage.failed(reason)
+            outage.failed(reason)
+
+    def try_now(self, account_id: int) -> None:
+        """What kept the account's calls back may be over: let a single one try at once."""
+        lane = self._lane(account_id)
+        lane.blocked_until, lane.probe_after = 0.0, FIRST_PROBE
 
     def _lane(self, account_id: int) -> _Lane:
         if account_id not in self._lanes:
@@ -150,4 +167,5 @@ def _lane(account_id: int) -> _Lane:
     return _Lane(
         Outage(f"{provider} does not answer; its calls wait", f"{provider} answers again", quiet=OUTAGE_SECONDS),
         Outage(f"{provider} takes no more calls for now", f"{provider} takes calls again", quiet=OUTAGE_SECONDS),
+        Outage(f"{provider} refuses the account; its calls wait", f"{provider} takes its calls again"),
     )

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.models.batch_operation import TYPES
-from scfm.models.batch_operations.operation import OperationType
+from scfm.models.batch_operations.operation import OperationType, Skipped
 from scfm.models.query import Document
 from scfm.models.store import Store, View
 from scfm.workers.loop import Job, cut_off
@@ -36,12 +36,13 @@ BACKOFF = timedelta(seconds=2)
 HAND_BACK_SECONDS = 1.0
 LONGEST_FAILURE = 500
 OPERATIONS = "batch_operations"
+SHOWN_SKIPPED = "metadata.skipped"
 # Who is called with these has been called before.
 REDIAL_FILTERS = frozenset({"last_phone_call_attempt", "no_phone_calls_or_last_attempt"})
 
 
 Batches = AsyncGenerator[list[Document], None]
-Acting = deque[tuple[int, asyncio.Task[None]]]
+Acting = deque[tuple[int, asyncio.Task[Skipped]]]
 """What is acted on now, in order: the last id of each batch, and the task."""
 
 
@@ -129,7 +130,8 @@ def _described(operation: Document) -> str:
     kind = str(operation["type"]).rpartition("::")[2]
     if operation["callout_id"]:
         kind += f", callout {operation['callout_id']}"
-    filters = operation["parameters"].get("callout_participation_filter_params")
+    parameters = operation["parameters"]
+    filters = parameters.get("callout_participation_filter_params") if isinstance(parameters, dict) else None
     if isinstance(filters, dict) and not REDIAL_FILTERS.isdisjoint(filters):
         kind += ", a redial"
     return f"batch operation {operation['_id']} of account {operation['account_id']} ({kind})"
@@ -156,6 +158,8 @@ class _Run:
         self._work: Document = operation["_work"]
         self._callers = callers
         self._turn = asyncio.Lock()
+        # How many have been left out, by reason.
+        self._skipped: Counter[str] = Counter()
         # How many it has acted on; what they are.
         self.acted = 0
         self.subject = self._kind.walks.replace("_", " ")
@@ -166,12 +170,17 @@ class _Run:
         if "cursor" not in self._work:
             limit = await self._kind.limit(self._view, self._operation)
             await self._save({"_work.cursor": 0, "_work.left": limit, "_work.pinned": []})
+        self._skipped.update(self._work.get("skipped", {}))
         if documents := await self._pinned():
-            await self._act(documents, time.monotonic())
+            self._skipped.update(await self._act(documents, time.monotonic()))
         batches = self._view.batches(query, self._work["cursor"], BATCH, self._kind.needs)
         async with aclosing(batches):
             await (self._walk(batches) if self._work["left"] is None else self._walk_limited(batches))
-        await self._save({"status": "finished", "updated_at": now()}, {"_work": ""})
+        finished: Document = {"status": "finished", "updated_at": now()}
+        if self._skipped:
+            await self._save({**finished, SHOWN_SKIPPED: dict(self._skipped)}, {"_work": ""})
+        else:
+            await self._save(finished, {"_work": "", SHOWN_SKIPPED: ""})
 
     async def _walk(self, batches: Batches) -> None:
         """Act on everything, on some while the next are read, and write down after it how far that is.
@@ -186,12 +195,12 @@ class _Run:
                 reading = _next(batches)
                 done = None
                 while len(acting) >= (1 if self._callers() else AT_ONCE):
-                    done = await _first(acting)
+                    done = await self._first(acting)
                 acting.append((documents[-1]["_id"], asyncio.create_task(self._act(documents, read))))
                 if done is not None:  # only now, as it waits for the disk
-                    await self._save({"_work.cursor": done})
+                    await self._save(done)
             while acting:
-                await self._save({"_work.cursor": await _first(acting)})
+                await self._save(await self._first(acting))
         finally:
             await cut_off([reading, *(task for _, task in acting)])
 
@@ -204,7 +213,7 @@ class _Run:
         while self._work["left"] and (batch := await _next(batches))[0]:
             documents, read = batch[0][: self._work["left"]], batch[1]
             await self._pin(documents)
-            await self._act(documents, read)
+            self._skipped.update(await self._act(documents, read))
 
     async def _pinned(self) -> list[Document]:
         """What was about to be acted on when the run was cut off."""
@@ -214,32 +223,51 @@ class _Run:
     async def _again(self, numbers: Sequence[int]) -> list[Document]:
         return await self._view.find(self._kind.walks, {"_id": {"$in": list(numbers)}}, fields=self._kind.needs)
 
-    async def _act(self, documents: list[Document], read: float) -> None:
-        """Act on what was READ then; while people are on the phone in small parts, with a rest after each."""
+    async def _first(self, acting: Acting) -> Document:
+        """How far it is when the first of these has come to its end, and whom it has left out until then.
+
+        Both are saved together, so that nobody is counted twice when the rest is acted on again.
+        """
+        last, task = acting.popleft()
+        self._skipped.update(await task)
+        return {"_work.cursor": last, **self._skipped_until_now}
+
+    @property
+    def _skipped_until_now(self) -> Document:
+        return {"_work.skipped": dict(self._skipped)} if self._skipped else {}
+
+    async def _act(self, documents: list[Document], read: float) -> Skipped:
+        """Act on what was READ then; while people are on the phone in small parts, with a rest after each.
+
+        Gives how many were left out, by reason.
+        """
+        skipped: Counter[str] = Counter()
         while documents:
             if time.monotonic() - read > OLD_SECONDS:  # some of it may be long gone: see View.leaving
                 documents, read = await self._again([one["_id"] for one in documents]), time.monotonic()
             size = PART if self._callers() else BATCH
             part, documents = documents[:size], documents[size:]
             began = time.monotonic()
-            await self._kind.act(self._view, self._operation, part, self._turn)
+            skipped.update(await self._kind.act(self._view, self._operation, part, self._turn))
             self.acted += len(part)
             if self._kind.queues:
                 self._wake()
             if self._callers():
                 await asyncio.sleep(min(REST * (time.monotonic() - began), LONGEST_REST))
+        return skipped
 
     async def _pin(self, documents: list[Document]) -> None:
         """Write down what is acted on next."""
         numbers = [document["_id"] for document in documents]
         left = self._work["left"] - len(numbers)
-        await self._save({"_work.pinned": numbers, "_work.cursor": numbers[-1], "_work.left": left})
+        pinned = {"_work.pinned": numbers, "_work.cursor": numbers[-1], "_work.left": left}
+        await self._save({**pinned, **self._skipped_until_now})
 
     async def _save(self, change: Document, unset: Document | None = None) -> None:
         """Write down how far the run is, and hold it for longer; raises LeaseLost if it is no longer ours."""
         update: Document = {"$set": change if unset else {**change, "_work.due": self._until()}}
-        if unset:
-            update["$unset"] = unset
+        if unset:  # the end: a client's update that does not know of it is made anew
+            update |= {"$unset": unset, "$inc": {"_version": 1}}
         saved = await self._view.apply(OPERATIONS, _mine(self._operation), update)
         if saved is None:
             raise LeaseLost
@@ -253,10 +281,3 @@ def _next(batches: Batches) -> asyncio.Task[tuple[list[Document], float]]:
         return await anext(batches, []), time.monotonic()
 
     return asyncio.create_task(read())
-
-
-async def _first(acting: Acting) -> int:
-    """How far it is when the first of these has come to its end."""
-    last, task = acting.popleft()
-    await task
-    return last

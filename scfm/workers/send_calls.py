@@ -22,12 +22,13 @@ from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.models.query import Document
 from scfm.models.store import Store
-from scfm.provider import CREATE, Credentials, NotSent, Provider, ProviderError, Refused, Unknown
+from scfm.provider import CREATE, AccountRefused, Credentials, NotSent, Provider, ProviderError, Refused, Unknown
 from scfm.settings import Settings
+from scfm.workers.account_refusals import AccountRefusals
 from scfm.workers.calls import CALLS, Accounts, Waiting, attempt_of, later
 from scfm.workers.check_calls import first_check
 from scfm.workers.departures import Departures
-from scfm.workers.gate import Gate, canceled
+from scfm.workers.gate import REMEMBERED_SECONDS, Gate, canceled
 from scfm.workers.loop import BATCHED, Job
 from scfm.workers.pace import Pace
 from scfm.workers.request_params import sent_params
@@ -41,8 +42,13 @@ FEW, GATHER_SECONDS = 10, 0.05
 MARGIN = 5.0
 HAND_BACK_SECONDS = 1.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
+CHANGED = f"{CREATE}: its callout or its contact has just been changed"
 STOPPED = f"{CREATE}: the server was stopped while it placed this call"
 UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
+
+
+class Withheld(NotSent):
+    """The call was about to leave when what keeps it back, or what it was taken with, changed: see Gate."""
 
 
 Outcome = Callable[[], Awaitable[None]]
@@ -91,6 +97,7 @@ class SendCalls(Job):
         self._patience = settings.lease_seconds / 2
         self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
         self._pace = Pace(store, settings.calls_per_second, settings.calls_in_flight, patience=self._patience / 2)
+        self._refusals = AccountRefusals(store, accounts, self._pace)
         # More is taken when so few calls are in flight, or at that moment.
         self._few = 0
         self._again_at = 0.0
@@ -154,6 +161,7 @@ class SendCalls(Job):
         return [Departure(*pair, deadline, until) for pair in zip(going, moments or (), strict=False)]
 
     async def _allowance(self, account_id: int) -> int:
+        await self._refusals.look(account_id)
         return self._pace.allowance(account_id, *await self._limits(account_id))
 
     async def _limits(self, account_id: int) -> tuple[float | None, int | None]:
@@ -195,11 +203,14 @@ class SendCalls(Job):
         credentials = await self._accounts.credentials(call["account_id"])
         async with self._door:
             await self._stand_aside()
+        looked_at = time.monotonic()
         if (halted := await self._gate.halts(call)) is not None:
             return partial(self._halt, call, halted)
+        if (outdated := await self._gate.outdated(call)) is not None:
+            return partial(self._correct, call, outdated)
         if item.late or self._pace.blocked(call["account_id"]):
             return partial(self._release, call, 0, tries=_tries(call))
-        return await self._send(call, credentials)
+        return await self._send(call, credentials, looked_at)
 
     async def _hand_back(self, call: Document) -> None:
         """The server stops: others go on with the call, if the database can still be told in time."""
@@ -213,6 +224,12 @@ class SendCalls(Job):
     async def _halt(self, call: Document, halted: str) -> None:
         held = {"$set": {"_work": {"held": True}}}
         await self._writes.add((_mine(call), canceled() if halted == "stopped" else held))
+
+    async def _correct(self, call: Document, update: Document) -> None:
+        """Queue a call again with the new number of its contact, or cancel it: see renumbering."""
+        if "$unset" not in update:
+            update = {"$set": {**update["$set"], "_work": {"due": now(), "tries": _tries(call)}}}
+        await self._writes.add((_mine(call), update))
 
     async def _arrived(self, call: Document, *updates: tuple[Document, Document]) -> None:
         """Store what became of a call that left."""
@@ -230,8 +247,21 @@ class SendCalls(Job):
         else:
             await self._writes.add((_mine(call), errored(reason)))
 
-    def _leave(self, call: Document) -> None:
-        """Write the call down as departed: its request leaves now."""
+    async def _leave(self, call: Document, looked_at: float) -> None:
+        """Write the call down as departed: its request leaves now. Raises NotSent.
+
+        Nothing is awaited between the last look at what may keep the call back and its departure.
+        """
+        if time.monotonic() - looked_at > REMEMBERED_SECONDS:  # the connection was long in coming
+            looked_at = time.monotonic()
+            try:
+                changed = await self._gate.halts(call) or await self._gate.outdated(call)
+            except Unavailable as error:
+                raise Withheld(f"{CREATE}: {error}") from error
+            if changed:
+                raise Withheld(CHANGED)
+        if self._gate.changed_since(call, looked_at):
+            raise Withheld(CHANGED)
         if now() >= call["_work"]["lease"]:
             raise NotSent(f"{CREATE}: the connection came too late")
         try:
@@ -239,16 +269,20 @@ class SendCalls(Job):
         except OSError as error:
             raise NotSent(f"{CREATE}: {error.strerror} in the data folder") from error
 
-    async def _send(self, call: Document, credentials: Credentials) -> Outcome:
+    async def _send(self, call: Document, credentials: Credentials, looked_at: float) -> Outcome:
         account_id = call["account_id"]
         params = sent_params(call["remote_request_params"], self._settings.public_url)
         try:
             response = await self._provider.create_call(
-                credentials, call["msisdn"], params, lambda: self._leave(call)
+                credentials, call["msisdn"], params, lambda: self._leave(call, looked_at)
             )
+        except AccountRefused as refused:
+            return await self._account_refused(call, credentials, refused)
         except Refused as refused:
-            self._pace.answered(account_id)
+            self._answered(account_id)
             return partial(self._arrived, call, (_mine(call), errored(refused)))
+        except Withheld:
+            return partial(self._release, call, 0, tries=_tries(call))
         except NotSent as not_sent:
             if not_sent.retry_after is None:
                 self._pace.failed(account_id, not_sent.message)
@@ -263,6 +297,26 @@ class SendCalls(Job):
         self._pace.answered(account_id)
         self._sent(call)
         return partial(self._arrived, call, *accepted(call, response, self._first_check(call)))
+
+    def _answered(self, account_id: int) -> None:
+        """The provider has answered, and not refused the account."""
+        self._pace.answered(account_id)
+        self._refusals.answered(account_id)
+
+    async def _account_refused(self, call: Document, credentials: Credentials, error: AccountRefused) -> Outcome:
+        try:
+            change = await self._refusals.waiting(call["account_id"], credentials, error)
+        except Unavailable:
+            change = {}  # nothing rang, and what is to become of the call cannot be told now
+        if change is None:
+            self._pace.answered(call["account_id"])
+            return partial(self._arrived, call, (_mine(call), errored(error)))
+        return partial(self._put_back, call, change)
+
+    async def _put_back(self, call: Document, change: Document) -> None:
+        """Queue a call again that left, and that the provider did not take."""
+        await self._release(call, 0, change, tries=_tries(call))
+        self._departures.arrived(*attempt_of(call))
 
     def _first_check(self, call: Document) -> datetime | None:
         params = sent_params(call["remote_request_params"], self._settings.public_url)

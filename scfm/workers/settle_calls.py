@@ -154,9 +154,8 @@ class SettleCalls(Job):
             # So it is in another process, which knows best, and will say so when it reaches the database.
             await self._store.everyone.update(CALLS, _held(item), {"_work.lease": later(max(self._grace, 1))})
             return
-        credentials = await self._accounts.credentials(item["account_id"])
         try:
-            listed = await self._candidates(credentials, item)
+            listed = await self._accounts.ask(item["account_id"], lambda own: self._candidates(own, item))
         except ProviderError as error:
             await self._not_answered(item, error)
             return

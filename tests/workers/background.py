@@ -23,6 +23,7 @@ from scfm.workers.departures import Departures
 from scfm.workers.fetch_calls import FetchCalls
 from scfm.workers.gate import Gate
 from scfm.workers.loop import Job, Loop
+from scfm.workers.renumber_contacts import RenumberContacts
 from scfm.workers.run_operations import RunOperations
 from scfm.workers.send_calls import SendCalls
 from scfm.workers.settle_calls import SettleCalls
@@ -80,7 +81,7 @@ class Background:
         self.departures = departures or Departures.open(settings.data_dir)
         self.gate = Gate(store)
         self.loop = Loop(settings.sweep_seconds)
-        accounts = Accounts(store, Platform(settings))
+        self.accounts = accounts = Accounts(store, Platform(settings))
         lease = settings.lease_seconds
         self.run = RunOperations(store, lease, self.loop.wake, self.departures.id)
         self.send = SendCalls(store, self.provider, accounts, self.departures, self.gate, settings)
@@ -88,7 +89,8 @@ class Background:
         self.settle = SettleCalls(store, self.provider, accounts, self.departures, self.gate, settings)
         seconds = settings.status_check_seconds
         self.check = CheckCalls(store, self.provider, accounts, lease=lease, seconds=seconds)
-        for job in (self.run, self.send, self.fetch, self.settle, self.check):
+        self.renumber = RenumberContacts(store)
+        for job in (self.run, self.send, self.fetch, self.settle, self.check, self.renumber):
             self.loop.add(job)
 
     async def close(self) -> None:

@@ -26,7 +26,16 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from scfm.provider import CALL_PARAMETERS, Credentials, NotSent, Provider, ProviderError, Refused, Unknown
+from scfm.provider import (
+    CALL_PARAMETERS,
+    AccountRefused,
+    Credentials,
+    NotSent,
+    Provider,
+    ProviderError,
+    Refused,
+    Unknown,
+)
 
 # A second, in which a busy machine connects and sends.
 TIMEOUT = 1.0
@@ -145,15 +154,19 @@ async def failure(behaviour: Behaviour, **options: Any) -> ProviderError:
 async def test_it_is_told_once_that_a_request_leaves_and_before_the_provider_has_it() -> None:
     told: list[int] = []
     async with carrier(answers(201, QUEUED)) as (credentials, asked), provider() as client:
+
+        async def tell() -> None:
+            told.append(len(asked))
+
         for _ in range(2):  # over a new connection, and over a kept one
-            await client.create_call(credentials, TO, PARAMS, lambda: told.append(len(asked)))
+            await client.create_call(credentials, TO, PARAMS, tell)
     assert told == [0, 1]
 
 
 async def test_a_request_that_is_kept_back_when_it_would_leave_was_not_sent() -> None:
     kept = NotSent("the data folder is full")
 
-    def keep() -> None:
+    async def keep() -> None:
         raise kept
 
     async with carrier(answers(201, QUEUED)) as (credentials, asked), provider() as client:
@@ -291,7 +304,7 @@ async def test_a_client_error_is_refused_with_the_providers_words() -> None:
 async def test_words_of_rfc_9457_are_understood_and_its_status_is_not_believed() -> None:
     words = {"type": "t", "title": "Bad", "status": 400, "code": 1, "detail": "No such account"}
     refused = await failure(answers(401, words))
-    assert (type(refused), refused.message) == (Refused, "Unable to create record: No such account")
+    assert (type(refused), refused.message) == (AccountRefused, "Unable to create record: No such account")
     assert isinstance(await failure(answers(500, words)), Unknown)
 
 
@@ -299,7 +312,15 @@ async def test_words_of_rfc_9457_are_understood_and_its_status_is_not_believed()
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 async def test_a_client_error_without_words_is_refused_with_its_status(status: int) -> None:
     error = await failure(answers(status, b"<html>no</html>"))
-    assert (type(error), error.message) == (Refused, f"Unable to create record: HTTP {status}")
+    kind = AccountRefused if status in (401, 403) else Refused
+    assert (type(error), error.message) == (kind, f"Unable to create record: HTTP {status}")
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(("code", "kind"), [(20003, "AccountRefused"), (21215, "Refused"), (None, "AccountRefused")])
+async def test_a_403_is_about_the_account_unless_its_code_is_about_the_call(code: int | None, kind: str) -> None:
+    error = await failure(answers(403, {"code": code, "message": "No", "status": 403}))
+    assert type(error).__name__ == kind
 
 
 @pytest.mark.gen_test

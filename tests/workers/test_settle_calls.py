@@ -41,7 +41,7 @@ class Silent(Provider):
 
     async def create_call(self, credentials: Credentials, to: str, params: Any, *leaving: Any) -> Call:
         self.posted.append(to)
-        leaving[0]()
+        await leaving[0]()
         raise Unknown(WORDS)
 
     async def list_calls(self, credentials: Credentials, to: str, since: datetime) -> list[Call]:
@@ -405,7 +405,7 @@ class Suspended(Silent):
         if self.asleep:
             self.asleep = False
             await eventually(taken_for_abandoned)
-        leaving[0]()
+        await leaving[0]()
         self.posted.append(to)
         return {"sid": SIDS[len(self.posted) - 1], "status": "queued"}
 

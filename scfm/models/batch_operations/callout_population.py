@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from scfm.models import renumbering
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.linked import make_missing
-from scfm.models.batch_operations.operation import OperationType, matching
+from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.query import Document, Query
 from scfm.models.store import View
+
+# The number of a contact who is left out is that of another contact's participation in the callout.
+NUMBER_TAKEN = "number_taken"
 
 
 class CalloutPopulation(OperationType):
@@ -22,16 +26,42 @@ class CalloutPopulation(OperationType):
     needs = ("msisdn",)
 
     async def subject(self, view: View, operation: Document) -> Query:
-        return await matching(view, CONTACTS, operation["parameters"].get("contact_filter_params"))
+        return CONTACTS.query(operation["parameters"].get("contact_filter_params"))
+
+    async def preview(self, view: View, operation: Document, collection: str) -> Query:
+        """Those that match, but for those whose number is another participation's in the callout."""
+        matching = await self.subject(view, operation)
+        left_out = await renumbering.left_out(view, operation.get("callout_id"))
+        return matching.narrowed({"_id": {"$nin": left_out}}) if left_out else matching
 
     async def limit(self, view: View, operation: Document) -> int | None:
         return None
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
-        await make_missing(
+    async def act(
+        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+    ) -> Skipped:
+        refused = await self._populate(view, operation, documents, turn)
+        if not refused:
+            return NOBODY_SKIPPED
+        among = {"callout_id": operation["callout_id"]}
+        numbers = {"msisdn": {"$in": [contact["msisdn"] for contact in refused]}}
+        holders = await view.find("callout_participations", {**among, **numbers}, fields=["contact_id"], sort=())
+        if await renumbering.follow(view, {one["contact_id"] for one in holders}):
+            # Whoever had the number before may have another by now.
+            refused = await self._populate(view, operation, refused, turn)
+        own = {**among, "contact_id": {"$in": [contact["_id"] for contact in refused]}}
+        has = await view.find("callout_participations", own, fields=["contact_id"], sort=())
+        left_out = len(refused) - len(has)
+        return {NUMBER_TAKEN: left_out} if left_out > 0 else NOBODY_SKIPPED
+
+    async def _populate(
+        self, view: View, operation: Document, contacts: Sequence[Document], turn: asyncio.Lock
+    ) -> Sequence[Document]:
+        """Make the participations of CONTACTS that are missing; those whose participation is refused."""
+        return await make_missing(
             view,
             CALLOUT_PARTICIPATIONS,
-            documents,
+            contacts,
             turn,
             parent_collection="contacts",
             link="contact_id",

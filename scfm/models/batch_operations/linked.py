@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from scfm.clock import now
 from scfm.errors import Unavailable
+from scfm.models import renumbering
 from scfm.models.query import Document
 from scfm.models.resource import Resource
 from scfm.models.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, View
@@ -27,33 +28,43 @@ async def make_missing(
     among: Document,
     common: Document,
     copied: Sequence[str],
-) -> None:
+) -> Sequence[Document]:
     """For each of PARENTS, by id, that no document of RESOURCE names in LINK, AMONG those that fit, make one.
 
-    It has the fields AMONG and COMMON, and those COPIED from its parent: ids and numbers. A document that a unique
-    index refuses is left out. TURN is held until the new ids are taken, so that they come in the order of those who
-    wait for it. No document is left behind whose parent has gone, and none is missing whose parent has stayed.
+    It has the fields AMONG and COMMON, and those COPIED from its parent, where that has them: plain values. TURN is
+    held until the new ids are taken, so that they come in the order of those who wait for it. No document is left
+    behind whose parent has gone, none is missing whose parent has stayed, and none keeps a number that a contact had
+    before it was corrected meanwhile.
+
+    Gives the parents whose document a unique index refused.
     """
     began = time.monotonic()
+    left_out: list[Document] = []
     for _ in range(DELETE_LOOKS):
         async with turn:
             parents = await _without(view, resource.collection, parents, link, among)
             numbers = await view.store.new_ids(resource.kind, len(parents)) if parents else range(0)
         if not parents:
-            return
-        rows = [
-            {"_id": number, link: parent["_id"], **{name: parent[name] for name in copied}}
+            return left_out
+        rows: list[Document] = [
+            {"_id": number, link: parent["_id"], **{name: parent[name] for name in copied if name in parent}}
             for number, parent in zip(numbers, parents, strict=True)
         ]
         moment = now()
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
         refused = await view.insert_many(resource.collection, rows, {**common, **among, **stamps})
+        left_out += [parent for row, parent in zip(rows, parents, strict=True) if row["_id"] in refused]
         made = [{**among, **row} for row in rows if row["_id"] not in refused]
-        if await resource.keep_standing(view, made, time.monotonic() - began):
-            return
+        stays, _ = await asyncio.gather(
+            resource.keep_standing(view, made, time.monotonic() - began),
+            renumbering.follow(view, {row["contact_id"] for row in made}),
+        )
+        if stays:
+            return left_out
         await asyncio.sleep(DELETE_LOOK_SECONDS)
         # One that is still marked may stay: it is looked at again.
         these = {"_id": {"$in": [parent["_id"] for parent in parents]}}
+        left_out = []
         left = {one["_id"] for one in await view.find(parent_collection, these, fields=["_id"], sort=())}
         parents = [parent for parent in parents if parent["_id"] in left]
     raise Unavailable("a deletion does not end")

@@ -22,6 +22,11 @@ NOT_A_NUMBER = "is not a number"
 TIMESTAMPS = ("remotely_queued_at", "created_at", "updated_at")
 
 
+Skipped = Mapping[str, int]
+"""By reason, how many documents a run has left out: ``metadata.skipped`` shows it."""
+NOBODY_SKIPPED: Skipped = {}
+
+
 class OperationType:
     """One type of batch operation: what it previews is what its run walks and acts on."""
 
@@ -57,10 +62,13 @@ class OperationType:
         """How many documents a run that begins now may take; None for all."""
         return await limit_of(view, operation["parameters"])
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
+    async def act(
+        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+    ) -> Skipped:
         """Do the operation's work on some of the documents, by id; done twice it does no more than once.
 
-        TURN is shared by those of one run that are acted on at the same time: whose turn it is comes in their order.
+        Gives how many of them were left out, by reason. TURN is shared by those of one run that are acted on at the
+        same time: whose turn it is comes in their order.
         """
         raise NotImplementedError
 

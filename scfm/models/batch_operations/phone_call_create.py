@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.linked import make_missing
-from scfm.models.batch_operations.operation import OperationType, participations_of
+from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, participations_of
 from scfm.models.fields import request_params_errors
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.query import Document, Query
+from scfm.models.renumbering import NUMBER, NUMBER_TAKEN
 from scfm.models.resource import Errors
 from scfm.models.store import View
 
@@ -19,7 +20,7 @@ class PhoneCallCreate(OperationType):
     name = made.CREATE
     walks = "callout_participations"
     previews = ("callout_participations", "contacts")
-    needs = ("callout_id", "contact_id", "msisdn")
+    needs = ("callout_id", "contact_id", "msisdn", NUMBER)
 
     def check(self, parameters: Document, errors: Errors) -> None:
         super().check(parameters, errors)
@@ -27,7 +28,9 @@ class PhoneCallCreate(OperationType):
             errors.add("remote_request_params", *messages)
 
     async def subject(self, view: View, operation: Document) -> Query:
-        return await participations_of(view, operation["parameters"])
+        """All but those whose contact's number is another participation's in the callout: nobody is called twice."""
+        matching = await participations_of(view, operation["parameters"])
+        return matching.narrowed({NUMBER: {"$ne": NUMBER_TAKEN}})
 
     async def preview(self, view: View, operation: Document, collection: str) -> Query:
         participations = await super().preview(view, operation, collection)
@@ -35,7 +38,9 @@ class PhoneCallCreate(OperationType):
             return Query("contacts", through=participations, key="contact_id")
         return participations
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
+    async def act(
+        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+    ) -> Skipped:
         empty = {one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"}
         await make_missing(
             view,
@@ -48,3 +53,4 @@ class PhoneCallCreate(OperationType):
             common={**empty, "remote_request_params": operation["parameters"]["remote_request_params"]},
             copied=self.needs,
         )
+        return NOBODY_SKIPPED

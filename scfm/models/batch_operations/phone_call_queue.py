@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scfm.clock import now
 from scfm.models.batch_operations import made
-from scfm.models.batch_operations.operation import OperationType, phone_calls_of
+from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, phone_calls_of
 from scfm.models.phone_call import waiting
 from scfm.models.query import Document, Query
 from scfm.models.store import View, unmarked
@@ -23,7 +23,9 @@ class PhoneCallQueue(OperationType):
     async def subject(self, view: View, operation: Document) -> Query:
         return await phone_calls_of(view, operation["parameters"])
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
+    async def act(
+        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+    ) -> Skipped:
         numbers = [document["_id"] for document in documents]
         change = {
             "status": "queued",
@@ -33,3 +35,4 @@ class PhoneCallQueue(OperationType):
         }
         condition = {"_id": {"$in": numbers}, "status": "created", **unmarked()}
         await view.update_many("phone_calls", condition, {"$set": change})
+        return NOBODY_SKIPPED

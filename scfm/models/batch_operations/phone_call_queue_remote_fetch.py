@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from scfm.clock import now
 from scfm.models.batch_operations import made
+from scfm.models.batch_operations.operation import NOBODY_SKIPPED, Skipped
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.phone_call import UNSETTLED, waiting
 from scfm.models.query import Document
@@ -16,7 +17,9 @@ from scfm.models.store import View
 class PhoneCallQueueRemoteFetch(PhoneCallQueue):
     name = made.REMOTE_FETCH
 
-    async def act(self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock) -> None:
+    async def act(
+        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+    ) -> Skipped:
         numbers = [document["_id"] for document in documents]
         change = {
             "status": "remote_fetch_queued",
@@ -32,3 +35,4 @@ class PhoneCallQueueRemoteFetch(PhoneCallQueue):
             for status in UNSETTLED
         ]
         await view.update_each("phone_calls", updates, many=True)
+        return NOBODY_SKIPPED

@@ -1,0 +1,39 @@
+"""Carries on changes of contacts' numbers that a process left when it died, and forgets those that are long past."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from scfm.clock import now
+from scfm.models import renumbering
+from scfm.models.query import Document
+from scfm.models.renumbering import CONTACTS, MARK
+from scfm.models.store import Store
+from scfm.workers.loop import Job
+
+LEASE = timedelta(seconds=30)
+
+
+class RenumberContacts(Job):
+    """See ``scfm.models.renumbering``. What is done twice does no more than once."""
+
+    name = "renumber contacts"
+    slots = 4
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def take(self, most: int) -> Sequence[Document]:
+        everyone, due = self._store.everyone, {f"{MARK}.due": {"$lte": now()}}
+        found = await everyone.find(CONTACTS, due, fields=["_id"], sort=[(f"{MARK}.due", 1)], limit=most)
+        lease = {f"{MARK}.due": now() + LEASE}
+        taken = [await everyone.update(CONTACTS, {"_id": one["_id"], **due}, lease) for one in found]
+        return [contact for contact in taken if contact is not None]
+
+    async def work(self, item: Document) -> None:
+        view = self._store.for_account(item["account_id"])
+        await renumbering.carry(view, item["_id"])
+        contact = await view.find_one(CONTACTS, {"_id": item["_id"]})
+        if contact is not None and MARK in contact and renumbering.ends_at(contact) <= now():
+            await renumbering.finish(view, contact)
