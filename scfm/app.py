@@ -21,6 +21,7 @@ from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.connections import Connections
+from scfm.handlers.large_answers import LargeAnswers
 from scfm.handlers.refused_webhooks import RefusedWebhooks
 from scfm.handlers.routes import routes
 from scfm.handlers.senders import Senders
@@ -117,6 +118,7 @@ class Server:
             traffic=traffic,
             outage=outage,
             bodies=BodyBudget(self.settings.max_body_size),
+            large_answers=LargeAnswers(self.settings.data_dir),
         )
         await self._listen(Application(routes(), collaborators, MissingHandler))
         loop.start()

@@ -12,6 +12,7 @@ from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerRequ
 
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.body_budget import BodyBudget
+from scfm.handlers.large_answers import LargeAnswers
 from scfm.handlers.refused_webhooks import RefusedWebhooks
 from scfm.handlers.senders import Senders
 from scfm.handlers.traffic import Traffic
@@ -34,7 +35,8 @@ class Collaborators:
     callout, so that its queued calls wait, go on or are canceled, ``contact_renumbered`` that the number of the
     contact with that id may have changed, ``calling_accounts_changed`` that what the background knows of accounts is
     old; ``traffic`` is what is being answered; ``refused_webhooks`` writes down which are not let in; ``outage`` is
-    told when the database does not answer; ``bodies`` is what is held of request bodies.
+    told when the database does not answer; ``bodies`` is what is held of request bodies, and ``large_answers`` of
+    answers that are too large for memory.
     """
 
     store: Store
@@ -52,6 +54,7 @@ class Collaborators:
     traffic: Traffic
     outage: DatabaseOutage
     bodies: BodyBudget
+    large_answers: LargeAnswers
 
     def forget_accounts(self) -> None:
         """An account or an access token has changed: ask the database again who clients and providers are."""

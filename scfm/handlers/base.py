@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, cast
@@ -39,7 +41,7 @@ from scfm.models.filters import as_id
 from scfm.models.idempotency import Named
 from scfm.models.query import Query
 from scfm.models.resource import Client, Resource, Scope
-from scfm.models.store import View
+from scfm.models.store import LargePage, View
 from scfm.offload import offload
 
 log = logging.getLogger("scfm.http")
@@ -161,8 +163,13 @@ class BaseHandler(tornado.web.RequestHandler):
         """Nothing more of the body will come: end Tornado's wait for it, which would keep everything for ever."""
         self._release_body()
         self.app.traffic.ended(self.request.connection)
-        self.request._body_future.set_exception(StreamClosedError())
-        self.request._body_future.exception()  # asyncio would complain of one that nobody has looked at
+        cast(Any, self).ui = None  # a cycle that Tornado breaks when a request has been answered
+        waited_for = self.request._body_future
+        # The error will know the frame that waits, and with it this request: it must not be known by the request.
+        self.request._body_future = asyncio.Future()
+        self.request._body_future.set_result(None)
+        waited_for.set_exception(StreamClosedError())
+        waited_for.exception()  # asyncio would complain of one that nobody has looked at
 
     def _release_body(self) -> None:
         self.content = bytearray()
@@ -326,7 +333,40 @@ class ClientHandler(BaseHandler):
         """Answer with the page of QUERY that the client asks for."""
         page = Page.of(parameters)
         view = scope.view
-        documents, total = await view.listed(query, page.skip, page.size)
+        found, total = await view.listed(query, page.skip, page.size)
         for name, value in page.headers(total, self.base_url + self.request.path, self.request.query).items():
             self.set_header(name, value)
-        self.answer(200, await resource.present(view, documents))
+        if isinstance(found, LargePage):
+            await self._answer_large(self._json_array(view, resource, found))
+        else:
+            self.answer(200, await resource.present(view, found))
+
+    async def _answer_large(self, parts: AsyncGenerator[bytes, None]) -> None:
+        """Answer with the JSON that PARTS make, at the pace at which the client takes it."""
+        self.set_header("Cache-Control", FRESH)
+        with suppress(StreamClosedError):  # the client has gone
+            async with self.app.large_answers.collected(parts) as answer:
+                self.etag = f'W/"{answer.digest}"'
+                self.set_etag_header()
+                if self.check_etag_header():
+                    self.set_status(304)
+                    return
+                self.set_header("Content-Length", answer.size)
+                self.set_header("X-Runtime", f"{self.request.request_time():.6f}")
+                if self.request.method == "HEAD":
+                    return
+                async for part in answer.parts():
+                    self.write(part)
+                    await self.flush()
+
+    async def _json_array(self, view: View, resource: Resource, page: LargePage) -> AsyncGenerator[bytes, None]:
+        """The page as JSON; raises StreamClosedError when nobody waits for it any more."""
+        separator = b"["
+        async with aclosing(page.pieces()) as pieces:
+            async for documents in pieces:
+                if cast(Any, self.request.connection).stream.closed():
+                    raise StreamClosedError
+                for document in await resource.present(view, documents):
+                    yield separator + orjson.dumps(document)
+                    separator = b","
+        yield b"]"

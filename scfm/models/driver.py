@@ -17,6 +17,10 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, TypeVar
 
+from bson import decode
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
 from scfm.errors import StartError
 
 
@@ -58,6 +62,16 @@ with _checked():
 
 T = TypeVar("T")
 Document = dict[str, Any]
+
+# Documents as the bytes they come in: how large they are is known before they are read.
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+# To give a time its zone takes the driver longer than the rest of a document.
+PLAIN_TIMES: CodecOptions[Document] = CodecOptions()
+
+
+def decoded(raw: RawBSONDocument) -> Document:
+    """What a document of ``RAW`` holds; its times, which are UTC, are without a zone."""
+    return decode(raw.raw, PLAIN_TIMES)
 
 
 async def _run(_loop: Any, operation: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> T:

@@ -10,7 +10,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -60,8 +60,10 @@ MAX_REASON = 200
 REMOVAL: Document = {"$unset": {"_id": ""}}
 # Where each deletion is written down before it is done: see deletions.
 DELETIONS = "deletions"
-# To give a time its zone takes the driver longer than the rest of a document.
-PLAIN_TIMES: CodecOptions[Document] = CodecOptions()
+# Bytes of documents that are read and shown at once, and those of a larger page that are between two turns of others.
+MAX_AT_ONCE, MAX_PIECE = 1 << 20, 1 << 17
+# Documents of a larger page that MongoDB sends at once: 16 MB at most.
+LARGE_BATCH = 32
 # What a document holds besides its fields, and how many marks of those who have swapped it: see View.swap.
 BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
 MOST_SWAPS = 8
@@ -270,29 +272,34 @@ class Store:
             return [] if document is None else [document]
         return sorted(await collection.find(look.condition(values)).to_list(None), key=itemgetter("_id"))
 
-    async def find_window(self, query: Query, condition: Document, skip: int, limit: int) -> list[Document]:
-        """LIMIT documents of the query's collection that fit, after the first SKIP, by id.
+    async def find_window(self, query: Query, condition: Document, skip: int, limit: int) -> list[Document] | None:
+        """LIMIT documents of the query's collection that fit, after the first SKIP, by id, as ``run_at_once``."""
+        command = {"find": query.collection, "filter": condition, "sort": {"_id": 1}, "skip": skip, "limit": limit}
+        command["batchSize"] = limit + 1  # so that MongoDB sees that these are all
+        return await self.run_at_once(query.collection, command)
+
+    async def run_at_once(self, collection: str, command: Document) -> list[Document] | None:
+        """The documents that a find or an aggregation yields; None if they are too large to be held at once.
 
         They come with the answer to the command, which costs less than a cursor; and, as that does, it is given again
         when the connection breaks. They are there to be shown: their times may be without a zone, which is UTC.
         """
-        command = {"find": query.collection, "filter": condition, "sort": {"_id": 1}, "skip": skip, "limit": limit}
-        command["batchSize"] = limit + 1  # so that MongoDB sees that these are all
         try:
-            answer = await self._command(command)
+            answer = await self._database.command(command, codec_options=driver.RAW)
         except (ConnectionFailure, NotPrimaryError):
-            answer = await self._command(command)
-        cursor = answer["cursor"]
-        if not cursor["id"]:
-            return list(cursor["firstBatch"])
-        # One answer has 16 MB at most, and these are more.
-        await self._command({"killCursors": query.collection, "cursors": [cursor["id"]]})
-        found = self.collection(query.collection).find(condition).sort("_id", 1).skip(skip).limit(limit)
-        return list(await found.to_list(None))
+            answer = await self._database.command(command, codec_options=driver.RAW)
+        if len(answer.raw) <= MAX_AT_ONCE:
+            cursor = driver.decoded(answer)["cursor"]
+            if not cursor["id"]:
+                return list(cursor["firstBatch"])
+        if number := answer["cursor"]["id"]:
+            await self._database.command({"killCursors": collection, "cursors": [number]})
+        return None
 
-    async def _command(self, command: Document) -> Document:
-        answer: Document = await self._database.command(command, codec_options=PLAIN_TIMES)
-        return answer
+    def raw_collection(self, name: str) -> driver.Collection:
+        """The collection of that name, whose documents are for ``driver.decoded``."""
+        raw: driver.Collection = self._database.get_collection(name, codec_options=driver.RAW)
+        return raw
 
     async def insert_one(self, collection: str, document: Document) -> None:
         """Store a document under an id of ``new_ids``; raises Taken."""
@@ -481,6 +488,35 @@ def _read(document: Document) -> Document:
     return document
 
 
+class LargePage:
+    """Documents that are too large to be held at once. OPENED gives a cursor of ``Store.raw_collection``."""
+
+    def __init__(self, opened: Callable[[], Awaitable[Any]]) -> None:
+        self._opened = opened
+
+    async def pieces(self) -> AsyncGenerator[list[Document], None]:
+        """The documents, a piece of them at a time; raises Unavailable."""
+        piece: list[Document] = []
+        size = 0
+        with translated():
+            cursor = await self._opened()
+            try:
+                async for raw in cursor:
+                    piece.append(_read(driver.decoded(raw)))
+                    size += len(raw.raw)
+                    if size >= MAX_PIECE:
+                        yield piece
+                        piece, size = [], 0
+            finally:
+                await cursor.close()
+        if piece:
+            yield piece
+
+
+Page = list[Document] | LargePage
+"""A page of a list."""
+
+
 class View:
     """Reads and writes within one account, or, for ``account_id`` None, within all of them."""
 
@@ -557,7 +593,7 @@ class View:
             found = await self.store.collection(collection).find_one(self._own(condition), {"_id": 1})
         return found is not None
 
-    async def listed(self, query: Query, skip: int, limit: int) -> tuple[list[Document], int]:
+    async def listed(self, query: Query, skip: int, limit: int) -> tuple[Page, int]:
         """The ``page``, and the ``count``."""
         query = self._query(query)
         if not rememberable(query):
@@ -569,15 +605,24 @@ class View:
         sizes = await self.store.counts.sizes(query)
         spans, left = sizes.window(skip, limit)
         found = await self._window(query, query.within(spans), left, limit) if spans else []
-        if spans and len(found) < limit and spans[-1][1] != END:  # some of them have just been deleted
+        if spans and spans[-1][1] != END and not (isinstance(found, list) and len(found) == limit):
+            # Some of them have just been deleted; of a large page it would be too late when that is seen.
             found = await self._window(query, query.within([(spans[0][0], END)]), left, limit)
         return found, sizes.total
 
-    async def _window(self, query: Query, condition: Document, skip: int, limit: int) -> list[Document]:
+    async def _window(self, query: Query, condition: Document, skip: int, limit: int) -> Page:
         with translated():
-            return [_read(document) for document in await self.store.find_window(query, condition, skip, limit)]
+            found = await self.store.find_window(query, condition, skip, limit)
+        if found is not None:
+            return [_read(document) for document in found]
 
-    async def page(self, query: Query, skip: int, limit: int) -> list[Document]:
+        async def opened() -> Any:
+            collection = self.store.raw_collection(query.collection)
+            return collection.find(condition, batch_size=LARGE_BATCH).sort("_id", 1).skip(skip).limit(limit)
+
+        return LargePage(opened)
+
+    async def page(self, query: Query, skip: int, limit: int) -> Page:
         """LIMIT documents of the query, after the first SKIP, in order of id."""
         query = self._query(query)
         if query.limit is not None:
@@ -586,9 +631,14 @@ class View:
             return []
         if query.plain:
             return await self._window(query, query.condition, skip, limit)
+        source, stages = self._source(query), query.page(skip, limit)
+        command = {"aggregate": source, "pipeline": stages, "allowDiskUse": True, "cursor": {"batchSize": limit + 1}}
         with translated():
-            found = await self._source(query).aggregate(query.page(skip, limit), allowDiskUse=True)
-            return [_read(document) for document in await found.to_list(None)]
+            found = await self.store.run_at_once(source, command)
+        if found is not None:
+            return [_read(document) for document in found]
+        collection = self.store.raw_collection(source)
+        return LargePage(partial(collection.aggregate, stages, allowDiskUse=True, batchSize=LARGE_BATCH))
 
     async def count(self, query: Query) -> int:
         """How many documents the query has."""
@@ -602,7 +652,7 @@ class View:
             if query.plain:
                 most: dict[str, Any] = {"limit": query.limit} if query.limit else {}
                 return int(await collection.count_documents(query.condition, **most))
-            counting = await self._source(query).aggregate(query.counting(), allowDiskUse=True)
+            counting = await self.store.collection(self._source(query)).aggregate(query.counting(), allowDiskUse=True)
             counted = await counting.to_list(1)
         return int(counted[0]["total"]) if counted else 0
 
@@ -612,10 +662,10 @@ class View:
             found = await (await self._beyond(self._query(query), last, fields, limit, limit)).to_list(None)
         return [_read(document) for document in found]
 
-    def _source(self, query: Query) -> driver.Collection:
+    def _source(self, query: Query) -> str:
         while query.through is not None:
             query = query.through
-        return self.store.collection(query.collection)
+        return query.collection
 
     async def batches(
         self, query: Query, last: int, size: int, fields: Sequence[str] | None = None
@@ -676,7 +726,7 @@ class View:
             pipeline.append({"$limit": limit})
         if fields is not None:
             pipeline.append({"$project": dict.fromkeys(["_id", *fields], 1)})
-        return await self._source(query).aggregate(pipeline, allowDiskUse=True, batchSize=size)
+        return await self.store.collection(self._source(query)).aggregate(pipeline, allowDiskUse=True, batchSize=size)
 
     async def insert(self, kind: str, collection: str, document: Document) -> Document:
         """Store a new document under its ``_id``, if it has one from ``new_ids``, or else under the next of its kind.

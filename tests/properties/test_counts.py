@@ -18,7 +18,7 @@ from scfm.errors import Unavailable
 from scfm.models import counts, register
 from scfm.models import store as store_module
 from scfm.models.query import Document, Query
-from scfm.models.store import Store, Taken, View
+from scfm.models.store import LargePage, Store, Taken, View
 from scfm.mongod import PrivateMongod
 from tests.conftest import DATABASE
 
@@ -283,7 +283,9 @@ async def test_a_page_of_more_than_the_database_gives_at_once_is_whole(world_of:
     ids = await people(view, 20)
     await view.update_many("contacts", {}, {"$set": {"metadata.text": "x" * (1 << 20)}})
     page, total = await view.listed(Query("contacts"), 1, 1000)
-    assert ([one["_id"] for one in page], total) == (ids[1:], 20)
+    assert isinstance(page, LargePage)
+    pieces = [[one["_id"] for one in piece] async for piece in page.pieces()]
+    assert (pieces, total) == ([[number] for number in ids[1:]], 20)
 
 
 async def test_what_a_dead_process_had_begun_is_given_up_in_time(

@@ -1,0 +1,121 @@
+"""Answers that are too large for memory: put together in a file, and sent from there as the client takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tornado.iostream import StreamClosedError
+
+from scfm.errors import BadRequest, Overloaded
+from scfm.time_slice import TimeSlice
+
+# All such files together.
+MAX_FILE_BYTES = 1 << 30
+# What is written and read at once.
+PART_BYTES = 1 << 18
+MAX_WAIT_SECONDS = 30.0
+
+
+@dataclass
+class LargeAnswer:
+    """An answer in a file that has no name, so that it goes when it is closed, or with the process."""
+
+    file: IO[bytes]
+    size: int = 0
+    digest: str = ""
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """Its bytes, some at a time."""
+        await asyncio.to_thread(self.file.seek, 0)
+        while part := await asyncio.to_thread(self.file.read, PART_BYTES):
+            yield part
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except StreamClosedError:  # an OSError too, but of the client's
+        raise
+    except OSError as error:
+        raise Overloaded(f"a large answer cannot be put into a file: {error.strerror}") from error
+
+
+class LargeAnswers:
+    """Puts together one large answer after the other, in the order in which they are asked for.
+
+    What is held in memory is a part of one, and on the disk MAX_FILE_BYTES of all that are being sent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._turn = asyncio.Lock()
+        self._held = 0
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def collected(self, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[LargeAnswer]:
+        """The answer that PARTS make, as long as this lasts.
+
+        Raises Overloaded when others take too long or the disk is full, BadRequest where it is larger than may be.
+        """
+        with _disk(), tempfile.TemporaryFile(dir=self._folder) as file:
+            answer = LargeAnswer(file)
+            try:
+                async with aclosing(parts), self._in_turn():
+                    await self._put_together(answer, parts)
+                yield answer
+            finally:
+                self._held -= answer.size
+                self._freed.set()
+
+    async def _put_together(self, answer: LargeAnswer, parts: AsyncIterator[bytes]) -> None:
+        digest = hashlib.md5(usedforsecurity=False)
+        piece = TimeSlice()
+        held = bytearray()
+        async for part in parts:
+            digest.update(part)
+            held += part
+            if len(held) >= PART_BYTES:
+                await self._keep(answer, bytes(held))
+                held.clear()
+            await piece.pause()
+        await self._keep(answer, bytes(held))
+        answer.digest = digest.hexdigest()
+
+    async def _keep(self, answer: LargeAnswer, part: bytes) -> None:
+        await self._make_room(len(part), answer.size)
+        answer.size += len(part)
+        self._held += len(part)
+        await asyncio.to_thread(answer.file.write, part)
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(MAX_WAIT_SECONDS):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Overloaded("other large answers are put together; try again, or ask for fewer per_page") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    async def _make_room(self, size: int, own: int) -> None:
+        """Return when there is room for SIZE more bytes of an answer that has OWN."""
+        if own + size > MAX_FILE_BYTES:
+            raise BadRequest(f"the answer is larger than {MAX_FILE_BYTES >> 20} MiB: ask for fewer with per_page")
+        try:
+            async with asyncio.timeout(MAX_WAIT_SECONDS):
+                while self._held + size > MAX_FILE_BYTES:
+                    self._freed.clear()
+                    await self._freed.wait()
+        except TimeoutError:
+            raise Overloaded("other large answers are being sent; try again, or ask for fewer per_page") from None
