@@ -249,8 +249,7 @@ class BaseHandler(tornado.web.RequestHandler):
         if isinstance(error, Unauthorized):
             self._write_unauthorized(error)
         elif isinstance(error, Invalid):
-            hints = {"hints": error.hints} if error.hints else {}
-            self.write_entity(orjson.dumps({"errors": error.errors, **hints}))
+            self.write_entity(orjson.dumps({"errors": error.errors}))
         else:
             if status_code == 503:
                 self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))

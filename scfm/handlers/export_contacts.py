@@ -9,10 +9,10 @@ from tornado.iostream import StreamClosedError
 
 from scfm.errors import Invalid
 from scfm.handlers.base import FRESH, ClientHandler
-from scfm.handlers.import_contacts import CSV, JSON_LINES
 from scfm.models.contact import CONTACTS
 from scfm.models.contact_csv import Columns
-from scfm.models.contact_lines import json_line
+from scfm.models.contact_file import CSV, JSON_LINES
+from scfm.models.contact_json_lines import json_line
 from scfm.models.fields import NOT_IN_LIST
 from scfm.models.filters import text
 from scfm.models.merge import without_memory

@@ -12,7 +12,7 @@ from scfm import __version__
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.export_contacts import CONTENT_TYPES, ExportContactsHandler
 from scfm.handlers.health import HealthHandler
-from scfm.handlers.import_contacts import CSV, JSON_LINES, ImportContactsHandler
+from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
 from scfm.handlers.openapi_components import (
     FORM,
@@ -32,6 +32,7 @@ from scfm.handlers.openapi_components import (
 )
 from scfm.handlers.webhook import REFUSAL, RemotePhoneCallEventsHandler
 from scfm.models.batch_operation import BATCH_OPERATIONS
+from scfm.models.contact_file import CSV, JSON_LINES, XLSX
 from scfm.models.fields import Schema
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
@@ -295,10 +296,13 @@ def _import(route: Route) -> Json:
             "200": response("What became of the lines.", {JSON: TALLY}, ("Idempotent-Replayed",)),
             **errors_of(*OF_WRITES, 409, 413),
         },
-        parameters=route.parameters("metadata_merge_mode", "Idempotency-Key"),
+        parameters=route.parameters("metadata_merge_mode", "sheet", "Idempotency-Key"),
         requestBody={
             "required": True,
-            "content": {kind: {"schema": {"type": "string"}, "example": lines} for kind, lines in kinds.items()},
+            "content": {
+                **{kind: {"schema": {"type": "string"}, "example": lines} for kind, lines in kinds.items()},
+                XLSX: {"schema": {"type": "string", "format": "binary"}},
+            },
         },
     )
 

@@ -26,14 +26,7 @@ PROBLEM: Schema = {
 }
 INVALID: Schema = {
     "type": "object",
-    "properties": {
-        "errors": MESSAGES,
-        "hints": {
-            "type": "object",
-            "description": "Under the same names, where an error does not explain itself: what would be taken.",
-            "additionalProperties": {"type": "string"},
-        },
-    },
+    "properties": {"errors": MESSAGES},
     "required": ["errors"],
     "additionalProperties": False,
     "examples": [{"errors": {"msisdn": ["can't be blank"]}}],
@@ -85,6 +78,11 @@ PARAMETERS: Mapping[str, Json] = {
         "in": "query",
         "description": "Whether the export has what call flows remember, `metadata.call_flow_data`.",
         "schema": {"type": "boolean", "default": False},
+    },
+    "sheet": {
+        "in": "query",
+        "description": "The worksheet of a workbook; the first, if it is not given.",
+        "schema": {"type": "string"},
     },
     "metadata_merge_mode": {"in": "query", "schema": {"type": "string", "enum": list(MODES)}},
     "account_id": {

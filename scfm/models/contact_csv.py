@@ -1,214 +1,200 @@
-"""Contacts as CSV (RFC 4180), in and out: a column ``msisdn``, and one for each value in the metadata.
-
-A column's name is the path to its value: ``address.city``. A backslash takes the next character as it is: ``a\\.b``
-is one name with a dot in it, ``\\msisdn`` is metadata of that name.
-"""
+"""Contacts as CSV (RFC 4180), in and out: the rows of a ``Table``, as text."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from scfm.errors import Invalid
-from scfm.models.contact_lines import (
-    DEPTH,
-    FIELDS,
-    LONGEST_LINE,
-    NOT_UTF8,
-    TOO_LONG,
-    Bad,
-    Line,
-    Lines,
-    Problem,
-    Row,
-    cell,
-    check_text,
-    phone_number,
-)
-from scfm.models.merge import FLOW_MEMORY
+from scfm.models.charsets import Transcoder
+from scfm.models.contact_lines import FIELDS, LONGEST_LINE, TOO_LONG, Bad, Found, Line, Lines, cell
+from scfm.models.contact_table import MAX_CELLS, MAX_NAMES, MSISDN, TOO_LONG_NAMES, Path, Table, column_of, is_msisdn
 from scfm.models.query import Document
 
-MSISDN = "msisdn"
-# So much of a column's name an error tells.
-NAME_SHOWN = 80
+# What may stand between cells. Spreadsheets write semicolons where a comma stands in numbers.
+SEPARATORS = ",;\t"
+# The first line by which a spreadsheet says what stands between cells.
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\w\s"\\]|\t)"?[\r\n]*\Z', re.IGNORECASE)
+
+# Characters of the first line: names and what stands between them.
+MAX_HEADER = MAX_NAMES + MAX_CELLS
+
 BAD_QUOTE = "is not valid CSV: a quote is out of place or never closed"
 BARE_RETURN = "is not valid CSV: a carriage return stands outside quotes"
-TOO_MANY_CELLS = "has more cells than the header has columns"
 TOO_MANY_COLUMNS = f"would have too many columns (maximum is {FIELDS})"
 
-Path = tuple[str, ...]
-
 # The limit is the module's own; ours is the line's.
-csv.field_size_limit(LONGEST_LINE)
+csv.field_size_limit(LONGEST_LINE + 1)
 
 
-def path_of(column: str) -> Path:
-    """The path that a column's name stands for."""
-    names, characters = [""], iter(column)
-    for character in characters:
-        if character == ".":
-            names.append("")
-        else:
-            names[-1] += next(characters, "") if character == "\\" else character
-    return tuple(names)
+class _Record:
+    """A record whose last cell, so far, is open: its lines as they are, and its cells."""
 
+    def __init__(self, line: Line, cells: list[str]) -> None:
+        self.first = line
+        self.content = bytearray(line.content or b"")
+        *self.cells, rest = cells
+        # A cell may have a million lines.
+        self.open = io.StringIO()
+        self.open.write(rest)
 
-def column_of(path: Path) -> str:
-    """The name of the column for a path, such that ``path_of`` gives the path back."""
-    column = ".".join(name.replace("\\", "\\\\").replace(".", "\\.") for name in path)
-    return "\\" + column if column in ("", MSISDN) else column
+    def go_on(self, line: Line, cells: list[str]) -> None:
+        """Take a line in which the open cell goes on; its last cell is open."""
+        self.content += line.content or b""
+        first, *others = cells
+        self.open.write(first)
+        if others:
+            self.cells += [self.open.getvalue(), *others[:-1]]
+            self.open = io.StringIO()
+            self.open.write(others[-1])
 
+    def closed(self, line: Line, cells: list[str]) -> tuple[list[str], int]:
+        """All cells and the size, with a line in which the open cell ends, and none is open at its end."""
+        self.open.write(cells[0])
+        return [*self.cells, self.open.getvalue(), *cells[1:]], len(self.content) + len(line.content or b"")
 
-class Header:
-    """The first line: which cell is the phone number, and where in the metadata the others belong.
-
-    ``country`` is the account's ``default_country``. Raises Invalid, with everything that is wrong with it.
-    """
-
-    def __init__(self, names: Sequence[str], country: str | None = None) -> None:
-        self.names = names
-        self.country = country
-        # The phone number's own path is empty: it leads nowhere in the metadata. Nor does a flow's memory, which is
-        # in a file that was exported with it and which no file sets.
-        self.paths = [() if name == MSISDN else path_of(name) for name in names]
-        self.paths = [() if path[:1] == (FLOW_MEMORY,) else path for path in self.paths]
-        if messages := list(self._wrong()):
-            raise Invalid({"header": messages})
-        self.msisdn = names.index(MSISDN)
-
-    def _wrong(self) -> Iterator[str]:
-        if MSISDN not in self.names:
-            yield f"must have a column {MSISDN}, and commas between the columns"
-        if len(self.names) > FIELDS:
-            yield f"has too many columns (maximum is {FIELDS})"
-            return
-        taken: dict[Path, str] = {}
-        for position, (name, path) in enumerate(zip(self.names, self.paths, strict=True), 1):
-            if not name:
-                yield f"has no name for column {position}"
-            elif not path and name != MSISDN:
-                continue
-            elif path in taken:
-                yield f"has the column {name[:NAME_SHOWN]} twice"
-            else:
-                taken[path] = name
-        for path, name in taken.items():
-            yield from _wrong_with(path, name, taken)
-
-    def row(self, line: int, cells: Sequence[str], size: int) -> Row:
-        """A line's cells as a contact; an empty cell says nothing. Raises Bad."""
-        if len(cells) > len(self.names):
-            raise Bad(None, TOO_MANY_CELLS)
-        for name, text in zip(self.names, cells, strict=False):
-            _check_cell(name[:NAME_SHOWN], text)
-        number = phone_number(cells[self.msisdn] if len(cells) > self.msisdn else None, self.country)
-        metadata: Document = {}
-        for path, text in zip(self.paths, cells, strict=False):
-            if text and path:
-                _put(metadata, path, text)
-        return Row(line, number, metadata, size, text=True)
-
-
-def _wrong_with(path: Path, name: str, taken: Mapping[Path, str]) -> Iterator[str]:
-    """What is wrong with a column's path among the others."""
-    if len(path) >= DEPTH:
-        yield f"has the column {name[:NAME_SHOWN]}, which is nested too deeply (maximum is {DEPTH - 1} levels)"
-        return
-    for depth in range(1, len(path)):
-        if path[:depth] in taken:
-            yield f"has both the columns {taken[path[:depth]][:NAME_SHOWN]} and {name[:NAME_SHOWN]}"
-
-
-def _check_cell(name: str, text: str) -> None:
-    try:
-        check_text(name, text)
-    except ValueError:
-        raise Bad(name, NOT_UTF8) from None
-
-
-def _put(metadata: Document, path: Path, text: str) -> None:
-    for name in path[:-1]:
-        metadata = metadata.setdefault(name, {})
-    metadata[path[-1]] = text
+    def others(self, ending: bytes) -> Iterator[Line]:
+        """The lines after the first."""
+        number, start = self.first.number + 1, len(self.first.content or b"")
+        while start < len(self.content):
+            end = self.content.find(ending, start) + 1 or len(self.content)
+            yield Line(number, bytes(self.content[start:end]))
+            number, start = number + 1, end
 
 
 class CsvReader:
     """Reads records, which may span lines. A bad record costs its first line only: reading goes on with the next.
 
-    Python's csv module reads a record; the number of quotes only tells when to ask it, so that a record is
-    not read again with every line that comes, and a stray quote holds up no more than one line's size.
+    Each line is parsed by Python's csv module as it comes, inside an open cell with a quote in front. So a line is
+    read twice at most: once as part of a record that turns out to be bad, and once by itself. It cannot be a third
+    time, as a line that leaves an open cell open has quotes in pairs only, and so opens none when read by itself.
     """
 
-    def __init__(self, country: str | None = None) -> None:
+    def __init__(self, country: str | None = None, charset: str | None = None) -> None:
         """``country``: the account's ``default_country``."""
+        self._text = Transcoder(charset)
         self._lines = Lines()
-        self._country = country
-        self._header: Header | None = None
-        self._held: list[Line] = []
-        self._size = 0
-        self._open = False
+        self._table = Table(country)
+        # What stands between cells, and what a line of its own has said of that.
+        self._separator = self._said = ""
+        self._record: _Record | None = None
 
-    def feed(self, chunk: bytes) -> Iterator[Row | Problem]:
-        for line in self._lines.feed(chunk):
+    def feed(self, chunk: bytes) -> Iterator[Found]:
+        for line in self._lines.feed(self._text.feed(chunk)):
             yield from self._take(line)
 
-    def end(self) -> Iterator[Row | Problem]:
+    def end(self) -> Iterator[Found]:
+        for line in self._lines.feed(self._text.end()):
+            yield from self._take(line)
         for line in self._lines.end():
             yield from self._take(line)
-        while self._held:
-            yield from self._read_held()
-        if self._header is None:
-            Header([])
+        while self._record is not None:
+            yield from self._give_up(BAD_QUOTE)
+        self._table.end()
 
-    def _take(self, line: Line) -> Iterator[Row | Problem]:
-        if line.content is None:
-            while self._held:
-                yield from self._read_held()
+    def _take(self, line: Line | None) -> Iterator[Found]:
+        if line is None:
+            yield None
+        elif line.content is None:
+            yield from self._give_up(BAD_QUOTE)
             yield self._bad(Bad(None, TOO_LONG), line.number)
-            return
-        self._held.append(line)
-        self._size += len(line.content)
-        self._open ^= bool(line.content.count(b'"') % 2)
-        if not self._open or self._size > LONGEST_LINE:
-            yield from self._read_held()
-
-    def _read_held(self) -> Iterator[Row | Problem]:
-        """Read the record that the held lines begin with, and take those that do not belong to it once more."""
-        held, self._held, self._size, self._open = self._held, [], 0, False
-        lines = 1
-        try:
-            cells, lines = _record(held)
-            if cells:
-                yield from self._row(held[:lines], cells)
-        except Bad as bad:
-            yield self._bad(bad, held[0].number)
-        for line in held[lines:]:
-            yield from self._take(line)
-
-    def _row(self, lines: Sequence[Line], cells: list[str]) -> Iterator[Row]:
-        if self._header is None:
-            for name in cells:
-                _check_cell("header", name)
-            self._header = Header(cells, self._country)
+        elif self._record is None:
+            yield self._begin(line, line.content.decode("utf-8", "surrogateescape"))
         else:
-            yield self._header.row(lines[0].number, cells, sum(len(line.content or b"") for line in lines))
+            yield from self._go_on(self._record, line, line.content)
 
-    def _bad(self, bad: Bad, line: int) -> Problem:
-        if self._header is None:
+    def _begin(self, line: Line, text: str) -> Found:
+        """Read the first line of a record."""
+        if self._table.header is None and not self._find_separator(line, text):
+            return None
+        try:
+            cells, is_open = _cells(text, self._separator)
+            if is_open:
+                self._record, self._lines.keeps_empty = _Record(line, cells), True
+                return None
+            return self._row(line, cells, len(line.content or b""))
+        except Bad as bad:
+            return self._bad(bad, line.number)
+
+    def _go_on(self, record: _Record, line: Line, content: bytes) -> Iterator[Found]:
+        """Read a line inside an open cell."""
+        if len(record.content) + len(content) > LONGEST_LINE:
+            yield from self._give_up(BAD_QUOTE, line)
+            return
+        text = content.decode("utf-8", "surrogateescape")
+        try:
+            cells, is_open = ([text], True) if '"' not in text else _cells('"' + text, self._separator)
+        except Bad as bad:
+            yield from self._give_up(bad.reason, line)
+            return
+        if is_open:
+            record.go_on(line, cells)
+            yield None
+            return
+        self._record, self._lines.keeps_empty = None, False
+        try:
+            yield self._row(record.first, *record.closed(line, cells))
+        except Bad as bad:
+            yield self._bad(bad, record.first.number)
+
+    def _give_up(self, reason: str, last: Line | None = None) -> Iterator[Found]:
+        """The record that is open, if one is, is bad: read its lines after the first, and then LAST, once more."""
+        record, self._record, self._lines.keeps_empty = self._record, None, False
+        if record is None:
+            return
+        yield self._bad(Bad(None, reason), record.first.number)
+        for line in record.others(self._lines.ending):
+            yield from self._take(line)
+        if last is not None:
+            yield from self._take(last)
+
+    def _find_separator(self, line: Line, text: str) -> bool:
+        """Find what stands between cells, by the header, or by a line that says so; whether LINE is to be read on."""
+        if line.number == 1 and (said := _SEPARATOR_LINE.match(text)):
+            self._said = said[1]
+            return False
+        if len(text) > MAX_HEADER:
+            raise Invalid({"header": [TOO_LONG_NAMES]})
+        self._separator = self._said or _separator_of(text)
+        return True
+
+    def _row(self, line: Line, cells: Sequence[str], size: int) -> Found:
+        return self._table.take(line.number, cells, size, self._text.problem)
+
+    def _bad(self, bad: Bad, line: int) -> Found:
+        if self._table.header is None:
             raise Invalid({"header": [bad.reason]})
         return bad.at(line)
 
 
-def _record(lines: Sequence[Line]) -> tuple[list[str], int]:
-    """The cells of the first record, and over how many lines it goes; raises Bad."""
-    texts = ((line.content or b"").decode("utf-8", "surrogateescape") for line in lines)
-    reader = csv.reader(texts, strict=True)
+def _cells(text: str, separator: str) -> tuple[list[str], bool]:
+    """The cells of a line, and whether the last one is open at its end; raises Bad."""
     try:
-        return next(reader), reader.line_num
+        return next(csv.reader([text], delimiter=separator, strict=True), []), False
     except csv.Error as error:
-        raise Bad(None, BARE_RETURN if "new-line" in str(error) else BAD_QUOTE) from None
+        if "unexpected end of data" not in str(error):
+            raise Bad(None, BARE_RETURN if "new-line" in str(error) else BAD_QUOTE) from None
+    return _leniently(text, separator), True
+
+
+def _separator_of(text: str) -> str:
+    """What stands between the cells of a header: what makes a cell of the phone number's name, else most cells."""
+    rows = {separator: _leniently(text, separator) for separator in SEPARATORS}
+    for separator, cells in rows.items():
+        if any(map(is_msisdn, cells)):
+            return separator
+    return max(rows, key=lambda separator: len(rows[separator]))
+
+
+def _leniently(text: str, separator: str) -> list[str]:
+    """The cells of a line, the last of which may be open; none where they cannot be told."""
+    try:
+        return next(csv.reader([text], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 class Columns:

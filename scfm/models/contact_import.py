@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,11 +16,16 @@ from scfm.models.merge import merge, with_memory, without_memory
 from scfm.models.query import Document
 from scfm.models.resource import same
 from scfm.models.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, View
+from scfm.time_slice import TimeSlice
 
 # A batch is stored when it has so many lines or bytes.
 BATCH_LINES = 250
 BATCH_BYTES = 1 << 20
+# Metadata up to so many bytes is read with the batch; contacts with more are read apart, BATCH_BYTES at a time.
+SMALL_BYTES = 1 << 12
+# Bad lines are told until they are so many, or have so many bytes together.
 MOST_ERRORS = 1000
+MAX_ERROR_BYTES = 1 << 18
 # How often a batch is tried against others who change the same contacts.
 TRIES = 1000
 
@@ -34,10 +39,12 @@ class Tally:
     unchanged: int = 0
     failed: int = 0
     errors: list[Problem] = field(default_factory=list)
+    size = 0
 
     def refuse(self, problem: Problem) -> None:
         self.failed += 1
-        if len(self.errors) < MOST_ERRORS:
+        if self.failed == len(self.errors) + 1 <= MOST_ERRORS and self.size < MAX_ERROR_BYTES:
+            self.size += len(f"{problem.column}{problem.reason}".encode())
             self.errors.append(problem)
 
     def show(self) -> Document:
@@ -61,20 +68,29 @@ class Draft:
 
     def take(self, row: Row, mode: object) -> None:
         """Apply a line, after those before it."""
-        metadata = merge(self.metadata, row.beside(self.metadata), mode)
+        given = row.beside(self.metadata)
+        metadata = merge(self.metadata, given, mode)
         try:
             check_size(metadata)
         except Wrong as wrong:
             self.refused.append(Problem(row.line, "metadata", str(wrong)))
             return
         if self.rows or self.old is not None:
-            self.changes += not same(metadata, self.metadata)
+            self.changes += self._changes(given, metadata)
         self.metadata = metadata
         self.rows.append(row)
 
+    def _changes(self, given: Document, metadata: Document) -> bool:
+        """Whether METADATA, which a line makes of what is there with what is GIVEN, is something else than that."""
+        # Most of a large contact is not in the line.
+        kept = metadata.keys() == self.metadata.keys()
+        return not kept or any(not same(metadata[name], self.metadata[name]) for name in given)
+
     @property
     def differs(self) -> bool:
-        return bool(self.rows) and (self.old is None or not same(self.metadata, without_memory(self.old["metadata"])))
+        if self.old is None:
+            return bool(self.rows)
+        return self.changes > 0 and not same(self.metadata, without_memory(self.old["metadata"]))
 
     @property
     def stored(self) -> Document:
@@ -125,25 +141,44 @@ class ContactImport:
 
     async def _save(self, rows: Sequence[Row]) -> list[Row]:
         """Store the contacts of these lines; the lines of those that somebody else changed meanwhile."""
-        drafts = await self._drafts(rows)
+        small, large = await self._stored(rows)
+        lost = await self._save_beside(small, [row for row in rows if row.msisdn not in large])
+        for numbers in _grouped(large):
+            found = await self._view.find(CONTACTS.collection, {"msisdn": {"$in": numbers}}, sort=())
+            lost |= await self._save_beside(found, [row for row in rows if row.msisdn in numbers])
+        return [row for row in rows if row.msisdn in lost]
+
+    async def _stored(self, rows: Sequence[Row]) -> tuple[list[Document], dict[str, int]]:
+        """The contacts of these lines that are there; of those that are large the sizes alone, by their numbers."""
+        condition = {"msisdn": {"$in": list({row.msisdn for row in rows})}}
+        size = {"$bsonSize": "$metadata"}
+        few = {"$cond": [{"$lte": [size, SMALL_BYTES]}, "$metadata", "$$REMOVE"]}
+        fields = {"msisdn": 1, "_version": 1, "size": size, "metadata": few}
+        found = await self._view.find(CONTACTS.collection, condition, fields=fields, sort=())
+        large = {one["msisdn"]: one["size"] for one in found if "metadata" not in one}
+        return [one for one in found if "metadata" in one], large
+
+    async def _save_beside(self, found: Sequence[Document], rows: Sequence[Row]) -> set[str]:
+        """Store the contacts of these lines, of which those FOUND are there; gives what ``_insert`` does."""
+        drafts = await self._drafts(found, rows)
         changed = [draft for draft in drafts if draft.differs]
         lost = await self._insert([draft for draft in changed if draft.old is None])
         lost |= await self._update([draft for draft in changed if draft.old is not None])
         for draft in drafts:
             if draft.msisdn not in lost:
                 draft.count(self.tally)
-        return [row for row in rows if row.msisdn in lost]
+        return lost
 
-    async def _drafts(self, rows: Sequence[Row]) -> list[Draft]:
+    async def _drafts(self, found: Sequence[Document], rows: Sequence[Row]) -> list[Draft]:
         """The contacts of these lines as they will be, in the order in which the lines name them first."""
-        condition = {"msisdn": {"$in": list({row.msisdn for row in rows})}}
-        found = await self._view.find(CONTACTS.collection, condition, sort=())
+        piece = TimeSlice()
         drafts = {
             contact["msisdn"]: Draft(contact["msisdn"], contact, without_memory(contact["metadata"]))
             for contact in found
         }
         for row in rows:
             drafts.setdefault(row.msisdn, Draft(row.msisdn, None)).take(row, self._mode)
+            await piece.pause()
         return list(drafts.values())
 
     async def _insert(self, drafts: Sequence[Draft]) -> set[str]:
@@ -203,6 +238,20 @@ class ContactImport:
             and same(contact["metadata"], wanted[contact["_id"]].stored)
         }
         return {draft.msisdn for draft in drafts} - there
+
+
+def _grouped(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The numbers of contacts of these sizes in groups of BATCH_BYTES, or of one that is larger."""
+    group: list[str] = []
+    total = 0
+    for number, size in sizes.items():
+        if group and total + size > BATCH_BYTES:
+            yield group
+            group, total = [], 0
+        group.append(number)
+        total += size
+    if group:
+        yield group
 
 
 def _version(contact: Document | None) -> int:

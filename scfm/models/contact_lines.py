@@ -1,22 +1,22 @@
-"""Contacts as lines of text, in and out: what the formats share, and JSON lines."""
+"""Contacts as lines of text, in and out: what the formats share."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 from scfm.models import msisdn
-from scfm.models.fields import Wrong, check_json
-from scfm.models.merge import without_memory
 from scfm.models.query import Document
+from scfm.models.texts import stored_form
 
 # Twice the largest body of any other request, so that every contact that one could make fits in a line.
 LONGEST_LINE = 2 << 20
+# A step passes over so many empty lines.
+EMPTY_LINES = 1000
 # The bounds of request parameters hold for a line too: levels of nesting, fields at all levels, bytes of one text.
 DEPTH = 32
 FIELDS = 1000
@@ -24,15 +24,12 @@ LONGEST_TEXT = 1 << 16
 
 TOO_LONG = f"is longer than {LONGEST_LINE} bytes"
 TEXT_TOO_LONG = f"has a text that is too long (maximum is {LONGEST_TEXT} bytes)"
-NOT_UTF8 = "is not valid UTF-8"
-NOT_JSON = "is not valid JSON"
-NOT_AN_OBJECT = "must be an object"
 
-BOM = b"\xef\xbb\xbf"
+_EMPTY = (b"", b"\r")
+_ENDING = re.compile(rb'"|\n|\r(?=(.?))', re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A physical line with its end. ``content`` is None where it is longer than a line may be."""
 
     number: int
@@ -74,13 +71,21 @@ class Bad(Exception):
         return Problem(line, self.column, self.reason)
 
 
-class Reader(Protocol):
-    """Reads contacts from a stream of bytes, however it is cut. Raises Invalid where the whole of it is unfit."""
+Found = Row | Problem | None
+"""What a step of reading gives; None for one that gives nothing, after which others may run as after any."""
 
-    def feed(self, chunk: bytes) -> Iterator[Row | Problem]:
+
+class Reader(Protocol):
+    """Reads contacts from a stream of bytes, however it is cut. Raises Invalid where the whole of it is unfit.
+
+    Each step reads one line, or for a record of many lines one of these, so that it is bounded by the size of a line;
+    the time of all is in proportion to the bytes.
+    """
+
+    def feed(self, chunk: bytes) -> Iterator[Found]:
         """What the stream holds up to here. The iterator must be walked to its end."""
 
-    def end(self) -> Iterator[Row | Problem]:
+    def end(self) -> Iterator[Found]:
         """What is left when the stream has ended."""
 
 
@@ -98,7 +103,10 @@ def _typed(new: Document, stored: Document) -> Document:
 def _typed_value(value: Any, stored: Any) -> Any:
     if isinstance(value, dict):
         return _typed(value, stored if isinstance(stored, dict) else {})
-    return stored if value == cell(stored) else value
+    if isinstance(stored, str):
+        return value
+    written = cell(stored)
+    return stored if value in (written, stored_form(written)) else value
 
 
 def phone_number(value: object, country: str | None) -> str:
@@ -110,23 +118,63 @@ def phone_number(value: object, country: str | None) -> str:
 
 
 class Lines:
-    """Cuts a stream of bytes into physical lines. A line that is too long is passed over, not held."""
+    """Cuts a stream of bytes into physical lines. A line that is too long is passed over, not held.
+
+    Lines end in LF, with or without a CR before it, or, where the first line outside quotes does, in CR alone. Empty
+    ones are passed over, unless ``keeps_empty``: then None stands for many of them.
+    """
+
+    keeps_empty = False
 
     def __init__(self) -> None:
+        self.ending = b""
         self._number = 0
         self._rest = bytearray()
         self._length = 0
+        # How far the first line was searched for its end, and whether that is inside quotes.
+        self._searched = 0
+        self._quoted = False
 
-    def feed(self, chunk: bytes) -> Iterator[Line]:
-        *ended, rest = chunk.split(b"\n")
+    def feed(self, chunk: bytes) -> Iterator[Line | None]:
+        if not self.ending:
+            self._rest += chunk
+            self.ending = self._find_ending()
+            if not self.ending:
+                self._length = len(self._rest)
+                return
+            chunk = bytes(self._rest)
+            self._rest.clear()
+            self._length = 0
+        *ended, rest = chunk.split(self.ending)
         for part in ended:
-            self._take(part + b"\n")
+            if part in _EMPTY and not self._length and not self.keeps_empty:
+                self._number += 1
+                if self._number % EMPTY_LINES == 0:
+                    yield None
+                continue
+            self._take(part + self.ending)
             yield self._line()
         self._take(rest)
 
-    def end(self) -> Iterator[Line]:
+    def end(self) -> Iterator[Line | None]:
         if self._length:
             yield self._line()
+
+    def _find_ending(self) -> bytes:
+        """The byte that ends the lines; nothing if that does not show yet."""
+        for match in _ENDING.finditer(self._rest, self._searched):
+            self._searched = match.start()
+            if match[0] == b'"':
+                self._quoted = not self._quoted
+            elif b"\n" in (match[0], match[1]):
+                return b"\n"
+            elif not match[1]:
+                return b""  # what follows the CR decides
+            elif not self._quoted:
+                return b"\r"
+            self._searched = match.start() + 1
+        self._searched = len(self._rest)
+        return b"\n" if self._searched > LONGEST_LINE else b""
 
     def _take(self, part: bytes) -> None:
         self._length += len(part)
@@ -138,110 +186,9 @@ class Lines:
     def _line(self) -> Line:
         self._number += 1
         content = bytes(self._rest) if self._length <= LONGEST_LINE else None
-        if self._number == 1 and content is not None:
-            content = content.removeprefix(BOM)
         self._rest.clear()
         self._length = 0
         return Line(self._number, content)
-
-
-class JsonLinesReader:
-    """One JSON object a line: ``{"msisdn": "+252662345678", "metadata": {…}}``; other names in it are ignored."""
-
-    def __init__(self, country: str | None = None) -> None:
-        """``country``: the account's ``default_country``."""
-        self._lines = Lines()
-        self._country = country
-
-    def feed(self, chunk: bytes) -> Iterator[Row | Problem]:
-        yield from self._read(self._lines.feed(chunk))
-
-    def end(self) -> Iterator[Row | Problem]:
-        yield from self._read(self._lines.end())
-
-    def _read(self, lines: Iterator[Line]) -> Iterator[Row | Problem]:
-        for line in lines:
-            if line.content is None or line.content.strip():
-                try:
-                    yield _contact(line, self._country)
-                except Bad as bad:
-                    yield bad.at(line.number)
-
-
-def json_line(shown: Mapping[str, Any]) -> bytes:
-    """A contact, as answers show it, as one line."""
-    return orjson.dumps(shown) + b"\n"
-
-
-def _contact(line: Line, country: str | None) -> Row:
-    if line.content is None:
-        raise Bad(None, TOO_LONG)
-    found = _object(line.content)
-    number = phone_number(found.get("msisdn"), country)
-    return Row(line.number, number, _metadata(found.get("metadata")), len(line.content))
-
-
-def _object(content: bytes) -> Document:
-    try:
-        found = json.loads(content.decode(), parse_float=_finite, parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        raise Bad(None, NOT_UTF8) from None
-    except (ValueError, RecursionError):
-        raise Bad(None, NOT_JSON) from None
-    if not isinstance(found, dict):
-        raise Bad(None, NOT_AN_OBJECT)
-    return found
-
-
-def _metadata(value: Any) -> Document:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Bad("metadata", NOT_AN_OBJECT)
-    metadata = without_memory(value)
-    try:
-        _check_bounds({"metadata": metadata})
-        check_json(metadata)
-    except Wrong as wrong:
-        raise Bad("metadata", wrong.args[0]) from None
-    except ValueError:
-        raise Bad("metadata", NOT_JSON) from None
-    return metadata
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError(digits)
-    return number
-
-
-def _no_constant(name: str) -> NoReturn:
-    """For NaN and the infinities, which Python would read and JSON (RFC 8259) does not know."""
-    raise ValueError(name)
-
-
-def _check_bounds(value: Any) -> None:
-    """Raise Bad for what a request's parameters may not be either; ValueError for a lone surrogate."""
-    level, fields = [value], 0
-    for _ in range(DEPTH + 1):
-        level = [inner for one in level for inner in _inside(one)]
-        fields += len(level)
-        if fields > FIELDS:
-            raise Bad("metadata", f"has too many fields (maximum is {FIELDS})")
-        if not level:
-            return
-    raise Bad("metadata", f"is nested too deeply (maximum is {DEPTH} levels)")
-
-
-def _inside(value: Any) -> list[Any]:
-    if isinstance(value, str):
-        check_text("metadata", value)
-    if isinstance(value, dict):
-        for name in value:
-            check_text("metadata", name)
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def check_text(column: str, text: str) -> None:

@@ -573,7 +573,7 @@ class View:
         collection: str,
         condition: Document,
         *,
-        fields: Sequence[str] | Mapping[str, int] | None = None,
+        fields: Sequence[str] | Mapping[str, Any] | None = None,
         sort: Sequence[tuple[str, int]] = (("_id", 1),),
         limit: int = 0,
     ) -> list[Document]:
