@@ -42,6 +42,7 @@ from scfm.twiml.registry import Registry
 from scfm.workers.callout_ends import CalloutEnds
 from scfm.workers.calls import Accounts
 from scfm.workers.check_calls import CheckCalls
+from scfm.workers.clock_watch import ClockWatch, WatchClock
 from scfm.workers.departures import Departures
 from scfm.workers.fetch_calls import FetchCalls
 from scfm.workers.forget_old import ForgetOld
@@ -178,7 +179,9 @@ class Server:
             SendCalls(store, provider, calling_accounts, departures, gate, settings, traffic.stand_aside, ends.sent)
         )
         loop.add(FetchCalls(store, provider, calling_accounts, slots=slots, lease=lease))
-        loop.add(SettleCalls(store, provider, calling_accounts, departures, gate, settings))
+        watch = ClockWatch()
+        loop.add(WatchClock(store, watch, settings, loop.wake))
+        loop.add(SettleCalls(store, provider, calling_accounts, departures, gate, settings, watch))
         loop.add(CheckCalls(store, provider, calling_accounts, lease=lease, seconds=settings.status_check_seconds))
         loop.add(SweepDeletions(store))
         loop.add(ForgetOld(store))

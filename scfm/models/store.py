@@ -67,6 +67,8 @@ LARGE_BATCH = 32
 # What a document holds besides its fields, and how many marks of those who have swapped it: see View.swap.
 BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
 MOST_SWAPS = 8
+# What a reservation may end later than it can by rounding, in milliseconds.
+CLOCK_SLACK_MS = 1000
 # How many documents come with the first answer.
 MOST_NAMED = 1000
 CURSOR_SECONDS = 60.0
@@ -375,23 +377,36 @@ class Store:
         """Reserve SECONDS of something that is used one at a time; in how many seconds they begin.
 
         They begin now, or when what was reserved before ends; if that is in more than MOST seconds, nothing is
-        reserved. Only the database's clock is asked.
+        reserved. Only the database's clock is asked; a reservation that ends later than any can has been made before
+        that clock was set back, and does not count.
         """
-        begin: Document = {"$max": ["$until", "$$NOW"]}
-        wait: Document = {"$subtract": ["$begin", "$$NOW"]}
+        moment = self._moment()
+        longest: Document = {"$multiply": [{"$add": [most, {"$ifNull": ["$seconds", seconds]}]}, 1000]}
+        possible: Document = {"$lte": ["$until", {"$add": [moment, longest, CLOCK_SLACK_MS]}]}
+        wait: Document = {"$subtract": ["$begin", moment]}
         until: Document = {"$add": ["$begin", seconds * 1000]}
+        reserved: Document = {"$lte": ["$wait", most * 1000]}
         with translated():
-            reserved = await self.collection(collection).find_one_and_update(
+            found = await self.collection(collection).find_one_and_update(
                 {"_id": key},
                 [
-                    {"$set": {"begin": begin}},
+                    {"$set": {"begin": {"$cond": [possible, {"$max": ["$until", moment]}, moment]}}},
                     {"$set": {"wait": wait}},
-                    {"$set": {"until": {"$cond": [{"$gt": ["$wait", most * 1000]}, "$until", until]}}},
+                    {
+                        "$set": {
+                            "until": {"$cond": [reserved, until, "$until"]},
+                            "seconds": {"$cond": [reserved, seconds, "$seconds"]},
+                        }
+                    },
                 ],
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
-        return float(reserved["wait"]) / 1000
+        return float(found["wait"]) / 1000
+
+    def _moment(self) -> Any:
+        """The time now by the database's clock, in a pipeline; a test tells its own."""
+        return "$$NOW"
 
 
 @contextmanager

@@ -9,14 +9,17 @@ lets single calls through to see whether the provider is back.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
+from scfm.clock import STEADY, Steady
 from scfm.models.store import Store
 from scfm.outage import Outage
 
 # So much of a second is reserved at once: calls wait for their moments in memory, and hold a place there.
 AHEAD_SECONDS = 0.25
+# A call leaves so many seconds after its moment at the latest, or half the time between two calls if that is more.
+JITTER_SECONDS = 0.05
+MOST_RESERVATIONS = 3
 FAILURES_TO_OPEN = 5
 FIRST_PROBE, LONGEST_PROBE = 1.0, 60.0
 SERVER = 0
@@ -43,9 +46,18 @@ class _Lane:
 class Pace:
     """Says how many calls may be taken now, and when each may leave. Times are monotonic seconds."""
 
-    def __init__(self, store: Store, calls_per_second: float, calls_in_flight: int, *, patience: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        calls_per_second: float,
+        calls_in_flight: int,
+        *,
+        patience: float,
+        steady: Steady = STEADY,
+    ) -> None:
         """``patience``: the seconds that a call which has been taken may wait for its moment."""
         self._store = store
+        self._steady = steady
         self._patience = patience
         self._room_at = math.inf
         self._rate = calls_per_second
@@ -57,7 +69,7 @@ class Pace:
 
     def allowance(self, account_id: int, rate: float | None, most: int | None) -> int:
         """How many of the account's calls may be taken now."""
-        lane, moment = self._lane(account_id), time.monotonic()
+        lane, moment = self._lane(account_id), self._steady.monotonic()
         if lane.blocked_until > moment:
             return 0
         room = min(most or self._most, self._most) - lane.under_way
@@ -84,23 +96,43 @@ class Pace:
     def pause(self) -> float:
         """In how many seconds an account will be allowed more that has been refused since this was asked last."""
         room_at, self._room_at = self._room_at, math.inf
-        return max(0.0, room_at - time.monotonic())
+        return max(0.0, room_at - self._steady.monotonic())
+
+    def tolerance(self, rate: float | None) -> float:
+        """How many seconds after its moment a call may leave; one that comes later must be booked anew.
+
+        Else calls that were kept, as while the machine stood still, would leave together.
+        """
+        limits = [limit for limit in (rate, self._rate) if limit]
+        return max(JITTER_SECONDS, 0.5 / min(limits)) if limits else math.inf
 
     async def book(self, account_id: int, rate: float | None, count: int) -> list[float] | None:
         """The moments at which COUNT calls of the account may leave; None while others have booked too far ahead."""
         lane = self._lane(account_id)
-        moment = time.monotonic()
+        moment = self._steady.monotonic()
         moments = [moment] * count
         for key, limit, booked in ((account_id, rate, lane), (SERVER, self._rate, self._server)):
             if limit and count:
-                wait = await self._store.reserve("paces", key, count / limit, self._patience)
-                first = time.monotonic() + wait
-                if wait > self._patience:
+                first = await self._reserve(key, count / limit, self.tolerance(rate))
+                if first > self._steady.monotonic() + self._patience:
                     booked.booked_until = first
                     return None
                 booked.booked_until = first + count / limit
                 moments = [max(early, first + position / limit) for position, early in enumerate(moments)]
         return moments
+
+    async def _reserve(self, key: int, seconds: float, tolerance: float) -> float:
+        """When the next SECONDS that nobody else has reserved begin.
+
+        The database counts from when it carries the reservation out. If its answer is long in coming, it cannot be
+        told when that was, and another is made.
+        """
+        for _ in range(MOST_RESERVATIONS):
+            began = self._steady.monotonic()
+            wait = await self._store.reserve("paces", key, seconds, self._patience)
+            if self._steady.monotonic() - began <= tolerance:
+                break
+        return self._steady.monotonic() + wait
 
     def entered(self, account_id: int) -> None:
         """One of the account's calls is now under way."""
@@ -115,7 +147,7 @@ class Pace:
     def blocked(self, account_id: int) -> bool:
         """Whether calls already taken should be given back rather than sent."""
         lane = self._lane(account_id)
-        return lane.blocked_until > time.monotonic()
+        return lane.blocked_until > self._steady.monotonic()
 
     def answered(self, account_id: int) -> None:
         """The provider has answered, yes or no: it is there."""
@@ -128,7 +160,7 @@ class Pace:
     def throttled(self, account_id: int, seconds: float) -> None:
         """The provider has asked the account to wait."""
         lane = self._lane(account_id)
-        lane.blocked_until = max(lane.blocked_until, time.monotonic() + seconds)
+        lane.blocked_until = max(lane.blocked_until, self._steady.monotonic() + seconds)
         lane.throttling.failed(f"429, wait {seconds:g} s; calls_per_second may be set lower")
 
     def failed(self, account_id: int, reason: str) -> None:
@@ -142,12 +174,11 @@ class Pace:
         lane.failures = max(lane.failures, FAILURES_TO_OPEN - 1)
         self._fail(lane, lane.refusal, reason)
 
-    @staticmethod
-    def _fail(lane: _Lane, outage: Outage, reason: str) -> None:
+    def _fail(self, lane: _Lane, outage: Outage, reason: str) -> None:
         lane.failures += 1
         # Calls that were under way together fail together: that is one reason to wait longer, not many.
-        if lane.failures >= FAILURES_TO_OPEN and lane.blocked_until <= time.monotonic():
-            lane.blocked_until = time.monotonic() + lane.probe_after
+        if lane.failures >= FAILURES_TO_OPEN and lane.blocked_until <= self._steady.monotonic():
+            lane.blocked_until = self._steady.monotonic() + lane.probe_after
             lane.probe_after = min(LONGEST_PROBE, lane.probe_after * 2)
             outage.failed(reason)
 

@@ -19,11 +19,12 @@ from scfm.provider import Credentials, Provider, ProviderError, Refused
 from scfm.settings import Settings
 from scfm.workers.calls import CALLS, Accounts, attempt_of, later
 from scfm.workers.check_calls import first_check
+from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.departures import Departures
 from scfm.workers.gate import Gate
 from scfm.workers.loop import Job
 from scfm.workers.run_operations import OPERATIONS
-from scfm.workers.send_calls import UNKNOWN, accepted, errored, placed
+from scfm.workers.send_calls import MARGIN, UNKNOWN, accepted, errored, placed
 
 log = logging.getLogger("scfm.work")
 
@@ -53,6 +54,7 @@ class SettleCalls(Job):
         departures: Departures,
         gate: Gate,
         settings: Settings,
+        watch: ClockWatch | None = None,
     ) -> None:
         self._store = store
         self._provider = provider
@@ -61,6 +63,7 @@ class SettleCalls(Job):
         self._gate = gate
         self._settings = settings
         self._lease = settings.lease_seconds
+        self._watch = watch or ClockWatch()
         self._grace = settings.unknown_grace_seconds
         self._limit = timedelta(seconds=settings.unknown_limit_seconds)
         self._dead_since: dict[str, float] = {}
@@ -69,6 +72,9 @@ class SettleCalls(Job):
         await self._recover()
         await self._gate.release()
         expired = {"_work.lease": {"$lt": now()}}
+        if self._watch.was_set_within(self._lease + MARGIN):
+            # By the clock leases may have run out under senders that live; in this time those leave, or give up.
+            return ()
         taken = []
         for call in await self._store.everyone.find(CALLS, expired, sort=[("_work.lease", 1)], limit=most):
             mine = {"_work.lease": later(self._lease), "_work.settling": True}
@@ -177,7 +183,10 @@ class SettleCalls(Job):
         """The provider's calls that this one can be: the one that a report has named, else those to its number."""
         if call["remote_call_id"] is not None:
             return [await self._provider.fetch_call(credentials, call["remote_call_id"])]
-        return await self._provider.list_calls(credentials, call["msisdn"], call["_work"]["attempt"]["at"] - SKEW)
+        attempted = call["_work"]["attempt"]["at"]
+        if attempted > now():  # by a clock that has been set back since
+            attempted = now() - self._limit
+        return await self._provider.list_calls(credentials, call["msisdn"], attempted - SKEW)
 
     async def _requeue_fetch(self, call: Document) -> None:
         condition = {"_id": call["_id"], "status": "remote_fetch_queued"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scfm.app import make_account
-from scfm.clock import now
+from scfm.clock import STEADY, Steady, now
 from scfm.models.platform import Platform
 from scfm.models.query import Document
 from scfm.models.store import Store
@@ -19,6 +19,7 @@ from scfm.settings import Settings
 from scfm.simulator import Callee, Rule, Simulator
 from scfm.workers.calls import Accounts
 from scfm.workers.check_calls import CheckCalls
+from scfm.workers.clock_watch import ClockWatch, WatchClock
 from scfm.workers.departures import Departures
 from scfm.workers.fetch_calls import FetchCalls
 from scfm.workers.gate import Gate
@@ -74,6 +75,7 @@ class Background:
         settings: Settings,
         provider: Provider | None = None,
         departures: Departures | None = None,
+        steady: Steady = STEADY,
     ) -> None:
         self.store = store
         self.settings = settings
@@ -84,9 +86,11 @@ class Background:
         self.accounts = accounts = Accounts(store, Platform(settings))
         lease = settings.lease_seconds
         self.run = RunOperations(store, lease, self.loop.wake, self.departures.id)
-        self.send = SendCalls(store, self.provider, accounts, self.departures, self.gate, settings)
+        self.send = SendCalls(store, self.provider, accounts, self.departures, self.gate, settings, steady=steady)
+        self.watch = ClockWatch()
+        self.watch_clock = WatchClock(store, self.watch, settings, self.loop.wake)
         self.fetch = FetchCalls(store, self.provider, accounts, slots=20, lease=lease)
-        self.settle = SettleCalls(store, self.provider, accounts, self.departures, self.gate, settings)
+        self.settle = SettleCalls(store, self.provider, accounts, self.departures, self.gate, settings, self.watch)
         seconds = settings.status_check_seconds
         self.check = CheckCalls(store, self.provider, accounts, lease=lease, seconds=seconds)
         self.renumber = RenumberContacts(store)

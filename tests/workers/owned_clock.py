@@ -36,6 +36,11 @@ class OwnedClock(Steady):
         await woken
 
     @property
+    def sleeping(self) -> int:
+        """How many wait for their time."""
+        return sum(not woken.done() for _, _, woken in self._sleepers)
+
+    @property
     def next_waking(self) -> float | None:
         """When the next sleeper is to be woken."""
         return self._sleepers[0][0] if self._sleepers else None

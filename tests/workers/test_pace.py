@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,7 +26,9 @@ from tests.workers.background import (
     queued_calls,
     told,
 )
+from tests.workers.owned_clock import OwnedClock, OwnedStore, Watched
 
+NOWHERE = "http://127.0.0.1:9"
 RATE = 40.0
 # One account leaves a part of the ten places to others.
 ROOM = 7
@@ -61,6 +61,57 @@ async def running(store: Store, settings: Settings, provider: Provider | None = 
         await jobs.close()
 
 
+class Timed:
+    """Processes that send calls by a clock that stands still while any of them has something to do."""
+
+    def __init__(self, store: Store, settings: Settings, clock: OwnedClock, processes: int) -> None:
+        self.clock = clock
+        self.provider = Watched(clock)
+        owned = OwnedStore.within(store, clock)
+        self.processes = [Background(owned, settings, self.provider, steady=clock) for _ in range(processes)]
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def take(self) -> None:
+        """Each process takes what it may; return when all that has been taken waits for its moment, or is done."""
+        for jobs in self.processes:
+            for item in await jobs.send.take(jobs.send.slots):
+                self._working.add(asyncio.create_task(jobs.send.work(item)))
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Return when nothing goes on before the clock does."""
+        while sum(not task.done() for task in self._working) > self.clock.sleeping:
+            await asyncio.sleep(0)
+        for task in [task for task in self._working if task.done()]:
+            self._working.remove(task)
+            task.result()
+
+    async def advance(self, seconds: float) -> None:
+        """Let so many seconds go by at once."""
+        self.clock.advance(seconds)
+        await self.settle()
+
+    async def until_left(self, count: int) -> list[float]:
+        """Go on until COUNT calls have left; when they did."""
+        for _ in range(10_000):
+            if len(self.provider.left) >= count:
+                return self.provider.moments
+            await self.take()
+            soon = self.clock.monotonic() + 0.01
+            await self.advance(min(self.clock.next_waking or soon, soon) - self.clock.monotonic())
+        raise AssertionError(f"only {len(self.provider.left)} calls have left")
+
+    async def close(self) -> None:
+        for jobs in self.processes:
+            await jobs.close()
+
+
+def has_no_burst(moments: list[float], rate: float = RATE) -> bool:
+    """Nowhere do many calls leave together, such as processes would let that knew nothing of each other."""
+    early = int(rate / 4)
+    return all(late - soon > 0.15 for soon, late in zip(moments, moments[early:], strict=False))
+
+
 @pytest.mark.parametrize("whose", ["account", "server"])
 async def test_the_rate_is_kept_by_two_processes_together(store: Store, tmp_path: Path, whose: str) -> None:
     own = await account(store)
@@ -68,16 +119,38 @@ async def test_the_rate_is_kept_by_two_processes_together(store: Store, tmp_path
     if whose == "account":
         await limit(store, own, **rate)
     await queued_calls(store, own, NUMBERS)
-    async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.05, **(rate if whose == "server" else {}))
-        async with running(store, settings), running(store, settings):
-            await rings(simulator, NUMBERS)
-        moments = sorted(request.at for request in simulator.ledger.requests)
-    assert len(moments) == len(NUMBERS)
-    assert moments[-1] - moments[0] >= 0.9 * (len(NUMBERS) - 1) / RATE
-    # Nowhere is there a burst, such as two processes would make that knew nothing of each other.
-    early = RATE / 4
-    assert all(late - soon > 0.15 for soon, late in zip(moments, moments[int(early) :], strict=False))
+    settings = told(NOWHERE, tmp_path, **(rate if whose == "server" else {}))
+    timed = Timed(store, settings, OwnedClock(), processes=2)
+    moments = await timed.until_left(len(NUMBERS))
+    await timed.close()
+    assert sorted(to for _, to in timed.provider.left) == NUMBERS
+    assert moments[-1] - moments[0] >= 0.99 * (len(NUMBERS) - 1) / RATE
+    assert has_no_burst(moments)
+
+
+@pytest.mark.parametrize("whose", ["account", "server"])
+async def test_calls_that_missed_their_moments_while_the_machine_stood_still_do_not_leave_together(
+    store: Store, tmp_path: Path, whose: str
+) -> None:
+    own = await account(store)
+    rate = {"calls_per_second": RATE}
+    if whose == "account":
+        await limit(store, own, **rate)
+    await queued_calls(store, own, NUMBERS)
+    settings = told(NOWHERE, tmp_path, **(rate if whose == "server" else {}))
+    timed = Timed(store, settings, OwnedClock(), processes=2)
+    await timed.until_left(5)
+    for stall in (0.3, 5.0):
+        await timed.take()
+        assert timed.clock.sleeping > 5, "else nothing could leave together"
+        before = len(timed.provider.left)
+        await timed.advance(stall)
+        assert len(timed.provider.left) - before <= 3
+        await timed.until_left(before + 5)
+    moments = await timed.until_left(len(NUMBERS))
+    await timed.close()
+    assert sorted(to for _, to in timed.provider.left) == NUMBERS
+    assert has_no_burst(moments)
 
 
 async def test_the_rate_of_the_server_holds_for_all_accounts_together(store: Store, tmp_path: Path) -> None:
@@ -85,12 +158,11 @@ async def test_the_rate_of_the_server_holds_for_all_accounts_together(store: Sto
         own = await account(store)
         await limit(store, own, calls_per_second=2 * RATE)
         await queued_calls(store, own, numbers)
-    async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.05, calls_per_second=RATE)
-        async with running(store, settings):
-            await rings(simulator, NUMBERS)
-        moments = [request.at for request in simulator.ledger.requests]
-    assert max(moments) - min(moments) >= 0.9 * (len(NUMBERS) - 1) / RATE
+    timed = Timed(store, told(NOWHERE, tmp_path, calls_per_second=RATE), OwnedClock(), processes=1)
+    moments = await timed.until_left(len(NUMBERS))
+    await timed.close()
+    assert moments[-1] - moments[0] >= 0.99 * (len(NUMBERS) - 1) / RATE
+    assert has_no_burst(moments)
 
 
 async def test_one_accounts_rate_does_not_slow_another(store: Store, tmp_path: Path) -> None:
@@ -98,9 +170,11 @@ async def test_one_accounts_rate_does_not_slow_another(store: Store, tmp_path: P
     await limit(store, slow, calls_per_second=1)
     await queued_calls(store, slow, NUMBERS)
     await queued_calls(store, await account(store), OTHERS)
-    async with carrier() as simulator, running(store, told(simulator.base_url, tmp_path)):
-        await rings(simulator, OTHERS)
-        assert sum(request.to in NUMBERS for request in simulator.ledger.requests) <= 3
+    timed = Timed(store, told(NOWHERE, tmp_path), OwnedClock(), processes=1)
+    while not {to for _, to in timed.provider.left} >= set(OTHERS):
+        await timed.take()
+    await timed.close()
+    assert sum(to in NUMBERS for _, to in timed.provider.left) <= 3
 
 
 class Crowd(Provider):
@@ -224,21 +298,20 @@ async def is_empty(store: Store) -> bool:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def clock() -> OwnedClock:
     """A monotonic clock that a test sets."""
-    clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    return clock
+    return OwnedClock()
 
 
-def pace_of(store: Store, **limits: Any) -> Pace:
-    return Pace(store, **{"calls_per_second": 0.0, "calls_in_flight": 10, "patience": 15.0, **limits})
+def pace_of(store: Store, clock: OwnedClock, **limits: Any) -> Pace:
+    """A pace by the test's clock, which is the database's, too."""
+    owned = OwnedStore.within(store, clock)
+    limits = {"calls_per_second": 0.0, "calls_in_flight": 10, "patience": 15.0, **limits}
+    return Pace(owned, steady=clock, **limits)
 
 
-async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(
-    store: Store, clock: SimpleNamespace
-) -> None:
-    pace = pace_of(store)
+async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(store: Store, clock: OwnedClock) -> None:
+    pace = pace_of(store, clock)
     for _ in range(FAILURES_TO_OPEN):
         assert pace.allowance(1, None, None) == ROOM
         pace.failed(1, "no answer")
@@ -246,30 +319,30 @@ async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(
     for _ in range(10):
         assert pace.allowance(1, None, None) == 0 and pace.blocked(1)
         assert pace.allowance(2, None, None) == ROOM, "another account's provider is well"
-        clock.now += wait - 0.01
+        clock.seconds += wait - 0.01
         assert pace.allowance(1, None, None) == 0
-        clock.now += 0.02
+        clock.seconds += 0.02
         assert pace.allowance(1, None, None) == 1
         pace.entered(1)
         assert pace.allowance(1, None, None) == 0, "a probe is one call"
         pace.left(1)
         pace.failed(1, "no answer")
         wait = min(LONGEST_PROBE, wait * 2)
-    clock.now += LONGEST_PROBE + 1
+    clock.seconds += LONGEST_PROBE + 1
     pace.answered(1)
     assert pace.allowance(1, None, None) == ROOM
 
 
-async def test_calls_that_fail_together_count_as_one_reason_to_wait(store: Store, clock: SimpleNamespace) -> None:
-    pace = pace_of(store)
+async def test_calls_that_fail_together_count_as_one_reason_to_wait(store: Store, clock: OwnedClock) -> None:
+    pace = pace_of(store, clock)
     for _ in range(10 * FAILURES_TO_OPEN):
         pace.failed(1, "no answer")
-    clock.now += FIRST_PROBE + 0.01
+    clock.seconds += FIRST_PROBE + 0.01
     assert pace.allowance(1, None, None) == 1
 
 
-async def test_an_answer_now_and_then_keeps_the_breaker_closed(store: Store, clock: SimpleNamespace) -> None:
-    pace = pace_of(store)
+async def test_an_answer_now_and_then_keeps_the_breaker_closed(store: Store, clock: OwnedClock) -> None:
+    pace = pace_of(store, clock)
     for _ in range(5):
         for _ in range(FAILURES_TO_OPEN - 1):
             pace.failed(1, "no answer")
@@ -277,19 +350,19 @@ async def test_an_answer_now_and_then_keeps_the_breaker_closed(store: Store, clo
     assert pace.allowance(1, None, None) == ROOM
 
 
-async def test_the_longest_wait_that_the_provider_asked_for_holds(store: Store, clock: SimpleNamespace) -> None:
-    pace = pace_of(store)
+async def test_the_longest_wait_that_the_provider_asked_for_holds(store: Store, clock: OwnedClock) -> None:
+    pace = pace_of(store, clock)
     pace.throttled(1, 30)
     pace.throttled(1, 1)
-    clock.now += 29
+    clock.seconds += 29
     assert pace.allowance(1, None, None) == 0
-    clock.now += 2
+    clock.seconds += 2
     assert pace.allowance(1, None, None) == ROOM
 
 
-async def test_nothing_is_taken_that_others_have_left_no_moment_for(store: Store) -> None:
+async def test_nothing_is_taken_that_others_have_left_no_moment_for(store: Store, clock: OwnedClock) -> None:
     """Else calls would be claimed, and given back, over and over."""
-    one, other = pace_of(store, patience=1.0), pace_of(store, patience=1.0)
+    one, other = pace_of(store, clock, patience=1.0), pace_of(store, clock, patience=1.0)
     assert await one.book(1, 2.0, 4) is not None
     assert await other.book(1, 2.0, 1) is None
     assert other.allowance(1, 2.0, None) == 0
@@ -297,10 +370,50 @@ async def test_nothing_is_taken_that_others_have_left_no_moment_for(store: Store
     assert other.allowance(2, 2.0, None) == 1
 
 
-async def test_moments_follow_one_another_at_the_rate_whoever_books_them(store: Store) -> None:
-    one, other = pace_of(store), pace_of(store)
-    began = time.monotonic()
+async def test_moments_follow_one_another_at_the_rate_whoever_books_them(store: Store, clock: OwnedClock) -> None:
+    one, other = pace_of(store, clock), pace_of(store, clock)
     booked = [moment for pace in (one, other, one) for moment in await pace.book(1, 10.0, 5) or ()]
     gaps = [late - soon for soon, late in zip(sorted(booked), sorted(booked)[1:], strict=False)]
-    assert len(booked) == 15 and booked[0] - began < 0.5
-    assert all(0.05 < gap < 0.2 for gap in gaps), gaps
+    assert len(booked) == 15 and booked[0] == clock.monotonic()
+    assert all(abs(gap - 0.1) < 0.01 for gap in gaps), gaps
+
+
+async def test_a_database_whose_clock_goes_back_keeps_no_call_waiting(store: Store, clock: OwnedClock) -> None:
+    pace = pace_of(store, clock)
+    assert await pace.book(1, 10.0, 5) is not None
+    clock.seconds -= 3600
+    (moment, *_) = await pace.book(1, 10.0, 5) or [-1.0]
+    assert moment == clock.monotonic()
+    (following,) = await pace.book(1, 10.0, 1) or [-1.0]
+    assert abs(following - moment - 0.5) < 0.01
+
+
+async def test_a_slow_rate_is_no_clock_that_went_back(store: Store, clock: OwnedClock) -> None:
+    pace = pace_of(store, clock)
+    assert await pace.book(1, 0.001, 1) == [clock.monotonic()]
+    assert await pace.book(1, 0.001, 1) is None
+    assert await pace.book(1, 1.0, 1) is None
+
+
+async def test_a_reservation_whose_answer_is_long_in_coming_is_made_anew(store: Store, clock: OwnedClock) -> None:
+    pace = pace_of(store, clock)
+    reserve = pace._store.reserve
+    delays = [1.0, 0.0]
+
+    async def slow(*given: Any) -> float:
+        wait = await reserve(*given)
+        clock.seconds += delays.pop(0)
+        return wait
+
+    pace._store.reserve = slow  # type: ignore[method-assign]
+    assert await pace.book(1, 10.0, 1) == [clock.monotonic()]
+    assert not delays
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(1.0, 0.5), (40.0, 0.05), (1000.0, 0.05)])
+async def test_what_a_call_may_come_late_is_little_beside_its_rate(
+    store: Store, clock: OwnedClock, rate: float, seconds: float
+) -> None:
+    assert pace_of(store, clock).tolerance(rate) == seconds
+    assert pace_of(store, clock, calls_per_second=rate).tolerance(None) == seconds
+    assert pace_of(store, clock).tolerance(None) == float("inf")

@@ -1,0 +1,152 @@
+"""Notices that the wall clock was set, and brings back what had been written down for times that are far off now.
+
+Stored times are compared with the wall clock, as they must outlive a process and be understood by others: when it
+goes back, what is due waits for as long as it went. Leases under which a call may be about to leave are left alone:
+they protect from sending it twice. See docs/decisions/0002.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from scfm import clock
+from scfm.models import deletions, idempotency, renumbering
+from scfm.models.query import Document
+from scfm.models.registry import RESOURCES
+from scfm.models.store import DELETE_LEASE, DELETIONS, Store
+from scfm.settings import Settings
+from scfm.workers.calls import CALLS
+from scfm.workers.check_calls import LONGEST_PAUSE
+from scfm.workers.loop import Job
+from scfm.workers.run_operations import BACKOFF, MOST_TRIES, OPERATIONS
+
+log = logging.getLogger("scfm.work")
+
+# The wall clock may part so far from the monotonic one between two looks without having been set.
+TOLERANCE = timedelta(seconds=3)
+# Twice of what the clocks of two processes may differ by: what another has written is not from the future.
+SKEW = timedelta(seconds=60)
+LOOK_SECONDS = 60.0
+# The provider may ask for so long a wait: see provider.LONGEST_RETRY_AFTER.
+LONGEST_DELAY = timedelta(hours=1)
+
+
+class ClockWatch:
+    """Compares the wall clock with the monotonic one whenever it is asked."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._last = (clock.now(), monotonic())
+        self._back = timedelta()
+        self._set_at: float | None = None
+
+    def look(self) -> None:
+        """Notice whether the clock has been set since the last look; a line in the log says so."""
+        wall, steady = clock.now(), self._monotonic()
+        jump = wall - self._last[0] - timedelta(seconds=steady - self._last[1])
+        self._last = (wall, steady)
+        if abs(jump) <= TOLERANCE:
+            return
+        self._set_at = steady
+        seconds = jump.total_seconds()
+        if seconds < 0:
+            self._back -= jump
+            log.warning("the clock went back by %.0f s; what had been planned by it is brought back", -seconds)
+        else:
+            log.warning("the clock went forward by %.0f s (or the machine slept); leases are left alone", seconds)
+
+    def was_set_within(self, seconds: float) -> bool:
+        """Whether the clock was set so many seconds ago, or later."""
+        self.look()
+        return self._set_at is not None and self._monotonic() - self._set_at < seconds
+
+    @property
+    def gone_back(self) -> timedelta:
+        """By how much it has gone back in all."""
+        return self._back
+
+
+class WatchClock(Job):
+    """Looks at the clock, and now and then at what is stored, which tells of a clock set while nobody looked."""
+
+    name = "watch the clock"
+
+    def __init__(self, store: Store, watch: ClockWatch, settings: Settings, wake: Callable[[], None]) -> None:
+        self._everyone = store.everyone
+        self._watch = watch
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._grace = timedelta(seconds=settings.unknown_grace_seconds + 1)
+        self._first_check = timedelta(seconds=settings.status_check_seconds)
+        self._wake = wake
+        self._next = 0.0
+        self._brought_back = timedelta()
+
+    async def take(self, most: int) -> Sequence[Document]:
+        """Do what is to be done; there is nothing to work on."""
+        self._watch.look()
+        back = self._watch.gone_back
+        if back == self._brought_back and time.monotonic() < self._next:
+            return ()
+        noticed = back != self._brought_back
+        found = await self._bring_back(TOLERANCE if noticed else SKEW, everything=noticed or not self._next)
+        self._brought_back = back
+        self._next = time.monotonic() + LOOK_SECONDS
+        if found:
+            log.warning("%d documents waited for times that are too far off; they are due now", found)
+            self._wake()
+        return ()
+
+    async def _bring_back(self, margin: timedelta, *, everything: bool) -> int:
+        """Make due what waits for longer than anything waits; how many documents that were."""
+        moment = clock.now()
+        late = moment + margin
+        changed = 0
+        for collection, condition, change in (
+            *self._calls(moment, late),
+            *self._operations(moment, late),
+            *self._others(moment, late, everything=everything),
+        ):
+            changed += await self._everyone.update_many(collection, condition, {"$set": change})
+        return changed
+
+    def _calls(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:
+        after, from_the_future = {"$gt": late}, {"updated_at": {"$gt": late}}
+        waiting = {"status": {"$in": ["queued", "remote_fetch_queued"]}, "_work.due": after}
+        untried = {"_work.tries": {"$in": [None, 0]}}
+        too_far = {"_work.due": {"$gt": late + LONGEST_DELAY}}
+        # Nobody is about to send a call that is being settled, so its lease is only a time to ask again.
+        settled = [{"_work.reason": {"$exists": True}}, {"_work.asked": {"$exists": True}}]
+        longest = late + max(LONGEST_PAUSE, self._first_check)
+        return [
+            (CALLS, {**waiting, "$or": [untried, from_the_future, too_far]}, {"_work.due": moment}),
+            (CALLS, {"_work.lease": {"$gt": late + self._grace}, "$or": settled}, {"_work.lease": moment}),
+            (CALLS, {"_check": after, "$or": [from_the_future, {"_check": {"$gt": longest}}]}, {"_check": moment}),
+        ]
+
+    def _operations(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:
+        backoff = late + BACKOFF * MOST_TRIES
+        due = {"_work.due": moment}
+        # Whoever runs one does no harm to another who goes on with it.
+        return [
+            (OPERATIONS, {"status": "queued", "_work.due": {"$gt": backoff}}, due),
+            (OPERATIONS, {"status": "running", "_work.due": {"$gt": max(backoff, late + self._lease)}}, due),
+        ]
+
+    def _others(self, moment: datetime, late: datetime, *, everything: bool) -> list[tuple[str, Document, Document]]:
+        mark = "_deleting.until"
+        look = f"{renumbering.MARK}.due"
+        found: list[tuple[str, Document, Document]] = [
+            (DELETIONS, {"due": {"$gt": late + deletions.LATER}}, {"due": moment + deletions.LATER}),
+            (renumbering.CONTACTS, {look: {"$gt": late + renumbering.KEPT}}, {look: moment}),
+            *(
+                (one.collection, {mark: {"$gt": late + DELETE_LEASE}}, {mark: moment + DELETE_LEASE})
+                for one in RESOURCES
+            ),
+        ]
+        if everything:  # there is no index for it
+            running = {"until": {"$gt": late + idempotency.RUNNING}, "answer": None}
+            found.append((idempotency.COLLECTION, running, {"until": moment + idempotency.RUNNING}))
+        return found
