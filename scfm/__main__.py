@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from scfm.errors import StartError
 
+# As of a program that SIGINT has ended.
+INTERRUPTED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status: 0, 1 with one line on stderr where it could not go on, 2 for wrong usage."""
     try:
-        from scfm import cli  # noqa: PLC0415 (takes half a second, and may find a driver that will not do)
+        _load()
+        from scfm import cli  # noqa: PLC0415 (loaded by now)
 
         return cli.run(arguments)
     except StartError as error:
         print(f"scfm: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+
+
+def _load() -> None:
+    """Import the command line: it takes half a second, and may find a driver that will not do (StartError).
+
+    Ctrl-C meanwhile ends the program at once: nothing has begun, and not every library lets its exception through.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # and not ignored, as in a script's background
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    from scfm import cli  # noqa: F401, PLC0415
+
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 
-from scfm import collector
-from scfm.clock import now
+from scfm import accounts, announcement, collector
 from scfm.errors import StartError, Unavailable
 from scfm.event_loop import OPEN_FILES, open_files
 from scfm.handlers.application import Application, Collaborators
@@ -26,12 +25,9 @@ from scfm.handlers.refused_webhooks import RefusedWebhooks
 from scfm.handlers.routes import routes
 from scfm.handlers.senders import Senders
 from scfm.handlers.traffic import Traffic
-from scfm.models.access_token import ACCESS_TOKENS
-from scfm.models.account import ACCOUNTS, SUPER_ADMIN
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
 from scfm.models.registry import OBSOLETE_INDEXES, indexes
-from scfm.models.resource import Client, Scope
 from scfm.models.store import Store
 from scfm.mongod import PrivateMongod
 from scfm.outage import DatabaseOutage
@@ -47,7 +43,7 @@ from scfm.workers.departures import Departures
 from scfm.workers.fetch_calls import FetchCalls
 from scfm.workers.forget_old import ForgetOld
 from scfm.workers.gate import Gate
-from scfm.workers.loop import Loop
+from scfm.workers.loop import Loop, cut_off
 from scfm.workers.renumber_contacts import RenumberContacts
 from scfm.workers.run_operations import RunOperations
 from scfm.workers.send_calls import SendCalls
@@ -79,6 +75,7 @@ class Server:
         self.settings = settings
         self.port = 0
         self.token: str | None = None
+        self.super_admin_id = 1
         self._mongod = mongod
         self._mongodb_uri = mongodb_uri
         self._simulator: Simulator | None = None
@@ -95,7 +92,8 @@ class Server:
     async def _open(self) -> None:
         flows = Registry.from_setting(self.settings.registered_call_flow_logic, self.settings.default_call_flow_logic)
         store = await self._open_store()
-        self.token = await first_account(store)
+        self.token = await accounts.first_account(store)
+        self.super_admin_id = await accounts.first_super_admin(store)
         platform = Platform(self.settings, await self._open_simulator())
         gate = Gate(store)
         traffic = Traffic()
@@ -282,49 +280,40 @@ async def open_store(uri: str, settings: Settings, *, read_only: bool = False) -
     return store
 
 
-async def first_account(store: Store) -> str | None:
-    """On an empty database, make the super admin's account; its access token, or None."""
-    if await store.everyone.exists("accounts", {}):
-        return None
-    return await make_account(store, super_admin=True)
+async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> bool:
+    """Run a server until SIGTERM or SIGINT. Raises StartError.
 
-
-async def make_account(store: Store, *, super_admin: bool) -> str:
-    """Make an account with an access token; the token, which nobody can be told again."""
-    moment = now()
-    fields = {one.name: one.initial() for one in ACCOUNTS.fields if one.name != "id"}
-    permissions = [SUPER_ADMIN] if super_admin else []
-    account = await ACCOUNTS.insert(
-        store.everyone,
-        {**fields, "permissions": permissions, "created_at": moment, "updated_at": moment, "_version": 1},
-    )
-    number = account["_id"]
-    scope = Scope(store.for_account(number), Rules(), Client(number, 0, super_admin))
-    token = await ACCESS_TOKENS.create(scope, {})
-    return str(token["token"])
-
-
-async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> None:
-    """Run a server until SIGTERM or SIGINT. Raises StartError."""
+    A signal gives up a start that is under way; False if that was SIGINT, else True.
+    """
     told_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    received: list[signal.Signals] = []
+
+    def stop_on(number: signal.Signals) -> None:
+        received.append(number)
+        told_to_stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop_on, number)
     server = Server(settings, mongod, mongodb_uri)
-    await server.open()
+    stop = asyncio.create_task(told_to_stop.wait())
+    opening = asyncio.create_task(server.open())
+    await asyncio.wait((opening, stop), return_when=asyncio.FIRST_COMPLETED)
+    if not opening.done():
+        await cut_off([opening])
+        return received[0] != signal.SIGINT
+    await opening
     collector.calm()
     try:
         announce(server)
-        await told_to_stop.wait()
+        await stop
     finally:
         await server.close()
+    return True
 
 
 def announce(server: Server) -> None:
-    """Say what a user must know: the first access token, the simulator, and, last, where the server listens."""
-    if server.token is not None:
-        print("This is the super admin's access token. Keep it: it is not shown again.", flush=True)
-        print(server.token, flush=True)
-    if server.settings.platform_provider == "simulator":
-        print("Calls go to the built-in simulator: no phone rings.", flush=True)
-    print(f"listening on {server.url}", flush=True)
+    """Say what a user must know, and, last, where the server listens."""
+    if (missing := announcement.missing_credentials(server.settings)) is not None:
+        log.warning("%s", missing)
+    for line in announcement.lines(server.settings, server.url, server.token, server.super_admin_id):
+        print(line, flush=True)

@@ -6,13 +6,14 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from scfm import __version__, app, demo, event_loop, rehearsal, settings
+from scfm import __version__, accounts, app, demo, event_loop, rehearsal, settings
 from scfm.check_numbers import NumberCheck
 from scfm.errors import StartError, Unavailable
 from scfm.models.store import Store
@@ -21,6 +22,8 @@ from scfm.settings import Settings
 from scfm.simulator import command as simulator
 
 Result = TypeVar("Result")
+
+log = logging.getLogger("scfm")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -38,8 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", help="the port to listen on, 0 for a free one (default: 3000)")
     _add_database(serve)
     serve.set_defaults(run=_serve)
-    create = commands.add_parser("create-account", help="create an account and an access token")
-    create.add_argument("--super-admin", action="store_true", help="one that may manage accounts")
+    create = commands.add_parser("create-account", help="create an account and an access token, or another token")
+    whose = create.add_mutually_exclusive_group()
+    whose.add_argument("--super-admin", action="store_true", help="one that may manage accounts")
+    whose.add_argument(
+        "--token-for",
+        type=_account_id,
+        metavar="ID",
+        help="no new account, but another access token for the account with this id",
+    )
     create.add_argument(
         "--format",
         choices=("human", "http_basic"),
@@ -68,6 +78,12 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="a settings file; see config/default.ini")
 
 
+def _account_id(written: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", written, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{written!r} is not an account's id, which is a whole number such as 1")
+    return int(written)
+
+
 def _settings(options: argparse.Namespace) -> Settings:
     flags = {name: getattr(options, name, None) for name in ("host", "port", "data_dir", "mongodb_uri")}
     return settings.load(os.environ, flags, options.config)
@@ -93,19 +109,26 @@ def _log_to_stderr(chosen: Settings) -> None:
 def _serve(options: argparse.Namespace) -> int:
     chosen = _settings(options)
     _log_to_stderr(chosen)
+    for doubt in settings.doubts(os.environ):
+        log.warning("%s", doubt)
     event_loop.raise_open_files()
     app.check_open_files()
     if chosen.mongodb_uri:
-        event_loop.run(app.serve(chosen, None, chosen.mongodb_uri))
+        ran = event_loop.run(app.serve(chosen, None, chosen.mongodb_uri))
     else:
         with PrivateMongod.start(chosen.data_dir) as mongod:
-            event_loop.run(app.serve(chosen, mongod, mongod.uri))
+            ran = event_loop.run(app.serve(chosen, mongod, mongod.uri))
+    if not ran:
+        raise KeyboardInterrupt
     return 0
 
 
 def _create_account(options: argparse.Namespace) -> int:
     async def make(store: Store) -> str:
-        token = await app.make_account(store, super_admin=options.super_admin)
+        if options.token_for is None:
+            token = await accounts.make_account(store, super_admin=options.super_admin)
+        else:
+            token = await accounts.make_token(store, options.token_for)
         await store.rest()
         return token
 

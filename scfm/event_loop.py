@@ -6,7 +6,7 @@ It does what asyncio's own does in less time.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 try:
     import resource
@@ -22,9 +22,12 @@ except ImportError:  # there is none for Windows, nor for other Pythons
 OPEN_FILES = 10_240
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run MAIN to its end."""
-    loops.run(main)
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run MAIN to its end; what it gives."""
+    return loops.run(main)
 
 
 def raise_open_files() -> None:

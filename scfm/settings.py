@@ -7,8 +7,10 @@ A file wins over the default, the environment over the file, a command-line flag
 from __future__ import annotations
 
 import configparser
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +18,11 @@ from urllib.parse import urlsplit
 from scfm.errors import StartError
 
 PROVIDERS = ("twilio", "somleng", "simulator")
+# Only settings of ours begin so: what does and is none is mistyped.
+OF_PROVIDERS = ("TWILIO_", "SOMLENG_")
+# How alike two names must be (difflib's ratio) for one to be the other, mistyped.
+CLOSE, CLOSE_IF_SHORT = 0.8, 0.85
+MAX_SHOWN = 80
 
 
 def _text(value: str) -> str:
@@ -24,20 +31,20 @@ def _text(value: str) -> str:
 
 def _integer(least: int, most: int) -> Callable[[str], int]:
     def read(value: str) -> int:
-        number = int(value)
-        if not least <= number <= most:
-            raise ValueError(f"must be from {least} to {most}")
-        return number
+        written = value.strip()
+        if not re.fullmatch(r"[0-9]{1,18}", written, re.ASCII) or not least <= int(written) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(written)
 
     return read
 
 
 def _number(least: float, most: float) -> Callable[[str], float]:
     def read(value: str) -> float:
-        number = float(value)
-        if not least <= number <= most:
-            raise ValueError(f"must be from {least:g} to {most:g}")
-        return number
+        written = value.strip()
+        if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{0,18})?", written, re.ASCII) or not least <= float(written) <= most:
+            raise ValueError(f"must be a number from {least:g} to {most:g}")
+        return float(written)
 
     return read
 
@@ -149,14 +156,47 @@ def _read(name: str, value: str, where: str) -> Any:
     try:
         return _FIELDS[name].metadata["read"](value)
     except ValueError as error:
-        raise StartError(f"{where} is {value!r}, which is not valid: {error}") from None
+        raise StartError(f"{where} is {_shown(value)}, but {error}") from None
+
+
+def _shown(value: str) -> str:
+    """A value that is wrong, for the user; a password in a URL is left out."""
+    without_password = re.sub(r"://[^/@]*@", "://***@", value)
+    return repr(without_password if len(without_password) <= MAX_SHOWN else without_password[:MAX_SHOWN] + "…")
+
+
+def doubts(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that looks like a mistyped setting. Other programs' variables do not."""
+    known = {setting.metadata["env"] for setting in fields(Settings)}
+    sentences = []
+    for variable, value in sorted(environment.items()):
+        if variable in known or not value:
+            continue
+        nearest = _nearest(variable, known)
+        if nearest or variable.startswith(OF_PROVIDERS):
+            sentences.append(f"{variable} is not a setting, and is ignored{_did_you_mean(nearest)}")
+    return sentences
+
+
+def _nearest(name: str, known: Collection[str]) -> str | None:
+    """The setting that NAME is most likely meant to be, or None."""
+    for setting in get_close_matches(name.upper(), known, n=1, cutoff=CLOSE):
+        # Of a short name, such as PORT, one letter more is close and two are another program's.
+        if len(setting) > len("PORT") or SequenceMatcher(None, name.upper(), setting).ratio() > CLOSE_IF_SHORT:
+            return setting
+    return None
+
+
+def _did_you_mean(nearest: str | None) -> str:
+    return f"; did you mean {nearest}?" if nearest else ""
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     known = {setting.metadata["env"]: name for name, setting in _FIELDS.items()}
     for variable in environment:
         if variable.startswith("SCFM_") and variable not in known:
-            raise StartError(f"{variable} is not a setting; the settings are listed in config/default.ini")
+            meant = _did_you_mean(_nearest(variable, known))
+            raise StartError(f"{variable} is not a setting{meant or '; config/default.ini lists them'}")
     return {name: _read(name, environment[env], env) for env, name in known.items() if environment.get(env)}
 
 
@@ -173,7 +213,16 @@ def _from_file(file: Path) -> dict[str, Any]:
         for name, value in parser.items(section):
             setting = _FIELDS.get(name)
             if setting is None or setting.metadata["section"] != section:
-                raise StartError(f"{file}: [{section}] {name} is not a setting; see config/default.ini")
+                place = f"{file}: [{section}] {name}"
+                raise StartError(f"{place} is not a setting{_meant_in_file(name)}")
             if value.strip():
                 given[name] = _read(name, value, f"{file}: [{section}] {name}")
     return given
+
+
+def _meant_in_file(name: str) -> str:
+    right = _FIELDS.get(name)
+    if right is not None:
+        return f"; it belongs under [{right.metadata['section']}]"
+    close = get_close_matches(name, _FIELDS, n=1, cutoff=CLOSE)
+    return _did_you_mean(close[0]) if close else "; config/default.ini lists them"

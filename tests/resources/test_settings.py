@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scfm.errors import StartError
-from scfm.settings import Settings, load
+from scfm.settings import Settings, doubts, load
 
 DEFAULT_INI = Path(__file__).parents[2] / "config" / "default.ini"
 
@@ -79,6 +79,95 @@ def test_a_malformed_setting_in_a_file_is_refused_by_its_place(variable: str, va
     section = setting.metadata["section"]
     file = file_with(tmp_path, f"[{section}]\n{setting.name} = {value}\n")
     assert refusal({}, {}, file).startswith(f"{file}: [{section}] {setting.name} is {value!r}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("PORT", "abc", "must be a whole number from 0 to 65535"),
+        ("PORT", "3000.0", "must be a whole number from 0 to 65535"),
+        ("PORT", "٣٠٠٠", "must be a whole number from 0 to 65535"),
+        ("PORT", "3_000", "must be a whole number from 0 to 65535"),
+        ("PORT", "9" * 5000, "must be a whole number from 0 to 65535"),
+        ("CALL_FLOW_GATHER_TIMEOUT", "soon", "must be a whole number from 1 to 600"),
+        ("PROVIDER_TIMEOUT", "inf", "must be a number from 0.1 to 300"),
+        ("CALLS_PER_SECOND", "fast", "must be a number from 0 to 100000"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_with_what_it_must_be(variable: str, value: str, rule: str) -> None:
+    refused = refusal({variable: value})
+    assert refused.startswith(f"{variable} is '{value[:80]}") and refused.endswith(f", but {rule}")
+    assert "literal" not in refused and "convert" not in refused
+
+
+def test_a_password_in_a_wrong_url_is_not_shown() -> None:
+    refused = refusal({"MONGODB_URI": "mongo://scfm:secret@db.example.org/"})
+    assert "secret" not in refused and "db.example.org" in refused
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("CALL_PER_SECOND", "CALLS_PER_SECOND"),
+        ("CALLS_PER_SECONDS", "CALLS_PER_SECOND"),
+        ("TWILIO_AUTHTOKEN", "TWILIO_AUTH_TOKEN"),
+        ("TWILIO_TOKEN", "TWILIO_AUTH_TOKEN"),
+        ("MONGO_URI", "MONGODB_URI"),
+        ("MONGODB_URL", "MONGODB_URI"),
+        ("PUBLIC_URI", "PUBLIC_URL"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("PLATFORM_PROVIDERS", "PLATFORM_PROVIDER"),
+        ("twilio_auth_token", "TWILIO_AUTH_TOKEN"),
+        ("TWILIO_API_KEY", None),
+    ],
+)
+def test_a_variable_that_looks_like_a_mistyped_setting_is_told(variable: str, meant: str | None) -> None:
+    (sentence,) = doubts({variable: "a value", "PATH": "/bin"})
+    assert sentence.startswith(f"{variable} is not a setting, and is ignored")
+    assert meant is None or sentence.endswith(f"did you mean {meant}?")
+    assert "a value" not in sentence
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *(
+            "PATH",
+            "HOME",
+            "HOSTNAME",
+            "LANG",
+            "LC_ALL",
+            "PGHOST",
+            "PGPORT",
+            "SSH_TTY",
+            "PWD",
+            "TERM",
+            "USER",
+            "SHLVL",
+        ),
+        *("DATABASE_URL", "MONGODB_PORT_27017_TCP", "MONGODB_SERVICE_HOST", "HTTP_PROXY", "KUBERNETES_PORT", "CI"),
+        *(
+            "GITHUB_TOKEN",
+            "AWS_REGION",
+            "DOCKER_HOST",
+            "VIRTUAL_ENV",
+            "PYTHONUNBUFFERED",
+            "ACCESS_TOKEN",
+            "MAKELEVEL",
+        ),
+        *(one.metadata["env"] for one in fields(Settings)),
+    ],
+)
+def test_settings_and_the_variables_of_other_programs_raise_no_doubt(variable: str) -> None:
+    assert doubts({variable: "1"}) == []
+    assert doubts({"CALL_PER_SECOND": ""}) == []
+
+
+def test_a_mistyped_name_is_refused_with_the_one_that_is_meant(tmp_path: Path) -> None:
+    assert refusal({"SCFM_DATADIR": "/data"}).endswith("did you mean SCFM_DATA_DIR?")
+    assert refusal({}, {}, file_with(tmp_path, "[server]\nlog_levle = info\n")).endswith("did you mean log_level?")
+    misplaced = file_with(tmp_path, "[provider]\nport = 3000\n")
+    assert refusal({}, {}, misplaced).endswith("it belongs under [server]")
 
 
 def test_a_malformed_flag_is_refused_by_its_name() -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scfm.app import make_account
+from scfm.accounts import make_account
 from scfm.clock import STEADY, Steady, now
 from scfm.models.platform import Platform
 from scfm.models.query import Document

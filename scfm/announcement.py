@@ -1,0 +1,76 @@
+"""What a server says when it starts: how to come in, where things are, how to stop, and what is not set."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from scfm.settings import Settings
+
+
+def lines(settings: Settings, url: str, token: str | None, super_admin_id: int) -> list[str]:
+    """The lines for stdout, the last of which says where the server listens.
+
+    TOKEN is the one that an empty database was given just now; SUPER_ADMIN_ID the account to make another token for.
+    """
+    found = []
+    if token is not None:
+        found += ["This is the super admin's access token. Keep it: it is not shown again.", token]
+    else:
+        found.append(f"The first start has printed an access token. To make another: {_token_command(settings)}")
+        found[-1] += f" --token-for {super_admin_id}"
+    if settings.platform_provider == "simulator":
+        found.append("Calls go to the built-in simulator: no phone rings.")
+    folder = settings.data_dir.expanduser().resolve()
+    found.append(
+        f"Data are kept in the database at MONGODB_URI; what this server has sent, in {folder}"
+        if settings.mongodb_uri
+        else f"Data are kept in {folder}"
+    )
+    found.append(f"The API, to read and to try: {url}/api/docs")
+    found.append("Ctrl-C stops the server; nothing is lost.")
+    found.append(f"listening on {url}")
+    return found
+
+
+def _token_command(settings: Settings) -> str:
+    """How ``create-account`` is called from here, on the same data."""
+    words = [_program(), "create-account"]
+    if settings.mongodb_uri:
+        return "with the same MONGODB_URI, " + shlex.join(words)
+    if settings.data_dir != Settings.data_dir:
+        words += ["--data-dir", str(settings.data_dir)]
+    return shlex.join(words)
+
+
+def _program() -> str:
+    """``scfm``, or where it is if the shell would not find it: make run installs it into a folder of its own."""
+    beside = Path(sys.executable).with_name("scfm")
+    if shutil.which("scfm") or not beside.exists():
+        return "scfm"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
+
+
+def missing_credentials(settings: Settings) -> str | None:
+    """What is missing to make calls with the server's own credentials, and what to do; None where nothing is."""
+    provider = settings.platform_provider or "twilio"
+    if provider == "simulator":
+        return None
+    names = {
+        f"{provider.upper()}_ACCOUNT_SID": getattr(settings, f"{provider}_account_sid"),
+        f"{provider.upper()}_AUTH_TOKEN": getattr(settings, f"{provider}_auth_token"),
+    }
+    if provider == "somleng":
+        names["SOMLENG_CLIENT_REST_API_HOST"] = (
+            settings.somleng_client_rest_api_host or settings.somleng_client_rest_api_base_url
+        )
+    missing = [name for name, value in names.items() if not value]
+    if not missing:
+        return None
+    verb = "is" if len(missing) == 1 else "are"
+    return (
+        f"{' and '.join(missing)} {verb} not set, so calls of accounts without credentials of their own are errored: "
+        "set them, here or on the account, or try with PLATFORM_PROVIDER=simulator, where no phone rings"
+    )
