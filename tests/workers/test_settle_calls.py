@@ -241,6 +241,17 @@ async def test_a_report_settles_a_call_without_a_question(store: Store, tmp_path
     assert silent.asked == [] and silent.posted == [NUMBER]
 
 
+async def test_a_report_finds_the_call_to_a_number_that_an_older_version_stored_otherwise(
+    store: Store, tmp_path: Path, silent: Silent
+) -> None:
+    house = House(store, tmp_path, silent)
+    await house.sends("+789123456789")
+    view = store.for_account((await only(store))["account_id"])
+    report = {"CallSid": SIDS[0], "To": "+789123456789", "Direction": "outbound-api", "CallStatus": "ringing"}
+    known = await reception.known(view, report)
+    assert known is not None and known.call["msisdn"] == "+789123456789"
+
+
 async def test_a_call_that_cannot_be_settled_is_set_aside_with_its_reason_and_blocks_nothing(
     store: Store, tmp_path: Path
 ) -> None:
