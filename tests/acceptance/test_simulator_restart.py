@@ -173,7 +173,7 @@ async def test_an_account_is_drawn_once_and_two_do_not_write_one_file(
     again.close()
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\0", b"# Notes\nnot ours\n", b"[1]\n"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\0", b"# Notes\nnot ours\n", b"[1]\n", b'{"sid": "CA1"}\n'])
 def test_a_file_of_another_kind_is_left_alone(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "notes"
     path.write_bytes(content)
@@ -188,7 +188,7 @@ def test_a_folder_in_the_place_of_the_file_is_told_in_one_line(tmp_path: Path) -
 
 
 LINES = [
-    {"account_sid": SID, "auth_token": TOKEN},
+    {"kind": module.KIND, "account": {"account_sid": SID, "auth_token": TOKEN}},
     *(
         {
             "sid": f"CA{number}",
@@ -209,7 +209,7 @@ LINES = [
 TEXT = b"".join(json.dumps(line).encode() + b"\n" for line in LINES)
 
 
-@given(cut=st.integers(min_value=120, max_value=len(TEXT)), junk=st.binary(max_size=40))
+@given(cut=st.integers(min_value=len(json.dumps(LINES[0])) + 1, max_value=len(TEXT)), junk=st.binary(max_size=40))
 def test_a_file_that_was_cut_off_anywhere_gives_every_call_before(cut: int, junk: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calls.jsonl"
