@@ -85,6 +85,13 @@ def test_the_server_can_be_reached_from_outside_the_container() -> None:
     assert only("EXPOSE") == "3000"
 
 
+def test_everything_but_the_package_itself_is_locked() -> None:
+    steps = [command for command in all_of("RUN") if "pip " in command]
+    locked, itself = (step.removeprefix("pip install --no-cache-dir ") for step in steps)
+    assert locked == "--require-hashes --requirement requirements/embedded.lock"
+    assert itself == "--no-deps --no-build-isolation ."
+
+
 # What it installs
 
 dpkg = pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="asks Debian's package manager")
