@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
+
+from scfm.clock import STEADY, Steady
 
 # A caller hears silence until the webhook answers, and the event loop is one for all. So a call that is about to go
 # out waits while requests are under way and the loop is behind with its work, but no longer than this.
@@ -27,7 +28,8 @@ PATIENCE_SECONDS = 0.3
 class Traffic:
     """The connections on which a request has begun and its answer has not been given."""
 
-    def __init__(self) -> None:
+    def __init__(self, steady: Steady = STEADY) -> None:
+        self._steady = steady
         self._begun: WeakSet[Any] = WeakSet()
         # Since when each of those on the phone waits, the longest first.
         self._waiting: dict[object, float] = {}
@@ -45,7 +47,7 @@ class Traffic:
     @contextmanager
     def caller(self) -> Iterator[None]:
         """As long as this lasts, somebody on the phone waits for the answer to a webhook."""
-        began, caller = time.monotonic(), object()
+        began, caller = self._steady.monotonic(), object()
         self._callers_until = began + CALLERS_SECONDS
         self._waiting[caller] = began
         try:
@@ -57,7 +59,7 @@ class Traffic:
     @property
     def callers(self) -> bool:
         """Whether people are on the phone, so that what can wait should not take all of the database."""
-        return time.monotonic() < self._callers_until
+        return self._steady.monotonic() < self._callers_until
 
     @property
     def under_way(self) -> int:
@@ -68,24 +70,24 @@ class Traffic:
         """Returns when nothing else is due, or when a call must leave all the same."""
         if not self.callers:
             await asyncio.sleep(0)
-            await self._quiet(time.monotonic() + ASIDE_SECONDS)
+            await self._quiet(self._steady.monotonic() + ASIDE_SECONDS)
             return
-        moment = time.monotonic()
+        moment = self._steady.monotonic()
         until = moment + ASIDE_SECONDS if self._kept_waiting else self._leaving_at
         if moment < until:
-            await asyncio.sleep(SPACING_SECONDS)
+            await self._steady.sleep(SPACING_SECONDS)
             await self._quiet(until)
-        moment = time.monotonic()
+        moment = self._steady.monotonic()
         self._leaving_at = min(max(self._leaving_at, moment - CATCH_UP_SECONDS), moment) + LEAVING_SECONDS
 
     @property
     def _kept_waiting(self) -> bool:
         longest = next(iter(self._waiting.values()), None)
-        return longest is not None and time.monotonic() > longest + PATIENCE_SECONDS
+        return longest is not None and self._steady.monotonic() > longest + PATIENCE_SECONDS
 
     async def _quiet(self, until: float) -> None:
         """Returns when no request is under way or the loop has nothing else to do, at the latest at UNTIL."""
-        while self._begun and (began := time.monotonic()) < until:
-            await asyncio.sleep(STEP_SECONDS)
-            if time.monotonic() - began < 2 * STEP_SECONDS:
+        while self._begun and (began := self._steady.monotonic()) < until:
+            await self._steady.sleep(STEP_SECONDS)
+            if self._steady.monotonic() - began < 2 * STEP_SECONDS:
                 return
