@@ -111,9 +111,12 @@ tests/peers/node_modules/installed: tests/peers/package.json tests/peers/package
 
 # pip comes last into a new environment, so one that was broken off is made anew.
 .venv/bin/pip:
-	@for python in $(PYTHON); do \
+	@log=$$(mktemp); trap 'rm -f $$log' EXIT; trap 'exit 130' INT; \
+	for python in $(PYTHON); do \
 		if $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-			exec $$python -m venv --clear .venv; \
+			echo "Making .venv with $$python ..."; \
+			$$python -m venv --clear .venv >$$log 2>&1 || { cat $$log >&2; exit 1; }; \
+			exit 0; \
 		fi; \
 	done; \
 	echo 'No Python 3.11 or later that can make a virtual environment was found (tried: $(PYTHON)).' >&2; \
