@@ -60,11 +60,13 @@ class TooLarge(ScfmError):
 class Invalid(ScfmError):
     """The request is understood but breaks a rule (422).
 
-    ``errors`` maps a field's name, or ``base``, to its messages, in the order they are shown.
+    ``errors`` maps a field's name, or ``base``, to its messages, in the order they are shown; ``hints`` maps some of
+    these names to a sentence that says what to do.
     """
 
-    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, errors: Mapping[str, Sequence[str]], hints: Mapping[str, str] | None = None) -> None:
         super().__init__(f"Invalid: {dict(errors)}")
+        self.hints = dict(hints or {})
         self.errors = {field: list(messages) for field, messages in errors.items()}
 
 

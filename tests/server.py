@@ -32,11 +32,15 @@ Form = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 class Answer(NamedTuple):
-    """One HTTP answer. ``json`` is the parsed body, None for an empty one, the text of one that is not JSON."""
+    """One HTTP answer. ``json`` is the parsed body, None for an empty one, the text of one that is not JSON.
+
+    ``hints`` are what a 422 may have beside its ``errors``; they are not in ``json``.
+    """
 
     status: int
     headers: Message
     json: Any
+    hints: Mapping[str, str] | None = None
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 120.0, every: float = 0.02) -> Any:
@@ -233,7 +237,9 @@ class Server:
         try:
             connection.request(method, path, body, dict(headers))
             response = connection.getresponse()
-            return Answer(response.status, response.headers, _parsed(response.headers, response.read()))
+            body = _parsed(response.headers, response.read())
+            hints = body.pop("hints", None) if response.status == 422 and isinstance(body, dict) else None
+            return Answer(response.status, response.headers, body, hints)
         except OSError as error:
             error.add_note(self.output())
             raise

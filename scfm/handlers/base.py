@@ -249,7 +249,8 @@ class BaseHandler(tornado.web.RequestHandler):
         if isinstance(error, Unauthorized):
             self._write_unauthorized(error)
         elif isinstance(error, Invalid):
-            self.write_entity(orjson.dumps({"errors": error.errors}))
+            hints = {"hints": error.hints} if error.hints else {}
+            self.write_entity(orjson.dumps({"errors": error.errors, **hints}))
         else:
             if status_code == 503:
                 self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))

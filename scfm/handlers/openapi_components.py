@@ -26,7 +26,14 @@ PROBLEM: Schema = {
 }
 INVALID: Schema = {
     "type": "object",
-    "properties": {"errors": MESSAGES},
+    "properties": {
+        "errors": MESSAGES,
+        "hints": {
+            "type": "object",
+            "description": "Under the same names, where an error does not explain itself: what would be taken.",
+            "additionalProperties": {"type": "string"},
+        },
+    },
     "required": ["errors"],
     "additionalProperties": False,
     "examples": [{"errors": {"msisdn": ["can't be blank"]}}],

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from scfm.clock import now
-from scfm.models import msisdn
+from scfm.models import hints, msisdn
 from scfm.models.fields import NOT_IN_LIST, Field, Id, Metadata, Rules, Schema, Text, Time, Wrong
 from scfm.models.filters import text
 from scfm.models.query import Document
@@ -82,7 +82,7 @@ class Settings(Field):
         }
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
-        new, wrong = dict(old), {}
+        new, wrong = dict(old), dict[str, Wrong]()
         for name, check in SETTINGS.items():
             value = given.get(name)
             if name not in given or isinstance(value, (dict, list)):
@@ -93,7 +93,7 @@ class Settings(Field):
             try:
                 new[name] = check(value)
             except Wrong as error:
-                wrong[name] = error.args
+                wrong[name] = error
         if wrong:
             raise Wrong(named=wrong)
         return new
@@ -101,7 +101,7 @@ class Settings(Field):
 
 def _provider(value: Any) -> str:
     if value not in PROVIDERS:
-        raise Wrong(NOT_IN_LIST)
+        raise Wrong(NOT_IN_LIST, hint=hints.one_of(PROVIDERS))
     return str(value)
 
 

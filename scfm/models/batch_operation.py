@@ -6,7 +6,7 @@ from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Invalid
-from scfm.models import filters
+from scfm.models import filters, hints
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.callout_population import CalloutPopulation
 from scfm.models.batch_operations.operation import TIMESTAMPS, OperationType
@@ -102,7 +102,7 @@ class BatchOperations(Resource):
             draft.document["type"] = draft.given.get("type")
         kind = _type_of(draft.document["type"])
         if kind is None:
-            draft.errors.add("type", BLANK)
+            draft.errors.add("type", BLANK, hint=hints.one_of(TYPES))
             return
         kind.check(draft.document["parameters"], draft.errors)
         if draft.new and kind.name == made.POPULATION:
@@ -134,14 +134,14 @@ async def _check_callout(scope: Scope, draft: Draft) -> None:
     if await scope.view.exists("callouts", {"_id": number}):
         draft.document["callout_id"] = number
     else:
-        draft.errors.add("callout", MUST_EXIST)
+        draft.errors.add("callout", MUST_EXIST, hint=hints.CALLOUT)
 
 
 async def _check_preview(scope: Scope, draft: Draft, kind: OperationType) -> None:
     if any(name != "remote_request_params" for name in draft.errors):
         return
     if not await scope.view.page(await kind.preview(scope.view, draft.document, kind.walks), 0, 1):
-        draft.errors.add(f"{kind.walks}_preview", BLANK)
+        draft.errors.add(f"{kind.walks}_preview", BLANK, hint=hints.PREVIEW)
 
 
 def _skips_preview(draft: Draft) -> bool:

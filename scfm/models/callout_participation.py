@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scfm.errors import NotFound
-from scfm.models import filters, renumbering
+from scfm.models import filters, hints, renumbering
 from scfm.models.batch_operations import made
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Msisdn, Time
 from scfm.models.query import Document
@@ -80,7 +80,7 @@ class CalloutParticipations(Resource):
             return
         contact = await _named(scope.view, "contacts", draft.given.get("contact_id"))
         if contact is None:
-            draft.errors.add("contact", MUST_EXIST)
+            draft.errors.add("contact", MUST_EXIST, hint=hints.CONTACT)
             return
         draft.document["contact_id"] = contact["_id"]
         if draft.document["msisdn"] is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from scfm.clock import iso
-from scfm.models import msisdn
+from scfm.models import hints, msisdn
 from scfm.models.filters import LARGEST_INTEGER, text
 from scfm.models.merge import MODES, merge, with_memory, without_memory
 from scfm.models.query import Document
@@ -37,10 +37,14 @@ _OF_DEFAULT: Mapping[type, Schema] = {
 
 
 class Wrong(Exception):
-    """What a client gave breaks a rule; the arguments are the messages, ``named`` those of a field's parts."""
+    """What a client gave breaks a rule; the arguments are the messages.
 
-    def __init__(self, *messages: str, named: Mapping[str, Sequence[str]] | None = None) -> None:
+    ``hint`` says what would be taken; ``named`` holds, by name, what is wrong with the parts of a field.
+    """
+
+    def __init__(self, *messages: str, hint: str | None = None, named: Mapping[str, Wrong] | None = None) -> None:
         super().__init__(*messages)
+        self.hint = hint
         self.named = named
 
 
@@ -153,13 +157,13 @@ class Msisdn(Field):
         value = given.get(self.name)
         if self.name not in given or isinstance(value, (dict, list)):
             if old is None and not self.optional:
-                raise Wrong(BLANK)
+                raise Wrong(BLANK, hint=hints.NUMBER)
             return old
         number, messages = msisdn.check(value, rules.country)
         if self.optional and old is None and (value is None or (isinstance(value, str) and not value.strip())):
             return None
         if messages:
-            raise Wrong(*messages)
+            raise Wrong(*messages, hint=hints.phone_number(value, rules.country))
         return number
 
 
@@ -174,7 +178,7 @@ class CallFlowLogic(Field):
             return old
         value = text(given[self.name])
         if value is not None and value not in rules.flows:
-            raise Wrong(NOT_IN_LIST)
+            raise Wrong(NOT_IN_LIST, hint=hints.call_flow(value, rules.flows))
         return value
 
 
@@ -252,7 +256,7 @@ class RequestParams(Json):
         value = super().read(given, old, rules)
         # A call that has come in has none, and whoever changes something else of it need not give any.
         if isinstance(given.get(self.name), dict) and (messages := request_params_errors(value)):
-            raise Wrong(*messages)
+            raise Wrong(*messages, hint=hints.request_params(value))
         return value
 
 

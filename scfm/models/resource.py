@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +18,7 @@ from typing import Any, ClassVar
 
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
-from scfm.models import deletions, filters
+from scfm.models import deletions, filters, hints
 from scfm.models.fields import Field, Rules, Schema, Wrong
 from scfm.models.filters import Filter
 from scfm.models.machine import Machine
@@ -105,15 +106,21 @@ Parent = Callable[[Document], Query]
 
 
 class Errors(dict[str, list[str]]):
-    """The messages of every field that fails, collected."""
+    """The messages of every field that fails, collected, with their hints."""
 
-    def add(self, name: str, *messages: str) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.hints: dict[str, str] = {}
+
+    def add(self, name: str, *messages: str, hint: str | None = None) -> None:
         self.setdefault(name, []).extend(messages)
+        if hint is not None:
+            self.hints[name] = hint
 
     def check(self) -> None:
         """Raise Invalid if there are any."""
         if self:
-            raise Invalid(self)
+            raise Invalid(self, self.hints)
 
 
 @dataclass
@@ -264,8 +271,8 @@ class Resource:
             try:
                 draft.document[one.name] = one.read(draft.given, draft.document.get(one.name), scope.rules)
             except Wrong as wrong:
-                for name, messages in (wrong.named or {one.name: wrong.args}).items():
-                    draft.errors.add(name, *messages)
+                for name, part in (wrong.named or {one.name: wrong}).items():
+                    draft.errors.add(name, *part.args, hint=part.hint)
 
     async def _look_for_taken(self, view: View, draft: Draft, number: int | None = None) -> None:
         """Say beside the other errors what the unique indexes would refuse."""
@@ -434,10 +441,11 @@ class Resource:
             document = await scope.view.get(self.collection, number)
             if scope.again and document.get("_event_request") == scope.request:
                 return document
-            target = self.machine.target(event, document["status"])
-            await self.check_event(scope, document, event)
-            named = _named(scope, "_event_request")
-            change = {"status": target, "updated_at": now(), **self.moved(document, event), **named}
+            try:
+                change = await self._change_by(scope, document, event)
+            except Invalid as refused:
+                raise Invalid(refused.errors, await self._event_hint(scope, document)) from None
+            change |= {"updated_at": now(), **_named(scope, "_event_request")}
             # A mark that is still there was abandoned: without it the deletion cannot go on behind our back.
             moved = await scope.view.apply(
                 self.collection,
@@ -448,6 +456,22 @@ class Resource:
                 return moved
             await asyncio.sleep(DELETE_LOOK_SECONDS)  # lost a race, or a deletion is under way: look again
         raise Unavailable(f"the deletion of {self.kind} {number} does not end")
+
+    async def _change_by(self, scope: Scope, document: Document, event: Any) -> Document:
+        """What EVENT changes in the document; raises Invalid if it is not possible now."""
+        assert self.machine is not None
+        target = self.machine.target(event, document["status"])
+        await self.check_event(scope, document, event)
+        return {"status": target, **self.moved(document, event)}
+
+    async def _event_hint(self, scope: Scope, document: Document) -> dict[str, str]:
+        """Which events are possible now."""
+        possible = []
+        for event in self.machine.events if self.machine else ():
+            with suppress(Invalid):
+                await self._change_by(scope, document, event)
+                possible.append(event)
+        return {"event": hints.events(self.kind.replace("_", " "), document["status"], possible)}
 
 
 def _named(scope: Scope, field: str) -> Document:

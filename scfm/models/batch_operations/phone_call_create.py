@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from scfm.models import hints
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.linked import make_missing
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, participations_of
@@ -24,8 +25,9 @@ class PhoneCallCreate(OperationType):
 
     def check(self, parameters: Document, errors: Errors) -> None:
         super().check(parameters, errors)
-        if messages := request_params_errors(parameters.get("remote_request_params")):
-            errors.add("remote_request_params", *messages)
+        params = parameters.get("remote_request_params")
+        if messages := request_params_errors(params):
+            errors.add("remote_request_params", *messages, hint=hints.request_params(params))
 
     async def subject(self, view: View, operation: Document) -> Query:
         """All but those whose contact's number is another participation's in the callout: nobody is called twice."""

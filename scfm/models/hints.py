@@ -1,0 +1,63 @@
+"""Sentences that go beside a refusal that does not explain itself: what would be taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from scfm.provider import CALL_PARAMETERS
+from scfm.twiml.registry import BUILT_IN, Registry
+
+# How many of the names that a client got wrong are looked at, and how many characters of each are shown.
+MAX_NAMES, MAX_SHOWN = 5, 40
+NUMBER = "a phone number with its country code, such as +252662345678"
+CONTACT = "contact_id is the id of a contact of yours: see GET /api/contacts"
+CALLOUT = "a population belongs to a callout: POST /api/callouts/1/batch_operations, or give callout_id"
+PREVIEW = "nothing there matches now; with skip_validate_preview_presence=true it is created all the same"
+
+
+def one_of(choices: Iterable[str]) -> str:
+    """For a value that must be one of a list."""
+    return f"one of: {', '.join(choices)}"
+
+
+def events(noun: str, status: str, possible: Iterable[str]) -> str:
+    """For an event that a status does not allow."""
+    names = ", ".join(possible)
+    return f"a {noun} that is {status} can take: {names}" if names else f"a {noun} that is {status} can take no event"
+
+
+def call_flow(value: str, registered: Collection[str]) -> str | None:
+    """For a call flow that is not registered.
+
+    None for a built-in one on a server where nothing has been registered: that answer the guide shows, and explains.
+    """
+    if value in BUILT_IN and set(registered) == set(Registry.from_setting("").names):
+        return None
+    names = ", ".join(sorted(registered))
+    return f"one of the registered call flows: {names}; REGISTERED_CALL_FLOW_LOGIC registers more"
+
+
+def request_params(value: Any) -> str | None:
+    """For names in ``remote_request_params`` that the provider's call does not have; None where there are none."""
+    unknown = sorted(set(value) - CALL_PARAMETERS) if isinstance(value, dict) else []
+    return "; ".join(_unknown_parameter(name) for name in unknown[:MAX_NAMES]) or None
+
+
+def _unknown_parameter(name: str) -> str:
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-\s]+", "_", name[:MAX_SHOWN]).lower().strip("_")
+    close = get_close_matches(snake, sorted(CALL_PARAMETERS), n=2)
+    meant = f": did you mean {' or '.join(close)}?" if close else ""
+    return f"{name[:MAX_SHOWN]} is no parameter of a call{meant}"
+
+
+def phone_number(value: object, country: str | None) -> str:
+    """For a number that is none; COUNTRY is the account's ``default_country``."""
+    written = str(value).strip()
+    if written.startswith(("+", "00")) or not any(character.isdigit() for character in written):
+        return NUMBER
+    if country is None:
+        return f"{NUMBER}; for numbers as they are dialled within a country, set the account's default_country"
+    return f"{NUMBER}, or as it is dialled within {country}, the account's default_country"
