@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import tornado.web
-from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerRequest
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPInputError,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
 
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.body_budget import BodyBudget
@@ -73,7 +81,7 @@ class Application(tornado.web.Application):
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado's way in: a connection waits for a request."""
         cast(Any, request_conn).stream.await_request()
-        return super().start_request(server_conn, request_conn)
+        return _Request(super().start_request(server_conn, request_conn))
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
         """Tornado's way in: the head of a request has come."""
@@ -96,3 +104,21 @@ def _described(handler: tornado.web.RequestHandler) -> str:
     return "{} {} {} {:.1f} ms, account {} (request {})".format(
         *told, milliseconds, account, vars(handler).get("request_id", "-")
     )
+
+
+class _Request(HTTPMessageDelegate):
+    """DELEGATE, Tornado's reader of a request, but 400 for a head with no number where one belongs."""
+
+    def __init__(self, delegate: HTTPMessageDelegate) -> None:
+        self._headers_received = delegate.headers_received
+        self.data_received = delegate.data_received  # type: ignore[method-assign]
+        self.finish = delegate.finish  # type: ignore[method-assign]
+        self.on_connection_close = delegate.on_connection_close  # type: ignore[method-assign]
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        try:
+            return self._headers_received(start_line, headers)
+        except ValueError as error:  # such as a port of five thousand digits in Host
+            raise HTTPInputError(str(error)) from error

@@ -91,6 +91,28 @@ def test_a_content_length_that_is_no_length_is_a_clear_error(
     assert not any("Traceback" in line for line in server.stderr[before:])
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.1\r\nHost: x:" + "9" * 5000,
+        "GET / HTTP/1.1\r\nHost: x\r\nHost: y",
+        "GET / HTTP/1.1",
+        "GET / HTTP/1.1\r\nHost: \xff",
+        "GET  / HTTP/9.9\r\nHost: x",
+        "PRI * HTTP/2.0",
+        "\x16\x03\x01",
+        "POST /api/remote_phone_call_events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip",
+        "GET / HTTP/1.1\r\nHost: x\r\nno header",
+    ],
+)
+def test_a_head_that_is_malformed_is_a_bad_request_and_no_trace(server: Server, head: str) -> None:
+    before = len(server.stderr)
+    answer = exchange(server, (head + "\r\n\r\n").encode("latin-1"))
+    assert answer.startswith("HTTP/1.1 400 "), answer
+    assert server.request("GET", "/health").status == 200
+    assert server.stderr[before:] == []
+
+
 def test_a_webhook_of_more_than_64_kib_is_refused(server: Server, api: Client) -> None:
     for size, status in ((65_536, 403), (65_537, 413)):
         form = {"Content-Type": "application/x-www-form-urlencoded"}
