@@ -86,7 +86,7 @@ test-newest: .venv/bin/pip
 	@echo 'Installing the newest releases that setup.cfg allows into build/newest ...'
 	@$(BIN)/python -m venv --clear build/newest
 	@build/newest/bin/python $(PIP_INSTALL) --editable '.[embedded,test]'
-	build/newest/bin/python -m pytest $(NEWEST)
+	build/newest/bin/python -m pytest --numprocesses auto --dist loadfile $(NEWEST)
 
 # Each lock is universal (any Python from 3.11 on, any platform), and takes its releases from the largest one.
 lock: build/lock/bin/uv

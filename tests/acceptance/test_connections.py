@@ -81,7 +81,7 @@ class Peer:
     async def receive(self, size: int = 65536) -> bytes:
         """What the server sends next, b"" for its hanging up."""
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 return await asyncio.get_running_loop().sock_recv(self.socket, size)
         except ConnectionResetError:
             return b""
@@ -110,7 +110,7 @@ async def peer(server: Serving, sent: bytes = b"") -> AsyncIterator[Peer]:
 
 async def seen(server: Serving, count: int) -> None:
     """Return when so many bytes have come in on all connections."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while sum(stream.received for stream in server.connections._open) < count:
             await asyncio.sleep(0.001)
 
@@ -293,7 +293,7 @@ def test_a_limit_of_open_files_that_is_too_low_is_named_at_the_start(tmp_path: P
     server = LimitedServer(tmp_path / "data")
     server.files = 64
     process = server._spawn("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 1
     assert said.count("\n") == 1
     assert said.startswith("scfm: this process may open 64 files")

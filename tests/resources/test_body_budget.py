@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from scfm.handlers.body_budget import MAX_HELD_BYTES, BodyBudget
-from tests.server import Client, Server, wait_until
+from tests.server import REQUEST_SECONDS, Client, Server, wait_until
 
 
 class Reader:
@@ -135,6 +135,6 @@ def test_a_body_that_is_broken_off_changes_nothing(server: Server, api: Client) 
 
 def exchange(server: Server, request: bytes) -> str:
     """What the server says to the bytes of REQUEST, until it hangs up or falls silent."""
-    with socket.create_connection((server.host, server.port), timeout=20) as client:
+    with socket.create_connection((server.host, server.port), timeout=REQUEST_SECONDS) as client:
         client.sendall(request)
         return client.recv(65536).decode("latin-1")
