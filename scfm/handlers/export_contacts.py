@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from tornado.iostream import StreamClosedError
@@ -17,8 +17,8 @@ from scfm.models.fields import NOT_IN_LIST
 from scfm.models.filters import text
 from scfm.models.merge import without_memory
 from scfm.models.query import Document, Query
+from scfm.time_slice import TimeSlice
 
-BATCH = 200
 CONTENT_TYPES = {"csv": f"{CSV}; charset=utf-8", "jsonl": JSON_LINES[0]}
 
 
@@ -66,24 +66,30 @@ class ExportContactsHandler(ClientHandler):
 
     async def _json_lines(self, query: Query) -> AsyncIterator[bytes]:
         yield b""  # an empty export has headers too
-        async for batch in self._batches(query):
-            yield b"".join(json_line(CONTACTS.show(contact)) for contact in batch)
+        async for part in self._parts(query, lambda contact: json_line(CONTACTS.show(contact))):
+            yield part
 
     async def _csv(self, query: Query) -> AsyncIterator[bytes]:
         """The header needs to know every contact's columns: the contacts are read twice."""
         columns = Columns()
-        async for batch in self._batches(query, ["metadata"]):
-            for contact in batch:
-                columns.add(contact["metadata"])
+        piece = TimeSlice()
+        async for contacts in self.own().view.pieces(query, ["metadata"]):
+            for contact in contacts:
+                columns.add(self._given(contact)["metadata"])
+                await piece.pause()
         yield columns.header()
-        async for batch in self._batches(query):
-            yield columns.lines(batch)
+        async for part in self._parts(query, columns.line):
+            yield part
 
-    async def _batches(self, query: Query, fields: list[str] | None = None) -> AsyncIterator[list[Document]]:
-        view, last = self.own().view, 0
-        while batch := await view.after(query, last, BATCH, fields):
-            last = batch[-1]["_id"]
-            yield [self._given(contact) for contact in batch]
+    async def _parts(self, query: Query, line: Callable[[Document], bytes]) -> AsyncIterator[bytes]:
+        """The contacts as lines, some at a time; others are served while they are written."""
+        piece = TimeSlice()
+        async for contacts in self.own().view.pieces(query):
+            part = bytearray()
+            while contacts:  # which are not held while the client takes the lines
+                part += line(self._given(contacts.pop(0)))
+                await piece.pause()
+            yield bytes(part)
 
     def _given(self, contact: Document) -> Document:
         """The contact, with what call flows remember only if that was asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scfm.errors import Invalid
@@ -198,7 +198,7 @@ def _leniently(text: str, separator: str) -> list[str]:
 
 
 class Columns:
-    """The columns that contacts need: collect with ``add``, then write with ``header`` and ``lines``.
+    """The columns that contacts need: collect with ``add``, then write with ``header`` and ``line``.
 
     Null and the empty object need none. What is an object in one contact and not in another is one column.
     """
@@ -211,8 +211,8 @@ class Columns:
         """Collect; raises Invalid where there are too many."""
         for path in _leaves(metadata, ()):
             self._paths[path] = None
-        if len(self._paths) >= FIELDS:
-            raise Invalid({"format": [TOO_MANY_COLUMNS + "; jsonl has no such limit"]})
+            if len(self._paths) >= FIELDS:
+                raise Invalid({"format": [TOO_MANY_COLUMNS + "; jsonl has no such limit"]})
 
     @property
     def paths(self) -> list[Path]:
@@ -223,14 +223,11 @@ class Columns:
 
     def header(self) -> bytes:
         """The first line."""
-        return _written([[MSISDN, *(column_of(path) for path in self.paths)]])
+        return _written([MSISDN, *(column_of(path) for path in self.paths)])
 
-    def lines(self, contacts: Iterable[Document]) -> bytes:
-        """A line for each contact."""
-        return _written(
-            [contact["msisdn"], *(cell(_at(contact["metadata"], path)) for path in self.paths)]
-            for contact in contacts
-        )
+    def line(self, contact: Document) -> bytes:
+        """The line of a contact."""
+        return _written([contact["msisdn"], *(cell(_at(contact["metadata"], path)) for path in self.paths)])
 
 
 def _leaves(value: Document, path: Path) -> Iterator[Path]:
@@ -247,7 +244,7 @@ def _at(value: Any, path: Path) -> Any:
     return None if value == {} else value
 
 
-def _written(rows: Iterable[Sequence[str]]) -> bytes:
+def _written(row: Sequence[str]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
+    csv.writer(text).writerow(row)
     return text.getvalue().encode()

@@ -64,6 +64,8 @@ DELETIONS = "deletions"
 MAX_AT_ONCE, MAX_PIECE = 1 << 20, 1 << 17
 # Documents of a larger page that MongoDB sends at once: 16 MB at most.
 LARGE_BATCH = 32
+# How many documents are asked for as long as their size is not known.
+MIN_PIECE = 8
 # What a document holds besides its fields, and how many marks of those who have swapped it: see View.swap.
 BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
 MOST_SWAPS = 8
@@ -671,11 +673,32 @@ class View:
             counted = await counting.to_list(1)
         return int(counted[0]["total"]) if counted else 0
 
-    async def after(self, query: Query, last: int, limit: int, fields: Sequence[str] | None = None) -> list[Document]:
-        """The next LIMIT documents with ids beyond LAST; the query's own limit is not applied."""
-        with translated():
-            found = await (await self._beyond(self._query(query), last, fields, limit, limit)).to_list(None)
-        return [_read(document) for document in found]
+    async def pieces(self, query: Query, fields: Sequence[str] | None = None) -> AsyncGenerator[list[Document], None]:
+        """All documents of the query, by id, in lists of about MAX_PIECE bytes; only FIELDS of them when named.
+
+        Nothing but the list is held while the caller uses it, so he may take his time. How many documents are asked
+        for follows from the size of those before: what MongoDB sends at once has 16 MB at most, and most of the time
+        little more than a list. The query's own limit is not applied. Times are without a zone, as in ``listed``.
+        """
+        query, last, count = self._query(query), 0, MIN_PIECE
+        while True:
+            found: list[Document] = []
+            size = 0
+            with translated():
+                cursor = await self._beyond(query, last, fields, count, count, self.store.raw_collection)
+                try:
+                    async for raw in cursor:
+                        found.append(_read(driver.decoded(raw)))
+                        size += len(raw.raw)
+                        if size >= MAX_PIECE:
+                            break
+                finally:
+                    await cursor.close()
+            if not found:
+                return
+            last = found[-1]["_id"]
+            count = max(1, min(4 * count, len(found) * MAX_PIECE // size, MOST_NAMED))
+            yield found
 
     def _source(self, query: Query) -> str:
         while query.through is not None:
@@ -685,7 +708,7 @@ class View:
     async def batches(
         self, query: Query, last: int, size: int, fields: Sequence[str] | None = None
     ) -> AsyncGenerator[list[Document], None]:
-        """What ``after`` gives, all of it, SIZE documents at a time.
+        """All documents of the query beyond LAST, by id, SIZE at a time; its own limit is not applied.
 
         One cursor reads them, as MongoDB looks ahead in a join much farther than a thousand documents. What a cursor
         gives may be as old as the cursor, so none gets old: see ``leaving``. What is asked of their newest, though,
@@ -730,18 +753,27 @@ class View:
             documents = newest.leaves(documents, decided)
         return documents
 
-    async def _beyond(self, query: Query, last: int, fields: Sequence[str] | None, size: int, limit: int = 0) -> Any:
+    async def _beyond(
+        self,
+        query: Query,
+        last: int,
+        fields: Sequence[str] | None,
+        size: int,
+        limit: int = 0,
+        collection: Callable[[str], driver.Collection] | None = None,
+    ) -> Any:
         """A cursor on the documents beyond LAST, by id, that reads SIZE at a time."""
+        collection = collection or self.store.collection
         if query.plain:
             condition = all_of([query.condition, {"_id": {"$gt": last}}])
-            found = self.store.collection(query.collection).find(condition, fields, batch_size=size)
+            found = collection(query.collection).find(condition, fields, batch_size=size)
             return found.sort("_id", 1).limit(limit)
         pipeline = query.pipeline(after=last)
         if limit:
             pipeline.append({"$limit": limit})
         if fields is not None:
             pipeline.append({"$project": dict.fromkeys(["_id", *fields], 1)})
-        return await self.store.collection(self._source(query)).aggregate(pipeline, allowDiskUse=True, batchSize=size)
+        return await collection(self._source(query)).aggregate(pipeline, allowDiskUse=True, batchSize=size)
 
     async def insert(self, kind: str, collection: str, document: Document) -> Document:
         """Store a new document under its ``_id``, if it has one from ``new_ids``, or else under the next of its kind.

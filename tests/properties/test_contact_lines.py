@@ -79,7 +79,7 @@ def as_csv(contacts: list[dict[str, Any]]) -> bytes:
     columns = Columns()
     for contact in contacts:
         columns.add(contact["metadata"])
-    return columns.header() + columns.lines(contacts)
+    return columns.header() + b"".join(map(columns.line, contacts))
 
 
 def as_json_lines(contacts: list[dict[str, Any]]) -> bytes:
