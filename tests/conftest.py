@@ -39,6 +39,11 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.gen_test(timeout=ASYNC_TEST_SECONDS), append=False)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their argument: an archive holds a time, and xdist wants the same names in each process."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def mongod() -> Iterator[PrivateMongod]:
     """A mongod for the tests that need a database and no server."""

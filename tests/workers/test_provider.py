@@ -358,9 +358,9 @@ CALL_JSON = b'{"sid": "CA1", "x": "' + b"x" * (1 << 20) + b'"}'
     ("body", "headers"),
     [
         (CALL_JSON, {}),
-        (gzip.compress(CALL_JSON * 100, mtime=0), {"Content_Encoding": "gzip"}),
+        (gzip.compress(CALL_JSON * 100), {"Content_Encoding": "gzip"}),
         (zlib.compress(CALL_JSON * 100), {"Content_Encoding": "deflate"}),
-        (gzip.compress(b"{}", mtime=0)[:10], {"Content_Encoding": "br"}),
+        (gzip.compress(b"{}")[:10], {"Content_Encoding": "br"}),
         (b"no gzip at all", {"Content_Encoding": "gzip"}),
     ],
 )
