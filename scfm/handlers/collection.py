@@ -11,7 +11,7 @@ from scfm.handlers.base import ClientHandler
 from scfm.handlers.once import once
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
-from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES
+from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, understood
 from scfm.models.filters import as_id, text
 from scfm.models.query import Document, Query
 from scfm.models.resource import Resource, Scope
@@ -118,9 +118,9 @@ class PreviewHandler(ResourceHandler):
         parameters = self.parameters()
         scope = self.own()
         operation = await scope.view.get(BATCH_OPERATIONS.collection, self.number(written))
-        kind = TYPES[operation["type"]]
-        if self.resource.collection not in kind.previews:
+        if self.resource.collection not in TYPES[operation["type"]].previews:
             raise NotFound
+        kind = await understood(scope.view, operation)
         taken = await kind.preview(scope.view, operation, self.resource.collection)
         given, country = parameters.get("q"), self.client.country
         query = await self.filtered(lambda: self.resource.filtered(taken, given, country))

@@ -1,4 +1,6 @@
-"""The API explains itself: ``/api/openapi.json`` for programs, ``/api/docs`` for people. Neither needs a token.
+"""The API explains itself: ``/api/openapi.json`` and ``/api/schemas`` for programs, ``/api/docs`` for people.
+
+None of them needs a token.
 
 Behind a proxy both may be under a path that is not known here, so the page's links lead from where it is.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from scfm import schemas
+from scfm.errors import NotFound
 from scfm.handlers.base import FRESH, BaseHandler
 
 # The page may speak to this server and to nobody else.
@@ -23,6 +27,17 @@ class DocumentHandler(BaseHandler):
     async def get(self) -> None:
         servers = [{"url": self.app.settings.public_url or self.root}]
         self.answer(200, {**self.told["document"], "servers": servers})
+
+    head = get
+
+
+class SchemaHandler(BaseHandler):
+    """``GET /api/schemas/phone_call_queue.json``: a JSON Schema of what clients send."""
+
+    async def get(self, name: str) -> None:
+        if name not in schemas.NAMES:
+            raise NotFound
+        self.answer(200, schemas.schema(name))
 
     head = get
 

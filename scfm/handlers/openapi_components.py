@@ -12,8 +12,12 @@ from scfm.models.fields import Schema
 from scfm.models.merge import MODES
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
+from scfm.schemas import located, relocated
 
 Json = dict[str, Any]
+
+# Where the document has its schemas.
+SCHEMAS = "#/components/schemas"
 
 JSON, FORM, XML, TEXT = "application/json", "application/x-www-form-urlencoded", "application/xml", "text/plain"
 
@@ -119,7 +123,12 @@ def components() -> Json:
             "basic": {"type": "http", "scheme": "basic", "description": "The token as user name, any password."},
             "bearer": {"type": "http", "scheme": "bearer", "description": "The token."},
         },
-        "schemas": {**{title(one): _shown(one) for one in RESOURCES}, "Problem": PROBLEM, "Invalid": INVALID},
+        "schemas": {
+            **{title(one): _shown(one) for one in RESOURCES},
+            "Problem": PROBLEM,
+            "Invalid": INVALID,
+            **located(SCHEMAS),
+        },
         "parameters": {**{name: {"name": name, **rest} for name, rest in PARAMETERS.items()}, **filters},
         "headers": {name: {"schema": schema, "description": about} for name, (schema, about) in HEADERS.items()},
         "responses": {
@@ -161,7 +170,7 @@ def given_of(resource: Resource, *, new: bool) -> Json:
     """What a client may give for a resource."""
     properties: dict[str, Schema] = {}
     for one in resource.fields:
-        properties |= one.given
+        properties |= relocated(dict(one.given), SCHEMAS)
     properties |= resource.accepts
     if not new:
         return {"type": "object", "properties": properties}

@@ -7,7 +7,7 @@ from typing import Any
 from tornado.web import RequestHandler, URLSpec  # type: ignore[attr-defined]
 
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
-from scfm.handlers.documentation import DocumentationHandler, DocumentHandler
+from scfm.handlers.documentation import DocumentationHandler, DocumentHandler, SchemaHandler
 from scfm.handlers.export_contacts import ExportContactsHandler
 from scfm.handlers.health import HealthHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
@@ -48,6 +48,7 @@ WITH_EVENTS = (CALLOUTS, BATCH_OPERATIONS, PHONE_CALLS)
 PREVIEWED = (CONTACTS, CALLOUT_PARTICIPATIONS, PHONE_CALLS)
 
 NUMBER = "([^/]+?)"
+SCHEMA = "([a-z_]+)"
 
 
 def routes() -> list[URLSpec]:
@@ -76,6 +77,7 @@ def routes() -> list[URLSpec]:
         path = f"/api/batch_operations/{NUMBER}/preview/{resource.collection}"
         found.append(_route(path, PreviewHandler, resource=resource))
     found.append(_route("/api/openapi", DocumentHandler, document=document(found)))
+    found.append(_route(f"/api/schemas/{SCHEMA}", SchemaHandler))
     found.append(_route("/api/docs", DocumentationHandler))
     return found
 
@@ -97,5 +99,5 @@ def _nested() -> list[URLSpec]:
 
 
 def _route(path: str, handler: type[RequestHandler], **options: Any) -> URLSpec:
-    name = path.replace(NUMBER, "{id}")
+    name = path.replace(NUMBER, "{id}").replace(SCHEMA, "{name}")
     return URLSpec(rf"{path.rstrip('/')}(?:\.json)?/?", handler, {"route": name, **options}, name=name)

@@ -9,11 +9,11 @@ from scfm.errors import Invalid
 from scfm.models import filters, hints
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.callout_population import CalloutPopulation
-from scfm.models.batch_operations.operation import TIMESTAMPS, OperationType
+from scfm.models.batch_operations.operation import OperationType, country_for
 from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCallQueueRemoteFetch
-from scfm.models.fields import BLANK, REQUEST_PARAMS, Field, Id, Json, Link, Metadata, Schema, Status, Time
+from scfm.models.fields import BLANK, Field, Id, Json, Link, Metadata, Schema, Status, Time
 from scfm.models.machine import Machine
 from scfm.models.query import Document
 from scfm.models.resource import (
@@ -26,7 +26,7 @@ from scfm.models.resource import (
     Scope,
     by,
 )
-from scfm.models.store import Index
+from scfm.models.store import Index, View
 
 TYPES: dict[str, OperationType] = {
     one.name: one for one in (CalloutPopulation(), PhoneCallCreate(), PhoneCallQueue(), PhoneCallQueueRemoteFetch())
@@ -36,25 +36,8 @@ MACHINE = Machine("preview", {"queue": {"preview": "queued"}, "requeue": {"finis
 STATUSES = ("preview", "queued", "running", "finished")
 RESTING = ("preview", "finished")
 
-# What ``parameters`` may hold, over all types; which are of use to which type, docs/api.md says.
-_FILTER = {"type": "object", "description": "What `q` holds in a list of that resource."}
-_COUNT = {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]{1,18}$"}
-PARAMETERS: Schema = {
-    "type": "object",
-    "properties": {
-        "contact_filter_params": _FILTER,
-        "callout_filter_params": _FILTER,
-        "callout_participation_filter_params": _FILTER,
-        "phone_call_filter_params": _FILTER,
-        "remote_request_params": REQUEST_PARAMS,
-        "limit": _COUNT,
-        "max": _COUNT,
-        "max_per_period": _COUNT,
-        "max_per_period_hours": _COUNT,
-        "max_per_period_timestamp_attribute": {"type": "string", "enum": list(TIMESTAMPS)},
-        "max_per_period_statuses": {"type": "string", "examples": ["remotely_queued,in_progress"]},
-    },
-}
+# What ``parameters`` may hold: what the schema of the type says.
+PARAMETERS: Schema = {"type": "object", "anyOf": [{"$ref": f"{one.schema}.json"} for one in TYPES.values()]}
 
 
 class BatchOperations(Resource):
@@ -104,11 +87,18 @@ class BatchOperations(Resource):
         if kind is None:
             draft.errors.add("type", BLANK, hint=hints.one_of(TYPES))
             return
-        kind.check(draft.document["parameters"], draft.errors)
+        if "parameters" not in draft.errors and (draft.new or "parameters" in draft.given):
+            found = await kind.errors_in(draft.document["parameters"], scope.rules.country)
+            draft.errors |= found
+            draft.errors.hints |= found.hints
         if draft.new and kind.name == made.POPULATION:
             await _check_callout(scope, draft)
         elif draft.new and not _skips_preview(draft):
             await _check_preview(scope, draft, kind)
+
+    async def check_event(self, scope: Scope, document: Document, event: str) -> None:
+        """What an older version has stored may not be understood."""
+        await understood(scope.view, document)
 
     async def check_delete(self, scope: Scope, document: Document) -> None:
         if document["status"] not in RESTING:
@@ -121,6 +111,14 @@ class BatchOperations(Resource):
     def moved(self, document: Document, event: str) -> Document:
         """A run begins: anyone may take it from now on, and it starts from the first document."""
         return {"_work": {"due": now()}}
+
+
+async def understood(view: View, operation: Document) -> OperationType:
+    """The type of a stored operation, whose parameters it understands; raises Invalid where it does not."""
+    kind, parameters = TYPES[operation["type"]], operation["parameters"]
+    errors = await kind.errors_in(parameters, await country_for(view, parameters))
+    errors.check()
+    return kind
 
 
 def _type_of(value: Any) -> OperationType | None:

@@ -19,6 +19,7 @@ from scfm.provider import CALL_PARAMETERS
 
 BLANK = "can't be blank"
 NOT_IN_LIST = "is not included in the list"
+NO_OBJECT = "must be an object"
 TOO_LARGE = "has a number that is too large to store"
 # Bytes of one free JSON value as a client is shown it: merged again and again, metadata would outgrow a document.
 LARGEST_JSON = 1 << 20
@@ -217,7 +218,10 @@ class MetadataWithMemory(Metadata):
 
 @dataclass(frozen=True)
 class Json(Field):
-    """Free JSON that an update replaces whole; anything but an object is ignored. ``form``: what it may hold."""
+    """Free JSON that an update replaces whole.
+
+    ``form``: what it may hold. Anything but an object is refused where there is one, and ignored where not.
+    """
 
     form: Schema | None = None
 
@@ -230,6 +234,8 @@ class Json(Field):
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = given.get(self.name)
         if not isinstance(value, dict):
+            if self.form is not None and self.name in given:
+                raise Wrong(NO_OBJECT)
             return old
         check_json(value)
         check_size(value)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from scfm.errors import BadRequest
+from scfm.errors import BadRequest, Invalid
 from scfm.models import msisdn, paths
 from scfm.models.query import Document, Newest, Query, all_of
 from scfm.models.texts import forms, trimmed
@@ -45,19 +45,30 @@ Raises Excessive.
 """
 
 
-def apply(query: Query, filters: Mapping[str, Filter], parameters: Any, country: str | None = None) -> Query:
-    """QUERY narrowed by every parameter that FILTERS knows; unknown ones are ignored.
+def apply(
+    query: Query,
+    filters: Mapping[str, Filter],
+    parameters: Any,
+    country: str | None = None,
+    *,
+    strict: bool = False,
+) -> Query:
+    """QUERY narrowed by every parameter that FILTERS knows; others are ignored, or, when STRICT, raise Invalid.
 
     ``country``: the account's ``default_country``, by which phone numbers without a country code are read. Raises
     BadRequest for a filter that has more in it than is read.
     """
     if not isinstance(parameters, Mapping):
+        if strict:
+            raise Invalid({"parameters": ["a filter must be an object"]})
         return query
     for name, value in parameters.items():
         try:
             clause = filters[name](value, country) if name in filters else None
         except Excessive as error:
             raise BadRequest(f"q[{name}] {error}") from None
+        if clause is None and strict:
+            raise Invalid({"parameters": [f"the filter {name} is not understood"]})
         if clause is not None:
             query = query.narrowed(clause.condition, newest=clause.newest)
     return query

@@ -444,6 +444,8 @@ class Resource:
             try:
                 change = await self._change_by(scope, document, event)
             except Invalid as refused:
+                if "event" not in refused.errors:
+                    raise
                 raise Invalid(refused.errors, await self._event_hint(scope, document)) from None
             change |= {"updated_at": now(), **_named(scope, "_event_request")}
             # A mark that is still there was abandoned: without it the deletion cannot go on behind our back.

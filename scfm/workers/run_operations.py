@@ -16,8 +16,8 @@ from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 
 from scfm.clock import now
-from scfm.errors import Unavailable
-from scfm.models.batch_operation import TYPES
+from scfm.errors import Invalid, Unavailable
+from scfm.models.batch_operation import TYPES, understood
 from scfm.models.batch_operations.operation import OperationType, Skipped
 from scfm.models.query import Document
 from scfm.models.store import Store, View
@@ -112,17 +112,26 @@ class RunOperations(Job):
             raise
 
     async def failed(self, item: Document, error: Exception) -> None:
-        """Try again a few times, then set the run aside, where its owner can see why."""
+        """Try again a few times, then set the run aside, where its owner can see why.
+
+        What it is asked to do is not understood better by trying again.
+        """
         tries = item["_work"].get("tries", 0) + 1
         mine = _mine(item)
-        if tries < MOST_TRIES:
+        if tries < MOST_TRIES and not isinstance(error, Invalid):
             change = {"_work.tries": tries, "_work.due": now() + BACKOFF * tries}
             await self._store.everyone.apply(OPERATIONS, mine, {"$set": change})
             return
-        metadata = {**item["metadata"], "failure": f"{type(error).__name__}: {error}"[:LONGEST_FAILURE]}
+        metadata = {**item["metadata"], "failure": _reason(error)[:LONGEST_FAILURE]}
         change = {"status": "finished", "metadata": metadata, "updated_at": now()}
         log.error("%s is given up after %d tries: see metadata.failure", _described(item), tries)
         await self._store.everyone.apply(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Invalid):
+        return "; ".join(f"{name} {message}" for name, messages in error.errors.items() for message in messages)
+    return f"{type(error).__name__}: {error}"
 
 
 def _described(operation: Document) -> str:
@@ -166,6 +175,7 @@ class _Run:
 
     async def finish(self) -> None:
         """Go on from wherever the run stands, to its end."""
+        await understood(self._view, self._operation)
         query = await self._kind.subject(self._view, self._operation)
         if "cursor" not in self._work:
             limit = await self._kind.limit(self._view, self._operation)

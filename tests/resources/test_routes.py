@@ -52,7 +52,10 @@ GET                     /api/contacts/export
 """
 # They are the documentation, and do not document themselves.
 SELF = """
+GET                     /
+GET                     /api
 GET                     /api/openapi
+GET                     /api/schemas/:name
 GET                     /api/docs
 """
 
@@ -67,7 +70,7 @@ def expanded(table: str) -> Iterator[str]:
 
 def served() -> list[str]:
     return [
-        f"{verb} {route.name.replace('{id}', ':id')}"
+        f"{verb} {route.name.replace('{id}', ':id').replace('{name}', ':name')}"
         for route in routes()
         for verb in route.kwargs.get("verbs", "GET").split()
     ]

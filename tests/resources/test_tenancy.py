@@ -223,7 +223,7 @@ def test_a_filter_finds_nothing_of_anothers(collection: str, filters: str, victi
 
 def test_a_population_draws_from_ones_own_contacts_only(victim: World, thief: World) -> None:
     path = f"/api/callouts/{thief.ids['callouts'][0]}/batch_operations"
-    for filters in ({"msisdn": victim.number}, {"account_id": victim.account_id}, {}):
+    for filters in ({"msisdn": victim.number}, {"id": victim.ids["contacts"]}, {}):
         parameters = {"contact_filter_params": filters}
         number = make(thief.client, path, type="BatchOperation::CalloutPopulation", parameters=parameters)
         run(thief.client, number)
@@ -246,10 +246,8 @@ def test_an_operation_over_anothers_calls_has_nothing_to_do(kind: str, victim: W
         filters.append({"phone_call_filter_params": {"contact_id": victim.ids["contacts"][0]}})
         filters.append({"phone_call_filter_params": {"remote_call_id": f"CA{SID}"}})
     for one in filters:
-        form = {
-            "type": f"BatchOperation::{kind}",
-            "parameters": {"remote_request_params": {"from": "1234"}, **one},
-        }
+        params = {"remote_request_params": {"from": "1234"}} if walks == "callout_participations" else {}
+        form = {"type": f"BatchOperation::{kind}", "parameters": {**params, **one}}
         refused = thief.client.post("/api/batch_operations", json=form)
         assert refused.json == {"errors": {f"{walks}_preview": ["can't be blank"]}}
         number = make(thief.client, "/api/batch_operations", **form, skip_validate_preview_presence=True)

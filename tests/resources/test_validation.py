@@ -144,13 +144,13 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, list[str]]]] = [
     ),
     (
         OPERATIONS,
-        {"type": CREATE, "parameters": {"remote_request_params": PARAMS, "callout_filter_params": {"status": "x"}}},
+        {"type": CREATE, "parameters": {"remote_request_params": PARAMS, "callout_filter_params": {"status": ""}}},
         {"callout_participations_preview": [BLANK]},
     ),
     *[
         (
             OPERATIONS,
-            {"type": kind, "parameters": {"phone_call_filter_params": {"status": "x"}}},
+            {"type": kind, "parameters": {"phone_call_filter_params": {"status": ""}}},
             {"phone_calls_preview": [BLANK]},
         )
         for kind in (QUEUE, FETCH)
@@ -191,8 +191,7 @@ IGNORED: list[tuple[str, dict[str, Any]]] = [
     (CALL, {"remote_request_params": "x", "remote_queue_response": {"a": 1}, "remotely_queued_at": "2018-01-01"}),
     (CALL, {"create_batch_operation_id": 1, "queue_batch_operation_id": 1, "callout_participation_id": 1}),
     (OPERATION, {"type": QUEUE, "status": "finished", "callout_id": 1}),
-    (OPERATION, {"parameters": None}),
-    (OPERATION, {"parameters": "x", "metadata": "x"}),
+    (OPERATION, {"metadata": "x"}),
 ]
 
 

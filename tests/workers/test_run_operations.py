@@ -280,7 +280,7 @@ async def test_a_creation_after_earlier_calls_is_cut_off_at_every_step(store: St
         await view.remove("phone_calls", {})
         await remembered(store, 1, histories)
         chosen = {"no_phone_calls_or_last_attempt": "failed"}
-        parameters = {"callout_participation_filter_params": chosen, "callout_filter_params": {"metadata": {}}}
+        parameters = {"callout_participation_filter_params": chosen, "callout_filter_params": {"id": "1"}}
         return await queued(view, made.CREATE, remote_request_params=PARAMS, **parameters)
 
     async def check(number: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from scfm.models import renumbering
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.linked import make_missing
-from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped
+from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, matching
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.query import Document, Query
@@ -22,17 +22,17 @@ class CalloutPopulation(OperationType):
     name = made.POPULATION
     walks = "contacts"
     previews = ("contacts",)
-    numbers = ()
+    schema = "callout_population"
     needs = ("msisdn",)
 
     async def subject(self, view: View, operation: Document) -> Query:
-        return CONTACTS.query(operation["parameters"].get("contact_filter_params"))
+        return await matching(view, CONTACTS, operation["parameters"])
 
     async def preview(self, view: View, operation: Document, collection: str) -> Query:
         """Those that match, but for those whose number is another participation's in the callout."""
-        matching = await self.subject(view, operation)
+        taken = await self.subject(view, operation)
         left_out = await renumbering.left_out(view, operation.get("callout_id"))
-        return matching.narrowed({"_id": {"$nin": left_out}}) if left_out else matching
+        return taken.narrowed({"_id": {"$nin": left_out}}) if left_out else taken
 
     async def limit(self, view: View, operation: Document) -> int | None:
         return None

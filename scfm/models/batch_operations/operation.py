@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
+
+import orjson
 
 from scfm.clock import now
 from scfm.models import filters
 from scfm.models.account import default_country
+from scfm.models.batch_operations.parameters import parameter_errors
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.query import Document, Query
 from scfm.models.resource import Errors, Resource
 from scfm.models.store import View
+from scfm.offload import offload
 
-NOT_A_NUMBER = "is not a number"
-TIMESTAMPS = ("remotely_queued_at", "created_at", "updated_at")
+# The time by which the calls of a period are counted, if the parameters name no other.
+DEFAULT_TIMESTAMP = "remotely_queued_at"
 
 
 Skipped = Mapping[str, int]
@@ -34,21 +38,19 @@ class OperationType:
     # The collection that a run walks; the previews that the type has.
     walks: ClassVar[str]
     previews: ClassVar[tuple[str, ...]]
-    # The parameters that are whole numbers.
-    numbers: ClassVar[tuple[str, ...]] = ("limit", "max", "max_per_period", "max_per_period_hours")
+    # What the parameters may hold: the name of a schema.
+    schema: ClassVar[str]
     # What of a walked document ``act`` needs; None for all of it.
     needs: ClassVar[tuple[str, ...] | None] = None
     # Whether what has been acted on waits for other jobs of the background.
     queues: ClassVar[bool] = False
 
-    def check(self, parameters: Document, errors: Errors) -> None:
-        """Add what is wrong with the parameters to ``errors``."""
-        for name in self.numbers:
-            if not _is_count(parameters.get(name)):
-                errors.add(name, NOT_A_NUMBER)
-        attribute = parameters.get("max_per_period_timestamp_attribute")
-        if attribute is not None and attribute not in TIMESTAMPS:
-            errors.add("max_per_period_timestamp_attribute", "is not included in the list")
+    async def errors_in(self, parameters: Any, country: str | None) -> Errors:
+        """What is wrong with parameters; ``country`` is the account's ``default_country``.
+
+        They must be right before anything else is done with them: nothing in them is ignored.
+        """
+        return await offload(_size(parameters), partial(parameter_errors, self.schema, parameters, country))
 
     async def subject(self, view: View, operation: Document) -> Query:
         """What a run would take, limit aside."""
@@ -73,12 +75,12 @@ class OperationType:
         raise NotImplementedError
 
 
-def _is_count(value: Any) -> bool:
-    return value is None or re.fullmatch(r"[0-9]{1,18}\Z", filters.text(value) or "", re.ASCII) is not None
+def _size(parameters: Any) -> int:
+    return len(orjson.dumps(parameters))
 
 
 def number(parameters: Document, name: str) -> int | None:
-    """A parameter that ``check`` let through, as a number."""
+    """A parameter that the schema let through, as a number."""
     value = parameters.get(name)
     return None if value is None else int(value)
 
@@ -97,7 +99,7 @@ async def limit_of(view: View, parameters: Document) -> int | None:
 
 async def _in_period(view: View, parameters: Document) -> int:
     hours = number(parameters, "max_per_period_hours")
-    attribute = parameters.get("max_per_period_timestamp_attribute") or TIMESTAMPS[0]
+    attribute = parameters.get("max_per_period_timestamp_attribute") or DEFAULT_TIMESTAMP
     since = now() - timedelta(hours=min(24 if hours is None else hours, 24 * 366 * 100))
     query = Query("phone_calls", ({attribute: {"$gte": since}},))
     if (statuses := parameters.get("max_per_period_statuses")) is not None:
@@ -105,30 +107,42 @@ async def _in_period(view: View, parameters: Document) -> int:
     return await view.count(query)
 
 
-async def matching(view: View, resource: Resource, parameters: Any) -> Query:
-    """The documents of RESOURCE that fit PARAMETERS; the account is read only if they need its country."""
-    by_number = isinstance(parameters, Mapping) and "msisdn" in parameters
-    return resource.query(parameters, await default_country(view) if by_number else None)
+async def country_for(view: View, parameters: Any) -> str | None:
+    """The account's ``default_country`` if the parameters may need it: only then the account is read."""
+    given = parameters.values() if isinstance(parameters, Mapping) else ()
+    by_number = any(isinstance(one, Mapping) and "msisdn" in one for one in given)
+    return await default_country(view) if by_number else None
+
+
+async def matching(view: View, resource: Resource, parameters: Document) -> Query:
+    """The documents of RESOURCE that fit its ``…_filter_params``, all where there are none; raises Invalid."""
+    name = f"{resource.kind}_filter_params"
+    query = resource.query()
+    if name not in parameters:
+        return query
+    country = await country_for(view, parameters)
+    narrow = partial(filters.apply, query, resource.filters, parameters[name], country, strict=True)
+    return await offload(_size(parameters[name]), narrow)
 
 
 async def participations_of(view: View, parameters: Document) -> Query:
     """Matching participations of matching callouts."""
-    query = await matching(view, CALLOUT_PARTICIPATIONS, parameters.get("callout_participation_filter_params"))
+    query = await matching(view, CALLOUT_PARTICIPATIONS, parameters)
     return await _of_callouts(view, query, parameters)
 
 
 async def phone_calls_of(view: View, parameters: Document) -> Query:
     """Matching phone calls of matching participations of matching callouts."""
-    query = await matching(view, PHONE_CALLS, parameters.get("phone_call_filter_params"))
+    query = await matching(view, PHONE_CALLS, parameters)
     query = await _of_callouts(view, query, parameters)
-    wanted = await matching(view, CALLOUT_PARTICIPATIONS, parameters.get("callout_participation_filter_params"))
+    wanted = await matching(view, CALLOUT_PARTICIPATIONS, parameters)
     if not wanted.where and not wanted.newest:
         return query
     return query.belonging(wanted, "callout_participation_id")
 
 
 async def _of_callouts(view: View, query: Query, parameters: Document) -> Query:
-    callouts = CALLOUTS.query(parameters.get("callout_filter_params"))
+    callouts = await matching(view, CALLOUTS, parameters)
     if not callouts.where:
         return query
     found = await view.find("callouts", callouts.condition, fields=["_id"], sort=())

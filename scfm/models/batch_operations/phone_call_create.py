@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from scfm.models import hints
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.linked import make_missing
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, participations_of
-from scfm.models.fields import request_params_errors
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.query import Document, Query
 from scfm.models.renumbering import NUMBER, NUMBER_TAKEN
@@ -19,15 +19,17 @@ from scfm.models.store import View
 
 class PhoneCallCreate(OperationType):
     name = made.CREATE
+    schema = "phone_call_create"
     walks = "callout_participations"
     previews = ("callout_participations", "contacts")
     needs = ("callout_id", "contact_id", "msisdn", NUMBER)
 
-    def check(self, parameters: Document, errors: Errors) -> None:
-        super().check(parameters, errors)
-        params = parameters.get("remote_request_params")
-        if messages := request_params_errors(params):
-            errors.add("remote_request_params", *messages, hint=hints.request_params(params))
+    async def errors_in(self, parameters: Any, country: str | None) -> Errors:
+        errors = await super().errors_in(parameters, country)
+        if "remote_request_params" in errors:
+            hint = hints.request_params(parameters.get("remote_request_params"))
+            errors.hints |= {"remote_request_params": hint} if hint else {}
+        return errors
 
     async def subject(self, view: View, operation: Document) -> Query:
         """All but those whose contact's number is another participation's in the callout: nobody is called twice."""

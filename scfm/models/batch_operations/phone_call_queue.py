@@ -15,6 +15,7 @@ from scfm.models.store import View, unmarked
 
 class PhoneCallQueue(OperationType):
     name = made.QUEUE
+    schema = "phone_call_queue"
     walks = "phone_calls"
     previews = ("phone_calls",)
     needs = ()

@@ -16,6 +16,7 @@ from scfm.models.store import View
 
 class PhoneCallQueueRemoteFetch(PhoneCallQueue):
     name = made.REMOTE_FETCH
+    schema = "phone_call_queue_remote_fetch"
 
     async def act(
         self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock

@@ -1,0 +1,104 @@
+"""What is wrong with the parameters of a batch operation, by the JSON Schema of its type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from scfm.models import msisdn, paths
+from scfm.models.callout import STATUSES as STATUSES_OF_A_CALLOUT
+from scfm.models.filters import as_id, choices, moment_of, text
+from scfm.models.phone_call import STATUSES_OF_A_CALL
+from scfm.models.resource import Errors
+from scfm.models.texts import trimmed
+from scfm.provider import CALL_PARAMETERS
+from scfm.schemas import Formats, faults, pointer, schema
+
+# Errors of these come under their own names; those of all others under "parameters", with the place.
+OWN_NAMES = frozenset(
+    {
+        "limit",
+        "max",
+        "max_per_period",
+        "max_per_period_hours",
+        "max_per_period_timestamp_attribute",
+        "remote_request_params",
+    }
+)
+# Characters of a value that an error quotes.
+MAX_QUOTED = 60
+
+
+def parameter_errors(name: str, parameters: Any, country: str | None) -> Errors:
+    """What keeps PARAMETERS from fitting the schema NAME; ``country`` is the account's ``default_country``."""
+    errors = Errors()
+    known = schema(name)["properties"]
+    for path, message in faults(name, parameters, _formats(country)).items():
+        if not path:
+            errors.add("parameters", message)
+        elif path[0] in OWN_NAMES and path[0] in known:
+            errors.add(str(path[0]), message)
+        else:
+            errors.add("parameters", f"{pointer(path)}: {message}")
+    return errors
+
+
+@lru_cache(maxsize=256)  # as many as there are countries
+def _formats(country: str | None) -> Formats:
+    """The formats in the schemas."""
+
+    def phone_number(value: str) -> None:
+        if msisdn.normalise(value, country) is None:
+            raise ValueError(f"{_quoted(value)} is not a phone number")
+
+    return Formats(
+        {
+            "id": _each(_check_id, by_comma=False),
+            "ids": _each(_check_id),
+            "phone-number": _each(phone_number, by_comma=False),
+            "phone-numbers": _each(phone_number),
+            "texts": _each(lambda value: None),
+            "callout-statuses": _each(_check_status("callouts", STATUSES_OF_A_CALLOUT)),
+            "phone-call-statuses": _each(_check_status("phone calls", STATUSES_OF_A_CALL)),
+            "date-or-time": lambda value: moment_of(value)[0] is not None,
+            "paths": lambda value: not isinstance(value, dict) or _check_paths(value),
+            "call-parameter": lambda value: value in CALL_PARAMETERS,
+        }
+    )
+
+
+def _each(check: Callable[[str], None], by_comma: bool = True) -> Callable[[Any], bool]:
+    """A format of a value, or of a comma list. An array is counted here, and its elements have their own format."""
+
+    def holds(value: Any) -> bool:
+        values = choices(value) if by_comma else [trimmed(text(value) or "")]
+        for one in values if not isinstance(value, list) else ():
+            check(one)
+        return True
+
+    return holds
+
+
+def _check_id(value: str) -> None:
+    if not as_id(value):
+        raise ValueError(f"{_quoted(value)} is not an id")
+
+
+def _check_status(of: str, statuses: tuple[str, ...]) -> Callable[[str], None]:
+    def check(value: str) -> None:
+        if value not in statuses:
+            raise ValueError(f"{_quoted(value)} is not a status of {of} ({', '.join(statuses)})")
+
+    return check
+
+
+def _check_paths(value: dict[str, Any]) -> bool:
+    if paths.too_many(paths.leaves(value)):
+        raise ValueError(paths.TOO_MANY)
+    return True
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value if len(value) <= MAX_QUOTED else value[:MAX_QUOTED] + "…", ensure_ascii=False)

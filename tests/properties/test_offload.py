@@ -1,0 +1,46 @@
+"""What may take long is computed in a thread: the event loop goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from scfm.models.contact import CONTACTS
+from scfm.offload import MAX_INLINE, offload
+
+
+async def test_the_event_loop_goes_on_while_something_large_is_computed() -> None:
+    begun, loop_went_on = threading.Event(), threading.Event()
+
+    def work() -> str:
+        begun.set()
+        assert loop_went_on.wait(30)
+        return threading.current_thread().name
+
+    result = asyncio.create_task(offload(MAX_INLINE + 1, work))
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    loop_went_on.set()
+    assert (await result).startswith("offload")
+
+
+async def test_something_small_is_computed_at_once() -> None:
+    assert await offload(MAX_INLINE, threading.current_thread) is threading.current_thread()
+
+
+@pytest.mark.parametrize("size", [0, MAX_INLINE + 1])
+async def test_what_it_raises_is_raised(size: int) -> None:
+    def work() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match=r"^no$"):
+        await offload(size, work)
+
+
+def test_no_single_step_of_a_filter_is_long() -> None:
+    """Combining marks are put in order in a time that grows with the square of their number: long texts are left."""
+    marks = "a" + "\u0301\u0323" * 30_000
+    (condition,) = CONTACTS.query({"metadata": {"village": f" {marks}", marks: "x"}}).where
+    assert marks in str(condition)

@@ -1,0 +1,358 @@
+"""What a batch operation does not understand in its parameters is refused, with its place, and rings nobody."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+
+from scfm.clock import now
+from tests.resources.conftest import Documents, make
+from tests.server import Client, wait_until
+
+POPULATION, CREATE, QUEUE, FETCH = (
+    f"BatchOperation::{name}"
+    for name in ("CalloutPopulation", "PhoneCallCreate", "PhoneCallQueue", "PhoneCallQueueRemoteFetch")
+)
+PARAMS = {"remote_request_params": {"from": "1234"}}
+OBJECT = "must be an object"
+NO_TIME = "is not a date or a time (ISO 8601)"
+NO_NUMBER = "is not a number"
+CALLOUT_STATUSES = "(initialized, running, paused, stopped)"
+CALL_STATUSES = (
+    "(created, queued, remotely_queued, errored, remote_fetch_queued, failed, in_progress, busy, not_answered, "
+    "canceled, completed)"
+)
+
+# A form, as it stands in a shell, and the place and the sentence of what is wrong in it.
+FORMS: list[tuple[str, str, str]] = [
+    (POPULATION, "[callout_filter_params][id]=3", f"/callout_filter_params: is not a parameter of {POPULATION}"),
+    (POPULATION, "[limits]=1", f"/limits: is not a parameter of {POPULATION}"),
+    (POPULATION, "[limit]=1", f"/limit: is not a parameter of {POPULATION}"),
+    (POPULATION, "[Contact_filter_params][id]=1", f"/Contact_filter_params: is not a parameter of {POPULATION}"),
+    (POPULATION, "[contacts_filter_params][id]=1", f"/contacts_filter_params: is not a parameter of {POPULATION}"),
+    (POPULATION, "[metadata][village]=Luuq", f"/metadata: is not a parameter of {POPULATION}"),
+    (POPULATION, "[contact_filter_params]=village", f"/contact_filter_params: {OBJECT}"),
+    (POPULATION, "[contact_filter_params]=", f"/contact_filter_params: {OBJECT}"),
+    (POPULATION, "[contact_filter_params]", f"/contact_filter_params: {OBJECT}"),
+    (POPULATION, "[contact_filter_params][]=village", f"/contact_filter_params: {OBJECT}"),
+    (POPULATION, "[contact_filter_params][][metadata][village]=Luuq", f"/contact_filter_params: {OBJECT}"),
+    (
+        POPULATION,
+        "[contact_filter_params][metdata][village]=Luuq",
+        "/contact_filter_params/metdata: is not a filter of contacts",
+    ),
+    (POPULATION, "[contact_filter_params][Id]=1", "/contact_filter_params/Id: is not a filter of contacts"),
+    (POPULATION, "[contact_filter_params][id ]=1", "/contact_filter_params/id : is not a filter of contacts"),
+    (POPULATION, "[contact_filter_params][ID~/x]=1", "/contact_filter_params/ID~0~1x: is not a filter of contacts"),
+    (POPULATION, "[contact_filter_params][status]=x", "/contact_filter_params/status: is not a filter of contacts"),
+    (
+        POPULATION,
+        "[contact_filter_params][contact_id]=1",
+        "/contact_filter_params/contact_id: is not a filter of contacts",
+    ),
+    (POPULATION, "[contact_filter_params][created_at_after]=01/12/2026", NO_TIME),
+    (POPULATION, "[contact_filter_params][created_at_after]=", NO_TIME),
+    (POPULATION, "[contact_filter_params][created_at_after]", NO_TIME),
+    (POPULATION, "[contact_filter_params][updated_at_or_before]=yesterday", NO_TIME),
+    (POPULATION, "[contact_filter_params][updated_at_or_before][]=2018-05-19", NO_TIME),
+    (POPULATION, "[contact_filter_params][metadata]=", f"/contact_filter_params/metadata: {OBJECT}"),
+    (POPULATION, "[contact_filter_params][metadata]", f"/contact_filter_params/metadata: {OBJECT}"),
+    (POPULATION, "[contact_filter_params][metadata]=village", f"/contact_filter_params/metadata: {OBJECT}"),
+    (POPULATION, "[contact_filter_params][metadata][][a]=1", f"/contact_filter_params/metadata: {OBJECT}"),
+    (POPULATION, "[contact_filter_params][msisdn]=345", '/contact_filter_params/msisdn: "345" is not a phone number'),
+    (
+        POPULATION,
+        "[contact_filter_params][msisdn]=%2B252662345678,village",
+        '/contact_filter_params/msisdn: "village" is not a phone number',
+    ),
+    (POPULATION, "[contact_filter_params][msisdn]", "/contact_filter_params/msisdn: is not a phone number"),
+    (POPULATION, "[contact_filter_params][msisdn][$gt]=", "/contact_filter_params/msisdn: is not a phone number"),
+    (POPULATION, "[contact_filter_params][id]=1,x", '/contact_filter_params/id: "x" is not an id'),
+    (POPULATION, "[contact_filter_params][id]=0", '/contact_filter_params/id: "0" is not an id'),
+    (POPULATION, "[contact_filter_params][id]=1-5", '/contact_filter_params/id: "1-5" is not an id'),
+    (POPULATION, "[contact_filter_params][id]", "/contact_filter_params/id: is not an id"),
+    (POPULATION, "[skip_validate_preview_presence]=maybe", "/skip_validate_preview_presence: must be true or false"),
+    (QUEUE, "[remote_request_params][from]=1234", f"/remote_request_params: is not a parameter of {QUEUE}"),
+    (QUEUE, "[contact_filter_params][id]=1", f"/contact_filter_params: is not a parameter of {QUEUE}"),
+    (
+        QUEUE,
+        "[phone_call_filter_params][status]=quued",
+        f'/phone_call_filter_params/status: "quued" is not a status of phone calls {CALL_STATUSES}',
+    ),
+    (
+        QUEUE,
+        "[phone_call_filter_params][status]=Created",
+        f'/phone_call_filter_params/status: "Created" is not a status of phone calls {CALL_STATUSES}',
+    ),
+    (
+        QUEUE,
+        "[callout_filter_params][status]=running,queued",
+        f'/callout_filter_params/status: "queued" is not a status of callouts {CALLOUT_STATUSES}',
+    ),
+    (QUEUE, "[phone_call_filter_params][callout_id]=1", "is not a filter of phone calls"),
+    (QUEUE, "[phone_call_filter_params][remotely_queued_at_after]=1.12.", NO_TIME),
+    (QUEUE, "[phone_call_filter_params][has_phone_calls]=true", "is not a filter of phone calls"),
+    (FETCH, "[phone_call_filter_params][callout_participation_id]=all", '"all" is not an id'),
+    (FETCH, "[callout_participation_filter_params][contact_id]", "is not an id"),
+    (CREATE, "[callout_participation_filter_params][has_phone_calls]=maybe", "must be true or false"),
+    (CREATE, "[callout_participation_filter_params][has_phone_calls]=", "must be true or false"),
+    (CREATE, "[callout_participation_filter_params][has_phone_calls]", "must be true or false"),
+    (
+        CREATE,
+        "[callout_participation_filter_params][last_phone_call_attempt]=faild",
+        f'"faild" is not a status of phone calls {CALL_STATUSES}',
+    ),
+    (
+        CREATE,
+        "[callout_participation_filter_params][no_phone_calls_or_last_attempt]=failed,running",
+        f'"running" is not a status of phone calls {CALL_STATUSES}',
+    ),
+    (CREATE, "[callout_participation_filter_params][last_phone_call_attempt]", "is not a status of phone calls"),
+    (CREATE, "[phone_call_filter_params][id]=1", f"/phone_call_filter_params: is not a parameter of {CREATE}"),
+    *[
+        (kind, f"[max_per_period]=1&parameters[max_per_period_statuses]{value}", sentence)
+        for kind in (CREATE, QUEUE)
+        for value, sentence in (
+            ("=quued", f'/max_per_period_statuses: "quued" is not a status of phone calls {CALL_STATUSES}'),
+            ("=", "/max_per_period_statuses: must name a status"),
+            ("=%20,", "/max_per_period_statuses: must name a status"),
+            ("", "/max_per_period_statuses: is not a status of phone calls"),
+        )
+    ],
+]
+# The same in JSON, where values have types.
+BODIES: list[tuple[str, Any, str]] = [
+    *[(POPULATION, value, OBJECT) for value in ("foo", "", [], [{"contact_filter_params": {}}], 5, True, None)],
+    *[
+        (POPULATION, {"contact_filter_params": value}, f"/contact_filter_params: {OBJECT}")
+        for value in (None, [], [{"id": 1}], 5, True, "")
+    ],
+    *[
+        (POPULATION, {"contact_filter_params": {"metadata": value}}, sentence)
+        for value, sentence in (
+            ({}, "/contact_filter_params/metadata: must name a value"),
+            ([], f"/contact_filter_params/metadata: {OBJECT}"),
+            (None, f"/contact_filter_params/metadata: {OBJECT}"),
+            (5, f"/contact_filter_params/metadata: {OBJECT}"),
+            ({"a": {}}, "/contact_filter_params/metadata/a: must name a value"),
+            ({"a": "1", "b": []}, "/contact_filter_params/metadata/b: must name a value"),
+            ({"a/b": [{"c": {}}]}, "/contact_filter_params/metadata/a~1b/0/c: must name a value"),
+        )
+    ],
+    *[
+        (POPULATION, {"contact_filter_params": {"id": value}}, sentence)
+        for value, sentence in (
+            (True, "/contact_filter_params/id: is not an id"),
+            ({"$gt": 0}, "/contact_filter_params/id: is not an id"),
+            (-1, '/contact_filter_params/id: "-1" is not an id'),
+            (1.5, "/contact_filter_params/id: is not an id"),
+            ([1, None], "/contact_filter_params/id/1: is not an id"),
+            ([1, [2]], "/contact_filter_params/id/1: is not an id"),
+            (["1,2"], '/contact_filter_params/id/0: "1,2" is not an id'),
+            (",".join(["1"] * 1001), "/contact_filter_params/id: has too many values (maximum is 1000)"),
+            ("," * 30_000, "/contact_filter_params/id: has too many values (maximum is 1000)"),
+        )
+    ],
+    (POPULATION, {"contact_filter_params": {"msisdn": True}}, "/contact_filter_params/msisdn: is not a phone number"),
+    (
+        POPULATION,
+        {"contact_filter_params": {"msisdn": ["+252662345678", "345"]}},
+        '/contact_filter_params/msisdn/1: "345" is not a phone number',
+    ),
+    (POPULATION, {"contact_filter_params": {"created_at_after": 2018}}, NO_TIME),
+    (POPULATION, {"contact_filter_params": {"created_at_after": True}}, NO_TIME),
+    (POPULATION, {"skip_validate_preview_presence": "yes"}, "must be true or false"),
+    (QUEUE, {"phone_call_filter_params": {"status": True}}, "is not a status of phone calls"),
+    (
+        QUEUE,
+        {"phone_call_filter_params": {"status": ["created", "quued"]}},
+        "/status/1: is not a status of phone calls",
+    ),
+    (QUEUE, {"phone_call_filter_params": {"remote_status": 5}}, "is not a text or a list of texts"),
+    (QUEUE, {"phone_call_filter_params": {"remote_error_message": [None]}}, "/remote_error_message/0: is not a text"),
+    (QUEUE, {"phone_call_filter_params": {"remote_response": {}}}, "/remote_response: must name a value"),
+    (QUEUE, {"max_per_period": 1, "max_per_period_statuses": []}, "/max_per_period_statuses: must name a status"),
+    (QUEUE, {"callout_filter_params": {"call_flow_logic": True}}, "is not a text or a list of texts"),
+    (CREATE, {"callout_participation_filter_params": {"has_phone_calls": 1}}, "must be true or false"),
+]
+# What stands under its own name, as it always did.
+OWN: list[tuple[Any, dict[str, list[str]]]] = [
+    *[
+        ({name: value}, {name: [NO_NUMBER]})
+        for name in ("limit", "max", "max_per_period", "max_per_period_hours")
+        for value in (None, "", "one", "1.5", -1, True, [1], {"a": 1})
+    ],
+    *[
+        ({"max_per_period_timestamp_attribute": value}, {"max_per_period_timestamp_attribute": [NOT_IN_LIST]})
+        for NOT_IN_LIST in ["is not included in the list"]
+        for value in (None, "", "deleted_at", ["created_at"])
+    ],
+]
+
+
+class Village:
+    """Three contacts in a running callout, each with a phone call."""
+
+    def __init__(self, api: Client) -> None:
+        self.api = api
+        self.callout = make(api, "/api/callouts")
+        for number in range(3):
+            contact = make(api, "/api/contacts", msisdn=f"+25266234567{number}")
+            part = make(api, f"/api/callouts/{self.callout}/callout_participations", contact_id=contact)
+            make(api, f"/api/callout_participations/{part}/phone_calls", **PARAMS)
+        self.operations = {
+            kind: make(api, self.path(kind), type=kind, parameters=PARAMS if kind == CREATE else {})
+            for kind in (POPULATION, CREATE, QUEUE, FETCH)
+        }
+
+    def path(self, kind: str) -> str:
+        """Where an operation of that type is created."""
+        if kind == POPULATION:
+            return f"/api/callouts/{self.callout}/batch_operations"
+        return "/api/batch_operations"
+
+    def total(self, path: str) -> int:
+        return int(self.api.get(path).headers["Total"])
+
+
+@pytest.fixture(scope="module")
+def village(server: Any) -> Village:
+    return Village(server.new_account())
+
+
+def refused(village: Village, kind: str, **body: Any) -> list[Any]:
+    """The errors with which an operation is neither created nor changed."""
+    before = village.total("/api/batch_operations")
+    created = village.api.post(village.path(kind), **body)
+    assert created.status == 422, created
+    assert village.total("/api/batch_operations") == before
+    path = f"/api/batch_operations/{village.operations[kind]}"
+    stored = village.api.get(path).json
+    updated = village.api.patch(path, **body)
+    assert (updated.status, updated.json) == (422, created.json)
+    assert village.api.get(path).json == stored
+    return [created.json["errors"]]
+
+
+@pytest.mark.parametrize(("kind", "written", "sentence"), FORMS)
+def test_a_form_that_is_not_understood_is_refused(village: Village, kind: str, written: str, sentence: str) -> None:
+    fields = [f"type={quote_plus(kind)}", f"parameters{written}"]
+    if kind == CREATE:
+        fields.append("parameters[remote_request_params][from]=1234")
+    body = "&".join(fields).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    (errors,) = refused(village, kind, body=body, headers=headers)
+    assert list(errors) == ["parameters"]
+    (error,) = errors["parameters"]
+    assert error == sentence or error.endswith(f": {sentence}")
+
+
+@pytest.mark.parametrize(("kind", "parameters", "sentence"), BODIES)
+def test_a_json_body_that_is_not_understood_is_refused(
+    village: Village, kind: str, parameters: Any, sentence: str
+) -> None:
+    if kind == CREATE:
+        parameters = {**PARAMS, **parameters}
+    (errors,) = refused(village, kind, json={"type": kind, "parameters": parameters})
+    assert list(errors) == ["parameters"]
+    (error,) = errors["parameters"]
+    assert error.endswith(sentence)
+
+
+@pytest.mark.parametrize(("parameters", "errors"), OWN)
+@pytest.mark.parametrize("kind", [CREATE, QUEUE])
+def test_a_limit_that_is_none_is_refused_under_its_own_name(
+    village: Village, kind: str, parameters: Any, errors: Any
+) -> None:
+    given = {**parameters, **(PARAMS if kind == CREATE else {})}
+    assert refused(village, kind, json={"type": kind, "parameters": given}) == [errors]
+
+
+def test_everything_that_is_wrong_is_said_at_once(village: Village) -> None:
+    parameters = {
+        "limits": 1,
+        "limit": "x",
+        "remote_request_params": {"colour": "red"},
+        "callout_filter_params": {"status": "quued", "colour": "red"},
+        "callout_participation_filter_params": {"has_phone_calls": "maybe"},
+    }
+    answer = village.api.post("/api/batch_operations", json={"type": CREATE, "parameters": parameters})
+    assert answer.status == 422
+    assert answer.json["errors"].keys() == {"parameters", "limit", "remote_request_params"}
+    assert sorted(answer.json["errors"]["parameters"]) == [
+        "/callout_filter_params/colour: is not a filter of callouts",
+        f'/callout_filter_params/status: "quued" is not a status of callouts {CALLOUT_STATUSES}',
+        "/callout_participation_filter_params/has_phone_calls: must be true or false",
+        f"/limits: is not a parameter of {CREATE}",
+    ]
+
+
+def test_what_the_type_has_is_understood(village: Village) -> None:
+    api, contacts = village.api, village.api.get("/api/contacts").json
+    ids = [one["id"] for one in contacts]
+    for wanted, found in (
+        ({"id": ids[0]}, ids[:1]),
+        ({"id": f"{ids[0]} ,{ids[2]}"}, [ids[0], ids[2]]),
+        ({"id": [ids[1], str(ids[2])]}, ids[1:]),
+        ({"id": ""}, []),
+        ({"msisdn": 252662345670}, ids[:1]),
+        ({"metadata": {"village": None}}, ids),
+        ({"created_at_after": "2018-05-19", "updated_at_before": " 9999-12-31T00:00:00Z"}, ids),
+        ({}, ids),
+    ):
+        parameters = {"contact_filter_params": wanted}
+        number = make(api, village.path(POPULATION), type=POPULATION, parameters=parameters)
+        preview = api.get(f"/api/batch_operations/{number}/preview/contacts").json
+        assert [one["id"] for one in preview] == found
+    for kind in (QUEUE, FETCH):
+        parameters = {"callout_filter_params": {"id": village.callout}, "skip_validate_preview_presence": "true"}
+        number = make(api, "/api/batch_operations", type=kind, parameters=parameters)
+        assert village.total(f"/api/batch_operations/{number}/preview/phone_calls") == 3
+    parameters = {"callout_filter_params": {"id": 99999}, "skip_validate_preview_presence": True}
+    number = make(api, "/api/batch_operations", type=QUEUE, parameters=parameters)
+    assert village.total(f"/api/batch_operations/{number}/preview/phone_calls") == 0
+
+
+# Operations that an older version has stored.
+
+
+def stored(database: Documents, village: Village, kind: str, **fields: Any) -> str:
+    """The path of an operation of which an older version understood only a part."""
+    number = make(village.api, village.path(kind), type=kind, parameters=PARAMS if kind == CREATE else {})
+    parameters = {**(PARAMS if kind == CREATE else {}), "limits": "1"}
+    database["batch_operations"].update_one({"_id": number}, {"$set": {"parameters": parameters, **fields}})
+    return f"/api/batch_operations/{number}"
+
+
+@pytest.mark.parametrize("kind", [POPULATION, CREATE, QUEUE, FETCH])
+def test_a_stored_operation_that_is_not_understood_does_nothing(
+    village: Village, database: Documents, kind: str
+) -> None:
+    errors = {"errors": {"parameters": [f"/limits: is not a parameter of {kind}"]}}
+    preview = {POPULATION: "contacts", CREATE: "callout_participations"}.get(kind, "phone_calls")
+    for status, event in (("preview", "queue"), ("finished", "requeue")):
+        path = stored(database, village, kind, status=status)
+        answer = village.api.post(f"{path}/batch_operation_events", {"event": event})
+        assert (answer.status, answer.json) == (422, errors)
+        shown = village.api.get(f"{path}/preview/{preview}")
+        assert (shown.status, shown.json) == (422, errors)
+        assert village.api.get(path).json["status"] == status
+        # It can be read, renamed and put right.
+        assert village.api.patch(path, {"metadata[name]": "old"}).status == 204
+        right = PARAMS if kind == CREATE else {"skip_validate_preview_presence": True}
+        assert village.api.patch(path, json={"parameters": right}).status == 204
+        assert village.api.get(f"{path}/preview/{preview}").status == 200
+
+
+@pytest.mark.parametrize("kind", [POPULATION, CREATE, QUEUE, FETCH])
+def test_a_queued_run_that_is_not_understood_is_set_aside(village: Village, database: Documents, kind: str) -> None:
+    before = {name: village.total(f"/api/{name}") for name in ("callout_participations", "phone_calls")}
+    waiting = {"status": "queued", "_work": {"due": now()}}
+    path = stored(database, village, kind, **waiting)
+    wait_until(lambda: village.api.get(path).json["status"] == "finished")
+    failure = f"parameters /limits: is not a parameter of {kind}"
+    assert village.api.get(path).json["metadata"] == {"failure": failure}
+    assert {name: village.total(f"/api/{name}") for name in before} == before
+    assert village.total("/api/phone_calls?q[status]=created") == before["phone_calls"]
