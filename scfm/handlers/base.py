@@ -119,15 +119,16 @@ class BaseHandler(tornado.web.RequestHandler):
         return self.app.settings.max_body_size
 
     def _refuse_large_body(self) -> None:
-        if self._declared_length() > self.largest_body * self.drained:
+        most = self.largest_body
+        if "Content-Length" in self.request.headers and self._declared_length() > most * self.drained:
             self.set_header("Connection", "close")
             raise TooLarge
         # One that does not say how long it is is found to be too large in data_received.
-        cast(Any, self.request.connection).set_max_body_size(self.largest_body * max(self.drained, 2))
+        cast(Any, self.request.connection).set_max_body_size(most * max(self.drained, 2))
 
     def _declared_length(self) -> int:
-        """The Content-Length, 0 where there is none; raises BadRequest for one that is no number (RFC 9110, 8.6)."""
-        declared = self.request.headers.get("Content-Length", "0")
+        """The Content-Length; raises BadRequest for one that is no number (RFC 9110, 8.6)."""
+        declared = self.request.headers["Content-Length"]
         if not re.fullmatch(r"[0-9]+(?:, *[0-9]+)*\Z", declared, re.ASCII):
             self.set_header("Connection", "close")
             raise BadRequest("Content-Length is not a number")
@@ -157,7 +158,8 @@ class BaseHandler(tornado.web.RequestHandler):
             self._give_up_body()
 
     def on_finish(self) -> None:
-        self._release_body()
+        if self.size:
+            self._release_body()
 
     def _give_up_body(self) -> None:
         """Nothing more of the body will come: end Tornado's wait for it, which would keep everything for ever."""
@@ -226,6 +228,10 @@ class BaseHandler(tornado.web.RequestHandler):
         # Tornado compares a GET's with If-None-Match itself, but only if it may set the header, too.
         if self.etag is not None and (self.get_status() != 200 or self.request.method not in ("GET", "HEAD")):
             self.set_header("ETag", self.etag)
+        if (
+            self.body_is_unfinished
+        ):  # Tornado hangs up on whoever is refused before the end of the body, without a word
+            self.set_header("Connection", "close")
         elapsed = self.request.request_time()
         self.set_header("X-Runtime", f"{elapsed:.6f}")
         return super().finish(chunk)

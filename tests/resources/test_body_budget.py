@@ -122,6 +122,12 @@ def test_a_webhook_of_more_than_64_kib_is_refused(server: Server, api: Client) -
         assert answer.status == status, answer
 
 
+def test_who_is_refused_before_the_end_of_the_body_is_told_that_the_connection_ends(server: Server) -> None:
+    assert server.request("GET", "/nowhere").headers["Connection"] == "close"
+    assert server.request("POST", "/api/contacts", form={"a": "b"}, token="").headers["Connection"] == "close"
+    assert server.request("GET", "/api/account").headers["Connection"] is None
+
+
 def test_a_body_that_is_broken_off_changes_nothing(server: Server, api: Client) -> None:
     credentials = base64.b64encode(f"{api.token}:".encode()).decode()
     with socket.create_connection((server.host, server.port)) as client:
