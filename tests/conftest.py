@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,10 @@ from tests.server import Client, Server
 # The default of pytest-tornado, 5 s, is little on a busy machine.
 ASYNC_TEST_SECONDS = 300
 DATABASE = "test"
+
+# A shell starts what it puts into the background with Ctrl-C ignored, which would be inherited: some tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # CI repeats a failure by its seed, and a slow machine is no failure.
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
