@@ -84,8 +84,9 @@ class CallReport:
         The flow takes its turn first, so that the event of a delivery can keep what it comes to.
         """
         turn, token = self._turn(event), self.token
+        moved = reception.moved(known, event["details"])
         if known.whole:
-            outcome = turn.take(reception.moved(known, event["details"]), event)
+            outcome = turn.take(moved, event)
             event |= deliveries.delivery(token, outcome) if token is not None else {}
         try:
             if new:
@@ -99,10 +100,10 @@ class CallReport:
         if kept is None:
             return None
         if known.whole and kept["_id"] != event["_id"]:  # the database has died, and given the id again
-            outcome = turn.take(reception.moved(known, event["details"]), kept)
+            outcome = turn.take(moved, kept)
             if token is not None:
                 await deliveries.replace(view, kept, outcome)
-        return await self._finish(view, known, kept, turn)
+        return await self._finish(view, moved, known.call, kept, turn)
 
     async def _again(self, view: View, known: Known, token: str, new: bool) -> str | None:
         """The same for a delivery whose event is there: do what is missing of it; None where it is taken back.
@@ -117,15 +118,22 @@ class CallReport:
             if new:
                 await reception.discard(view, known.call)
             first = await reception.call_by(view, "_id", event["phone_call_id"])
-        return await self._finish(view, first, event, self._turn(event)) if first else None
+        if first is None:
+            return None
+        moved = reception.moved(first, event["details"])
+        return await self._finish(view, moved, first.call, event, self._turn(event))
 
-    async def _finish(self, view: View, known: Known, event: Document, turn: FlowTurn | NoTurn) -> str:
-        # What has been recorded moves the call, whatever becomes of the turn; and nothing goes on after the answer.
-        moving = reception.move(view, known.call, event["details"], event)
-        saving = turn.save(view, reception.moved(known, event["details"]), event)
-        moved, answer = await asyncio.gather(moving, saving, return_exceptions=True)
-        if isinstance(moved, BaseException):
-            raise moved
+    async def _finish(
+        self, view: View, moved: Known, call: Document, event: Document, turn: FlowTurn | NoTurn
+    ) -> str:
+        """Move the call, as it was before, and save the turn, which is taken on the call as it is MOVED; the TwiML.
+
+        What has been recorded moves the call, whatever becomes of the turn; and nothing goes on after the answer.
+        """
+        moving, saving = reception.move(view, call, event["details"], event), turn.save(view, moved, event)
+        done, answer = await asyncio.gather(moving, saving, return_exceptions=True)
+        if isinstance(done, BaseException):
+            raise done
         if isinstance(answer, BaseException):
             raise answer
         return answer

@@ -12,7 +12,7 @@ from scfm.models.query import Document
 from scfm.models.reception import Known
 from scfm.models.store import View
 from scfm.twiml.document import document
-from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, copied, render
+from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, render
 
 MAX_TRIES = 50
 CALL, CONTACT = "phone_calls", "contacts"
@@ -48,12 +48,14 @@ class FlowTurn:
         """Take the turn of an event: its ``_id``, ``details`` and ``remote_direction``. Raises NotFound."""
         if not known.whole:
             raise NotFound
-        turn = self._turn(known, event)
-        self._before = {CALL: copied(turn.call_memory)}
+        name = self._flow.name
+        # A turn holds copies of its memories, so these stay as they are.
+        self._before = {CALL: memory(known.call, name) if self._before_saved is None else self._before_saved}
+        self._versions = {CALL: known.call.get("_version", 1)}
         if known.contact is not None:
-            self._before[CONTACT] = copied(turn.contact_memory)
-        documents = {CALL: known.call, CONTACT: known.contact}
-        self._versions = {name: one.get("_version", 1) for name, one in documents.items() if one is not None}
+            self._before[CONTACT] = memory(known.contact, name)
+            self._versions[CONTACT] = known.contact.get("_version", 1)
+        turn = self._turn(known, event)
         self._answer = render(self._flow, turn)
         if known.contact is not None:
             self._after = {CALL: turn.call_memory, CONTACT: turn.contact_memory}
@@ -105,8 +107,7 @@ class FlowTurn:
         return again
 
     def _turn(self, known: Known, event: Document) -> Turn:
-        call, contact, callout, flow = known.call, known.contact, known.callout, self._flow.name
-        call_memory = memory(call, flow) if self._before_saved is None else self._before_saved
+        call, contact, callout = known.call, known.contact, known.callout
         return Turn(
             event_id=event["_id"],
             url=self._url,
@@ -124,8 +125,8 @@ class FlowTurn:
             if contact
             else ContactView(None, None),
             settings=self._settings,
-            contact_memory=memory(contact, flow) if contact else call_memory,
-            call_memory=call_memory,
+            contact_memory=self._before[CONTACT if contact else CALL],
+            call_memory=self._before[CALL],
         )
 
 
