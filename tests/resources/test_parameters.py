@@ -166,8 +166,8 @@ def test_json_that_is_no_object_comes_under_json(text: str, value: object) -> No
         '"open',
         b'{"a": "\xff"}',
         b'{"a": "\xed\xa0\x80"}',
-        b'\xef\xbb\xbf{"a": 1}',
-        '{"a": 1}'.encode("utf-16"),
+        b'\xef\xbb\xbf\xef\xbb\xbf{"a": 1}',
+        '{"a": 1}'.encode("utf-16-le"),
     ],
 )
 def test_malformed_json_is_a_bad_request_without_a_reason(text: str | bytes) -> None:
