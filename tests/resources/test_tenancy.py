@@ -16,7 +16,7 @@ from tests.resources.conftest import Documents, make
 from tests.server import Answer, Client, Server, wait_until
 
 MISSING = 999_999_999
-SID, AUTH_TOKEN = "ACtenancy0000000000000000000000001", "the victim's auth token"
+SID, AUTH_TOKEN = "ACtenancy0000000000000000000000001", "the-victims-auth-token"
 EVENTS = "/api/remote_phone_call_events"
 
 TEMPLATES = sorted(spec.name for spec in routes() if spec.name is not None)
