@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
-from typing import TypeVar
-
-T = TypeVar("T")
 
 # A piece ends at the first step after so many seconds. A single step should take far less than 50 ms.
 SLICE_SECONDS = 0.005
@@ -30,11 +26,3 @@ class TimeSlice:
         if time.monotonic() >= self._end:
             await asyncio.sleep(0)
             self._end = time.monotonic() + SLICE_SECONDS
-
-
-async def sliced(steps: Iterable[T]) -> AsyncIterator[T]:
-    """The items of STEPS; where computing and using them has lasted long enough, others run in between."""
-    piece = TimeSlice()
-    for step in steps:
-        yield step
-        await piece.pause()

@@ -23,7 +23,7 @@ MAX_WORKBOOK = 64 << 20
 # How many are read at a time, each by a process of its own: see xlsx_reader for what one may take.
 READERS = asyncio.Semaphore(2)
 # Seconds that a reader may take, which is told to have less of the processor's time.
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 300.0
 # All that a reader needs of this process's environment; it must not have our secrets.
 ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 TOOK_TOO_MUCH = f"takes too long or too much memory to read: {xlsx_reader.AS_TABLE}"
@@ -82,12 +82,20 @@ class WorkbookReader:
         try:
             if cells is None:
                 raise Bad(None, TOO_LONG)
-            return self._table.take(number, cells, len(line), bad=wrong)
+            return self._table.take(number, _in_a_row(cells), len(line), bad=wrong)
         except Bad as bad:
             return bad.at(number)
 
     def close(self) -> None:
         self._file.close()
+
+
+def _in_a_row(cells: dict[str, str]) -> list[str]:
+    """The cells that are not empty, by position, with the empty ones between them."""
+    row = [""] * (int(max(cells, key=int, default=-1)) + 1)
+    for position, text in cells.items():
+        row[int(position)] = text
+    return row
 
 
 async def _read(workbook: IO[bytes], rows: IO[bytes], sheet: str | None) -> tuple[int, str]:

@@ -1,6 +1,6 @@
 """A program: reads a worksheet of the XLSX workbook on its standard input, and writes its rows as lines of JSON.
 
-A row is ``[number, cells, problems]``: the cells as text, and what is wrong with some of them by position;
+A row is ``[number, cells, problems]``: cells as text, and what is wrong with some, both by position, from 0;
 ``[number, null, {}]`` is one that is too long. Empty rows are left out. The argument is the name of the worksheet as
 JSON, null for the first. A workbook that cannot be read ends it with status REFUSED, and ``[field, message]`` as the
 first line of its standard error; what follows there is for the log.
@@ -30,8 +30,8 @@ except ImportError:  # Windows has no such limits
 # Bytes of all XML of the workbook, unpacked; bytes of the process; seconds of the processor; bytes of the answer.
 MAX_UNPACKED = 256 << 20
 MAX_MEMORY = 1 << 30
-MAX_SECONDS = 120
-MAX_OUTPUT = 512 << 20
+MAX_SECONDS = 60
+MAX_OUTPUT = MAX_UNPACKED
 MAX_PARTS = 10_000
 # As many as a worksheet has (https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3).
 MAX_ROWS = 1_048_576
@@ -146,9 +146,9 @@ def _worksheet(file: IO[bytes], sheet: str | None, data_only: bool) -> Any:
     return found
 
 
-def _texts(cells: Iterable[Any], written: Iterable[Any]) -> tuple[list[str], dict[int, str]]:
-    """The cells of a row as text, without empty ones at its end, and what is wrong with some."""
-    texts: list[str] = []
+def _texts(cells: Iterable[Any], written: Iterable[Any]) -> tuple[dict[int, str], dict[int, str]]:
+    """The cells of a row as text, without empty ones, and what is wrong with some, both by position."""
+    texts: dict[int, str] = {}
     problems: dict[int, str] = {}
     for position, cell in enumerate(cells):
         if cell.value is None:
@@ -156,10 +156,9 @@ def _texts(cells: Iterable[Any], written: Iterable[Any]) -> tuple[list[str], dic
         if cell.data_type == "e":
             problems[position] = f"holds the error {cell.value}"
             continue
-        texts += [""] * (position - len(texts))
-        texts.append(text_of(cell.value))
+        texts[position] = text_of(cell.value)
     for position, cell in enumerate(written):
-        if cell.data_type == "f" and position not in problems and not (position < len(texts) and texts[position]):
+        if cell.data_type == "f" and position not in problems and not texts.get(position):
             problems[position] = "holds a formula without a result: open the workbook, and save it again"
     return texts, problems
 
@@ -202,7 +201,7 @@ def main() -> None:
         sys.stdout.flush()
     except Unreadable as error:
         refuse(*error.args)
-    except MemoryError as error:
+    except (MemoryError, OSError) as error:  # what it has written is too large for a file
         refuse("file", TOO_LARGE, error)
     except Exception as error:  # whatever a library meets in what a stranger has put into a file
         refuse("file", DAMAGED, error)

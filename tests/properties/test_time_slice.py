@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import pytest
 
 from scfm import time_slice
-from scfm.time_slice import SLICE_SECONDS, TimeSlice, sliced
+from scfm.time_slice import SLICE_SECONDS, TimeSlice
 
 
 class Clock:
@@ -68,13 +67,3 @@ async def test_the_time_in_which_others_run_is_not_counted(clock: Clock, monkeyp
     await piece.pause()
     await piece.pause()
     assert turns == [0]
-
-
-async def test_items_come_in_order_and_others_run_between_them(clock: Clock, turns: list[float]) -> None:
-    async def numbers() -> AsyncIterator[int]:
-        async for number in sliced(range(10)):
-            clock.now += SLICE_SECONDS
-            yield number
-
-    assert [number async for number in numbers()] == list(range(10))
-    assert turns == [0] * 10

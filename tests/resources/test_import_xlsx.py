@@ -217,3 +217,28 @@ def test_a_row_far_down_or_a_cell_far_out_takes_no_room(api: Client) -> None:
     assert answer.json["errors"] == [
         {"line": 1000000, "column": None, "reason": "has more cells than the header has columns"}
     ]
+
+
+def test_texts_may_be_shared_by_cells_as_spreadsheets_write_them(api: Client) -> None:
+    texts = ["MSISDN", "name", "Zo\u00eb\u00a0", BO]
+    content = changed(
+        workbook(["x"]),
+        SHEET,
+        lambda _: (
+            b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+            b'<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
+            b'<row r="2"><c r="A2"><v>8.5512345678E10</v></c><c r="B2" t="s"><v>2</v></c></row>'
+            b'<row r="3"><c r="A3" t="s"><v>3</v></c><c r="B3" t="s"><v>2</v></c></row>'
+            b"</sheetData></worksheet>"
+        ),
+    )
+    made = io.BytesIO(content)
+    with zipfile.ZipFile(made, "a") as archive:
+        shared = "".join(f"<si><t>{text}</t></si>" for text in texts)
+        namespace = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+        archive.writestr("xl/sharedStrings.xml", f'<sst xmlns="{namespace}">{shared}</sst>')
+    kind = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    part = b'<Override PartName="/xl/sharedStrings.xml" ContentType="' + kind + b'"/></Types>'
+    content = changed(made.getvalue(), "[Content_Types].xml", lambda xml: xml.replace(b"</Types>", part))
+    assert counts(send(api, content, XLSX)) == [2, 0, 0, 0]
+    assert contacts(api) == {f"+{NUMBER}": {"name": "Zo\u00eb"}, BO: {"name": "Zo\u00eb"}}
