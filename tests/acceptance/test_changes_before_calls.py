@@ -93,11 +93,11 @@ def test_credentials_that_were_just_corrected_are_those_that_call(
 
 
 def ended_or_waits(api: Client, call: int) -> None:
-    """The provider has refused the call, or it waits since the account has called before."""
+    """The call was refused, or waits since the account has called before; or a process knew older credentials."""
 
     def look() -> Any:
         found = api.get(f"/api/phone_calls/{call}").json
-        return found["status"] == "errored" or found["remote_error_message"]
+        return found["status"] != "queued" or found["remote_error_message"]
 
     wait_until(look)
 

@@ -59,6 +59,18 @@ class OwnedClock(Steady):
         return BEGIN + timedelta(seconds=self.seconds)
 
 
+class Wall:
+    """A wall clock that a test sets; between that it goes like the machine's. It takes the place of ``datetime``."""
+
+    offset = timedelta()
+
+    def now(self, zone: Any) -> datetime:
+        return datetime.now(zone) + self.offset
+
+    def set(self, by: timedelta) -> None:
+        self.offset += by
+
+
 class OwnedStore(Store):
     """A store whose database tells the time by the test's clock."""
 

@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from scfm import clock as clock_module
 from scfm.clock import now
 from scfm.models import deletions
 from scfm.models.query import Document
 from scfm.models.store import DELETIONS, Store
 from scfm.workers.clock_watch import SKEW, TOLERANCE, ClockWatch
 from tests.workers.background import account, background, calls_of, carrier, pass_over, queued_calls, told
+from tests.workers.owned_clock import Wall
 
 NOWHERE = "http://127.0.0.1:9"
 NUMBERS = [f"+1555007{number:04}" for number in range(5)]
 HOUR = timedelta(hours=1)
-
-
-class Wall:
-    """A wall clock that a test sets; between that it goes like the machine's."""
-
-    offset = timedelta()
-
-    def now(self, zone: Any) -> datetime:
-        return datetime.now(zone) + self.offset
-
-    def set(self, by: timedelta) -> None:
-        self.offset += by
-
-
-@pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
-    wall = Wall()
-    monkeypatch.setattr(clock_module, "datetime", wall)
-    yield wall
-    monkeypatch.undo()
 
 
 async def only(store: Store) -> Document:

@@ -15,11 +15,11 @@ from scfm.models import reception
 from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.provider import Call, Credentials, Provider, ProviderError, Refused, Unknown
-from scfm.workers import send_calls
 from scfm.workers import settle_calls as module
 from scfm.workers.send_calls import UNKNOWN
 from scfm.workers.settle_calls import LOST, MAY_HAVE_RUNG, MOST_FAILURES, TIMES_ASKED
-from tests.workers.background import PARAMS, Background, account, calls_of, eventually, pass_over, queued_calls, told
+from tests.workers.background import PARAMS, Background, account, calls_of, pass_over, queued_calls, told
+from tests.workers.owned_clock import Wall
 
 NOWHERE = "http://127.0.0.1:9"
 NUMBER = "+15550060000"
@@ -404,36 +404,33 @@ async def test_a_living_process_is_not_waited_for_for_ever(store: Store, tmp_pat
 
 
 class Suspended(Silent):
-    """Has a connection at last, when the lease of the call has run out and this process has settled it."""
+    """Has a connection at last, when the lease of the call has run out and somebody has settled it."""
 
     house: House
+    wall: Wall
     asleep = True
 
     async def create_call(self, credentials: Credentials, to: str, params: Any, *leaving: Any) -> Call:
-        async def taken_for_abandoned() -> int:
-            return await self.house.settles()
-
         if self.asleep:
             self.asleep = False
-            await eventually(taken_for_abandoned)
+            self.wall.set(timedelta(minutes=2))
+            assert await self.house.settles() == 1
         await leaving[0]()
         self.posted.append(to)
         return {"sid": SIDS[len(self.posted) - 1], "status": "queued"}
 
 
 async def test_a_call_that_gets_its_connection_after_its_lease_does_not_leave(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, wall: Wall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine may sleep while it connects. Whoever has waited for the lease to end may send the call again."""
-    monkeypatch.setattr(send_calls, "MARGIN", 0.0)
     provider = Suspended()
-    house = provider.house = House(store, tmp_path, provider, lease_seconds=0.2, provider_timeout=0.05)
+    house = provider.house = House(store, tmp_path, provider)
+    provider.wall = wall
+    # Whoever settles it did not sleep, so his clock tells him nothing.
+    monkeypatch.setattr(house.jobs.watch, "was_set_within", lambda seconds: False)
     await queued_calls(store, await account(store), [NUMBER])
-
-    async def rung() -> bool:
+    while not provider.posted:
         await pass_over(house.jobs.send)
-        return bool(provider.posted)
-
-    await eventually(rung)
     await pass_over(house.jobs.send)
     assert provider.posted == [NUMBER]
