@@ -15,9 +15,11 @@ from scfm.models.keys import LARGEST, SMALLEST, escape
 from scfm.models.query import Document
 from scfm.models.texts import composed, spellings
 
-# Of the paths in one filter, as ``_weight`` has it. A thousand paths of four names are below it, and to make the
-# conditions of what has so much takes some 30 ms.
-MAX_WEIGHT = 1 << 18
+# Of the conditions that one filter becomes, in about bytes: see ``_weight``. A thousand paths of two names are below
+# it, and a resource has four such filters at most.
+MAX_WEIGHT = 1 << 17
+# What a step of a path with a position becomes, without its name.
+STEP = 160
 TOO_MANY = "has too many names, or names that are too long"
 
 # A position in an array, as far as any array can reach.
@@ -45,8 +47,11 @@ def too_many(found: Iterable[tuple[Path, Any]]) -> bool:
 
 
 def _weight(path: Path) -> int:
-    """About how many bytes a path takes in a condition, which names the path to every array that may be on it."""
-    return (len(path) + 1) * (16 + len(path) + sum(map(len, path)))
+    """About how many bytes the condition of a path has."""
+    steps, names = len(path), sum(map(len, path))
+    # A path without a position is named once to every array that may be on it.
+    weight = steps * STEP + names if _has_position(path) else (steps + 1) * (16 + steps + names)
+    return weight if all(map(str.isascii, path)) else 3 * weight
 
 
 def at(field: str, path: Path, value: str | None) -> Document:
@@ -64,10 +69,12 @@ def at(field: str, path: Path, value: str | None) -> Document:
 
 def _at(field: str, path: Path, wanted: list[tuple[Any, list[str]]] | None) -> Document:
     stored = (field, *map(escape, path))
+    return _at_position(stored, wanted) if _has_position(path) else _at_names(stored, wanted)
+
+
+def _has_position(path: Path) -> bool:
     # The outermost value is always an object, so a number that comes first is a plain name.
-    if any(_POSITION.fullmatch(name) for name in path[1:]):
-        return _at_position(stored, wanted)
-    return _at_names(stored, wanted)
+    return any(_POSITION.fullmatch(name) for name in path[1:])
 
 
 def _typed(written: str) -> list[tuple[Any, list[str]]]:

@@ -315,6 +315,21 @@ def test_what_the_type_has_is_understood(village: Village) -> None:
     assert village.total(f"/api/batch_operations/{number}/preview/phone_calls") == 0
 
 
+def test_numbers_are_read_by_the_country_of_the_account(server: Any) -> None:
+    api = server.new_account(default_country="KH")
+    numbers = [make(api, "/api/contacts", msisdn=f"01234567{n}") for n in range(2)]
+    path = f"/api/callouts/{make(api, '/api/callouts')}/batch_operations"
+    parameters = {"contact_filter_params": {"msisdn": "012 345 671"}}
+    operation = make(api, path, type=POPULATION, parameters=parameters)
+    preview = f"/api/batch_operations/{operation}/preview/contacts"
+    assert [one["id"] for one in api.get(preview).json] == numbers[1:]
+    # Without the country it is no number: as nobody knows what it meant, it takes nobody.
+    assert api.patch("/api/account", {"default_country": ""}).status == 204
+    error = '/contact_filter_params/msisdn: "012 345 671" is not a phone number'
+    for answer in (api.get(preview), api.post(path, json={"type": POPULATION, "parameters": parameters})):
+        assert (answer.status, answer.json) == (422, {"errors": {"parameters": [error]}})
+
+
 # Operations that an older version has stored.
 
 
