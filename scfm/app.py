@@ -12,9 +12,8 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 
-from scfm import accounts, announcement, collector
+from scfm import accounts, announcement, collector, open_files
 from scfm.errors import StartError, Unavailable
-from scfm.event_loop import OPEN_FILES, open_files
 from scfm.handlers.application import Application, Collaborators
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
@@ -58,10 +57,6 @@ REQUESTS_PATIENCE = 2.0
 FIRST_BYTE_SECONDS = 0.2
 LOOK_SECONDS = 0.01
 WORK_PATIENCE = 5.0
-# To start, and to answer some dozens of clients.
-MIN_OPEN_FILES = 256
-# Logs, journals, pipes, answers that are put into files.
-OWN_FILES = 100
 MONGOD_WATCH_SECONDS = 0.5
 # A mongod that lived for longer has died anew.
 MONGOD_CALM_SECONDS = 10.0
@@ -191,7 +186,7 @@ class Server:
     async def _listen(self, application: Application) -> None:
         listener = _listener(self.settings.host, self.settings.port)
         self.port = listener.getsockname()[1]
-        connections = Connections(application, listener, connection_limit(self.settings.calls_in_flight))
+        connections = Connections(application, listener, open_files.client_connections(self.settings.calls_in_flight))
         connections.start()
         self._closing.push_async_callback(_finish_requests, connections, application.collaborators.traffic)
 
@@ -231,22 +226,6 @@ def _listener(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from None
     listener.setblocking(False)
     return listener
-
-
-def check_open_files() -> None:
-    """Raise StartError where the system allows fewer open files than a server and its MongoDB need."""
-    if open_files() < MIN_OPEN_FILES:
-        raise StartError(
-            f"this process may open {open_files()} files, and a server needs {MIN_OPEN_FILES}, better {OPEN_FILES}: "
-            "raise the limit (ulimit -n in a shell, LimitNOFILE= of systemd, --ulimit nofile= of docker)"
-        )
-
-
-def connection_limit(calls_in_flight: int) -> int:
-    """How many connections of clients there are files for, beside those of the database and the provider."""
-    files = open_files()
-    # MongoDB's driver has up to a hundred connections, the provider's client two for each call in flight.
-    return max(files - OWN_FILES - 100 - 2 * calls_in_flight, files // 2)
 
 
 def _open_journal(path: Path) -> Journal:

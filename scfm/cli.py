@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from scfm import __version__, accounts, app, demo, event_loop, rehearsal, settings
+from scfm import __version__, accounts, app, demo, event_loop, open_files, rehearsal, settings
 from scfm.check_numbers import NumberCheck
 from scfm.errors import StartError, Unavailable
 from scfm.models.store import Store
@@ -111,8 +111,8 @@ def _serve(options: argparse.Namespace) -> int:
     _log_to_stderr(chosen)
     for doubt in settings.doubts(os.environ):
         log.warning("%s", doubt)
-    event_loop.raise_open_files()
-    app.check_open_files()
+    open_files.raise_limit()
+    open_files.check_limit()
     if chosen.mongodb_uri:
         ran = event_loop.run(app.serve(chosen, None, chosen.mongodb_uri))
     else:

@@ -7,7 +7,7 @@ import asyncio
 import signal
 from pathlib import Path
 
-from scfm import collector, event_loop
+from scfm import collector, event_loop, open_files
 
 from .callee import read_rules
 from .carrier import QUICK, SEED
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         ledger=args.ledger,
         journal=Journal.open(args.state) if args.state else None,
     )
-    event_loop.raise_open_files()
+    open_files.raise_limit()
     event_loop.run(serve(simulator, args.host, args.port))
     return 0
 

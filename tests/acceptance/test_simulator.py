@@ -23,8 +23,8 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from scfm import open_files
 from scfm.errors import StartError
-from scfm.event_loop import OPEN_FILES
 from scfm.simulator import Callee, Faults, Rule, Simulator, read_rules
 from scfm.simulator.callee import Directory
 from scfm.simulator.carrier import SEED
@@ -419,7 +419,7 @@ async def test_the_command_may_open_many_files_and_runs_until_it_is_told_to_stop
         line = (await process.stdout.readline()).decode()
         assert line.startswith("simulator listening on http://127.0.0.1:")
         url = line.split()[-1]
-        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (min(OPEN_FILES, most), most)
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (min(open_files.WANTED, most), most)
         assert json.loads((await fetch(f"{url}/ledger.json")).body) == {"requests": [], "calls": []}
         gather = "<Response><Gather numDigits='1'><Say>Press 1</Say></Gather></Response>"
         form = urlencode({"To": "+252662345678", "From": "1", "Twiml": gather})
