@@ -14,11 +14,7 @@ class StartError(ScfmError):
 
 
 class BadRequest(ScfmError):
-    """The request cannot be read (400). ``reason`` is added to the answer where it helps the client."""
-
-    def __init__(self, reason: str | None = None) -> None:
-        super().__init__(reason or "Bad Request")
-        self.reason = reason
+    """The request cannot be read (400). Its text, if there is one, tells the client why."""
 
 
 class Unauthorized(ScfmError):
@@ -38,19 +34,11 @@ class Conflict(ScfmError):
 
 
 class Forbidden(ScfmError):
-    """A request that is not to be carried out, whoever sends it (403). ``reason`` is added to the answer."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """A request that is not to be carried out, whoever sends it (403). Its text tells the client why."""
 
 
 class UnsupportedMediaType(ScfmError):
-    """The body is in a form that is not read (415). ``reason`` is added to the answer."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """The body is in a form that is not read (415). Its text tells the client why."""
 
 
 class TooLarge(ScfmError):
@@ -79,4 +67,4 @@ class Unreachable(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """There is more to do at once than this process takes on. Its text says what, for the client."""
+    """There is more to do at once than this process takes on. Its text tells the client what."""

@@ -8,8 +8,7 @@ import logging
 import re
 import sys
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, cast
@@ -35,14 +34,7 @@ from scfm.errors import (
 )
 from scfm.handlers import refusals
 from scfm.handlers.application import Application, Collaborators
-from scfm.handlers.pagination import Page
 from scfm.handlers.parameters import Limits, parse
-from scfm.models.filters import as_id
-from scfm.models.idempotency import Named
-from scfm.models.query import Query
-from scfm.models.resource import Client, Resource, Scope
-from scfm.models.store import LargePage, View
-from scfm.offload import offload
 
 log = logging.getLogger("scfm.http")
 
@@ -228,9 +220,8 @@ class BaseHandler(tornado.web.RequestHandler):
         # Tornado compares a GET's with If-None-Match itself, but only if it may set the header, too.
         if self.etag is not None and (self.get_status() != 200 or self.request.method not in ("GET", "HEAD")):
             self.set_header("ETag", self.etag)
-        if (
-            self.body_is_unfinished
-        ):  # Tornado hangs up on whoever is refused before the end of the body, without a word
+        if self.body_is_unfinished:
+            # Tornado closes the connection of a request that is refused before the end of its body.
             self.set_header("Connection", "close")
         elapsed = self.request.request_time()
         self.set_header("X-Runtime", f"{elapsed:.6f}")
@@ -290,10 +281,8 @@ def _status(error: BaseException | None) -> int | None:
 
 def _problem(status: int, error: BaseException | None) -> dict[str, Any]:
     problem = {"status": status, "error": HTTPStatus(status).phrase}
-    if isinstance(error, (BadRequest, Forbidden, UnsupportedMediaType)) and error.reason:
-        problem["message"] = error.reason
-    if isinstance(error, Overloaded):
-        problem["message"] = str(error)
+    if isinstance(error, (BadRequest, Forbidden, UnsupportedMediaType, Overloaded)) and (message := str(error)):
+        problem["message"] = message
     return problem
 
 
@@ -302,78 +291,3 @@ class MissingHandler(BaseHandler):
 
     async def prepare(self) -> None:
         raise NotFound
-
-
-class ClientHandler(BaseHandler):
-    """A handler for clients: within their own account."""
-
-    client: Client
-    named: Named | None = None
-
-    async def admit(self) -> None:
-        self.client = await self.app.authenticator.client(self.request.headers.get("Authorization"))
-        if self.told.get("super_admin") and not self.client.super_admin:
-            raise Unauthorized(challenge=False)
-
-    def scope_of(self, view: View) -> Scope:
-        rules = self.app.rules.for_country(self.client.country)
-        if self.named is None:
-            return Scope(view, rules, self.client)
-        return Scope(view, rules, self.client, self.named.name, self.named.again)
-
-    def own(self) -> Scope:
-        """The scope of the client's own account."""
-        return self.scope_of(self.app.store.for_account(self.client.account_id))
-
-    def number(self, written: str) -> int:
-        """The id in a path; raises NotFound for what cannot be one."""
-        number = as_id(written)
-        if not number:
-            raise NotFound
-        return number
-
-    async def filtered(self, narrow: Callable[[], Query]) -> Query:
-        """What NARROW makes of the request's filters; raises BadRequest."""
-        return await offload(len(self.request.query) + self.size, narrow)
-
-    async def answer_page(self, scope: Scope, query: Query, resource: Resource, parameters: dict[str, Any]) -> None:
-        """Answer with the page of QUERY that the client asks for."""
-        page = Page.of(parameters)
-        view = scope.view
-        found, total = await view.listed(query, page.skip, page.size)
-        for name, value in page.headers(total, self.base_url + self.request.path, self.request.query).items():
-            self.set_header(name, value)
-        if isinstance(found, LargePage):
-            await self._answer_large(self._json_array(view, resource, found))
-        else:
-            self.answer(200, await resource.present(view, found))
-
-    async def _answer_large(self, parts: AsyncGenerator[bytes, None]) -> None:
-        """Answer with the JSON that PARTS make, at the pace at which the client takes it."""
-        self.set_header("Cache-Control", FRESH)
-        with suppress(StreamClosedError):  # the client has gone
-            async with self.app.large_answers.collected(parts) as answer:
-                self.etag = f'W/"{answer.digest}"'
-                self.set_etag_header()
-                if self.check_etag_header():
-                    self.set_status(304)
-                    return
-                self.set_header("Content-Length", answer.size)
-                self.set_header("X-Runtime", f"{self.request.request_time():.6f}")
-                if self.request.method == "HEAD":
-                    return
-                async for part in answer.parts():
-                    self.write(part)
-                    await self.flush()
-
-    async def _json_array(self, view: View, resource: Resource, page: LargePage) -> AsyncGenerator[bytes, None]:
-        """The page as JSON; raises StreamClosedError when nobody waits for it any more."""
-        separator = b"["
-        async with aclosing(page.pieces()) as pieces:
-            async for documents in pieces:
-                if cast(Any, self.request.connection).stream.closed():
-                    raise StreamClosedError
-                for document in await resource.present(view, documents):
-                    yield separator + orjson.dumps(document)
-                    separator = b","
-        yield b"]"

@@ -7,7 +7,7 @@ from typing import Any, cast
 import orjson
 
 from scfm.errors import NotFound
-from scfm.handlers.base import ClientHandler
+from scfm.handlers.client import ClientHandler
 from scfm.handlers.once import once
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS

@@ -8,7 +8,8 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 
 from scfm.errors import Invalid
-from scfm.handlers.base import FRESH, ClientHandler
+from scfm.handlers.base import FRESH
+from scfm.handlers.client import ClientHandler
 from scfm.models.contact import CONTACTS
 from scfm.models.contact_csv import Columns
 from scfm.models.contact_file import CSV, JSON_LINES

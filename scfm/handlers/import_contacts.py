@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from scfm.errors import TooLarge
-from scfm.handlers.base import ClientHandler
+from scfm.handlers.client import ClientHandler
 from scfm.handlers.once import carry_out, key_of, own_view
 from scfm.handlers.parameters import Limits, parse
 from scfm.models import idempotency

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from scfm.errors import NotFound
-from scfm.handlers.base import ClientHandler
+from scfm.handlers.client import ClientHandler
 from scfm.handlers.collection import ResourceHandler, location
 from scfm.handlers.once import once
 from scfm.models.account import ACCOUNTS

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 
 from scfm.errors import BadRequest, Invalid, NotFound
-from scfm.handlers.base import FRESH, ClientHandler
+from scfm.handlers.base import FRESH
+from scfm.handlers.client import ClientHandler
 from scfm.models import idempotency
 from scfm.models.idempotency import Answer, Named
 from scfm.models.store import View

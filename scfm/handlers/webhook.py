@@ -58,10 +58,11 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         except Invalid as invalid:
             self._log_refused(422, "; ".join(_messages(invalid)), details)
             self._answer_xml(422, _errors(invalid))
-        except (BadRequest, TooLarge) as error:
-            self._log_refused(
-                413 if isinstance(error, TooLarge) else 400, str(error) or "its body is too large", details
-            )
+        except BadRequest as error:
+            self._log_refused(400, str(error) or "its form cannot be read", details)
+            raise
+        except TooLarge:
+            self._log_refused(413, "its body is too large", details)
             raise
         else:
             self._answer_xml(201, answer)

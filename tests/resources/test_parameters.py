@@ -111,7 +111,7 @@ def test_a_form_that_cannot_be_read_is_a_bad_request_without_a_reason(text: str)
     for request in [("", text.encode(), FORM), (text, b"", "")]:
         with pytest.raises(BadRequest) as refused:
             parse(*request)
-        assert refused.value.reason is None
+        assert not str(refused.value)
 
 
 def test_raw_bytes_that_are_no_utf_8_are_a_bad_request() -> None:
@@ -173,7 +173,7 @@ def test_json_that_is_no_object_comes_under_json(text: str, value: object) -> No
 def test_malformed_json_is_a_bad_request_without_a_reason(text: str | bytes) -> None:
     with pytest.raises(BadRequest) as refused:
         from_json(text)
-    assert refused.value.reason is None
+    assert not str(refused.value)
 
 
 def test_a_surrogate_pair_is_one_character() -> None:
@@ -252,7 +252,7 @@ def test_a_multipart_body_may_have_a_preamble_other_headers_a_quoted_boundary_an
 def test_a_malformed_multipart_body_is_a_bad_request_without_a_reason(body: bytes) -> None:
     with pytest.raises(BadRequest) as refused:
         parse("", body, MULTIPART)
-    assert refused.value.reason is None
+    assert not str(refused.value)
 
 
 def test_a_multipart_body_without_a_boundary_is_a_bad_request() -> None:
@@ -313,7 +313,7 @@ def test_what_is_just_within_the_bounds_is_taken(body: bytes, content_type: str)
 def test_what_passes_a_bound_is_a_bad_request_that_says_which(body: bytes, content_type: str, word: str) -> None:
     with pytest.raises(BadRequest, match=word) as refused:
         parse("", body, content_type, SMALL)
-    assert refused.value.reason
+    assert str(refused.value)
 
 
 def test_the_fields_of_the_query_and_the_body_count_together() -> None:
