@@ -129,7 +129,7 @@ def test_a_batch_operation_reads_the_numbers_of_its_filters_in_the_account_s_cou
 
 
 def test_a_caller_is_the_contact_of_the_default_country(server: Server) -> None:
-    sid, token = "AC" + "7" * 32, "the account's token"
+    sid, token = "AC" + "7" * 32, "the-accounts-token"
     account = server.new_account(default_country="KH", twilio_account_sid=sid, twilio_auth_token=token)
     contact = make(account, "/api/contacts", msisdn="012345678")
     line = PhoneLine(server, sid, token)
