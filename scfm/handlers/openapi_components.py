@@ -92,7 +92,7 @@ PARAMETERS: Mapping[str, Json] = {
     },
     "sheet": {
         "in": "query",
-        "description": "The worksheet of a workbook; the first, if it is not given.",
+        "description": "The worksheet of a workbook; the first that is not hidden, if it is not given.",
         "schema": {"type": "string"},
     },
     "metadata_merge_mode": {"in": "query", "schema": {"type": "string", "enum": list(MODES)}},

@@ -2,8 +2,8 @@
 
 A row is ``[number, cells, problems]``: cells as text, and what is wrong with some, both by position, from 0;
 ``[number, null, {}]`` is one that is too long. Empty rows are left out. The argument is the name of the worksheet as
-JSON, null for the first. A workbook that cannot be read ends it with status REFUSED, and ``[field, message]`` as the
-first line of its standard error; what follows there is for the log.
+JSON, null for the first that is not hidden. A workbook that cannot be read ends it with status REFUSED, and ``[field,
+message]`` as the first line of its standard error; what follows there is for the log.
 
 It is a process of its own since parsing takes time and memory that the file decides on. Both are limited here, where
 the system can, and whatever becomes of it, the server goes on.
@@ -114,7 +114,7 @@ def _has(archive: zipfile.ZipFile, part: zipfile.ZipInfo, sought: bytes) -> bool
 
 
 def rows(file: IO[bytes], sheet: str | None) -> Iterator[list[Any]]:
-    """The rows of the worksheet of that name, or of the first; raises Unreadable."""
+    """The rows of the worksheet of that name, or of the first that is not hidden; raises Unreadable."""
     formulas = check_archive(file)
     worksheet = _worksheet(file, sheet, data_only=True)
     # Where a formula has no result, its cell is as empty as one without a formula: only the formula itself tells.
@@ -136,7 +136,9 @@ def _worksheet(file: IO[bytes], sheet: str | None, data_only: bool) -> Any:
     if not names:
         raise Unreadable("file", "is a workbook without worksheets")
     if sheet is None:
-        found = next(iter(names.values()))
+        # A list that somebody has put out of sight is not the one that he sends.
+        shown = (one for one in names.values() if one.sheet_state == "visible")
+        found = next(shown, next(iter(names.values())))
     else:
         found = names.get(sheet) or next((one for name, one in names.items() if name.lower() == sheet.lower()), None)
     if found is None:

@@ -46,6 +46,7 @@ def changed(content: bytes, part: str, change: Callable[[bytes], bytes]) -> byte
     return made.getvalue()
 
 
+BOOK = "xl/workbook.xml"
 SHEET = "xl/worksheets/sheet1.xml"
 
 
@@ -156,6 +157,18 @@ def test_the_first_sheet_is_read_or_the_one_that_is_named(api: Client) -> None:
     assert counts(send(api, content, XLSX)) == [1, 0, 0, 0]
     assert counts(send(api, content, XLSX, "?sheet=second")) == [1, 0, 0, 0]
     assert contacts(api) == {ALICE: {"from": "first"}, BO: {"from": "second"}}
+
+
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+def test_a_hidden_sheet_is_read_only_if_it_is_named_or_alone(api: Client, state: str) -> None:
+    content = workbook(["msisdn", "from"], [ALICE, "hidden"], Second=[["msisdn", "from"], [BO, "shown"]])
+    hidden = changed(content, BOOK, lambda xml: xml.replace(b'state="visible"', f'state="{state}"'.encode(), 1))
+    assert counts(send(api, hidden, XLSX)) == [1, 0, 0, 0]
+    assert contacts(api) == {BO: {"from": "shown"}}
+    assert counts(send(api, hidden, XLSX, "?sheet=Contacts")) == [1, 0, 0, 0]
+    assert contacts(api) == {ALICE: {"from": "hidden"}, BO: {"from": "shown"}}
+    none_shown = changed(content, BOOK, lambda xml: xml.replace(b'state="visible"', f'state="{state}"'.encode()))
+    assert counts(send(api, none_shown, XLSX)) == [0, 0, 1, 0]
 
 
 def test_a_sheet_that_there_is_not_is_refused_with_those_that_there_are(api: Client) -> None:
