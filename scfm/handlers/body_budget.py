@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Protocol
+
+from scfm.log_limit import LogLimit
 
 log = logging.getLogger("scfm.http")
 
 # All bodies together: sixty-four of the largest there are by default. It is never less than two of the largest.
 MAX_HELD_BYTES = 64 << 20
-LOG_SECONDS = 60.0
 
 
 class BodyReader(Protocol):
@@ -36,7 +36,7 @@ class BodyBudget:
         self.held = 0
         self._sizes: dict[BodyReader, int] = {}
         self._refused = 0
-        self._log_after = 0.0
+        self._warning = LogLimit()
 
     def hold(self, reader: BodyReader, size: int) -> None:
         """SIZE more bytes have come for a request. May refuse requests, this one too."""
@@ -55,8 +55,7 @@ class BodyBudget:
                 break
             reader.refuse_body()
             self._refused += 1
-        if time.monotonic() >= self._log_after:
-            self._log_after = time.monotonic() + LOG_SECONDS
+        if self._warning.allows():
             log.warning(
                 "request bodies hold %d MiB: %d requests that were being sent have been refused with 503",
                 self.limit >> 20,

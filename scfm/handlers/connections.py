@@ -18,6 +18,8 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.iostream import IOStream
 from tornado.web import Application
 
+from scfm.log_limit import LogLimit
+
 try:
     import fcntl
     import termios
@@ -34,7 +36,6 @@ ACCEPTED_IN_A_ROW = 64
 # Who has just connected has had no chance to send a request.
 MIN_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 1.0
-LOG_SECONDS = 60.0
 # accept(2): there are no more files, or there is no memory, in this process or in the system.
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: the system forgets at once what has not been sent
@@ -149,7 +150,7 @@ class Connections:
         self.unsent = 0
         self._accepting = False
         self._closed: Counter[str] = Counter()
-        self._closed_told_at = self._warned_at = -LOG_SECONDS
+        self._summary, self._warning = LogLimit(), LogLimit()
         self._sweeping = PeriodicCallback(self.close_overdue, SWEEP_SECONDS * 1000)
 
     def start(self) -> None:
@@ -237,8 +238,7 @@ class Connections:
             if reason := self._overdue(stream, moment):
                 self._closed[reason] += 1
                 stream.abort() if stream.writing() else stream.close()
-        if self._closed and moment >= self._closed_told_at + LOG_SECONDS:
-            self._closed_told_at = moment
+        if self._closed and self._summary.allows(moment):
             closed = ", ".join(f"{count} {reason}" for reason, count in self._closed.items())
             log.info("connections closed: %s", closed)
             self._closed.clear()
@@ -266,6 +266,5 @@ class Connections:
 
     def _warn(self, message: str) -> None:
         """Log a warning, but not for every connection."""
-        if time.monotonic() >= self._warned_at + LOG_SECONDS:
-            self._warned_at = time.monotonic()
+        if self._warning.allows():
             log.warning("%s", message)

@@ -16,7 +16,7 @@ LABELS = {
     **dict.fromkeys(("windows-1252", "cp1252", "iso-8859-1", "iso8859-1", "latin1", "latin-1"), WINDOWS_1252),
 }
 MARKS = ((codecs.BOM_UTF8, UTF8), (codecs.BOM_UTF16_LE, UTF16_LE), (codecs.BOM_UTF16_BE, UTF16_BE))
-LONGEST_MARK = 3
+MAX_MARK = 3
 # No UTF-8 has this byte.
 INVALID = b"\xff"
 NOT_UTF8 = (
@@ -50,7 +50,7 @@ class Transcoder:
         """The text up to here, as far as its last character is whole."""
         if not self._begun:
             self._start += chunk
-            if len(self._start) < LONGEST_MARK:
+            if len(self._start) < MAX_MARK:
                 return b""
             chunk = self._begin()
         return chunk if self._decoder is None else self._encoded(self._decoder.decode(chunk))

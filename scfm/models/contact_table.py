@@ -66,7 +66,7 @@ def _name_of(characters: list[tuple[str, bool]]) -> str:
     name = ""
     for as_it_is, run in groupby(characters[start:end], key=itemgetter(1)):
         text = "".join(character for character, _ in run)
-        name += text if as_it_is else composed((text,), "NFC")[0]
+        name += text if as_it_is else composed(text, "NFC")
     return name
 
 
@@ -85,7 +85,7 @@ def _escaped(name: str) -> str:
     kept = trimmed(name)
     start = name.index(kept) if kept else len(name)
     end = start + len(kept)
-    as_it_is = not name.isascii() and composed((name,), "NFC")[0] != name
+    as_it_is = not name.isascii() and composed(name, "NFC") != name
     return "".join(
         "\\" + character
         if character in "\\." or not start <= position < end or (as_it_is and not character.isascii())

@@ -15,6 +15,7 @@ from scfm.errors import Invalid
 from scfm.models import xlsx_reader
 from scfm.models.contact_lines import TOO_LONG, Bad, Found
 from scfm.models.contact_table import Table
+from scfm.models.file_kinds import AS_TABLE
 
 log = logging.getLogger("scfm.import")
 
@@ -26,7 +27,7 @@ READERS = asyncio.Semaphore(2)
 PATIENCE_SECONDS = 300.0
 # All that a reader needs of this process's environment; it must not have our secrets.
 ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
-TOOK_TOO_MUCH = f"takes too long or too much memory to read: {xlsx_reader.AS_TABLE}"
+TOOK_TOO_MUCH = f"takes too long or too much memory to read: {AS_TABLE}"
 
 
 class WorkbookReader:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher
 
 from scfm.errors import Overloaded
+from scfm.log_limit import LogLimit
 
 log = logging.getLogger("scfm")
 
@@ -20,7 +21,6 @@ HASHER = PasswordHasher(time_cost=2, memory_cost=19 << 10, parallelism=1)
 MAX_WAIT_SECONDS = 10.0
 # How long a hash takes, until one has been made.
 FIRST_GUESS_SECONDS = 0.05
-LOG_SECONDS = 60.0
 
 
 class PasswordHashing:
@@ -36,7 +36,7 @@ class PasswordHashing:
         # By account, the next in turn first; none is empty.
         self._queues: dict[int | None, deque[asyncio.Future[None]]] = {}
         self._seconds = FIRST_GUESS_SECONDS
-        self._warned_at = -LOG_SECONDS
+        self._warning = LogLimit()
 
     async def hash(self, account_id: int | None, password: str) -> str:
         """The hash of an account's PASSWORD; raises Overloaded if it would take too long until it is made."""
@@ -70,8 +70,7 @@ class PasswordHashing:
         others = sum(min(len(queue), own + 1) for name, queue in self._queues.items() if name != account_id)
         if (1 + own + others) * self._seconds <= MAX_WAIT_SECONDS:
             return
-        if time.monotonic() >= self._warned_at + LOG_SECONDS:
-            self._warned_at = time.monotonic()
+        if self._warning.allows():
             log.warning("account %s sets passwords faster than they can be hashed: refused with 503", account_id)
         raise Overloaded("too many passwords are being set at once; try again")
 

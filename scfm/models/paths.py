@@ -62,7 +62,7 @@ def at(field: str, path: Path, value: str | None) -> Document:
     wanted = None if value is None else _typed(value)
     if all(map(str.isascii, path)):
         return _at(field, path, wanted)
-    ways = dict.fromkeys((path, composed(path, "NFC"), composed(path, "NFD")))
+    ways = dict.fromkeys(zip(*((name, composed(name, "NFC"), composed(name, "NFD")) for name in path), strict=True))
     conditions = [_at(field, way, wanted) for way in ways]
     return {"$and" if wanted is None else "$or": conditions}
 

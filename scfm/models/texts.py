@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 from unicodedata import normalize
 
@@ -26,7 +25,7 @@ def trimmed(text: str) -> str:
 def stored_form(text: str) -> str:
     """TEXT as imports store it: trimmed, and composed."""
     text = trimmed(text)
-    return text if text.isascii() else composed((text,), "NFC")[0]
+    return text if text.isascii() else composed(text, "NFC")
 
 
 def forms(text: str) -> tuple[str, ...]:
@@ -36,7 +35,7 @@ def forms(text: str) -> tuple[str, ...]:
     """
     if text.isascii():
         return (text,)
-    return tuple(dict.fromkeys((text, *composed((text,), "NFC"), *composed((text,), "NFD"))))
+    return tuple(dict.fromkeys((text, composed(text, "NFC"), composed(text, "NFD"))))
 
 
 def spellings(text: str) -> tuple[str, ...]:
@@ -44,6 +43,6 @@ def spellings(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((text, *forms(trimmed(text)))))
 
 
-def composed(texts: Iterable[str], form: Literal["NFC", "NFD"]) -> tuple[str, ...]:
-    """TEXTS in one of Unicode's forms; those that are too long are as they were."""
-    return tuple(text if len(text) > MAX_NORMALISED else normalize(form, text) for text in texts)
+def composed(text: str, form: Literal["NFC", "NFD"]) -> str:
+    """TEXT in one of Unicode's forms; one that is longer than MAX_NORMALISED as it was."""
+    return text if len(text) > MAX_NORMALISED else normalize(form, text)

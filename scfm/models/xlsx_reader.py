@@ -21,6 +21,8 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import IO, Any, NoReturn
 
+from scfm.models.file_kinds import AS_TABLE, OPEN_DOCUMENT
+
 try:
     import os
     import resource
@@ -41,15 +43,14 @@ REFUSED = 3
 # A spreadsheet keeps so many digits.
 DIGITS = 15
 
-AS_TABLE = "save the table as .xlsx or as CSV (UTF-8)"
 TOO_LARGE = f"is too large: a workbook has at most {MAX_UNPACKED >> 20} MiB when it is unpacked; save it as CSV"
 DAMAGED = f"is a workbook that cannot be read: open it, and {AS_TABLE}"
 # What a ZIP archive is that has a part with such a name, or one that ends so.
-OTHERS = {
+OTHER_KINDS = {
     "word/document.xml": f"is a Word document: {AS_TABLE}",
     "ppt/presentation.xml": f"is a PowerPoint presentation: {AS_TABLE}",
     "xl/workbook.bin": f"is a binary Excel workbook (.xlsb): {AS_TABLE}",
-    "content.xml": f"is an OpenDocument file (.ods): {AS_TABLE}",
+    "content.xml": OPEN_DOCUMENT,
     ".iwa": f"is a file of Apple's Numbers or Pages: {AS_TABLE}",
 }
 STRICT = b"http://purl.oclc.org/ooxml/spreadsheetml/main"
@@ -85,7 +86,7 @@ def check_archive(file: IO[bytes]) -> bool:
     with archive:
         parts = archive.infolist()
         names = {part.filename for part in parts}
-        for name, message in OTHERS.items():
+        for name, message in OTHER_KINDS.items():
             if name in names or (name.startswith(".") and any(one.endswith(name) for one in names)):
                 raise Unreadable("file", message)
         if "[Content_Types].xml" not in names:

@@ -31,7 +31,7 @@ TOLERANCE = timedelta(seconds=3)
 SKEW = timedelta(seconds=60)
 LOOK_SECONDS = 60.0
 # The provider may ask for so long a wait: see provider.LONGEST_RETRY_AFTER.
-LONGEST_DELAY = timedelta(hours=1)
+MAX_DELAY = timedelta(hours=1)
 
 
 class ClockWatch:
@@ -116,7 +116,7 @@ class WatchClock(Job):
         after, from_the_future = {"$gt": late}, {"updated_at": {"$gt": late}}
         waiting = {"status": {"$in": ["queued", "remote_fetch_queued"]}, "_work.due": after}
         untried = {"_work.tries": {"$in": [None, 0]}}
-        too_far = {"_work.due": {"$gt": late + LONGEST_DELAY}}
+        too_far = {"_work.due": {"$gt": late + MAX_DELAY}}
         # Nobody is about to send a call that is being settled, so its lease is only a time to ask again.
         settled = [{"_work.reason": {"$exists": True}}, {"_work.asked": {"$exists": True}}]
         longest = late + max(LONGEST_PAUSE, self._first_check)

@@ -19,7 +19,7 @@ from scfm.outage import Outage
 AHEAD_SECONDS = 0.25
 # A call leaves so many seconds after its moment at the latest, or half the time between two calls if that is more.
 JITTER_SECONDS = 0.05
-MOST_RESERVATIONS = 3
+MAX_RESERVATIONS = 3
 FAILURES_TO_OPEN = 5
 FIRST_PROBE, LONGEST_PROBE = 1.0, 60.0
 SERVER = 0
@@ -127,7 +127,7 @@ class Pace:
         The database counts from when it carries the reservation out. If its answer is long in coming, it cannot be
         told when that was, and another is made.
         """
-        for _ in range(MOST_RESERVATIONS):
+        for _ in range(MAX_RESERVATIONS):
             began = self._steady.monotonic()
             wait = await self._store.reserve("paces", key, seconds, self._patience)
             if self._steady.monotonic() - began <= tolerance:
