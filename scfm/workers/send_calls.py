@@ -319,7 +319,7 @@ class SendCalls(Job):
             # Whatever may have rung has left, even if it was not seen to leave.
             self._departures.note(*attempt_of(call))
             return partial(self._unknown, call, unknown)
-        self._pace.answered(account_id)
+        self._answered(account_id)
         self._sent(call)
         return partial(self._arrived, call, *accepted(call, response, self._first_check(call)))
 

@@ -165,6 +165,28 @@ async def test_waiting_calls_try_at_once_when_the_accounts_credentials_have_chan
             await pass_over(jobs.send)
 
 
+async def test_a_second_refusal_of_an_account_is_shown_on_the_calls_that_wait_as_well(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace_module, "FIRST_PROBE", 0.0)
+    own = await account(store)
+    await has_called(store, own)
+    async with carrier() as simulator:
+        settings = told(simulator.base_url, tmp_path, calls_in_flight=1)
+        async with background(store, settings) as jobs:
+            for numbers in (NUMBERS[:4], NUMBERS[4:8]):
+                await queued_calls(store, own, numbers)
+                rotate(simulator, "another")
+                await eventually(lambda: pass_over(jobs.send))
+                waiting = [
+                    call["remote_error_message"] for call in await calls_of(store) if call["status"] == "queued"
+                ]
+                assert len(waiting) == 4 and all(message and message.endswith(WAITS) for message in waiting)
+                rotate(simulator, TOKEN)
+                while (await statuses(store)).get("queued"):
+                    await pass_over(jobs.send)
+
+
 async def test_a_refusal_that_is_about_the_call_is_the_calls(store: Store, tmp_path: Path) -> None:
     own = await account(store)
     await has_called(store, own)
