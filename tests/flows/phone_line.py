@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -88,6 +90,29 @@ def standstill() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+def environment(provider: str, token: str = TOKEN, **settings: str) -> dict[str, str]:
+    """The settings of a server whose own credentials are those of the carrier at the URL PROVIDER."""
+    return {
+        "PLATFORM_PROVIDER": "twilio",
+        "TWILIO_ACCOUNT_SID": SID,
+        "TWILIO_AUTH_TOKEN": token,
+        "TWILIO_CLIENT_REST_API_BASE_URL": provider,
+        **settings,
+    }
+
+
+def at_once(*posts: Callable[[], Answer]) -> list[Answer]:
+    """The answers to requests that are all sent at the same moment."""
+    barrier = threading.Barrier(len(posts))
+
+    def post(one: Callable[[], Answer]) -> Answer:
+        barrier.wait(10)
+        return one()
+
+    with ThreadPoolExecutor(len(posts)) as pool:
+        return list(pool.map(post, posts))
+
+
 def participation(client: Client, msisdn: str, flow: str | None = None) -> str:
     """A contact with that number in a new callout; the path of his participation."""
     contact = client.post("/api/contacts", {"msisdn": msisdn})
@@ -114,6 +139,17 @@ def outbound(client: Client, msisdn: str, flow: str | None = None) -> tuple[str,
     path = place_call(client, participation(client, msisdn, flow))
     call = wait_until(lambda: _taken(client, path))
     return path, call["remote_call_id"]
+
+
+def call_with(client: Client, call_sid: str) -> Any:
+    """The phone call that has the provider's id."""
+    (call,) = client.get(f"/api/phone_calls?q[remote_call_id]={call_sid}").json
+    return call
+
+
+def events_of(client: Client, call: Any) -> Any:
+    """All that has been reported of a phone call."""
+    return client.get(f"/api/phone_calls/{call['id']}/remote_phone_call_events?per_page=1000").json
 
 
 def contact_of(client: Client, msisdn: str) -> Any:

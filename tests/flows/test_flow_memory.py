@@ -9,7 +9,15 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.flows.phone_line import SID, TOKEN, PhoneLine, contact_of, new_sid, outbound, participation, standstill
+from tests.flows.phone_line import (
+    PhoneLine,
+    contact_of,
+    environment,
+    new_sid,
+    outbound,
+    participation,
+    standstill,
+)
 from tests.server import Answer, Client, Server
 
 SHORT = "CallFlowLogic::AvfCapom::CapomShort"
@@ -21,25 +29,12 @@ GIVEN: list[Any] = [None, "gone", {}, {"Tally": None}, {"Tally": {"keys": ["9"]}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with standstill() as provider:
-        environment = {
-            "TWILIO_ACCOUNT_SID": SID,
-            "TWILIO_AUTH_TOKEN": TOKEN,
-            "TWILIO_CLIENT_REST_API_BASE_URL": provider,
+        flows = {
             "REGISTERED_CALL_FLOW_LOGIC": f"tests.flows.odd_flows:Tally,{SHORT}",
             "DEFAULT_CALL_FLOW_LOGIC": "Tally",
         }
-        with Server(tmp_path_factory.mktemp("memory") / "data", environment) as server:
+        with Server(tmp_path_factory.mktemp("memory") / "data", environment(provider, **flows)) as server:
             yield server
-
-
-@pytest.fixture
-def client(server: Server) -> Client:
-    return server.client()
-
-
-@pytest.fixture
-def line(server: Server) -> PhoneLine:
-    return PhoneLine(server)
 
 
 _numbers = iter(range(1000, 10_000))

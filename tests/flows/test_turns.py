@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,20 +20,23 @@ from tests.flows.phone_line import (
     SID,
     TOKEN,
     PhoneLine,
+    at_once,
     contact_of,
+    environment,
+    events_of,
     new_sid,
     outbound,
     participation,
     place_call,
     standstill,
 )
-from tests.server import Answer, Client, Server, wait_until
+from tests.server import Client, Server, wait_until
 from tests.torture.carrier import Carrier
 from tests.torture.databases import free_port
 
 SHORT, LONG = "CallFlowLogic::AvfCapom::CapomShort", "CallFlowLogic::AvfCapom::CapomLong"
 EXAMPLES = ",".join(f"examples.flows:{name}" for name in ("FloodWarning", "WaterSurvey", "AlertHotline"))
-FLOWS = f"{SHORT},{LONG},{EXAMPLES},tests.flows.odd_flows:Tally"
+REGISTERED = {"REGISTERED_CALL_FLOW_LOGIC": f"{SHORT},{LONG},{EXAMPLES},tests.flows.odd_flows:Tally"}
 EVENTS = "initiated ringing answered completed"
 
 # What a callee does to see each survey to its end, and the states that he goes through.
@@ -96,24 +97,13 @@ def new_number(prefix: str) -> str:
     return f"{prefix}{next(_numbers)}"
 
 
-def environment(provider: str, **settings: str) -> dict[str, str]:
-    return {
-        "PLATFORM_PROVIDER": "twilio",
-        "TWILIO_ACCOUNT_SID": SID,
-        "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_CLIENT_REST_API_BASE_URL": provider,
-        "REGISTERED_CALL_FLOW_LOGIC": FLOWS,
-        **settings,
-    }
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose calls stand still at the carrier, so that a test can say what becomes of them."""
     folder: Path = tmp_path_factory.mktemp("turns")
     with (
         standstill() as provider,
-        Server(folder / "data", environment(provider, DEFAULT_CALL_FLOW_LOGIC="Tally")) as server,
+        Server(folder / "data", environment(provider, **REGISTERED, DEFAULT_CALL_FLOW_LOGIC="Tally")) as server,
     ):
         yield server
 
@@ -124,6 +114,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, in
     port = free_port()
     told = environment(
         f"http://127.0.0.1:{port}",
+        **REGISTERED,
         DEFAULT_CALL_FLOW_LOGIC=SHORT,
         STATUS_CHECK="always",
         STATUS_CHECK_SECONDS="0.5",
@@ -131,16 +122,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, in
     )
     with Server(tmp_path_factory.mktemp("conversations") / "data", told) as server:
         yield server, port
-
-
-@pytest.fixture
-def client(server: Server) -> Client:
-    return server.client()
-
-
-@pytest.fixture
-def line(server: Server) -> PhoneLine:
-    return PhoneLine(server)
 
 
 @contextmanager
@@ -157,18 +138,6 @@ def connected(port: int) -> bool:
     table = Path("/proc/net/tcp")
     sockets = [line.split()[2:4] for line in table.read_text().splitlines()[1:]] if table.exists() else []
     return any(remote.endswith(f":{port:04X}") and state in ("01", "08") for remote, state in sockets)
-
-
-def at_once(*posts: Callable[[], Answer]) -> list[Answer]:
-    """The answers to requests that are all sent at the same moment."""
-    barrier = threading.Barrier(len(posts))
-
-    def post(one: Callable[[], Answer]) -> Answer:
-        barrier.wait(10)
-        return one()
-
-    with ThreadPoolExecutor(len(posts)) as pool:
-        return list(pool.map(post, posts))
 
 
 def conversation(server: Server, msisdn: str, flow: str) -> Any:
@@ -260,10 +229,6 @@ def test_whatever_becomes_of_the_callbacks_the_end_is_the_same(place: tuple[Serv
         assert {event["remote_call_id"] for event in events_of(client, call)} == {call["remote_call_id"]}
 
 
-def events_of(client: Client, call: Any) -> Any:
-    return client.get(f"/api/phone_calls/{call['id']}/remote_phone_call_events?per_page=1000").json
-
-
 def test_several_calls_to_one_number_at_once_each_keep_their_own_events(place: tuple[Server, int]) -> None:
     server, port = place
     client, url = server.client(), server.url + PATH
@@ -313,7 +278,7 @@ async def test_a_caller_walks_a_survey_of_ours(place: tuple[Server, int]) -> Non
 
 
 async def test_the_hotline_asks_once_and_knows_the_caller_the_next_time(tmp_path: Path) -> None:
-    told = environment("http://127.0.0.1:9", DEFAULT_CALL_FLOW_LOGIC="AlertHotline")
+    told = environment("http://127.0.0.1:9", **REGISTERED, DEFAULT_CALL_FLOW_LOGIC="AlertHotline")
     with Server(tmp_path / "data", told) as server:
         first = await ring_in(server, "+252662350006", Callee(digits=("2",)))
         again = await ring_in(server, "+252662350006", Callee())
@@ -360,6 +325,7 @@ def test_turns_of_one_call_at_once_lose_nothing(line: PhoneLine, client: Client)
 def test_turns_of_one_call_at_two_servers_at_once_lose_nothing(mongod: PrivateMongod, tmp_path: Path) -> None:
     told = environment(
         "http://127.0.0.1:9",
+        **REGISTERED,
         DEFAULT_CALL_FLOW_LOGIC="Tally",
         MONGODB_URI=mongod.uri,
         MONGODB_DATABASE="turns",

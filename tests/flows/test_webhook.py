@@ -16,9 +16,10 @@ from tests.flows.phone_line import (
     FORM,
     PATH,
     SID,
-    TOKEN,
     PhoneLine,
+    call_with,
     contact_of,
+    environment,
     new_sid,
     outbound,
     signature,
@@ -35,21 +36,12 @@ OUTBOUND = {"Direction": "outbound-api", "From": "345"}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("webhook")
     with standstill() as provider:
-        environment = {
+        settings = {
             "PUBLIC_URL": PUBLIC_URL + "/",
-            "PLATFORM_PROVIDER": "twilio",
-            "TWILIO_ACCOUNT_SID": SID,
-            "TWILIO_AUTH_TOKEN": TOKEN,
-            "TWILIO_CLIENT_REST_API_BASE_URL": provider,
             "REGISTERED_CALL_FLOW_LOGIC": "tests.flows.odd_flows:Failing,tests.flows.odd_flows:Tally",
         }
-        with Server(folder / "data", environment) as server:
+        with Server(folder / "data", environment(provider, **settings)) as server:
             yield server
-
-
-@pytest.fixture
-def client(server: Server) -> Client:
-    return server.client()
 
 
 @pytest.fixture
@@ -68,11 +60,6 @@ def everything(client: Client) -> tuple[int, int, int]:
 def newest_event(client: Client) -> Any:
     number = total(client)
     return client.get(f"{PATH}?per_page=1&page={number}").json[0]
-
-
-def call_with(client: Client, call_sid: str) -> Any:
-    (call,) = client.get(f"/api/phone_calls?q[remote_call_id]={call_sid}").json
-    return call
 
 
 def assert_refused(answer: Answer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,18 @@ from hypothesis import strategies as st
 
 from scfm.models.caller import number_of
 from scfm.models.flow_memory import joined
-from tests.flows.phone_line import PATH, SID, TOKEN, PhoneLine, contact_of, new_sid, outbound, standstill
+from tests.flows.phone_line import (
+    PATH,
+    SID,
+    PhoneLine,
+    call_with,
+    contact_of,
+    environment,
+    events_of,
+    new_sid,
+    outbound,
+    standstill,
+)
 from tests.server import Client, Server
 
 SHORT = "CallFlowLogic::AvfCapom::CapomShort"
@@ -40,35 +50,12 @@ ADDRESSES = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("callers")
     with standstill() as provider:
-        environment = {
-            "PLATFORM_PROVIDER": "twilio",
-            "TWILIO_ACCOUNT_SID": SID,
-            "TWILIO_AUTH_TOKEN": TOKEN,
-            "TWILIO_CLIENT_REST_API_BASE_URL": provider,
+        flows = {
             "DEFAULT_CALL_FLOW_LOGIC": SHORT,
             "REGISTERED_CALL_FLOW_LOGIC": "tests.flows.odd_flows:Tally,examples.flows:FloodWarning",
         }
-        with Server(folder / "data", environment) as server:
+        with Server(folder / "data", environment(provider, **flows)) as server:
             yield server
-
-
-@pytest.fixture
-def client(server: Server) -> Client:
-    return server.client()
-
-
-@pytest.fixture
-def line(server: Server) -> PhoneLine:
-    return PhoneLine(server)
-
-
-def call_with(client: Client, call_sid: str) -> Any:
-    (call,) = client.get(f"/api/phone_calls?q[remote_call_id]={call_sid}").json
-    return call
-
-
-def events_of(client: Client, call: Any) -> Any:
-    return client.get(f"/api/phone_calls/{call['id']}/remote_phone_call_events?per_page=1000").json
 
 
 def contacts(client: Client) -> int:

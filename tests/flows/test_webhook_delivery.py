@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,18 @@ import pytest
 from pymongo import MongoClient
 
 from scfm.mongod import PrivateMongod
-from tests.flows.phone_line import PATH, SID, TOKEN, PhoneLine, contact_of, new_sid, outbound, standstill
+from tests.flows.phone_line import (
+    PATH,
+    SID,
+    PhoneLine,
+    at_once,
+    call_with,
+    contact_of,
+    environment,
+    new_sid,
+    outbound,
+    standstill,
+)
 from tests.server import Answer, Client, Server, wait_until
 
 SHORT = "CallFlowLogic::AvfCapom::CapomShort"
@@ -21,42 +30,27 @@ HEADER = "I-Twilio-Idempotency-Token"
 STEPS = [{}, {}, {"Digits": "1"}, {"Digits": "2"}, {"RecordingUrl": "https://example.org/1"}, {"Digits": "1"}]
 
 
-def environment(provider: str, flow: str, **settings: str) -> dict[str, str]:
+def flows(default: str) -> dict[str, str]:
     return {
-        "PLATFORM_PROVIDER": "twilio",
-        "TWILIO_ACCOUNT_SID": SID,
-        "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_CLIENT_REST_API_BASE_URL": provider,
-        "DEFAULT_CALL_FLOW_LOGIC": flow,
+        "DEFAULT_CALL_FLOW_LOGIC": default,
         "REGISTERED_CALL_FLOW_LOGIC": f"{SHORT},tests.flows.odd_flows:Tally",
-        **settings,
     }
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("delivery")
-    with standstill() as provider, Server(folder / "data", environment(provider, SHORT)) as server:
+    with standstill() as provider, Server(folder / "data", environment(provider, **flows(SHORT))) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def pair(mongod: PrivateMongod, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
     """Two processes on one database, whose flow writes every key down."""
-    told = environment("http://127.0.0.1:9", "Tally", MONGODB_URI=mongod.uri, MONGODB_DATABASE="deliveries")
+    told = environment("http://127.0.0.1:9", **flows("Tally"), MONGODB_URI=mongod.uri, MONGODB_DATABASE="deliveries")
     folder = tmp_path_factory.mktemp("pair")
     with Server(folder / "one", told) as one, Server(folder / "other", told) as other:
         yield one, other
-
-
-@pytest.fixture
-def client(server: Server) -> Client:
-    return server.client()
-
-
-@pytest.fixture
-def line(server: Server) -> PhoneLine:
-    return PhoneLine(server)
 
 
 def a_token() -> str:
@@ -69,22 +63,6 @@ def deliver(line: PhoneLine, token: str, call_sid: str, **fields: str) -> Answer
 
 def events(client: Client, call_sid: str) -> int:
     return int(client.get(f"{PATH}?per_page=1&q[remote_call_id]={call_sid}").headers["Total"])
-
-
-def call_with(client: Client, call_sid: str) -> Any:
-    (call,) = client.get(f"/api/phone_calls?q[remote_call_id]={call_sid}").json
-    return call
-
-
-def at_once(*posts: Callable[[], Answer]) -> list[Answer]:
-    barrier = threading.Barrier(len(posts))
-
-    def post(one: Callable[[], Answer]) -> Answer:
-        barrier.wait(10)
-        return one()
-
-    with ThreadPoolExecutor(len(posts)) as pool:
-        return list(pool.map(post, posts))
 
 
 @pytest.mark.parametrize("sender", ["+252662342001", "anonymous"])

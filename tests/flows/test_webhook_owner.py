@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from tests.flows.phone_line import PATH, SID, PhoneLine, new_sid, outbound, signature, standstill
+from tests.flows.phone_line import PATH, SID, PhoneLine, environment, new_sid, outbound, signature, standstill
 from tests.server import Answer, Client, Server, wait_until
 
 TOKEN = "the-servers-own-token"
@@ -23,15 +23,8 @@ _numbers = itertools.count(252663000001)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("owner")
-    with standstill() as provider:
-        environment = {
-            "PLATFORM_PROVIDER": "twilio",
-            "TWILIO_ACCOUNT_SID": SID,
-            "TWILIO_AUTH_TOKEN": TOKEN,
-            "TWILIO_CLIENT_REST_API_BASE_URL": provider,
-        }
-        with Server(folder / "data", environment) as server:
-            yield server
+    with standstill() as provider, Server(folder / "data", environment(provider, TOKEN)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

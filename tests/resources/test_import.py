@@ -18,33 +18,17 @@ from scfm.models import contact_import
 from scfm.models.contact_import import ContactImport
 from scfm.models.contact_lines import Problem, Row
 from scfm.models.store import Store
-from tests.server import REQUEST_SECONDS, Answer, Client, Server, wait_until
+from tests.resources.imports import CSV, JSON_LINES, contacts, counts, send
+from tests.server import REQUEST_SECONDS, Client, Server, wait_until
 
 ALICE = "+252662345678"
 BO = "+252662345679"
-CSV = "text/csv"
-JSON_LINES = "application/x-ndjson"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("data"), {"PLATFORM_PROVIDER": "simulator"}) as server:
         yield server
-
-
-def send(api: Client, content: str | bytes, kind: str = CSV, query: str = "") -> Answer:
-    body = content.encode() if isinstance(content, str) else content
-    return api.post("/api/contacts/import" + query, body=body, headers={"Content-Type": kind})
-
-
-def contacts(api: Client) -> dict[str, Any]:
-    return {contact["msisdn"]: contact["metadata"] for contact in api.get("/api/contacts?per_page=1000").json}
-
-
-def counts(answer: Answer) -> list[int]:
-    """Created, updated, unchanged, failed."""
-    assert answer.status == 200, answer
-    return list(answer.json.values())[:4]
 
 
 # What comes of the lines

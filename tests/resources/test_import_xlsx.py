@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from scfm.models import xlsx_reader
-from tests.resources.test_import_files import CSV, NFC, NFD, XLSX, contacts, counts, refused, send
+from tests.resources.imports import CSV, NFC, NFD, XLSX, contacts, counts, refused, send
 from tests.server import Client
 
 ALICE = "+252662345678"
