@@ -109,8 +109,8 @@ def _log_to_stderr(chosen: Settings) -> None:
 def _serve(options: argparse.Namespace) -> int:
     chosen = _settings(options)
     _log_to_stderr(chosen)
-    for doubt in settings.doubts(os.environ):
-        log.warning("%s", doubt)
+    for warning in settings.mistyped_variables(os.environ):
+        log.warning("%s", warning)
     open_files.raise_limit()
     open_files.check_limit()
     if chosen.mongodb_uri:

@@ -24,11 +24,11 @@ def iso(moment: datetime | None) -> str | None:
     return f"{written[1:24]}Z" if written[20:21] == "." else f"{written[1:20]}.000Z"
 
 
-class Steady:
-    """Seconds that go by evenly, whatever the wall clock is set to, and how to wait for them. A test has its own."""
+class MonotonicClock:
+    """Elapsed time, which goes on evenly whatever the wall clock is set to. A test may have its own."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary moment."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
@@ -36,4 +36,4 @@ class Steady:
         await asyncio.sleep(seconds)
 
 
-STEADY = Steady()
+SYSTEM_CLOCK = MonotonicClock()

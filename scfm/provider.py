@@ -58,7 +58,7 @@ NO_ENVIRONMENT = {"TWILIO_EDGE": ""}
 MOVED = frozenset({301, 307, 308})
 # The account is refused, unless Twilio's code of the error (https://www.twilio.com/docs/api/errors) is of those that
 # are about a call: a number, or a country that the account may not call.
-OF_ACCOUNT, OF_CALL = frozenset({401, 403}), range(21000, 22000)
+ACCOUNT_REFUSALS, CALL_ERRORS = frozenset({401, 403}), range(21000, 22000)
 LONGEST_RETRY_AFTER = 3600.0
 LONGEST_MESSAGE = 1000
 PAGE_SIZE = 1000  # the most that Twilio gives
@@ -414,7 +414,7 @@ def _verdict(response: Response, method: str, path: str, failure: str) -> Provid
         return NotSent(message, _retry_after(response.headers.get("Retry-After")))
     if status in MOVED:
         return Refused(f"{message}, moved to {response.headers.get('Location')}")
-    if status in OF_ACCOUNT and getattr(error, "code", None) not in OF_CALL:
+    if status in ACCOUNT_REFUSALS and getattr(error, "code", None) not in CALL_ERRORS:
         return AccountRefused(message)
     if 400 <= status < 500 and status != 408:
         return Refused(message)

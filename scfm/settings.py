@@ -19,7 +19,7 @@ from scfm.errors import StartError
 
 PROVIDERS = ("twilio", "somleng", "simulator")
 # Only settings of ours begin so: what does and is none is mistyped.
-OF_PROVIDERS = ("TWILIO_", "SOMLENG_")
+PROVIDER_PREFIXES = ("TWILIO_", "SOMLENG_")
 # How alike two names must be (difflib's ratio) for one to be the other, mistyped.
 CLOSE, CLOSE_IF_SHORT = 0.8, 0.85
 MAX_SHOWN = 80
@@ -165,7 +165,7 @@ def _shown(value: str) -> str:
     return repr(without_password if len(without_password) <= MAX_SHOWN else without_password[:MAX_SHOWN] + "…")
 
 
-def doubts(environment: Mapping[str, str]) -> list[str]:
+def mistyped_variables(environment: Mapping[str, str]) -> list[str]:
     """A sentence for each variable that looks like a mistyped setting. Other programs' variables do not."""
     known = {setting.metadata["env"] for setting in fields(Settings)}
     sentences = []
@@ -173,7 +173,7 @@ def doubts(environment: Mapping[str, str]) -> list[str]:
         if variable in known or not value:
             continue
         nearest = _nearest(variable, known)
-        if nearest or variable.startswith(OF_PROVIDERS):
+        if nearest or variable.startswith(PROVIDER_PREFIXES):
             sentences.append(f"{variable} is not a setting, and is ignored{_did_you_mean(nearest)}")
     return sentences
 

@@ -32,7 +32,7 @@ MAX_HEADER_BYTES = 1 << 16
 # Answers that clients have not taken yet, of all of them together.
 MAX_UNSENT_BYTES = 64 << 20
 # How many connections are taken before other work has its turn.
-ACCEPTED_IN_A_ROW = 64
+MAX_ACCEPTS = 64
 # Who has just connected has had no chance to send a request.
 MIN_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 1.0
@@ -200,7 +200,7 @@ class Connections:
             self._accepting = False
 
     def _accept(self, _listener: Any, _events: int) -> None:
-        for _ in range(ACCEPTED_IN_A_ROW):
+        for _ in range(MAX_ACCEPTS):
             full = len(self._open) >= self._limit
             if full and not self._can_close_one():
                 self._pause()

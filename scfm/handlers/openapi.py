@@ -90,7 +90,7 @@ REPORT: Schema = {
     "additionalProperties": {"type": "string"},
 }
 # What may become of any request that changes something.
-OF_WRITES = (400, 401, 403, 415, 422)
+WRITE_ERRORS = (400, 401, 403, 415, 422)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _event(route: Route) -> Json:
 
 def _made(route: Route, about: str) -> Json:
     shown = {JSON: ref("schemas", title(route.resource))}
-    errors = (*OF_WRITES, 404, 409, 413) if "{id}" in route.path else (*OF_WRITES, 409, 413)
+    errors = (*WRITE_ERRORS, 404, 409, 413) if "{id}" in route.path else (*WRITE_ERRORS, 409, 413)
     return {"201": response(about, shown, ("Location", "Idempotent-Replayed")), **errors_of(*errors)}
 
 
@@ -237,7 +237,7 @@ def _update(route: Route) -> Json:
         route,
         f"update_{_own(route)}",
         f"Update the {noun(route.resource)}",
-        {"204": response("It has been updated.", {}), **errors_of(*OF_WRITES, 404, 413)},
+        {"204": response("It has been updated.", {}), **errors_of(*WRITE_ERRORS, 404, 413)},
         parameters=route.parameters(),
         requestBody=body_of(given_of(route.resource, new=False), JSON, FORM),
     )
@@ -248,7 +248,7 @@ def _delete(route: Route) -> Json:
         route,
         f"delete_{route.resource.kind}",
         f"Delete the {noun(route.resource)}",
-        {"204": response("It has been deleted.", {}), **errors_of(*OF_WRITES, 404)},
+        {"204": response("It has been deleted.", {}), **errors_of(*WRITE_ERRORS, 404)},
         parameters=route.parameters(),
     )
 
@@ -294,7 +294,7 @@ def _import(route: Route) -> Json:
         "Create and update contacts in bulk, by phone number",
         {
             "200": response("What became of the lines.", {JSON: TALLY}, ("Idempotent-Replayed",)),
-            **errors_of(*OF_WRITES, 409, 413),
+            **errors_of(*WRITE_ERRORS, 409, 413),
         },
         parameters=route.parameters("metadata_merge_mode", "sheet", "Idempotency-Key"),
         requestBody={

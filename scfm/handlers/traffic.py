@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
-from scfm.clock import STEADY, Steady
+from scfm.clock import SYSTEM_CLOCK, MonotonicClock
 
 # A caller hears silence until the webhook answers, and the event loop is one for all. So a call that is about to go
 # out waits while requests are under way and the loop is behind with its work, but no longer than this.
@@ -28,8 +28,8 @@ PATIENCE_SECONDS = 0.3
 class Traffic:
     """The connections on which a request has begun and its answer has not been given."""
 
-    def __init__(self, steady: Steady = STEADY) -> None:
-        self._steady = steady
+    def __init__(self, clock: MonotonicClock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self._begun: WeakSet[Any] = WeakSet()
         # Since when each of those on the phone waits, the longest first.
         self._waiting: dict[object, float] = {}
@@ -47,7 +47,7 @@ class Traffic:
     @contextmanager
     def caller(self) -> Iterator[None]:
         """As long as this lasts, somebody on the phone waits for the answer to a webhook."""
-        began, caller = self._steady.monotonic(), object()
+        began, caller = self._clock.monotonic(), object()
         self._callers_until = began + CALLERS_SECONDS
         self._waiting[caller] = began
         try:
@@ -59,7 +59,7 @@ class Traffic:
     @property
     def callers(self) -> bool:
         """Whether people are on the phone, so that what can wait should not take all of the database."""
-        return self._steady.monotonic() < self._callers_until
+        return self._clock.monotonic() < self._callers_until
 
     @property
     def under_way(self) -> int:
@@ -70,24 +70,24 @@ class Traffic:
         """Returns when nothing else is due, or when a call must leave all the same."""
         if not self.callers:
             await asyncio.sleep(0)
-            await self._quiet(self._steady.monotonic() + ASIDE_SECONDS)
+            await self._quiet(self._clock.monotonic() + ASIDE_SECONDS)
             return
-        moment = self._steady.monotonic()
+        moment = self._clock.monotonic()
         until = moment + ASIDE_SECONDS if self._kept_waiting else self._leaving_at
         if moment < until:
-            await self._steady.sleep(SPACING_SECONDS)
+            await self._clock.sleep(SPACING_SECONDS)
             await self._quiet(until)
-        moment = self._steady.monotonic()
+        moment = self._clock.monotonic()
         self._leaving_at = min(max(self._leaving_at, moment - CATCH_UP_SECONDS), moment) + LEAVING_SECONDS
 
     @property
     def _kept_waiting(self) -> bool:
         longest = next(iter(self._waiting.values()), None)
-        return longest is not None and self._steady.monotonic() > longest + PATIENCE_SECONDS
+        return longest is not None and self._clock.monotonic() > longest + PATIENCE_SECONDS
 
     async def _quiet(self, until: float) -> None:
         """Returns when no request is under way or the loop has nothing else to do, at the latest at UNTIL."""
-        while self._begun and (began := self._steady.monotonic()) < until:
-            await self._steady.sleep(STEP_SECONDS)
-            if self._steady.monotonic() - began < 2 * STEP_SECONDS:
+        while self._begun and (began := self._clock.monotonic()) < until:
+            await self._clock.sleep(STEP_SECONDS)
+            if self._clock.monotonic() - began < 2 * STEP_SECONDS:
                 return

@@ -86,17 +86,17 @@ class CalloutParticipations(Resource):
         if draft.document["msisdn"] is None:
             draft.document["msisdn"] = contact["msisdn"]
         elif draft.document["msisdn"] != contact["msisdn"]:
-            draft.document[renumbering.NUMBER] = renumbering.OWN
+            draft.document[renumbering.NUMBER_KIND] = renumbering.OWN
 
     async def _number_changes(self, scope: Scope, draft: Draft, old: Document) -> None:
         """A number that a client has given stays, whatever becomes of the contact's."""
         number = draft.document["msisdn"]
         if number == old["msisdn"]:
             return
-        draft.document[renumbering.NUMBER] = await renumbering.number_kind(scope.view, old["contact_id"], number)
-        if old.get(renumbering.NUMBER) == renumbering.NUMBER_TAKEN:
+        draft.document[renumbering.NUMBER_KIND] = await renumbering.number_kind(scope.view, old["contact_id"], number)
+        if old.get(renumbering.NUMBER_KIND) == renumbering.SET_ASIDE:
             metadata = draft.document["metadata"]
-            draft.document["metadata"] = {key: metadata[key] for key in metadata if key != renumbering.SHOWN}
+            draft.document["metadata"] = {key: metadata[key] for key in metadata if key != renumbering.NUMBER_TAKEN}
 
     async def insert(self, view: View, document: Document) -> Document:
         """Store it; its contact's number may have been corrected since that was read."""

@@ -18,7 +18,7 @@ CSV = "text/csv"
 JSON_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines")
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # What programs say of a file that they do not know, or of every file that a spreadsheet may open: the file tells.
-UNTOLD = ("application/octet-stream", "application/vnd.ms-excel", "application/zip")
+AMBIGUOUS_TYPES = ("application/octet-stream", "application/vnd.ms-excel", "application/zip")
 
 _CHARSET = re.compile(r";\s*charset\s*=\s*(?:\"([^\"]*)\"|([^\s;\"]*))", re.IGNORECASE)
 
@@ -35,7 +35,7 @@ class ContactFile:
 
     def __init__(self, content_type: str, sheet: Any = None, country: str | None = None) -> None:
         self.media_type = content_type.partition(";")[0].strip().lower()
-        if self.media_type not in (CSV, *JSON_LINES, XLSX, *UNTOLD):
+        if self.media_type not in (CSV, *JSON_LINES, XLSX, *AMBIGUOUS_TYPES):
             raise Invalid({"content_type": [f"must be {CSV}, {XLSX} or {JSON_LINES[0]}; {HOW}"]})
         charset = _CHARSET.search(content_type)
         self._charset = charset_of((charset[1] or charset[2] or "").strip()) if charset else None

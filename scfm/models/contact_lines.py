@@ -16,7 +16,7 @@ from scfm.models.texts import stored_form
 # Twice the largest body of any other request, so that every contact that one could make fits in a line.
 LONGEST_LINE = 2 << 20
 # A step passes over so many empty lines.
-EMPTY_LINES = 1000
+MAX_EMPTY_LINES = 1000
 # The bounds of request parameters hold for a line too: levels of nesting, fields at all levels, bytes of one text.
 DEPTH = 32
 FIELDS = 1000
@@ -149,7 +149,7 @@ class Lines:
         for part in ended:
             if part in _EMPTY and not self._length and not self.keeps_empty:
                 self._number += 1
-                if self._number % EMPTY_LINES == 0:
+                if self._number % MAX_EMPTY_LINES == 0:
                     yield None
                 continue
             self._take(part + self.ending)

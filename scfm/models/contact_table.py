@@ -21,8 +21,8 @@ from scfm.models.texts import BLANKS, composed, stored_form, trimmed
 
 MSISDN = "msisdn"
 # So much of a column's name an error tells, and so many of the columns.
-NAME_SHOWN = 80
-NAMES_SHOWN = 20
+MAX_NAME_SHOWN = 80
+MAX_NAMES_SHOWN = 20
 # As many as a worksheet has.
 MAX_CELLS = 16_384
 # Characters of all the names, and, in one row, of the texts that have to be composed: see texts.MAX_NORMALISED.
@@ -141,8 +141,8 @@ class Header:
 
     def _wrong(self) -> Iterator[str]:
         if not self.numbers:
-            shown = [_shown(name) for name in islice(self.names.values(), NAMES_SHOWN)]
-            more = ", …" if len(self.names) > NAMES_SHOWN else ""
+            shown = [_shown(name) for name in islice(self.names.values(), MAX_NAMES_SHOWN)]
+            more = ", …" if len(self.names) > MAX_NAMES_SHOWN else ""
             found = f"its columns are: {', '.join(shown)}{more}" if shown else "it has no columns"
             yield f"must have a column {MSISDN}; {found}"
         if len(self.numbers) > 1:
@@ -195,7 +195,7 @@ class Header:
 
 
 def _shown(name: str) -> str:
-    return trimmed(name)[:NAME_SHOWN]
+    return trimmed(name)[:MAX_NAME_SHOWN]
 
 
 def _wrong_with(path: Path, name: str, taken: Mapping[Path, str]) -> Iterator[str]:

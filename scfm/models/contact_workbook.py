@@ -24,7 +24,7 @@ MAX_WORKBOOK = 64 << 20
 # How many are read at a time, each by a process of its own: see xlsx_reader for what one may take.
 READERS = asyncio.Semaphore(2)
 # Seconds that a reader may take, which is told to have less of the processor's time.
-PATIENCE_SECONDS = 300.0
+MAX_READER_SECONDS = 300.0
 # All that a reader needs of this process's environment; it must not have our secrets.
 ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 TOOK_TOO_MUCH = f"takes too long or too much memory to read: {AS_TABLE}"
@@ -109,7 +109,7 @@ async def _read(workbook: IO[bytes], rows: IO[bytes], sheet: str | None) -> tupl
         env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
     )
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(MAX_READER_SECONDS):
             _, said = await process.communicate()
     except TimeoutError:
         said = b"it took too long"

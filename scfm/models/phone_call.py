@@ -171,15 +171,15 @@ class PhoneCalls(Resource):
             draft.old is None or draft.document["msisdn"] != draft.old["msisdn"]
         ):
             given, contact = draft.document["msisdn"], draft.document["contact_id"]
-            draft.document[renumbering.NUMBER] = await renumbering.number_kind(scope.view, contact, given)
+            draft.document[renumbering.NUMBER_KIND] = await renumbering.number_kind(scope.view, contact, given)
 
     async def _take_number(self, scope: Scope, draft: Draft) -> None:
         number = draft.document["callout_participation_id"]
         participation = await scope.view.get("callout_participations", number)
-        if participation.get(renumbering.NUMBER) == renumbering.NUMBER_TAKEN:
+        if participation.get(renumbering.NUMBER_KIND) == renumbering.SET_ASIDE:
             draft.errors.add("msisdn", NUMBER_IS_TAKEN)
-        elif participation.get(renumbering.NUMBER):
-            draft.document[renumbering.NUMBER] = renumbering.OWN
+        elif participation.get(renumbering.NUMBER_KIND):
+            draft.document[renumbering.NUMBER_KIND] = renumbering.OWN
         draft.document["msisdn"] = participation["msisdn"]
 
     async def insert(self, view: View, document: Document) -> Document:

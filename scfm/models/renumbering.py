@@ -25,14 +25,14 @@ MARKED = Index(f"{MARK}.due", name="renumbered", only={f"{MARK}.due": {"$exists"
 # On a callout in which calls may still be taken by their contacts' former numbers: the token of the last change.
 CALLOUT_MARK = "_numbers"
 CALLOUT_MARKED = Index(CALLOUT_MARK, name="numbers", only={CALLOUT_MARK: {"$exists": True}})
-# On a callout whose participations carry NUMBER where they should: all but those of older versions.
+# On a callout whose participations carry NUMBER_KIND where they should: all but those of older versions.
 CALLOUT_KNOWN = "_strays_known"
 # On a participation or a phone call whose number does not follow its contact's: the client gave it on purpose, or
 # the contact's is another participation's in the callout.
-NUMBER, OWN, NUMBER_TAKEN = "_number", "own", "taken"
-STRAYS = Index("callout_id", NUMBER, name="strays", only={NUMBER: {"$gt": ""}})
+NUMBER_KIND, OWN, SET_ASIDE = "_number", "own", "taken"
+STRAYS = Index("callout_id", NUMBER_KIND, name="strays", only={NUMBER_KIND: {"$gt": ""}})
 # Where a client sees of a participation that its contact's number is taken.
-SHOWN = "number_taken"
+NUMBER_TAKEN = "number_taken"
 # Soon after a change whoever made it is done, or dead.
 FIRST_LOOK = timedelta(seconds=5)
 # No longer does a process hold what it read before a change: LEASE_SECONDS is at most an hour.
@@ -102,8 +102,8 @@ def _next_look(contact: Document) -> datetime:
 async def _carry(view: View, contact: Document, seen: frozenset[int]) -> None:
     former = former_numbers(contact)
     named = {"contact_id": contact["_id"]}
-    follows = {"msisdn": {"$in": former}, NUMBER: None}
-    wanted = {**named, "$or": [follows, {NUMBER: NUMBER_TAKEN}]}
+    follows = {"msisdn": {"$in": former}, NUMBER_KIND: None}
+    wanted = {**named, "$or": [follows, {NUMBER_KIND: SET_ASIDE}]}
     for participation in await view.find(PARTICIPATIONS, wanted):
         await _renumber(view, contact, participation, seen | {contact["_id"]})
     await _carry_calls(view, contact, {**named, **follows})
@@ -118,7 +118,7 @@ async def _carry(view: View, contact: Document, seen: frozenset[int]) -> None:
 async def _renumber(view: View, contact: Document, participation: Document, seen: frozenset[int]) -> None:
     """Give a participation its contact's number; where that is taken in the callout, set the participation aside."""
     new, same = contact["msisdn"], {"_id": participation["_id"], "msisdn": participation["msisdn"]}
-    cleared = {NUMBER: "", f"metadata.{SHOWN}": ""} if participation.get(NUMBER) else {}
+    cleared = {NUMBER_KIND: "", f"metadata.{NUMBER_TAKEN}": ""} if participation.get(NUMBER_KIND) else {}
     update: Document = {"$set": {"msisdn": new, "updated_at": now()}, "$inc": {"_version": 1}}
     for _ in range(MAX_ROUNDS):
         try:
@@ -131,14 +131,14 @@ async def _renumber(view: View, contact: Document, participation: Document, seen
             break
     else:
         raise Unavailable(f"the number of contact {contact['_id']} is given and taken too often")
-    if participation["metadata"].get(SHOWN) != new or not participation.get(NUMBER):
-        aside = {NUMBER: NUMBER_TAKEN, f"metadata.{SHOWN}": new, "updated_at": now()}
+    if participation["metadata"].get(NUMBER_TAKEN) != new or not participation.get(NUMBER_KIND):
+        aside = {NUMBER_KIND: SET_ASIDE, f"metadata.{NUMBER_TAKEN}": new, "updated_at": now()}
         await view.apply(PARTICIPATIONS, same, {"$set": aside, "$inc": {"_version": 1}})
 
 
 async def _makes_room(view: View, participation: Document, seen: frozenset[int]) -> bool:
     """Whether a participation gave its number up just now, as its own contact's had been changed before."""
-    if participation.get(NUMBER) or participation["contact_id"] in seen:
+    if participation.get(NUMBER_KIND) or participation["contact_id"] in seen:
         return False
     contact = await view.find_one(CONTACTS, {"_id": participation["contact_id"]})
     if contact is None or participation["msisdn"] not in former_numbers(contact):
@@ -153,7 +153,7 @@ async def _carry_calls(view: View, contact: Document, follows: Document) -> None
     calls = await view.find(CALLS, waiting, fields=["callout_participation_id"])
     if not calls:
         return
-    parts = {"_id": {"$in": sorted({one["callout_participation_id"] or 0 for one in calls})}, NUMBER: NUMBER_TAKEN}
+    parts = {"_id": {"$in": sorted({one["callout_participation_id"] or 0 for one in calls})}, NUMBER_KIND: SET_ASIDE}
     aside = {one["_id"] for one in await view.find(PARTICIPATIONS, parts, fields=["_id"], sort=())}
     for update, ids in (
         (_new_number(contact), [one["_id"] for one in calls if one["callout_participation_id"] not in aside]),
@@ -203,13 +203,13 @@ async def outdated(view: View, call: Document) -> Document | None:
 
     It gives the call the new number, or cancels it where that number is taken: then there is an ``$unset`` in it.
     """
-    if call.get(NUMBER) or call.get("contact_id") is None:
+    if call.get(NUMBER_KIND) or call.get("contact_id") is None:
         return None
     contact = await view.first_by(CONTACTS, "_id", call["contact_id"])
     if contact is None or call["msisdn"] not in former_numbers(contact):
         return None
     part = await view.first_by(PARTICIPATIONS, "_id", call["callout_participation_id"])
-    aside = part is not None and part.get(NUMBER) == NUMBER_TAKEN
+    aside = part is not None and part.get(NUMBER_KIND) == SET_ASIDE
     return _canceled(contact) if aside else _new_number(contact)
 
 
@@ -220,7 +220,7 @@ async def finish(view: View, contact: Document) -> None:
         "contact_id": contact["_id"],
         "status": "queued",
         "msisdn": {"$in": former_numbers(contact)},
-        NUMBER: None,
+        NUMBER_KIND: None,
     }
     same = {"_id": contact["_id"], f"{MARK}.token": mark["token"]}
     if await view.exists(CALLS, held):
@@ -250,7 +250,9 @@ async def left_out(view: View, callout_id: int | None) -> Sequence[int]:
         return []
     await _mark_older(view, callout_id)
     among: Document = {"callout_id": callout_id}
-    ways = await view.find(PARTICIPATIONS, {**among, NUMBER: {"$gt": ""}}, fields=["contact_id", "msisdn"], sort=())
+    ways = await view.find(
+        PARTICIPATIONS, {**among, NUMBER_KIND: {"$gt": ""}}, fields=["contact_id", "msisdn"], sort=()
+    )
     holders = {one["msisdn"]: one["contact_id"] for one in ways}
     if not holders:
         return []
@@ -270,7 +272,7 @@ async def _mark_older(view: View, callout_id: int) -> None:
     stray = {"$expr": {"$ne": ["$msisdn", {"$first": "$_contact.msisdn"}]}, f"_contact.{MARK}": None}
     query = Query(
         PARTICIPATIONS,
-        ({"callout_id": callout_id, NUMBER: None},),
+        ({"callout_id": callout_id, NUMBER_KIND: None},),
         stages=(
             {"$lookup": {"from": CONTACTS, "localField": "contact_id", "foreignField": "_id", "as": "_contact"}},
             {"$match": stray},
@@ -278,6 +280,6 @@ async def _mark_older(view: View, callout_id: int) -> None:
     )
     async for batch in view.batches(query, 0, MAX_MARKED, ["msisdn"]):
         # One that has got its contact's number meanwhile is none.
-        same = [{"_id": one["_id"], "msisdn": one["msisdn"], NUMBER: None} for one in batch]
-        await view.update_each(PARTICIPATIONS, [(one, {"$set": {NUMBER: OWN}}) for one in same])
+        same = [{"_id": one["_id"], "msisdn": one["msisdn"], NUMBER_KIND: None} for one in batch]
+        await view.update_each(PARTICIPATIONS, [(one, {"$set": {NUMBER_KIND: OWN}}) for one in same])
     await view.update(CALLOUTS, {"_id": callout_id}, {CALLOUT_KNOWN: True})

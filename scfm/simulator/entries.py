@@ -16,7 +16,7 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
     "created": lambda value: isinstance(value, float),
 }
 # What of a call serves only to end it and to tell of its end.
-_OF_THE_LIVING = ("token", "request", "status_callback", "status_callback_method", "events", "callbacks", "told")
+_UNFINISHED_FIELDS = ("token", "request", "status_callback", "status_callback_method", "events", "callbacks", "told")
 
 
 def created(call: Call) -> Entry:
@@ -69,7 +69,7 @@ def needed(entry: Entry) -> Entry:
     """What of an entry is still of use: of a call that is over, what is shown of it."""
     if not is_over(entry):
         return entry
-    return {name: value for name, value in entry.items() if name not in _OF_THE_LIVING}
+    return {name: value for name, value in entry.items() if name not in _UNFINISHED_FIELDS}
 
 
 def call_of(entry: Entry) -> Call:

@@ -45,12 +45,12 @@ class ClockWatch:
 
     def look(self) -> None:
         """Notice whether the clock has been set since the last look; a line in the log says so."""
-        wall, steady = clock.now(), self._monotonic()
-        jump = wall - self._last[0] - timedelta(seconds=steady - self._last[1])
-        self._last = (wall, steady)
+        wall, elapsed = clock.now(), self._monotonic()
+        jump = wall - self._last[0] - timedelta(seconds=elapsed - self._last[1])
+        self._last = (wall, elapsed)
         if abs(jump) <= TOLERANCE:
             return
-        self._set_at = steady
+        self._set_at = elapsed
         seconds = jump.total_seconds()
         if seconds < 0:
             self._back -= jump

@@ -22,7 +22,7 @@ CALLOUTS, CONTACTS = "callouts", "contacts"
 REMEMBERED_SECONDS = 0.1
 HALTED = ("paused", "stopped")
 # Longer than it takes from the last look at a callout until the request is written: PROVIDER_TIMEOUT is at most 300.
-NEWS_SECONDS = 900.0
+CHANGE_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Gate:
         self._store = store
         self._callouts = Recent(self._look, REMEMBERED_SECONDS)
         # When, by the monotonic clock, this process was last told of a change: by collection and id, oldest first.
-        self._news: dict[tuple[str, int | None], float] = {}
+        self._changed_at: dict[tuple[str, int | None], float] = {}
 
     async def halts(self, call: Document) -> str | None:
         """``paused`` or ``stopped`` where that keeps the call back, else None."""
@@ -53,17 +53,17 @@ class Gate:
     async def outdated(self, call: Document) -> Document | None:
         """The update of a call whose number is not its contact's any more: see renumbering; None for any other."""
         number = call.get("callout_id")
-        known = (CONTACTS, call.get("contact_id")) in self._news
+        known = (CONTACTS, call.get("contact_id")) in self._changed_at
         if known or (number is not None and (await self._callouts.get(number)).renumbered):
             return await renumbering.outdated(self._store.everyone, call)
         return None
 
     def changed_since(self, call: Document, moment: float) -> bool:
         """Whether this process was told of a change of the call's callout or contact since the monotonic MOMENT."""
-        if not self._news:
+        if not self._changed_at:
             return False
         about = ((CALLOUTS, call.get("callout_id")), (CONTACTS, call.get("contact_id")))
-        return any(self._news.get(one, -math.inf) >= moment for one in about)
+        return any(self._changed_at.get(one, -math.inf) >= moment for one in about)
 
     async def _look(self, number: int) -> Seen:
         fields = ["status", renumbering.CALLOUT_MARK]
@@ -75,19 +75,19 @@ class Gate:
 
     def renumbered(self, contact_id: int) -> None:
         """A contact's number has changed: none of its calls may leave under the old one."""
-        self._tell(CONTACTS, contact_id)
+        self._note_change(CONTACTS, contact_id)
 
-    def _tell(self, collection: str, number: int) -> None:
+    def _note_change(self, collection: str, number: int) -> None:
         moment = time.monotonic()
-        while self._news and next(iter(self._news.values())) < moment - NEWS_SECONDS:
-            del self._news[next(iter(self._news))]
-        self._news.pop((collection, number), None)
-        self._news[collection, number] = moment
+        while self._changed_at and next(iter(self._changed_at.values())) < moment - CHANGE_SECONDS:
+            del self._changed_at[next(iter(self._changed_at))]
+        self._changed_at.pop((collection, number), None)
+        self._changed_at[collection, number] = moment
 
     async def moved(self, callout: Document) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
         self._callouts.forget(callout["_id"])
-        self._tell(CALLOUTS, callout["_id"])
+        self._note_change(CALLOUTS, callout["_id"])
         await self._moved(callout["_id"], callout["status"])
 
     async def _moved(self, number: int, status: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scfm.clock import STEADY, Steady
+from scfm.clock import SYSTEM_CLOCK, MonotonicClock
 from scfm.models.store import Store
 from scfm.outage import Outage
 
@@ -53,11 +53,11 @@ class Pace:
         calls_in_flight: int,
         *,
         patience: float,
-        steady: Steady = STEADY,
+        clock: MonotonicClock = SYSTEM_CLOCK,
     ) -> None:
         """``patience``: the seconds that a call which has been taken may wait for its moment."""
         self._store = store
-        self._steady = steady
+        self._clock = clock
         self._patience = patience
         self._room_at = math.inf
         self._rate = calls_per_second
@@ -69,7 +69,7 @@ class Pace:
 
     def allowance(self, account_id: int, rate: float | None, most: int | None) -> int:
         """How many of the account's calls may be taken now."""
-        lane, moment = self._lane(account_id), self._steady.monotonic()
+        lane, moment = self._lane(account_id), self._clock.monotonic()
         if lane.blocked_until > moment:
             return 0
         room = min(most or self._most, self._most) - lane.under_way
@@ -96,7 +96,7 @@ class Pace:
     def pause(self) -> float:
         """In how many seconds an account will be allowed more that has been refused since this was asked last."""
         room_at, self._room_at = self._room_at, math.inf
-        return max(0.0, room_at - self._steady.monotonic())
+        return max(0.0, room_at - self._clock.monotonic())
 
     def tolerance(self, rate: float | None) -> float:
         """How many seconds after its moment a call may leave; one that comes later must be booked anew.
@@ -109,12 +109,12 @@ class Pace:
     async def book(self, account_id: int, rate: float | None, count: int) -> list[float] | None:
         """The moments at which COUNT calls of the account may leave; None while others have booked too far ahead."""
         lane = self._lane(account_id)
-        moment = self._steady.monotonic()
+        moment = self._clock.monotonic()
         moments = [moment] * count
         for key, limit, booked in ((account_id, rate, lane), (SERVER, self._rate, self._server)):
             if limit and count:
                 first = await self._reserve(key, count / limit, self.tolerance(rate))
-                if first > self._steady.monotonic() + self._patience:
+                if first > self._clock.monotonic() + self._patience:
                     booked.booked_until = first
                     return None
                 booked.booked_until = first + count / limit
@@ -128,11 +128,11 @@ class Pace:
         told when that was, and another is made.
         """
         for _ in range(MAX_RESERVATIONS):
-            began = self._steady.monotonic()
+            began = self._clock.monotonic()
             wait = await self._store.reserve("paces", key, seconds, self._patience)
-            if self._steady.monotonic() - began <= tolerance:
+            if self._clock.monotonic() - began <= tolerance:
                 break
-        return self._steady.monotonic() + wait
+        return self._clock.monotonic() + wait
 
     def entered(self, account_id: int) -> None:
         """One of the account's calls is now under way."""
@@ -147,7 +147,7 @@ class Pace:
     def blocked(self, account_id: int) -> bool:
         """Whether calls already taken should be given back rather than sent."""
         lane = self._lane(account_id)
-        return lane.blocked_until > self._steady.monotonic()
+        return lane.blocked_until > self._clock.monotonic()
 
     def answered(self, account_id: int) -> None:
         """The provider has answered, yes or no: it is there."""
@@ -160,7 +160,7 @@ class Pace:
     def throttled(self, account_id: int, seconds: float) -> None:
         """The provider has asked the account to wait."""
         lane = self._lane(account_id)
-        lane.blocked_until = max(lane.blocked_until, self._steady.monotonic() + seconds)
+        lane.blocked_until = max(lane.blocked_until, self._clock.monotonic() + seconds)
         lane.throttling.failed(f"429, wait {seconds:g} s; calls_per_second may be set lower")
 
     def failed(self, account_id: int, reason: str) -> None:
@@ -177,8 +177,8 @@ class Pace:
     def _fail(self, lane: _Lane, outage: Outage, reason: str) -> None:
         lane.failures += 1
         # Calls that were under way together fail together: that is one reason to wait longer, not many.
-        if lane.failures >= FAILURES_TO_OPEN and lane.blocked_until <= self._steady.monotonic():
-            lane.blocked_until = self._steady.monotonic() + lane.probe_after
+        if lane.failures >= FAILURES_TO_OPEN and lane.blocked_until <= self._clock.monotonic():
+            lane.blocked_until = self._clock.monotonic() + lane.probe_after
             lane.probe_after = min(LONGEST_PROBE, lane.probe_after * 2)
             outage.failed(reason)
 

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 
-from scfm.clock import STEADY, Steady, now
+from scfm.clock import SYSTEM_CLOCK, MonotonicClock, now
 from scfm.errors import Unavailable
 from scfm.models.query import Document
 from scfm.models.store import Store
@@ -85,7 +85,7 @@ class SendCalls(Job):
         settings: Settings,
         stand_aside: Callable[[], Awaitable[None]] | None = None,
         sent: Callable[[Document], None] = lambda call: None,
-        steady: Steady = STEADY,
+        clock: MonotonicClock = SYSTEM_CLOCK,
     ) -> None:
         """``sent`` is told of each call that the provider has accepted."""
         # A call that has its answer still holds a slot until that is stored, but is no longer in flight.
@@ -99,13 +99,13 @@ class SendCalls(Job):
         # provider.py), must end before the lease does: after that another process may take the call for abandoned.
         self._patience = settings.lease_seconds / 2
         self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
-        self._steady = steady
+        self._clock = clock
         self._pace = Pace(
             store,
             settings.calls_per_second,
             settings.calls_in_flight,
             patience=self._patience / 2,
-            steady=steady,
+            clock=clock,
         )
         self._refusals = AccountRefusals(store, accounts, self._pace)
         # More is taken when so few calls are in flight, or at that moment.
@@ -123,11 +123,11 @@ class SendCalls(Job):
 
     async def take(self, most: int) -> Sequence[Departure]:
         """Calls whose attempt is now in the database, and when each may leave."""
-        if self._pace.in_flight > max(self._few, FEW) and (early := self._again_at - self._steady.monotonic()) > 0:
+        if self._pace.in_flight > max(self._few, FEW) and (early := self._again_at - self._clock.monotonic()) > 0:
             self.pause = early
             return ()
         await self._fetch_back()
-        deadline, until = self._steady.monotonic() + self._patience, later(self._patience)
+        deadline, until = self._clock.monotonic() + self._patience, later(self._patience)
         attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
         lease = until + timedelta(seconds=self._request_seconds)
         before = self._pace.in_flight
@@ -143,7 +143,7 @@ class SendCalls(Job):
             self._pace.entered(departure.call["account_id"])
         self.pause = self._pace.pause()
         self._few = self._pace.in_flight * (BATCHED - 1) // BATCHED
-        self._again_at = self._steady.monotonic() + GATHER_SECONDS
+        self._again_at = self._clock.monotonic() + GATHER_SECONDS
         if not departures and self._pace.in_flight < before:
             self.wake()  # there was no room for more, and now there is
         return departures
@@ -217,24 +217,24 @@ class SendCalls(Job):
             return partial(self._halt, call, halted)
         if (outdated := await self._gate.outdated(call)) is not None:
             return partial(self._correct, call, outdated)
-        if item.late(self._steady.monotonic()) or self._pace.blocked(call["account_id"]):
+        if item.late(self._clock.monotonic()) or self._pace.blocked(call["account_id"]):
             return partial(self._release, call, 0, tries=_tries(call))
         return await self._send(call, credentials, looked_at)
 
     async def _moment_of(self, item: Departure) -> bool:
         """Returns at the call's moment, or at another if that is missed; False where there is none in time."""
-        if (early := item.moment - self._steady.monotonic()) > 0:
-            await self._steady.sleep(early)
+        if (early := item.moment - self._clock.monotonic()) > 0:
+            await self._clock.sleep(early)
         async with self._door:
             await self._stand_aside()
         moment = item.moment
-        while (late := self._steady.monotonic()) - moment > item.tolerance and not item.late(late):
+        while (late := self._clock.monotonic()) - moment > item.tolerance and not item.late(late):
             rate, _ = await self._limits(item.call["account_id"])
             moments = await self._pace.book(item.call["account_id"], rate, 1)
             if moments is None:
                 return False
             moment = moments[0]
-            await self._steady.sleep(moment - self._steady.monotonic())
+            await self._clock.sleep(moment - self._clock.monotonic())
         return True
 
     async def _hand_back(self, call: Document) -> None:

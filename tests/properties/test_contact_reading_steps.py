@@ -108,7 +108,7 @@ def test_empty_lines_are_passed_over_many_at_a_time() -> None:
     lines = 100_000
     for reader in (CsvReader(), JsonLinesReader()):
         found = list(reader.feed(b"\n" * lines))
-        assert found == [None] * (lines // contact_lines.EMPTY_LINES)
+        assert found == [None] * (lines // contact_lines.MAX_EMPTY_LINES)
 
 
 @pytest.mark.parametrize("name", LARGE_LINES)

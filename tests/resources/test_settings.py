@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scfm.errors import StartError
-from scfm.settings import Settings, doubts, load
+from scfm.settings import Settings, load, mistyped_variables
 
 DEFAULT_INI = Path(__file__).parents[2] / "config" / "default.ini"
 
@@ -122,7 +122,7 @@ def test_a_password_in_a_wrong_url_is_not_shown() -> None:
     ],
 )
 def test_a_variable_that_looks_like_a_mistyped_setting_is_told(variable: str, meant: str | None) -> None:
-    (sentence,) = doubts({variable: "a value", "PATH": "/bin"})
+    (sentence,) = mistyped_variables({variable: "a value", "PATH": "/bin"})
     assert sentence.startswith(f"{variable} is not a setting, and is ignored")
     assert meant is None or sentence.endswith(f"did you mean {meant}?")
     assert "a value" not in sentence
@@ -159,8 +159,8 @@ def test_a_variable_that_looks_like_a_mistyped_setting_is_told(variable: str, me
     ],
 )
 def test_settings_and_the_variables_of_other_programs_raise_no_doubt(variable: str) -> None:
-    assert doubts({variable: "1"}) == []
-    assert doubts({"CALL_PER_SECOND": ""}) == []
+    assert mistyped_variables({variable: "1"}) == []
+    assert mistyped_variables({"CALL_PER_SECOND": ""}) == []
 
 
 def test_a_mistyped_name_is_refused_with_the_one_that_is_meant(tmp_path: Path) -> None:

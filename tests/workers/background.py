@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scfm.accounts import make_account
-from scfm.clock import STEADY, Steady, now
+from scfm.clock import SYSTEM_CLOCK, MonotonicClock, now
 from scfm.models.platform import Platform
 from scfm.models.query import Document
 from scfm.models.store import Store
@@ -75,7 +75,7 @@ class Background:
         settings: Settings,
         provider: Provider | None = None,
         departures: Departures | None = None,
-        steady: Steady = STEADY,
+        clock: MonotonicClock = SYSTEM_CLOCK,
     ) -> None:
         self.store = store
         self.settings = settings
@@ -86,7 +86,7 @@ class Background:
         self.accounts = accounts = Accounts(store, Platform(settings))
         lease = settings.lease_seconds
         self.run = RunOperations(store, lease, self.loop.wake, self.departures.id)
-        self.send = SendCalls(store, self.provider, accounts, self.departures, self.gate, settings, steady=steady)
+        self.send = SendCalls(store, self.provider, accounts, self.departures, self.gate, settings, clock=clock)
         self.watch = ClockWatch()
         self.watch_clock = WatchClock(store, self.watch, settings, self.loop.wake)
         self.fetch = FetchCalls(store, self.provider, accounts, slots=20, lease=lease)

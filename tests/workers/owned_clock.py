@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scfm.clock import Steady
+from scfm.clock import MonotonicClock
 from scfm.models.store import Store
 from scfm.provider import Call, Credentials, Provider
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-class OwnedClock(Steady):
+class OwnedClock(MonotonicClock):
     """Seconds that go by only when the test says so."""
 
     def __init__(self) -> None:

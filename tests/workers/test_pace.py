@@ -68,7 +68,7 @@ class Timed:
         self.clock = clock
         self.provider = Watched(clock)
         owned = OwnedStore.within(store, clock)
-        self.processes = [Background(owned, settings, self.provider, steady=clock) for _ in range(processes)]
+        self.processes = [Background(owned, settings, self.provider, clock=clock) for _ in range(processes)]
         self._working: set[asyncio.Task[None]] = set()
 
     async def take(self) -> None:
@@ -307,7 +307,7 @@ def pace_of(store: Store, clock: OwnedClock, **limits: Any) -> Pace:
     """A pace by the test's clock, which is the database's, too."""
     owned = OwnedStore.within(store, clock)
     limits = {"calls_per_second": 0.0, "calls_in_flight": 10, "patience": 15.0, **limits}
-    return Pace(owned, steady=clock, **limits)
+    return Pace(owned, clock=clock, **limits)
 
 
 async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(store: Store, clock: OwnedClock) -> None:

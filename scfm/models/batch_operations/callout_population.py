@@ -14,9 +14,6 @@ from scfm.models.contact import CONTACTS
 from scfm.models.query import Document, Query
 from scfm.models.store import View
 
-# The number of a contact who is left out is that of another contact's participation in the callout.
-NUMBER_TAKEN = "number_taken"
-
 
 class CalloutPopulation(OperationType):
     name = made.POPULATION
@@ -52,7 +49,7 @@ class CalloutPopulation(OperationType):
         own = {**among, "contact_id": {"$in": [contact["_id"] for contact in refused]}}
         has = await view.find("callout_participations", own, fields=["contact_id"], sort=())
         left_out = len(refused) - len(has)
-        return {NUMBER_TAKEN: left_out} if left_out > 0 else NOBODY_SKIPPED
+        return {renumbering.NUMBER_TAKEN: left_out} if left_out > 0 else NOBODY_SKIPPED
 
     async def _populate(
         self, view: View, operation: Document, contacts: Sequence[Document], turn: asyncio.Lock

@@ -12,7 +12,7 @@ from scfm.models.batch_operations.linked import make_missing
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, participations_of
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.query import Document, Query
-from scfm.models.renumbering import NUMBER, NUMBER_TAKEN
+from scfm.models.renumbering import NUMBER_KIND, SET_ASIDE
 from scfm.models.resource import Errors
 from scfm.models.store import View
 
@@ -22,7 +22,7 @@ class PhoneCallCreate(OperationType):
     schema = "phone_call_create"
     walks = "callout_participations"
     previews = ("callout_participations", "contacts")
-    needs = ("callout_id", "contact_id", "msisdn", NUMBER)
+    needs = ("callout_id", "contact_id", "msisdn", NUMBER_KIND)
 
     async def errors_in(self, parameters: Any, country: str | None) -> Errors:
         errors = await super().errors_in(parameters, country)
@@ -34,7 +34,7 @@ class PhoneCallCreate(OperationType):
     async def subject(self, view: View, operation: Document) -> Query:
         """All but those whose contact's number is another participation's in the callout: nobody is called twice."""
         matching = await participations_of(view, operation["parameters"])
-        return matching.narrowed({NUMBER: {"$ne": NUMBER_TAKEN}})
+        return matching.narrowed({NUMBER_KIND: {"$ne": SET_ASIDE}})
 
     async def preview(self, view: View, operation: Document, collection: str) -> Query:
         participations = await super().preview(view, operation, collection)
