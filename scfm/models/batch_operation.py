@@ -10,6 +10,7 @@ from scfm.models import filters, hints
 from scfm.models.batch_operations import made
 from scfm.models.batch_operations.callout_population import CalloutPopulation
 from scfm.models.batch_operations.operation import OperationType, country_for
+from scfm.models.batch_operations.parameters import misplaced
 from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCallQueueRemoteFetch
@@ -91,10 +92,16 @@ class BatchOperations(Resource):
             found = await kind.errors_in(draft.document["parameters"], scope.rules.country)
             draft.errors |= found
             draft.errors.hints |= found.hints
+        if messages := misplaced(draft.given, self._fields_known):
+            draft.errors.add("parameters", *messages)
         if draft.new and kind.name == made.POPULATION:
             await _check_callout(scope, draft)
         elif draft.new and not _skips_preview(draft):
             await _check_preview(scope, draft, kind)
+
+    @property
+    def _fields_known(self) -> frozenset[str]:
+        return frozenset((*(one.name for one in self.fields), *self.accepts_new))
 
     async def check_event(self, scope: Scope, document: Document, event: str) -> None:
         """What an older version has stored may not be understood."""

@@ -8,6 +8,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from scfm.clock import now
+from scfm.models.batch_operations.parameters import MISPLACED
 from tests.resources.conftest import Documents, make
 from tests.server import Client, wait_until
 
@@ -371,3 +372,44 @@ def test_a_queued_run_that_is_not_understood_is_set_aside(village: Village, data
     assert village.api.get(path).json["metadata"] == {"failure": failure}
     assert {name: village.total(f"/api/{name}") for name in before} == before
     assert village.total("/api/phone_calls?q[status]=created") == before["phone_calls"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "paramaters[contact_filter_params][metadata][village]",
+        "prameters[contact_filter_params][metadata][village]",
+        "parameter[contact_filter_params][metadata][village]",
+        "Parameters[contact_filter_params][metadata][village]",
+        "parameters [contact_filter_params][metadata][village]",
+        "parameters.contact_filter_params.metadata.village",
+        "parameters%5Bcontact_filter_params%5D[village]",
+        "contact_filter_params[metadata][village]",
+        "contact-filter-params[metadata][village]",
+        "filters[village]",
+        "q[metadata][village]",
+        "limit",
+        "limits",
+        "max",
+        "max_per_periods",
+    ],
+)
+def test_what_is_meant_for_the_parameters_and_stands_beside_them_is_refused(api: Client, name: str) -> None:
+    path = f"/api/callouts/{make(api, '/api/callouts')}/batch_operations"
+    outer = name.partition("[")[0]
+    refused = api.post(path, {"type": POPULATION, name: "1"})
+    assert refused.status == 422
+    assert refused.json["errors"] == {"parameters": [f'"{outer}" {MISPLACED}']}
+    assert api.get(path).json == []
+    operation = api.post(path, {"type": POPULATION}).json["id"]
+    refused = api.patch(f"/api/batch_operations/{operation}", {name: "1", "metadata[a]": "b"})
+    assert (refused.status, refused.json["errors"]) == (422, {"parameters": [f'"{outer}" {MISPLACED}']})
+    assert api.get(f"/api/batch_operations/{operation}").json["metadata"] == {}
+
+
+def test_other_unknown_fields_of_an_operation_are_ignored(api: Client) -> None:
+    path = f"/api/callouts/{make(api, '/api/callouts')}/batch_operations"
+    ignored = {"id": "7", "status": "finished", "account_id": "9", "created_at": "2018-05-19", "foo[bar]": "1"}
+    made = api.post(path, {"type": POPULATION, "metadata[filter]": "x", "metadata_merge_mode": "merge", **ignored})
+    assert made.status == 201
+    assert api.patch(f"/api/batch_operations/{made.json['id']}", ignored).status == 204

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable
+from difflib import get_close_matches
+from functools import cache, lru_cache
+from itertools import islice
 from typing import Any
 
 from scfm.models import msisdn, paths
@@ -14,7 +16,7 @@ from scfm.models.phone_call import STATUSES_OF_A_CALL
 from scfm.models.resource import Errors
 from scfm.models.texts import trimmed
 from scfm.provider import CALL_PARAMETERS
-from scfm.schemas import Formats, faults, pointer, schema
+from scfm.schemas import NAMES, Formats, faults, pointer, schema
 
 # Errors of these come under their own names; those of all others under "parameters", with the place.
 OWN_NAMES = frozenset(
@@ -29,6 +31,9 @@ OWN_NAMES = frozenset(
 )
 # Characters of a value that an error quotes.
 MAX_QUOTED = 60
+# Of the names that are no fields so many are compared with those of parameters, and so much of each.
+MAX_COMPARED, MAX_NAME = 50, 40
+MISPLACED = "is no field of a batch operation; what it selects belongs into parameters"
 
 
 def parameter_errors(name: str, parameters: Any, country: str | None) -> Errors:
@@ -43,6 +48,28 @@ def parameter_errors(name: str, parameters: Any, country: str | None) -> Errors:
         else:
             errors.add("parameters", f"{pointer(path)}: {message}")
     return errors
+
+
+def misplaced(given: Iterable[str], known: Collection[str]) -> list[str]:
+    """What is wrong with names GIVEN beside ``parameters`` that are not KNOWN, and seem meant for it.
+
+    Other unknown fields are ignored. A filter that is would ring everybody: ``paramaters[…]``, ``limit``, ``q[…]``.
+    """
+    unknown = islice((name for name in given if name not in known), MAX_COMPARED)
+    return [f"{_quoted(name)} {MISPLACED}" for name in unknown if _seems_a_parameter(name)]
+
+
+def _seems_a_parameter(name: str) -> bool:
+    plain = "_".join("".join(one if one.isalnum() else " " for one in name[:MAX_NAME].lower()).split())
+    return (
+        plain.startswith("param") or "filter" in plain or bool(get_close_matches(plain, _parameter_names(), 1, 0.8))
+    )
+
+
+@cache
+def _parameter_names() -> list[str]:
+    names = {name for one in NAMES if "_filters" not in one for name in schema(one).get("properties", ())}
+    return sorted({"parameters", "q", *names} - {"skip_validate_preview_presence"})
 
 
 @lru_cache(maxsize=256)  # as many as there are countries
