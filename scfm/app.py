@@ -117,6 +117,7 @@ class Server:
         await self._listen(Application(routes(), collaborators, MissingHandler))
         loop.start()
         if self._simulator is not None:
+            self._closing.callback(self._simulator.application_stops)
             self._simulator.resume()  # its callbacks come to us
 
     async def _open_store(self) -> Store:

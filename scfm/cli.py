@@ -17,7 +17,7 @@ from scfm import __version__, accounts, app, demo, event_loop, open_files, rehea
 from scfm.check_numbers import NumberCheck
 from scfm.errors import StartError, Unavailable
 from scfm.models.store import Store
-from scfm.mongod import PrivateMongod
+from scfm.mongod import PrivateMongod, has_database
 from scfm.settings import Settings
 from scfm.simulator import command as simulator
 
@@ -132,7 +132,7 @@ def _create_account(options: argparse.Namespace) -> int:
         await store.rest()
         return token
 
-    token = _with_store(options, make)
+    token = _with_store(options, make, made=options.token_for is None)
     if options.format == "human":
         print("The account's access token. Keep it: it is not shown again.")
     print(token)
@@ -143,15 +143,23 @@ def _check_numbers(options: argparse.Namespace) -> int:
     async def check(store: Store) -> int:
         return await NumberCheck(store, print).run()
 
-    return 1 if _with_store(options, check, read_only=True) else 0
+    return 1 if _with_store(options, check, read_only=True, made=False) else 0
 
 
 def _with_store(
-    options: argparse.Namespace, work: Callable[[Store], Awaitable[Result]], *, read_only: bool = False
+    options: argparse.Namespace, work: Callable[[Store], Awaitable[Result]], *, made: bool, read_only: bool = False
 ) -> Result:
-    """Do WORK on the database of the server, which may be running; what it gives. Raises StartError."""
+    """Do WORK on the database of the server, which may be running; what it gives.
+
+    Unless it may be ``made``, a data folder without a database is refused. Raises StartError.
+    """
     chosen = _settings(options)
     _log_to_stderr(chosen)
+    if not (made or chosen.mongodb_uri or has_database(chosen.data_dir)):
+        raise StartError(
+            f"there is no database in {chosen.data_dir.expanduser().absolute()}: "
+            "run this in the folder in which the server was started, or name its data folder with --data-dir"
+        )
 
     async def run(uri: str) -> Result:
         store = await app.open_store(uri, chosen, read_only=read_only)

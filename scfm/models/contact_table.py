@@ -13,6 +13,7 @@ from itertools import groupby, islice
 from operator import itemgetter
 
 from scfm.errors import Invalid
+from scfm.models import hints
 from scfm.models.charsets import NOT_UTF8
 from scfm.models.contact_lines import DEPTH, FIELDS, Bad, Row, check_text, phone_number
 from scfm.models.merge import FLOW_MEMORY
@@ -120,7 +121,7 @@ class Header:
         self.ignored = {position for position, path in paths.items() if path[0] == FLOW_MEMORY}
         self.paths = {position: path for position, path in paths.items() if position not in self.ignored}
         if messages := list(self._wrong()):
-            raise Invalid({"header": messages})
+            raise Invalid({"header": messages}, {} if self.numbers else {"header": hints.NUMBERS_COLUMN})
         self.msisdn = self.numbers[0]
 
     def _check_names(self) -> None:

@@ -66,11 +66,11 @@ class WorkbookReader:
         rows.seek(0)
         if status == 0:
             return
-        log.warning("a workbook cannot be read (status %d): %s", status, said or "nothing said")
-        name, message = (
-            json.loads(said.partition("\n")[0]) if status == xlsx_reader.REFUSED else ("file", TOOK_TOO_MUCH)
-        )
-        raise Invalid({name: [message]})
+        if status == xlsx_reader.REFUSED:
+            name, message = json.loads(said.partition("\n")[0])
+            raise Invalid({name: [message]})
+        log.warning("a workbook was not read to its end (status %d): %s", status, said or "nothing said")
+        raise Invalid({"file": [TOOK_TOO_MUCH]})
 
     def end(self) -> Iterator[Found]:
         for line in self._file:

@@ -16,6 +16,7 @@ from scfm.twiml.walk import Request
 from .call import ENDED, Call, Calls
 from .callbacks import Callbacks
 from .callee import ANSWERED, FAILED, NO_ANSWER, Callee, Directory, Rule
+from .debugger import Debugger
 from .faults import Faults
 from .journal import Journal
 from .ledger import Ledger, Received
@@ -70,6 +71,7 @@ class Carrier:
         self._transcripts: dict[str, Transcript] = {}
         self._line: Line
         self._callbacks: Callbacks
+        self._debugger: Debugger
         self._closing: asyncio.Event
 
     def open(self, base_url: str) -> None:
@@ -78,6 +80,7 @@ class Carrier:
         self.base_url = base_url
         self._line = Line()
         self._callbacks = Callbacks(self._line, self.ledger, self.faults, self.seed)
+        self._debugger = Debugger()
         self._closing = asyncio.Event()
         for call in self._journal.calls():
             self.calls.add(call)
@@ -93,9 +96,14 @@ class Carrier:
             elif call.order.status_callback:
                 self._begin(call, self._tell_end(call))
 
+    def application_stops(self) -> None:
+        """From now on it is no error where the application does not answer."""
+        self._debugger.close()
+
     async def close(self) -> None:
         """End every call where it is, and let go of everything. What is on the books stays readable."""
         self._closing.set()
+        self._debugger.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -241,7 +249,7 @@ class Carrier:
         self._begin(call, self._end(call, "completed" if answered else "canceled"))
 
     def _phone(self, call: Call, callee: Callee) -> Phone:
-        call.phone = Phone(call, callee, self._line, self._life_size, self.base_url)
+        call.phone = Phone(call, callee, self._line, self._debugger, self._life_size, self.base_url)
         self._transcripts[call.sid] = call.phone.transcript
         if len(self._transcripts) > MOST_TRANSCRIPTS:
             call_sid = next(iter(self._transcripts))

@@ -11,6 +11,7 @@ from scfm.twiml.walk import Answer, End, Request, Verb, Walk, heard
 
 from .call import Call, new_sid
 from .callee import Callee
+from .debugger import Debugger
 from .document import ApplicationError, elsewhere, read_answer, read_twiml
 from .line import Line, Unreachable, is_here
 from .transcript import Transcript
@@ -35,10 +36,13 @@ class Phone:
     ``pace``: real seconds per second of life. ``base_url``: where recordings are said to be.
     """
 
-    def __init__(self, call: Call, callee: Callee, line: Line, pace: float, base_url: str) -> None:
+    def __init__(
+        self, call: Call, callee: Callee, line: Line, debugger: Debugger, pace: float, base_url: str
+    ) -> None:
         self._call = call
         self._callee = callee
         self._line = line
+        self._debugger = debugger
         self._pace = pace
         self._base_url = base_url
         self._turn = self._gathers = self._records = 0
@@ -83,10 +87,13 @@ class Phone:
 
     async def _document(self, request: Request, twiml: str = "") -> Walk:
         try:
-            return read_twiml("Twiml", twiml) if twiml else await self._fetch(request)
+            document = read_twiml("Twiml", twiml) if twiml else await self._fetch(request)
         except ApplicationError as error:
             self._error(error.code, error.message, request.url)
+            self._debugger.failed(error)
             return await self._fallback(request, error)
+        self._debugger.answered()
+        return document
 
     async def _fallback(self, request: Request, error: ApplicationError) -> Walk:
         order = self._call.order

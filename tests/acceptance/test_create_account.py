@@ -64,6 +64,15 @@ def test_a_token_for_an_account_that_is_not_there_is_refused_in_one_line(tmp_pat
         assert refused.stderr.startswith(f"scfm: there is no account {number}")
 
 
+@pytest.mark.parametrize("command", [("create-account", "--token-for", "1"), ("check-numbers",)])
+def test_a_folder_without_a_database_is_refused_and_left_as_it_is(tmp_path: Path, command: tuple[str, ...]) -> None:
+    wrong = Server(tmp_path / "data").run(*command)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith(f"scfm: there is no database in {tmp_path / 'data'}: ")
+    assert "--data-dir" in wrong.stderr and wrong.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("options", [("0",), ("one",), ("-1",), ("",), ("1", "--super-admin")])
 def test_what_is_no_account_and_another_kind_of_account_are_usage_errors(
     tmp_path: Path, options: tuple[str, ...]

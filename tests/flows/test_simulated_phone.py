@@ -341,6 +341,29 @@ async def test_an_application_that_is_down_is_an_application_error() -> None:
     assert transcript.events("error")[0]["code"] == 11205
 
 
+async def test_an_application_error_is_told_in_the_log_once_and_without_secrets(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with talking({"/": "<Say>Hello</Say>", "/typo": "x"}) as (village, carrier):
+        village.statuses["/typo"] = 404
+        await ring(carrier, f"{village.url}/")
+        assert caplog.messages == []
+        wrong = f"{village.url}/typo?to=252662345678"
+        for _ in range(3):
+            await ring(carrier, wrong.replace("//", "//user:secret@"))
+        shown = wrong.partition("?")[0]
+        assert caplog.messages == [
+            f"a simulated phone heard an error in place of its call flow: 11200: {shown} answered 404"
+        ]
+        await ring(carrier, f"{village.url}/")
+        await until(lambda: len(caplog.messages) == 2)
+        assert caplog.messages[1].startswith("simulated phones hear their call flows again, after ")
+        caplog.clear()
+        carrier.application_stops()
+        await ring(carrier, wrong)
+        assert caplog.messages == []
+
+
 async def test_the_fallback_is_asked_with_what_went_wrong() -> None:
     async with talking({"/": "nonsense", "/fallback": "<Say>Sorry</Say>"}) as (village, carrier):
         transcript = await ring(carrier, f"{village.url}/", FallbackUrl=f"{village.url}/fallback")

@@ -67,8 +67,10 @@ def test_a_value_in_a_column_without_a_name_is_an_error_that_names_the_column(ap
 
 
 def test_a_header_without_the_numbers_column_is_shown(api: Client) -> None:
-    errors = refused(api, send(api, f"phone,name\n{ALICE},Alice\n"))
-    assert errors == {"header": ["must have a column msisdn; its columns are: phone, name"]}
+    answer = send(api, f"phone,name\n{ALICE},Alice\n")
+    assert refused(api, answer) == {"header": ["must have a column msisdn; its columns are: phone, name"]}
+    assert "msisdn is the phone number" in answer.hints["header"]
+    assert send(api, "msisdn,a,a\n").hints is None
 
 
 # Rows

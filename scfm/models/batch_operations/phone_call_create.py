@@ -27,8 +27,7 @@ class PhoneCallCreate(OperationType):
     async def errors_in(self, parameters: Any, country: str | None) -> Errors:
         errors = await super().errors_in(parameters, country)
         if "remote_request_params" in errors:
-            hint = hints.request_params(parameters.get("remote_request_params"))
-            errors.hints |= {"remote_request_params": hint} if hint else {}
+            errors.hints["remote_request_params"] = hints.request_params(parameters.get("remote_request_params"))
         return errors
 
     async def subject(self, view: View, operation: Document) -> Query:
