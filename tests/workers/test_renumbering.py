@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,89 +11,18 @@ import pytest
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import renumbering
-from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES
-from scfm.models.callout import CALLOUTS
+from scfm.models.batch_operation import BATCH_OPERATIONS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
-from scfm.models.contact import CONTACTS
-from scfm.models.fields import Rules
-from scfm.models.phone_call import PHONE_CALLS
-from scfm.models.query import Document
-from scfm.models.renumbering import CALLOUT_MARK, MARK
-from scfm.models.resource import Client, Scope
 from scfm.models.store import Store
 from tests.workers.background import (
     PARAMS,
-    Background,
-    account,
     background,
     calls_of,
     carrier,
     pass_over,
     told,
 )
-from tests.workers.mortal import Life, MortalStore, live
-
-OLD, NEW, OTHER = "+855125550001", "+855125550002", "+855125550003"
-NOWHERE = "http://127.0.0.1:9"
-
-
-class House:
-    """An account with a callout, as its client sees it."""
-
-    def __init__(self, store: Store, account_id: int, callout_id: int = 0) -> None:
-        self.account_id, self.callout = account_id, callout_id
-        self.within(store)
-
-    def within(self, store: Store) -> House:
-        """The same, as another process sees it."""
-        self.view = store.for_account(self.account_id)
-        self.scope = Scope(self.view, Rules(), Client(self.account_id, 1))
-        return self
-
-    @classmethod
-    async def open(cls, store: Store) -> House:
-        house = cls(store, await account(store))
-        house.callout = (await CALLOUTS.create(house.scope, {}))["_id"]
-        return house
-
-    async def contact(self, msisdn: str) -> int:
-        return int((await CONTACTS.create(self.scope, {"msisdn": msisdn}))["_id"])
-
-    async def participation(self, contact: int, **given: Any) -> int:
-        told = {"contact_id": contact, **given}
-        return int((await CALLOUT_PARTICIPATIONS.create(self.scope, told, callout_id=self.callout))["_id"])
-
-    async def call(self, participation: int, event: str | None = None, **given: Any) -> int:
-        part = await self.view.get("callout_participations", participation)
-        known = {
-            "callout_participation_id": participation,
-            **{name: part[name] for name in ("callout_id", "contact_id")},
-        }
-        made = await PHONE_CALLS.create(self.scope, {"remote_request_params": PARAMS, **given}, **known)
-        if event:
-            await PHONE_CALLS.fire(self.scope, made["_id"], event)
-        return int(made["_id"])
-
-    async def renumber(self, contact: int, msisdn: str) -> None:
-        await CONTACTS.update(self.scope, contact, {"msisdn": msisdn})
-
-    async def operation(self, kind: str, **parameters: Any) -> int:
-        given = {"type": f"BatchOperation::{kind}", "parameters": parameters}
-        known = {"callout_id": self.callout} if kind == "CalloutPopulation" else {}
-        made = await BATCH_OPERATIONS.create(self.scope, given, **known)
-        await BATCH_OPERATIONS.fire(self.scope, made["_id"], "queue")
-        return int(made["_id"])
-
-    async def numbers(self, collection: str) -> list[str]:
-        return [one["msisdn"] for one in await self.view.find(collection, {})]
-
-    async def preview(self, operation: int) -> list[int]:
-        found = await self.view.get("batch_operations", operation)
-        kind = TYPES[found["type"]]
-        query = await kind.preview(self.view, found, "contacts")
-        listed, total = await self.view.listed(query, 0, 100)
-        assert len(listed) == total
-        return [contact["_id"] for contact in listed]
+from tests.workers.corrected import NEW, NOWHERE, OLD, OTHER, House
 
 
 async def test_a_corrected_number_goes_on_to_participations_and_to_calls_that_have_not_left(store: Store) -> None:
@@ -317,159 +244,3 @@ async def test_whoever_gets_a_number_that_another_gave_up_is_populated(store: St
     parts = await house.view.find("callout_participations", {})
     assert {part["contact_id"]: part["msisdn"] for part in parts} == {first: NEW, second: OLD}
     assert (await house.view.get("batch_operations", operation))["metadata"] == {}
-
-
-class Late(Store):
-    """A store in which something happens before the next documents of a collection are stored."""
-
-    before: Callable[[], Awaitable[None]] | None = None
-    where = ""
-
-    async def _now(self, collection: str) -> None:
-        if collection == self.where and self.before is not None:
-            before, self.before = self.before, None
-            await before()
-
-    async def insert_one(self, collection: str, document: Document) -> None:
-        await self._now(collection)
-        await super().insert_one(collection, document)
-
-    def collection(self, name: str) -> Any:
-        found = super().collection(name)
-        if name != self.where or self.before is None:
-            return found
-        return _LateCollection(found, self)
-
-
-class _LateCollection:
-    def __init__(self, collection: Any, store: Late) -> None:
-        self._collection, self._store = collection, store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._collection, name)
-
-    async def insert_many(self, *given: Any, **options: Any) -> Any:
-        await self._store._now(self._store.where)
-        return await self._collection.insert_many(*given, **options)
-
-
-@pytest.mark.parametrize("made", ["population", "calls", "participation", "call"])
-async def test_what_is_made_from_a_number_read_before_its_correction_gets_the_new_one(
-    store: Store, tmp_path: Path, made: str
-) -> None:
-    house = await House.open(store)
-    contact = await house.contact(OLD)
-    late = Late(store._client, store._database.name)
-    slow = House(late, house.account_id, house.callout)
-    late.where = "phone_calls" if made in ("calls", "call") else "callout_participations"
-    if late.where == "phone_calls":
-        part = await house.participation(contact)
-    late.before = lambda: house.renumber(contact, NEW)
-    if made == "participation":
-        assert (await slow.view.get("callout_participations", await slow.participation(contact)))["msisdn"] == NEW
-    elif made == "call":
-        assert (await slow.view.get("phone_calls", await slow.call(part)))["msisdn"] == NEW
-    else:
-        kind = "CalloutPopulation" if made == "population" else "PhoneCallCreate"
-        await house.operation(kind, **({"remote_request_params": PARAMS} if made == "calls" else {}))
-        jobs = Background(late, told(NOWHERE, tmp_path))
-        await pass_over(jobs.run)
-        await jobs.close()
-    assert late.before is None
-    assert await house.numbers(late.where) == [NEW]
-
-
-async def test_a_process_that_corrects_a_number_may_die_at_any_step(store: Store, tmp_path: Path) -> None:
-    """Whatever step it was: contact, participations and calls have one number, and only that rings."""
-    house = await House.open(store)
-    for step in range(1, 200):
-        for name in ("phone_calls", "callout_participations", "contacts"):
-            await store.everyone.remove(name, {})
-        contact, blocked = await house.contact(OLD), await house.contact(OTHER)
-        for one in (contact, blocked):
-            part = await house.participation(one)
-            await house.call(part)
-            await house.call(part, "queue")
-        life = Life(step)
-        mortal = House(MortalStore.within(store, life), house.account_id, house.callout)
-        await live(mortal.renumber(contact, NEW), life)
-        changed = (await house.view.get("contacts", contact))["msisdn"]
-        async with background(store, told(NOWHERE, tmp_path)) as jobs:
-            # Another takes the number that was given up, if it was.
-            if changed == NEW:
-                await house.renumber(blocked, OLD)
-            await store.everyone.update_many("contacts", {MARK: {"$exists": True}}, {"$set": {f"{MARK}.due": now()}})
-            while await pass_over(jobs.renumber):
-                pass
-        for one in (contact, blocked):
-            number = (await house.view.get("contacts", one))["msisdn"]
-            for name, count in (("callout_participations", 1), ("phone_calls", 2)):
-                found = [doc["msisdn"] for doc in await house.view.find(name, {"contact_id": one})]
-                assert found == [number] * count, (step, name)
-        if not life.over:
-            break
-    assert not life.over and step > 10
-
-
-async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him_once(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("scfm.workers.run_operations.BATCH", 2)
-    house = await House.open(store)
-    for number in range(6):
-        await house.contact(f"+8551255502{number:02}")
-    stranger = await house.contact(OTHER)
-    operation = await house.operation("CalloutPopulation")
-    for step in range(1, 200):
-        await store.everyone.remove("callout_participations", {})
-        await house.participation(stranger, msisdn="+855125550202")
-        fresh = {"$set": {"status": "queued", "_work": {"due": now()}, "metadata": {}}}
-        await store.everyone.apply("batch_operations", {"_id": operation}, fresh)
-        life = Life(step)
-        process = Background(MortalStore.within(store, life), told(NOWHERE, tmp_path))
-
-        async def run(process: Background = process) -> None:
-            await pass_over(process.run)
-
-        await live(run(), life)
-        await process.close()
-        async with background(store, told(NOWHERE, tmp_path)) as jobs:
-            due = {"$set": {"_work.due": now()}}
-            await store.everyone.apply("batch_operations", {"_work": {"$exists": True}}, due)
-            await pass_over(jobs.run)
-        done = await house.view.get("batch_operations", operation)
-        assert (done["status"], done["metadata"]) == ("finished", {"skipped": {"number_taken": 1}}), step
-        if not life.over:
-            break
-    assert not life.over
-
-
-async def test_the_marks_of_a_change_go_when_nobody_can_hold_the_old_number(store: Store, tmp_path: Path) -> None:
-    house = await House.open(store)
-    contact = await house.contact(OLD)
-    number = await house.call(await house.participation(contact), "queue")
-    long_ago = now() - renumbering.KEPT - timedelta(minutes=1)
-    past = {"$set": {f"{MARK}.due": long_ago, f"{MARK}.from.0.at": long_ago}}
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        await jobs.send.take(5)
-        await house.renumber(contact, NEW)
-        await store.everyone.apply("contacts", {"_id": contact}, past)
-        await pass_over(jobs.renumber)
-        assert MARK in await house.view.get("contacts", contact), "a call is still held"
-        assert CALLOUT_MARK in await house.view.get("callouts", house.callout)
-        await store.everyone.update("phone_calls", {"_id": number}, {"_work": {"due": now()}})
-        await store.everyone.apply("contacts", {"_id": contact}, past)
-        await pass_over(jobs.renumber)
-    assert MARK not in await house.view.get("contacts", contact)
-    assert CALLOUT_MARK not in await house.view.get("callouts", house.callout)
-    assert await house.numbers("phone_calls") == [NEW]
-
-
-async def test_a_number_that_changes_without_end_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renumbering, "MAX_FORMER", 2)
-    house = await House.open(store)
-    contact = await house.contact(OLD)
-    for number in (NEW, OTHER, NEW, OTHER):
-        await house.renumber(contact, number)
-    with pytest.raises(Invalid):
-        await house.renumber(contact, "+855125550077")
