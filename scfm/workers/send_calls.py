@@ -100,13 +100,8 @@ class SendCalls(Job):
         self._patience = settings.lease_seconds / 2
         self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
         self._clock = clock
-        self._pace = Pace(
-            store,
-            settings.calls_per_second,
-            settings.calls_in_flight,
-            patience=self._patience / 2,
-            clock=clock,
-        )
+        limits = settings.calls_per_second, settings.calls_in_flight
+        self._pace = Pace(store, *limits, patience=self._patience / 2, clock=clock)
         self._refusals = AccountRefusals(store, accounts, self._pace)
         # More is taken when so few calls are in flight, or at that moment.
         self._few = 0

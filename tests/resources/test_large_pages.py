@@ -101,7 +101,8 @@ async def test_what_large_answers_take_of_the_disk_is_bounded(
         await taken(answers, parts(1001))
     async with answers.collected(parts(600)):
         second = asyncio.ensure_future(taken(answers, parts(600)))
-        await asyncio.sleep(0.01)
+        while answers._held <= 600_000:  # until it has begun
+            await asyncio.sleep(0)
         assert not second.done()
     assert await second == 600_000
 
@@ -109,7 +110,8 @@ async def test_what_large_answers_take_of_the_disk_is_bounded(
 async def test_who_would_wait_too_long_for_others_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers, never = LargeAnswers(tmp_path), asyncio.Event()
     first = asyncio.ensure_future(taken(answers, parts(1, never)))
-    await asyncio.sleep(0.01)
+    while not answers._turn.locked():
+        await asyncio.sleep(0)
     monkeypatch.setattr(module, "MAX_WAIT_SECONDS", 0.01)
     with pytest.raises(Overloaded):
         await taken(answers, parts(1))
