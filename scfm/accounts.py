@@ -1,4 +1,4 @@
-"""Accounts and tokens that are made on the machine, where nobody has a token yet or has one any more."""
+"""Accounts and access tokens made by commands on the machine, for whoever has no token, or has lost it."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Outage:
         log.warning("%s, after %.1f s", self._over_line, seconds)
 
     def close(self) -> None:
-        """Do not say that it is over before it has answered once more."""
+        """Cancel the end that is to be logged: the outage is over only after another answer."""
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None

@@ -11,7 +11,7 @@ from scfm.handlers.client import ClientHandler
 from scfm.handlers.once import once
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
-from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, understood
+from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, checked_type
 from scfm.models.filters import as_id, text
 from scfm.models.query import Document, Query
 from scfm.models.resource import Resource, Scope
@@ -120,7 +120,7 @@ class PreviewHandler(ResourceHandler):
         operation = await scope.view.get(BATCH_OPERATIONS.collection, self.number(written))
         if self.resource.collection not in TYPES[operation["type"]].previews:
             raise NotFound
-        kind = await understood(scope.view, operation)
+        kind = await checked_type(scope.view, operation)
         taken = await kind.preview(scope.view, operation, self.resource.collection)
         given, country = parameters.get("q"), self.client.country
         query = await self.filtered(lambda: self.resource.filtered(taken, given, country))

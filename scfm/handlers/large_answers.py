@@ -62,7 +62,7 @@ class LargeAnswers:
 
     @asynccontextmanager
     async def collected(self, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[LargeAnswer]:
-        """The answer that PARTS make, as long as this lasts.
+        """The answer that PARTS make, within the context.
 
         Raises Overloaded when others take too long or the disk is full, BadRequest where it is larger than may be.
         """

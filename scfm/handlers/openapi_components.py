@@ -12,7 +12,7 @@ from scfm.models.fields import Schema
 from scfm.models.merge import MODES
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
-from scfm.schemas import located, relocated
+from scfm.schemas import definitions, with_references
 
 Json = dict[str, Any]
 
@@ -127,7 +127,7 @@ def components() -> Json:
             **{title(one): _shown(one) for one in RESOURCES},
             "Problem": PROBLEM,
             "Invalid": INVALID,
-            **located(SCHEMAS),
+            **definitions(SCHEMAS),
         },
         "parameters": {**{name: {"name": name, **rest} for name, rest in PARAMETERS.items()}, **filters},
         "headers": {name: {"schema": schema, "description": about} for name, (schema, about) in HEADERS.items()},
@@ -170,7 +170,7 @@ def given_of(resource: Resource, *, new: bool) -> Json:
     """What a client may give for a resource."""
     properties: dict[str, Schema] = {}
     for one in resource.fields:
-        properties |= relocated(dict(one.given), SCHEMAS)
+        properties |= with_references(dict(one.given), SCHEMAS)
     properties |= resource.accepts
     if not new:
         return {"type": "object", "properties": properties}

@@ -105,7 +105,7 @@ class BatchOperations(Resource):
 
     async def check_event(self, scope: Scope, document: Document, event: str) -> None:
         """What an older version has stored may not be understood."""
-        await understood(scope.view, document)
+        await checked_type(scope.view, document)
 
     async def check_delete(self, scope: Scope, document: Document) -> None:
         if document["status"] not in RESTING:
@@ -120,8 +120,8 @@ class BatchOperations(Resource):
         return {"_work": {"due": now()}}
 
 
-async def understood(view: View, operation: Document) -> OperationType:
-    """The type of a stored operation, whose parameters it understands; raises Invalid where it does not."""
+async def checked_type(view: View, operation: Document) -> OperationType:
+    """The type of a stored operation, whose parameters are right for it; raises Invalid where they are not."""
     kind, parameters = TYPES[operation["type"]], operation["parameters"]
     errors = await kind.errors_in(parameters, await country_for(view, parameters))
     errors.check()

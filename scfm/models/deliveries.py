@@ -30,7 +30,7 @@ FIELD = "_delivery"
 TURNS = "_turns"
 KEPT = timedelta(hours=24)
 MAX_TOKEN = 64
-# So many marks are kept in a document; then their events are told, and they go.
+# Marks in one document. Before there are more, their events note what is saved, and the marks are dropped.
 MAX_TURNS = 16
 
 UNIQUE = Index(
@@ -112,11 +112,11 @@ def saved(event: Document, collection: str, document: Document) -> bool:
 
 
 async def with_turn(view: View, collection: str, document: Document, event_id: int) -> list[int]:
-    """The marks of a document with one more; the events of those that must go are told first."""
+    """The marks of a document with one more; those that are dropped for it are noted in their events first."""
     marks = [one for one in document.get(TURNS, ()) if one != event_id]
     if len(marks) >= MAX_TURNS:
-        told = {"_id": {"$in": marks}, "_delivery.token": {"$exists": True}}
-        await view.update_many(EVENTS, told, {"$addToSet": {f"{FIELD}.saved": collection}})
+        events = {"_id": {"$in": marks}, "_delivery.token": {"$exists": True}}
+        await view.update_many(EVENTS, events, {"$addToSet": {f"{FIELD}.saved": collection}})
         marks = []
     return [*marks, event_id]
 

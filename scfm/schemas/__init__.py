@@ -1,7 +1,7 @@
 """JSON Schemas (draft 2020-12) of what clients send, and the check of a value against one.
 
 Each is a file beside this one, refers to others by their file names, and is published as ``/api/schemas/NAME.json``.
-Two things in them are this project's own: formats, which the caller of ``faults`` brings (see ``Formats``), and
+Two things in them are this project's own: formats, which the caller of ``violations`` brings (see ``Formats``), and
 ``errorMessage``, as in ajv-errors: the sentence for what does not fit, one for all keywords of a schema or for each.
 """
 
@@ -38,29 +38,29 @@ def schema(name: str) -> Schema:
     return read
 
 
-def located(root: str) -> dict[str, Schema]:
+def definitions(root: str) -> dict[str, Schema]:
     """All schemas by their names, for a document that has them under ROOT, such as ``#/$defs``."""
-    found = {name: relocated(schema(name), root, name) for name in NAMES}
+    found = {name: with_references(schema(name), root, name) for name in NAMES}
     return {name: {key: one for key, one in found[name].items() if key != "$schema"} for name in NAMES}
 
 
-def relocated(value: Any, root: str, base: str = "") -> Any:
-    """A part of the schema BASE, or of one beside these files, with its references as ``located`` needs them.
+def with_references(value: Any, root: str, base: str = "") -> Any:
+    """A part of the schema BASE, or of one beside these files, with its references as ``definitions`` needs them.
 
     ``values.json#/$defs/ids``, and ``#/$defs/ids`` in the schema ``values``, become ``ROOT/values/$defs/ids``.
     """
     if isinstance(value, list):
-        return [relocated(one, root, base) for one in value]
+        return [with_references(one, root, base) for one in value]
     if not isinstance(value, dict):
         return value
-    moved = {key: relocated(one, root, base) for key, one in value.items()}
+    moved = {key: with_references(one, root, base) for key, one in value.items()}
     if isinstance(reference := value.get("$ref"), str):
         file, _, path = reference.partition("#")
         moved["$ref"] = f"{root}/{file.removesuffix('.json') or base}{path}"
     return moved
 
 
-def faults(name: str, value: Any, formats: Formats) -> dict[Path, str]:
+def violations(name: str, value: Any, formats: Formats) -> dict[Path, str]:
     """What keeps VALUE from fitting the schema NAME: a sentence for each place in it, none for a value that fits."""
     found: dict[Path, str] = {}
     for error in _validator(name).evolve(format_checker=formats.checker).iter_errors(value):
@@ -76,7 +76,7 @@ def pointer(path: Path) -> str:
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": located("#/$defs")})
+    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions("#/$defs")})
 
 
 def _places(error: ValidationError) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""What a journal says of a call, and the call that it says it of."""
+"""A call as lines of a journal, and the call made of them again."""
 
 from __future__ import annotations
 

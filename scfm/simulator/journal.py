@@ -1,4 +1,4 @@
-"""The calls of a simulator in a file, so that it knows them after a restart, also after one that nobody asked for.
+"""The calls of a simulator in a file, so that it knows them after a restart or a crash.
 
 Lines of JSON. The first says what the file is, and names the account, if the simulator has one of its own. The others
 are each about one call and have its ``sid``; what later lines say of a call adds to what earlier ones did. What is

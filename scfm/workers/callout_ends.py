@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scfm.models.phone_call import FINAL, STATUSES_OF_A_CALL
+from scfm.models.callout import CALLS_UNDER_WAY
+from scfm.models.phone_call import FINAL
 from scfm.models.query import Document, Query
 from scfm.models.store import Store
 from scfm.workers.calls import CALLS
@@ -18,9 +19,8 @@ log = logging.getLogger("scfm.work")
 LOOK_SECONDS = 5.0
 # A look must not take more than this part of the database's time, however many calls there are to look through.
 LOOK_SHARE = 0.01
-# A callout whose calls are queued one by one ends after each of them: this is told once in a while.
-TELL_SECONDS = 60.0
-OPEN = [status for status in STATUSES_OF_A_CALL if status not in FINAL and status != "created"]
+# A callout whose calls are queued one by one ends after each of them: it is logged once in this time.
+MIN_SECONDS_BETWEEN_LINES = 60.0
 
 
 @dataclass
@@ -37,7 +37,7 @@ class CalloutEnds(Job):
     def __init__(self, store: Store) -> None:
         self._store = store
         self._followed: dict[int, _Followed] = {}
-        self._told: dict[int, float] = {}
+        self._logged_at: dict[int, float] = {}
 
     def sent(self, call: Document) -> None:
         """The call has gone out."""
@@ -47,21 +47,23 @@ class CalloutEnds(Job):
 
     async def take(self, most: int) -> Sequence[Document]:
         """Look at the callouts whose time has come. There is nothing to work on."""
-        self._told = {number: at for number, at in self._told.items() if time.monotonic() - at < TELL_SECONDS}
+        self._logged_at = {
+            number: at for number, at in self._logged_at.items() if time.monotonic() - at < MIN_SECONDS_BETWEEN_LINES
+        }
         for number, followed in list(self._followed.items()):
-            if time.monotonic() >= followed.look_at and number not in self._told:
+            if time.monotonic() >= followed.look_at and number not in self._logged_at:
                 await self._look(number, followed)
         return ()
 
     async def _look(self, number: int, followed: _Followed) -> None:
         view = self._store.for_account(followed.account_id)
         began = time.monotonic()
-        if await view.exists(CALLS, {"status": {"$in": OPEN}, "callout_id": number}):
+        if await view.exists(CALLS, {"status": {"$in": list(CALLS_UNDER_WAY)}, "callout_id": number}):
             took = time.monotonic() - began
             followed.look_at = time.monotonic() + max(LOOK_SECONDS, took / LOOK_SHARE)
             return
         del self._followed[number]
-        self._told[number] = time.monotonic()
+        self._logged_at[number] = time.monotonic()
         ended = {one: await view.count(Query(CALLS, ({"callout_id": number, "status": one},))) for one in FINAL}
         words = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
         log.info("callout %d of account %d: no call waits or goes on any more (%s)", number, view.account_id, words)

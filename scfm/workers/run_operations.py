@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
-from scfm.models.batch_operation import TYPES, understood
+from scfm.models.batch_operation import TYPES, checked_type
 from scfm.models.batch_operations.operation import OperationType, Skipped
 from scfm.models.query import Document
 from scfm.models.store import Store, View
@@ -175,7 +175,7 @@ class _Run:
 
     async def finish(self) -> None:
         """Go on from wherever the run stands, to its end."""
-        await understood(self._view, self._operation)
+        await checked_type(self._view, self._operation)
         query = await self._kind.subject(self._view, self._operation)
         if "cursor" not in self._work:
             limit = await self._kind.limit(self._view, self._operation)

@@ -16,7 +16,7 @@ from scfm.models.phone_call import STATUSES_OF_A_CALL
 from scfm.models.resource import Errors
 from scfm.models.texts import trimmed
 from scfm.provider import CALL_PARAMETERS
-from scfm.schemas import NAMES, Formats, faults, pointer, schema
+from scfm.schemas import NAMES, Formats, pointer, schema, violations
 
 # Errors of these come under their own names; those of all others under "parameters", with the place.
 OWN_NAMES = frozenset(
@@ -40,7 +40,7 @@ def parameter_errors(name: str, parameters: Any, country: str | None) -> Errors:
     """What keeps PARAMETERS from fitting the schema NAME; ``country`` is the account's ``default_country``."""
     errors = Errors()
     known = schema(name)["properties"]
-    for path, message in faults(name, parameters, _formats(country)).items():
+    for path, message in violations(name, parameters, _formats(country)).items():
         if not path:
             errors.add("parameters", message)
         elif path[0] in OWN_NAMES and path[0] in known:
