@@ -12,6 +12,7 @@ from typing import Any
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import msisdn
+from scfm.models.callout import CALLS_UNDER_WAY
 from scfm.models.contact import CONTACTS
 from scfm.models.phone_call import FINAL, PHONE_CALLS, STATUSES
 from scfm.models.query import Document
@@ -22,8 +23,6 @@ from scfm.models.store import DELETE_LOOK_SECONDS, Taken, View
 INBOUND = "inbound"
 UNKNOWN_CALL = {"base": ["Phone call must exist"]}
 NO_DIRECTION = "Remote direction can't be blank"
-# A call in one of these can still be moved by what the provider says.
-OPEN = ("queued", "remotely_queued", "in_progress", "remote_fetch_queued")
 # What a report's call refers to.
 AROUND = {"contact_id": "contacts", "callout_participation_id": "callout_participations", "callout_id": "callouts"}
 # The statuses of a call that did not take place.
@@ -276,7 +275,7 @@ async def move(view: View, call: Document, details: Mapping[str, str], event: Do
 
 def moved(known: Known, details: Mapping[str, str]) -> Known:
     """The call as a report most likely moves it: a flow is not told of a status that has come out of order."""
-    return replace(known, call={**known.call, **_said(details)}) if known.call["status"] in OPEN else known
+    return replace(known, call={**known.call, **_said(details)}) if known.call["status"] in CALLS_UNDER_WAY else known
 
 
 def event_of(call: Document, details: Mapping[str, str], flow: str, number: int) -> Document:
@@ -318,7 +317,7 @@ async def progress(view: View, call: Document, details: Mapping[str, str]) -> Do
     if call["status"] == "queued" and target is not None:
         fields.setdefault("remote_error_message", None)  # it said that it is not known whether the call was placed
     update: Document = {"$set": fields, **latest}
-    if target is not None and call["status"] in OPEN:
+    if target is not None and call["status"] in CALLS_UNDER_WAY:
         # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
         update["$unset"] = {"_work.due": "", "_fetch_from": ""}
     condition = _may_move(said, target, sequence)
@@ -358,7 +357,7 @@ def _says_nothing_new(call: Document, said: str, target: str | None, sequence: i
 
 def _may_move(said: str, target: str | None, sequence: int | None) -> Document:
     """The condition under which a report may move the call."""
-    allowed: list[Document] = [{"status": {"$in": list(OPEN)}, **_in_order(said, sequence)}]
+    allowed: list[Document] = [{"status": {"$in": list(CALLS_UNDER_WAY)}, **_in_order(said, sequence)}]
     if target in FINAL and sequence is not None:
         allowed.append({"status": {"$in": list(FINAL)}, "_sequence": {"$lt": sequence}})
     return {"$or": allowed}

@@ -39,13 +39,12 @@ async def make_missing(
     Gives the parents whose document a unique index refused.
     """
     began = time.monotonic()
-    left_out: list[Document] = []
     for _ in range(DELETE_LOOKS):
         async with turn:
             parents = await _without(view, resource.collection, parents, link, among)
             numbers = await view.store.new_ids(resource.kind, len(parents)) if parents else range(0)
         if not parents:
-            return left_out
+            return ()
         rows: list[Document] = [
             {"_id": number, link: parent["_id"], **{name: parent[name] for name in copied if name in parent}}
             for number, parent in zip(numbers, parents, strict=True)
@@ -53,7 +52,7 @@ async def make_missing(
         moment = now()
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
         refused = await view.insert_many(resource.collection, rows, {**common, **among, **stamps})
-        left_out += [parent for row, parent in zip(rows, parents, strict=True) if row["_id"] in refused]
+        left_out = [parent for row, parent in zip(rows, parents, strict=True) if row["_id"] in refused]
         made = [{**among, **row} for row in rows if row["_id"] not in refused]
         stays, _ = await asyncio.gather(
             resource.keep_standing(view, made, time.monotonic() - began),
@@ -64,7 +63,6 @@ async def make_missing(
         await asyncio.sleep(DELETE_LOOK_SECONDS)
         # One that is still marked may stay: it is looked at again.
         these = {"_id": {"$in": [parent["_id"] for parent in parents]}}
-        left_out = []
         left = {one["_id"] for one in await view.find(parent_collection, these, fields=["_id"], sort=())}
         parents = [parent for parent in parents if parent["_id"] in left]
     raise Unavailable("a deletion does not end")
