@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPInputError
 from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.iostream import IOStream
 from tornado.web import Application
@@ -29,6 +30,10 @@ except ImportError:  # Windows
 log = logging.getLogger("scfm.http")
 
 MAX_HEADER_BYTES = 1 << 16
+# Lines of a head: to parse thousands of headers takes 20 ms, and a hundred bytes for each of them.
+MAX_HEADER_LINES = 128
+# Heads of all requests that are being sent, or whose bodies are. One is held several times: as text, path and query.
+MAX_HEADS_BYTES = 16 << 20
 # Answers that clients have not taken yet, of all of them together.
 MAX_UNSENT_BYTES = 64 << 20
 # How many connections are taken before other work has its turn.
@@ -65,8 +70,8 @@ class Stream(IOStream):
         super().__init__(connection)
         self._connections = connections
         self.received = self.sent = self.unsent = 0
-        # What had been received when the wait for a request began.
-        self.received_before = 0
+        # What had been received when the wait for a request began, and the size of the head that has come since.
+        self.received_before = self.head_size = 0
         # Since when, and at how many bytes, the sweep watches it.
         self.watched_since: float | None = None
         self.watched_bytes = 0
@@ -74,13 +79,22 @@ class Stream(IOStream):
     def await_request(self) -> None:
         """From now on nothing is under way on this connection."""
         self.received_before = self.received
+        self.head_size = 0
         self.watched_since = None
         self._connections.waiting[self] = time.monotonic()
 
     def begin_request(self) -> None:
         """The head of a request has come."""
+        self.head_size = self.received - self.received_before
         self.watched_since = None
         self._connections.waiting.pop(self, None)
+
+    async def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> bytes:
+        """Tornado's way to the head of a request; raises HTTPInputError for one of too many lines, unparsed."""
+        head = await super().read_until_regex(regex, max_bytes)
+        if head.count(b"\n") > MAX_HEADER_LINES:
+            raise HTTPInputError(f"more than {MAX_HEADER_LINES} lines of headers")
+        return head
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         size = super().read_from_fd(buf)
@@ -238,11 +252,28 @@ class Connections:
             if reason := self._overdue(stream, moment):
                 self._closed[reason] += 1
                 stream.abort() if stream.writing() else stream.close()
+        self._close_large_heads()
         if self._closed and self._summary.allows(moment):
             closed = ", ".join(f"{count} {reason}" for reason, count in self._closed.items())
             log.info("connections closed: %s", closed)
             self._closed.clear()
         self._resume()
+
+    def _close_large_heads(self) -> None:
+        """Where the heads of unfinished requests hold too much, close those with the largest."""
+        total = sum(map(self._held_head, self._open))
+        held = sorted(self._open, key=self._held_head) if total > MAX_HEADS_BYTES else []
+        while total > MAX_HEADS_BYTES:
+            largest = held.pop()
+            total -= self._held_head(largest)
+            self._closed["with a large head, for want of memory"] += 1
+            largest.close()
+
+    def _held_head(self, stream: Stream) -> int:
+        """The bytes of the head of a request that the client has not sent whole."""
+        if stream in self.waiting:
+            return stream.received - stream.received_before
+        return stream.head_size if stream.reading() else 0
 
     def _overdue(self, stream: Stream, moment: float) -> str | None:
         times = self._times

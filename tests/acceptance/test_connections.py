@@ -146,6 +146,36 @@ async def test_the_head_of_a_request_has_one_time_however_its_bytes_come() -> No
         assert await client.receive() == b""
 
 
+async def test_a_head_of_more_lines_than_any_client_sends_is_refused_before_it_is_parsed() -> None:
+    async with serving() as server:
+        for line in (b"a:\r\n", b"a: b\n", b"A%d: b\r\n"):
+            lines = b"".join(line % number if b"%" in line else line for number in range(module.MAX_HEADER_LINES))
+            async with peer(server, b"GET /hello HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n") as client:
+                assert b"400 Bad Request" in await client.receive()
+                assert await client.receive() == b""
+        few = b"a: b\r\n" * (module.MAX_HEADER_LINES - 3)
+        async with peer(server, b"GET /hello HTTP/1.1\r\nHost: x\r\n" + few + b"\r\n") as client:
+            assert b"200 OK" in await client.receive()
+
+
+async def test_the_heads_of_unfinished_requests_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_HEADS_BYTES", 100_000)
+    large = b"a: " + b"x" * 40_000
+    unfinished = b"GET /hello HTTP/1.1\r\nHost: x\r\n" + large
+    without_body = HEAD.replace(b"\r\n\r\n", b"\r\n" + large + b"\r\n\r\n")
+    async with serving() as server, peer(server, unfinished) as first, peer(server, without_body) as second:
+        await seen(server, len(unfinished) + len(without_body))
+        server.connections.close_overdue()
+        assert await first.is_open()
+        async with peer(server, unfinished + b"x" * 10_000) as third, peer(server, HEAD) as fourth:
+            await seen(server, 2 * len(unfinished) + 10_000 + len(without_body) + len(HEAD))
+            server.connections.close_overdue()
+            assert await third.receive() == b""
+            assert await first.is_open()
+            assert await second.is_open()
+            assert await fourth.is_open()
+
+
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
 
