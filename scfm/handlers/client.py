@@ -67,8 +67,9 @@ class ClientHandler(BaseHandler):
     async def _answer_large(self, parts: AsyncGenerator[bytes, None]) -> None:
         """Answer with the JSON that PARTS make, at the pace at which the client takes it."""
         self.set_header("Cache-Control", FRESH)
+        stream = cast(Any, self.request.connection).stream
         with suppress(StreamClosedError):  # the client has gone
-            async with self.app.large_answers.collected(parts) as answer:
+            async with self.app.large_answers.collected(parts, stream.abort) as answer:
                 self.etag = f'W/"{answer.digest}"'
                 self.set_etag_header()
                 if self.check_etag_header():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 from tornado.iostream import StreamClosedError
 
@@ -75,6 +75,8 @@ class ExportContactsHandler(ClientHandler):
         columns = Columns()
         piece = TimeSlice()
         async for contacts in self.own().view.pieces(query, ["metadata"]):
+            if cast(Any, self.request.connection).stream.closed():  # which would show at the first part only
+                raise StreamClosedError
             for contact in contacts:
                 columns.add(self._given(contact)["metadata"])
                 await piece.pause()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -21,15 +22,22 @@ MAX_FILE_BYTES = 1 << 30
 # What is written and read at once.
 PART_BYTES = 1 << 18
 MAX_WAIT_SECONDS = 30.0
+# So long an answer may be sent though there is no room for others.
+MIN_SEND_SECONDS = 10.0
 
 
-@dataclass
+@dataclass(eq=False)
 class LargeAnswer:
-    """An answer in a file that has no name, so that it goes when it is closed, or with the process."""
+    """An answer in a file that has no name, so that it goes when it is closed, or with the process.
+
+    ``cut_off`` ends its connection at once.
+    """
 
     file: IO[bytes]
+    cut_off: Callable[[], None]
     size: int = 0
     digest: str = ""
+    ready_at: float = field(default=0.0, init=False)
 
     async def parts(self) -> AsyncIterator[bytes]:
         """Its bytes, some at a time."""
@@ -51,28 +59,37 @@ def _disk() -> Iterator[None]:
 class LargeAnswers:
     """Puts together one large answer after the other, in the order in which they are asked for.
 
-    What is held in memory is a part of one, and on the disk MAX_FILE_BYTES of all that are being sent.
+    What is held in memory is a part of one, and on the disk MAX_FILE_BYTES of all that are being sent. Where that is
+    too little, those that have been sent for longest are cut off: a client that takes a kilobyte a second would keep
+    the room of its answer for days.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._turn = asyncio.Lock()
         self._held = 0
+        # Those that are being sent, the longest first.
+        self._sent: dict[LargeAnswer, None] = {}
         self._freed = asyncio.Event()
 
     @asynccontextmanager
-    async def collected(self, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[LargeAnswer]:
-        """The answer that PARTS make, within the context.
+    async def collected(
+        self, parts: AsyncGenerator[bytes, None], cut_off: Callable[[], None]
+    ) -> AsyncIterator[LargeAnswer]:
+        """The answer that PARTS make, within the context. Where it has to make room for others, CUT_OFF is called.
 
         Raises Overloaded when others take too long or the disk is full, BadRequest where it is larger than may be.
         """
         with _disk(), tempfile.TemporaryFile(dir=self._folder) as file:
-            answer = LargeAnswer(file)
+            answer = LargeAnswer(file, cut_off)
             try:
                 async with aclosing(parts), self._in_turn():
                     await self._put_together(answer, parts)
+                answer.ready_at = time.monotonic()
+                self._sent[answer] = None
                 yield answer
             finally:
+                self._sent.pop(answer, None)
                 self._held -= answer.size
                 self._freed.set()
 
@@ -112,10 +129,21 @@ class LargeAnswers:
         """Return when there is room for SIZE more bytes of an answer that has OWN."""
         if own + size > MAX_FILE_BYTES:
             raise BadRequest(f"the answer is larger than {MAX_FILE_BYTES >> 20} MiB: ask for fewer with per_page")
-        try:
-            async with asyncio.timeout(MAX_WAIT_SECONDS):
-                while self._held + size > MAX_FILE_BYTES:
-                    self._freed.clear()
+        while self._held + size > MAX_FILE_BYTES:
+            self._freed.clear()
+            longest = next(iter(self._sent), None)
+            patience = None if longest is None else longest.ready_at + MIN_SEND_SECONDS - time.monotonic()
+            if longest is not None and patience is not None and patience <= 0:
+                self._cut_off(longest)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
                     await self._freed.wait()
-        except TimeoutError:
-            raise Overloaded("other large answers are being sent; try again, or ask for fewer per_page") from None
+
+    def _cut_off(self, answer: LargeAnswer) -> None:
+        """End an answer that is being sent, and free what it has on the disk."""
+        del self._sent[answer]
+        answer.file.truncate(0)
+        self._held -= answer.size
+        answer.size = 0
+        answer.cut_off()

@@ -41,6 +41,7 @@ from scfm.models.grouped import Grouped, apart
 from scfm.models.keys import escaped, restored
 from scfm.models.query import Document, Newest, Query, all_of
 from scfm.models.register import BLOCK, KINDS, Register, State, announces, blocks_of
+from scfm.models.turns import AccountTurns
 
 # A write is acknowledged when it is in the journal, and, on a replica set, in those of the majority.
 DURABLE = WriteConcern(w="majority", j=True)
@@ -66,6 +67,8 @@ MAX_AT_ONCE, MAX_PIECE = 1 << 20, 1 << 17
 LARGE_BATCH = 32
 # How many documents are asked for as long as their size is not known.
 MIN_PIECE = 8
+# How large an answer is shows when it has come, and it may have 16 MB: so many of an account's come at once.
+MAX_READS, MAX_READ_WAIT = 8, 20.0
 # What a document holds besides its fields, and how many marks of those who have swapped it: see View.swap.
 BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
 MOST_SWAPS = 8
@@ -140,6 +143,7 @@ class Store:
         self._finds: dict[Look, Grouped[Any, list[Document]]] = {}
         self._inserts: dict[str, Grouped[Document, None]] = {}
         self._updates: dict[str, Grouped[Update, Document | None]] = {}
+        self.reads = AccountTurns("large lists and exports are being read", MAX_READS, MAX_READ_WAIT)
         self.counts = Counts(self._look, self._count, self._count_blocks)
         self.everyone = View(self, None)
 
@@ -628,8 +632,9 @@ class View:
         return found, sizes.total
 
     async def _window(self, query: Query, condition: Document, skip: int, limit: int) -> Page:
-        with translated():
-            found = await self.store.find_window(query, condition, skip, limit)
+        async with self.store.reads.turn(self.account_id):
+            with translated():
+                found = await self.store.find_window(query, condition, skip, limit)
         if found is not None:
             return [_read(document) for document in found]
 
@@ -650,8 +655,9 @@ class View:
             return await self._window(query, query.condition, skip, limit)
         source, stages = self._source(query), query.page(skip, limit)
         command = {"aggregate": source, "pipeline": stages, "allowDiskUse": True, "cursor": {"batchSize": limit + 1}}
-        with translated():
-            found = await self.store.run_at_once(source, command)
+        async with self.store.reads.turn(self.account_id):
+            with translated():
+                found = await self.store.run_at_once(source, command)
         if found is not None:
             return [_read(document) for document in found]
         collection = self.store.raw_collection(source)
@@ -682,8 +688,20 @@ class View:
         """
         query, last, count = self._query(query), 0, MIN_PIECE
         while True:
-            found: list[Document] = []
-            size = 0
+            found, size = await self._piece(query, last, fields, count)
+            if not found:
+                return
+            last = found[-1]["_id"]
+            count = max(1, min(4 * count, len(found) * MAX_PIECE // size, MOST_NAMED))
+            yield found
+
+    async def _piece(
+        self, query: Query, last: int, fields: Sequence[str] | None, count: int
+    ) -> tuple[list[Document], int]:
+        """Up to COUNT documents beyond LAST and about MAX_PIECE bytes, and how many bytes these are."""
+        found: list[Document] = []
+        size = 0
+        async with self.store.reads.turn(self.account_id):
             with translated():
                 cursor = await self._beyond(query, last, fields, count, count, self.store.raw_collection)
                 try:
@@ -694,11 +712,7 @@ class View:
                             break
                 finally:
                     await cursor.close()
-            if not found:
-                return
-            last = found[-1]["_id"]
-            count = max(1, min(4 * count, len(found) * MAX_PIECE // size, MOST_NAMED))
-            yield found
+        return found, size
 
     def _source(self, query: Query) -> str:
         while query.through is not None:

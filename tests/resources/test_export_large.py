@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
 import bson
 import pytest
+from bson.raw_bson import RawBSONDocument
 
 from scfm.models.contact import CONTACTS
 from scfm.models.store import MAX_PIECE, MIN_PIECE, Store
@@ -62,6 +64,12 @@ async def test_pieces_have_the_fields_that_are_named(store: Store) -> None:
     await fill(store, [SMALL] * (MIN_PIECE + 1))
     for piece in await pieces(store, ["msisdn"]):
         assert all(one.keys() == {"_id", "msisdn"} for one in piece)
+
+
+async def test_nothing_but_a_piece_is_held_while_it_is_used(store: Store) -> None:
+    await fill(store, [LARGE] * MIN_PIECE)
+    async for _ in store.for_account(1).pieces(CONTACTS.query()):
+        assert not [one for one in gc.get_objects() if type(one) is RawBSONDocument]
 
 
 async def test_what_is_deleted_or_made_meanwhile_shifts_nothing(store: Store) -> None:

@@ -74,8 +74,12 @@ async def parts(count: int, ready: asyncio.Event | None = None) -> AsyncGenerato
         yield b"x" * 1000
 
 
+def nobody() -> None:
+    raise AssertionError("an answer has been cut off")
+
+
 async def taken(answers: LargeAnswers, given: AsyncGenerator[bytes]) -> int:
-    async with answers.collected(given) as answer:
+    async with answers.collected(given, nobody) as answer:
         return sum([len(part) async for part in answer.parts()])
 
 
@@ -99,12 +103,26 @@ async def test_what_large_answers_take_of_the_disk_is_bounded(
     answers = LargeAnswers(tmp_path)
     with pytest.raises(BadRequest, match="per_page"):
         await taken(answers, parts(1001))
-    async with answers.collected(parts(600)):
+    async with answers.collected(parts(600), nobody):
         second = asyncio.ensure_future(taken(answers, parts(600)))
         while answers._held <= 600_000:  # until it has begun
             await asyncio.sleep(0)
         assert not second.done()
     assert await second == 600_000
+
+
+async def test_an_answer_that_has_been_sent_for_long_makes_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_FILE_BYTES", 1_000_000)
+    answers, cut_off = LargeAnswers(tmp_path), asyncio.Event()
+    async with answers.collected(parts(600), cut_off.set) as first, answers.collected(parts(300), nobody) as second:
+        monkeypatch.setattr(module, "MIN_SEND_SECONDS", 0.0)
+        assert await taken(answers, parts(600)) == 600_000
+        assert cut_off.is_set()
+        assert [len(part) async for part in first.parts()] == []
+        assert sum([len(part) async for part in second.parts()]) == 300_000
+    assert answers._held == 0
 
 
 async def test_who_would_wait_too_long_for_others_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
