@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scfm.clock import now
-from scfm.models import reception
+from scfm.models import call_progress
 from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.provider import Call, Credentials, Provider, Unknown
@@ -197,7 +197,7 @@ class Overtaken(Oracle):
         answer = await super().fetch_call(credentials, sid)
         call = await only(self.store)
         report = {"CallStatus": "completed", "SequenceNumber": "3"}
-        await reception.progress(self.store.for_account(call["account_id"]), call, report)
+        await call_progress.progress(self.store.for_account(call["account_id"]), call, report)
         return answer
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scfm.clock import now
-from scfm.models import reception
+from scfm.models import call_progress
 from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.provider import Call, Credentials, NotSent, Provider, Refused, Unknown
@@ -129,7 +129,7 @@ async def test_a_report_that_comes_meanwhile_knows_better(store: Store, tmp_path
     jobs = Background(store, told(NOWHERE, tmp_path), Oracle(lambda: {"status": "ringing"}))
     (item,) = await jobs.fetch.take(1)
     report = {"CallStatus": "completed", "SequenceNumber": "3"}
-    await reception.progress(store.for_account(item["account_id"]), item, report)
+    await call_progress.progress(store.for_account(item["account_id"]), item, report)
     await jobs.fetch.work(item)
     await jobs.close()
     assert (await only(store))["status"] == "completed"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scfm.clock import now
-from scfm.models import reception
+from scfm.models import call_progress, reception
 from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.provider import Call, Credentials, Provider, ProviderError, Refused, Unknown
@@ -232,7 +232,7 @@ async def test_a_report_settles_a_call_without_a_question(store: Store, tmp_path
     report = {"CallSid": SIDS[0], "To": NUMBER, "Direction": "outbound-api", "CallStatus": "completed"}
     known = await reception.known(view, report)
     assert known is not None
-    await reception.progress(view, known.call, report)
+    await call_progress.progress(view, known.call, report)
     await house.settles_when_due()
     call = await only(store)
     assert shown(call) == ("completed", None)
@@ -347,7 +347,7 @@ async def test_a_call_that_a_report_has_moved_on_is_finished_when_its_process_ha
     report = {"CallSid": SIDS[0], "To": NUMBER, "Direction": "outbound-api", "CallStatus": "ringing"}
     known = await reception.known(view, report)
     assert known is not None
-    await reception.progress(view, known.call, report)
+    await call_progress.progress(view, known.call, report)
     await dead.jobs.close()
     house = House(store, tmp_path, silent)
     await house.settles()
