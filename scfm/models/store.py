@@ -379,14 +379,17 @@ class Store:
         after = {document["_id"]: document for document in found}
         return [after.get(number) for number in numbers]
 
-    async def reserve(self, collection: str, key: int, seconds: float, most: float) -> float:
-        """Reserve SECONDS of something that is used one at a time; in how many seconds they begin.
+    async def reserve(self, collection: str, key: int, count: float, rate: float, most: float) -> float:
+        """Reserve COUNT uses of something that may be used RATE times a second; in how many seconds they begin.
 
         They begin now, or when what was reserved before ends; if that is in more than MOST seconds, nothing is
-        reserved. Only the database's clock is asked; a reservation that ends later than any can has been made before
-        that clock was set back, and does not count.
+        reserved. What is left of a reservation at a lower rate takes no longer than it would at RATE. Only the
+        database's clock is asked; a reservation that ends later than any can has been made before that clock was set
+        back, and does not count.
         """
-        moment = self._moment()
+        moment, seconds = self._moment(), count / rate
+        slower: Document = {"$min": [1, {"$divide": [{"$ifNull": ["$rate", rate]}, rate]}]}
+        ends: Document = {"$add": [moment, {"$multiply": [{"$subtract": ["$until", moment]}, slower]}]}
         longest: Document = {"$multiply": [{"$add": [most, {"$ifNull": ["$seconds", seconds]}]}, 1000]}
         possible: Document = {"$lte": ["$until", {"$add": [moment, longest, CLOCK_SLACK_MS]}]}
         wait: Document = {"$subtract": ["$begin", moment]}
@@ -396,12 +399,13 @@ class Store:
             found = await self.collection(collection).find_one_and_update(
                 {"_id": key},
                 [
-                    {"$set": {"begin": {"$cond": [possible, {"$max": ["$until", moment]}, moment]}}},
+                    {"$set": {"begin": {"$cond": [possible, {"$max": [ends, moment]}, moment]}}},
                     {"$set": {"wait": wait}},
                     {
                         "$set": {
                             "until": {"$cond": [reserved, until, "$until"]},
                             "seconds": {"$cond": [reserved, seconds, "$seconds"]},
+                            "rate": {"$cond": [reserved, rate, "$rate"]},
                         }
                     },
                 ],

@@ -40,7 +40,9 @@ class _Lane:
     failures: int = 0
     probe_after: float = FIRST_PROBE
     under_way: int = 0
+    # Until when others' calls and ours have booked, and at which rate.
     booked_until: float = 0.0
+    booked_rate: float | None = None
 
 
 class Pace:
@@ -75,9 +77,10 @@ class Pace:
         room = min(most or self._most, self._most) - lane.under_way
         if lane.failures >= FAILURES_TO_OPEN:
             return min(room, 0 if lane.under_way else 1)
-        for limit, booked in ((rate, lane.booked_until), (self._rate, self._server.booked_until)):
-            if limit and booked > moment + AHEAD_SECONDS:
-                self._room_at = min(self._room_at, booked - AHEAD_SECONDS)
+        for limit, booked in ((rate, lane), (self._rate, self._server)):
+            # After a change of the rate the database is asked.
+            if limit == booked.booked_rate and booked.booked_until > moment + AHEAD_SECONDS:
+                self._room_at = min(self._room_at, booked.booked_until - AHEAD_SECONDS)
                 return 0
             if limit:
                 room = min(room, max(1, int(limit * AHEAD_SECONDS)))
@@ -113,7 +116,8 @@ class Pace:
         moments = [moment] * count
         for key, limit, booked in ((account_id, rate, lane), (SERVER, self._rate, self._server)):
             if limit and count:
-                first = await self._reserve(key, count / limit, self.tolerance(rate))
+                first = await self._reserve(key, count, limit, self.tolerance(rate))
+                booked.booked_rate = limit
                 if first > self._clock.monotonic() + self._patience:
                     booked.booked_until = first
                     return None
@@ -121,15 +125,15 @@ class Pace:
                 moments = [max(early, first + position / limit) for position, early in enumerate(moments)]
         return moments
 
-    async def _reserve(self, key: int, seconds: float, tolerance: float) -> float:
-        """When the next SECONDS that nobody else has reserved begin.
+    async def _reserve(self, key: int, count: int, rate: float, tolerance: float) -> float:
+        """When the next moments that nobody else has reserved begin, for COUNT calls at RATE.
 
         The database counts from when it carries the reservation out. If its answer is long in coming, it cannot be
         told when that was, and another is made.
         """
         for _ in range(MAX_RESERVATIONS):
             began = self._clock.monotonic()
-            wait = await self._store.reserve("paces", key, seconds, self._patience)
+            wait = await self._store.reserve("paces", key, count, rate, self._patience)
             if self._clock.monotonic() - began <= tolerance:
                 break
         return self._clock.monotonic() + wait

@@ -128,6 +128,30 @@ async def test_the_rate_is_kept_by_two_processes_together(store: Store, tmp_path
     assert has_no_burst(moments)
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.000001])
+async def test_a_rate_that_is_raised_holds_at_once_in_every_process(
+    store: Store, tmp_path: Path, rate: float
+) -> None:
+    own = await account(store)
+    await queued_calls(store, own, NUMBERS)
+    await limit(store, own, calls_per_second=rate)
+    timed = Timed(store, told(NOWHERE, tmp_path), OwnedClock(), processes=2)
+    await timed.until_left(1)
+    for _ in range(20):
+        await timed.take()
+        await timed.advance(0.1)
+    assert len(timed.provider.left) == 1
+    await limit(store, own, calls_per_second=RATE)
+    for jobs in timed.processes:
+        jobs.accounts.forget()
+    raised = timed.clock.monotonic()
+    moments = await timed.until_left(len(NUMBERS))
+    await timed.close()
+    assert moments[1] - raised < 1
+    assert sorted(to for _, to in timed.provider.left) == NUMBERS
+    assert has_no_burst(moments)
+
+
 @pytest.mark.parametrize("whose", ["account", "server"])
 async def test_calls_that_missed_their_moments_while_the_machine_stood_still_do_not_leave_together(
     store: Store, tmp_path: Path, whose: str
