@@ -1,11 +1,13 @@
 """Accounts that the provider refuses although it took calls of them before: that is not their calls' fault.
 
-Their calls wait, as in an outage: single ones try, less and less often, and at once when the credentials change.
+Their calls wait, as in an outage: single ones try, less and less often. Whatever keeps an account's calls back, a
+refusal, an outage or a 429, is of the credentials that they were sent with: when these change, calls try at once.
 """
 
 from __future__ import annotations
 
 from scfm.clock import now
+from scfm.errors import NotFound
 from scfm.models.query import Document
 from scfm.models.store import Store
 from scfm.provider import AccountRefused, Credentials
@@ -33,8 +35,9 @@ class AccountRefusals:
         self._everyone = store.everyone
         self._accounts = accounts
         self._pace = pace
-        # The accounts whose calls wait, and the credentials that were refused.
-        self._refused: dict[int, Credentials] = {}
+        # The accounts whose calls wait as they are refused; and the credentials by which accounts are kept back.
+        self._refused: set[int] = set()
+        self._kept_back: dict[int, Credentials] = {}
         self._have_called: set[int] = set()
 
     async def waiting(self, account_id: int, credentials: Credentials, error: AccountRefused) -> Document | None:
@@ -47,9 +50,10 @@ class AccountRefusals:
         if error.missing or not await self._has_called(account_id):
             return None
         self._pace.refused(account_id, error.message)
+        self.kept_back(account_id, credentials)
         change = {"remote_error_message": error.message + WAITS}
         if account_id not in self._refused:
-            self._refused[account_id] = credentials
+            self._refused.add(account_id)
             await self._tell(account_id, change)
         return change
 
@@ -68,13 +72,25 @@ class AccountRefusals:
             self._have_called.add(account_id)
         return True
 
-    async def look(self, account_id: int) -> None:
-        """Let a call try at once if the account's credentials are others than those that were refused."""
-        refused = self._refused.get(account_id)
-        if refused is not None and await self._accounts.credentials(account_id) != refused:
-            self._refused[account_id] = await self._accounts.credentials(account_id)
-            self._pace.try_now(account_id)
+    def kept_back(self, account_id: int, credentials: Credentials) -> None:
+        """The provider of these credentials does not take the account's calls for now."""
+        self._kept_back[account_id] = credentials
+
+    async def look(self) -> None:
+        """Let the calls of accounts try at once whose credentials are others than those that kept them back."""
+        for account_id, tried in list(self._kept_back.items()):
+            try:
+                credentials = await self._accounts.credentials(account_id)
+            except NotFound:
+                del self._kept_back[account_id]
+                continue
+            if credentials != tried:
+                put_off = {"account_id": account_id, "status": "queued", "_work.due": {"$gt": now()}}
+                await self._everyone.update_many(CALLS, put_off, {"$set": {"_work.due": now()}})
+                self._pace.try_now(account_id)
+                self._kept_back[account_id] = credentials
 
     def answered(self, account_id: int) -> None:
         """The provider did not refuse the account."""
-        self._refused.pop(account_id, None)
+        self._refused.discard(account_id)
+        self._kept_back.pop(account_id, None)

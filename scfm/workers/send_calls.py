@@ -122,6 +122,7 @@ class SendCalls(Job):
             self.pause = early
             return ()
         await self._fetch_back()
+        await self._refusals.look()
         deadline, until = self._clock.monotonic() + self._patience, later(self._patience)
         attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
         lease = until + timedelta(seconds=self._request_seconds)
@@ -167,7 +168,6 @@ class SendCalls(Job):
         return [Departure(*pair, deadline, until, tolerance) for pair in zip(going, moments or (), strict=False)]
 
     async def _allowance(self, account_id: int) -> int:
-        await self._refusals.look(account_id)
         return self._pace.allowance(account_id, *await self._limits(account_id))
 
     async def _limits(self, account_id: int) -> tuple[float | None, int | None]:
@@ -304,12 +304,14 @@ class SendCalls(Job):
         except Withheld:
             return partial(self._release, call, 0, tries=_tries(call))
         except NotSent as not_sent:
+            self._refusals.kept_back(account_id, credentials)
             if not_sent.retry_after is None:
                 self._pace.failed(account_id, not_sent.message)
             else:
                 self._pace.throttled(account_id, not_sent.retry_after)
             return partial(self._not_sent, call, not_sent)
         except Unknown as unknown:
+            self._refusals.kept_back(account_id, credentials)
             self._pace.failed(account_id, unknown.message)
             # Whatever may have rung has left, even if it was not seen to leave.
             self._departures.note(*attempt_of(call))
