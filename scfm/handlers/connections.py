@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -19,6 +18,7 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.iostream import IOStream
 from tornado.web import Application
 
+from scfm.handlers.time_limits import DEFAULT_TIMES, TimeLimits
 from scfm.log_limit import LogLimit
 
 try:
@@ -44,23 +44,6 @@ SWEEP_SECONDS = 1.0
 # accept(2): there are no more files, or there is no memory, in this process or in the system.
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: the system forgets at once what has not been sent
-
-
-@dataclass(frozen=True)
-class TimeLimits:
-    """How many seconds a connection may take.
-
-    ``idle``: between requests. Proxies keep a connection for 60 s (nginx, AWS) and must be the first to close it:
-    a request that meets our closing fails. ``head``: from the first byte of a request to the end of its headers,
-    which fit in a few packets. ``window``: in each such time in which the server waits for more of a body, or for
-    the client to take more of an answer, ``rate`` bytes a second must pass; a GPRS line has three times as many, and
-    1 GiB may take as long as it does.
-    """
-
-    idle: float = 75.0
-    head: float = 20.0
-    window: float = 30.0
-    rate: int = 1024
 
 
 class Stream(IOStream):
@@ -150,7 +133,7 @@ class Connections:
     """
 
     def __init__(
-        self, application: Application, listener: socket.socket, limit: int, times: TimeLimits = TimeLimits()
+        self, application: Application, listener: socket.socket, limit: int, times: TimeLimits = DEFAULT_TIMES
     ) -> None:
         self._http = HTTPServer(application, max_header_size=MAX_HEADER_BYTES)
         self._http.conn_params.header_timeout = None  # the sweep does that, for less than a timer for each request

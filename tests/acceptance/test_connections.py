@@ -6,11 +6,8 @@ import asyncio
 import errno
 import logging
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -21,9 +18,9 @@ from scfm.handlers import connections as module
 from scfm.handlers.application import Application
 from scfm.handlers.base import BaseHandler
 from scfm.handlers.body_budget import BodyBudget
-from scfm.handlers.connections import Connections, TimeLimits
+from scfm.handlers.connections import Connections
+from scfm.handlers.time_limits import TimeLimits
 from scfm.handlers.traffic import Traffic
-from tests.server import Server, wait_until
 
 TIMES = TimeLimits(idle=75, head=20, window=30, rate=1000)
 LONG = b"x" * (32 << 20)  # more than the buffers of two sockets
@@ -282,50 +279,3 @@ async def test_a_process_that_is_out_of_files_says_so_once_and_goes_on(caplog: p
         server.connections.close_overdue()
         assert b"200 OK" in await client.receive()
     assert [record.message for record in caplog.records] == ["no connection can be accepted: Too many open files"]
-
-
-class LimitedServer(Server):
-    """A server that may open few files."""
-
-    files = 300
-
-    def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
-        limited = f'ulimit -n {self.files}; exec "$0" "$@"'
-        return subprocess.Popen(
-            ["sh", "-c", limited, sys.executable, "-m", "scfm", *arguments],
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
-@pytest.fixture
-def limited(tmp_path: Path) -> Iterator[LimitedServer]:
-    with LimitedServer(tmp_path / "data") as server:
-        yield server
-
-
-def test_a_flood_of_idle_connections_does_not_make_a_server_deaf(limited: LimitedServer) -> None:
-    flood = [socket.create_connection((limited.host, limited.port)) for _ in range(600)]
-    try:
-        assert limited.client().get("/api/account").status == 200
-    finally:
-        for connection in flood:
-            connection.close()
-    wait_until(lambda: limited.client().get("/api/account").status == 200)
-    assert len(limited.stderr) < 10, limited.output()
-    assert not any("Traceback" in line for line in limited.stderr)
-
-
-def test_a_limit_of_open_files_that_is_too_low_is_named_at_the_start(tmp_path: Path) -> None:
-    server = LimitedServer(tmp_path / "data")
-    server.files = 64
-    process = server._spawn("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert said.count("\n") == 1
-    assert said.startswith("scfm: this process may open 64 files")
-    assert "ulimit -n" in said
-    assert "MONGODB_URI" not in said
