@@ -39,7 +39,7 @@ class BodyBudget:
         self._warning = LogLimit()
 
     def hold(self, reader: BodyReader, size: int) -> None:
-        """SIZE more bytes have come for a request. May refuse requests, this one too."""
+        """SIZE more bytes (fewer, if negative) are held for a request. May refuse requests, this one too."""
         self._sizes[reader] = self._sizes.get(reader, 0) + size
         self.held += size
         if self.held > self.limit:

@@ -68,7 +68,6 @@ class Stream(IOStream):
 
     def begin_request(self) -> None:
         """The head of a request has come."""
-        self.head_size = self.received - self.received_before
         self.watched_since = None
         self._connections.waiting.pop(self, None)
 
@@ -77,6 +76,7 @@ class Stream(IOStream):
         head = await super().read_until_regex(regex, max_bytes)
         if head.count(b"\n") > MAX_HEADER_LINES:
             raise HTTPInputError(f"more than {MAX_HEADER_LINES} lines of headers")
+        self.head_size = len(head)
         return head
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:

@@ -27,6 +27,7 @@ class ImportContactsHandler(ClientHandler):
     file: ContactFile
     contacts: ContactImport
     failure: Exception | None = None
+    held = 0
     giving_up: asyncio.Task[None] | None = None
 
     # A larger one that says so is refused at once, as so much is not read to be thrown away.
@@ -56,6 +57,13 @@ class ImportContactsHandler(ClientHandler):
         super().on_connection_close()
         if self.body_is_unfinished:
             self._close()
+        self._give_up()
+
+    def refuse_body(self) -> None:
+        super().refuse_body()
+        self._give_up()
+
+    def _give_up(self) -> None:
         if self.named is not None and self.named.answer is None:
             self.giving_up = asyncio.ensure_future(idempotency.give_up(own_view(self), self.named))
 
@@ -77,6 +85,13 @@ class ImportContactsHandler(ClientHandler):
                 await self._take(chunk)
             except Exception as failure:
                 self.failure = failure
+            self._hold(self.file.held + self.contacts.held)
+
+    def _hold(self, size: int) -> None:
+        """So many bytes of the file are in memory now."""
+        if self.body_is_unfinished:
+            more, self.held = size - self.held, size
+            self.app.bodies.hold(self, more)
 
     async def _take(self, chunk: bytes) -> None:
         if self.size > LARGEST_IMPORT:

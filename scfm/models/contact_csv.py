@@ -95,6 +95,10 @@ class CsvReader:
             yield from self._give_up(BAD_QUOTE)
         self._table.end()
 
+    @property
+    def held(self) -> int:
+        return self._lines.held + (len(self._record.content) if self._record is not None else 0)
+
     def _take(self, line: Line | None) -> Iterator[Found]:
         if line is None:
             yield None

@@ -78,6 +78,11 @@ class ContactFile:
         yield from self._reader.feed(self._start)
         yield from self._reader.end()
 
+    @property
+    def held(self) -> int:
+        """How many bytes of it are in memory, beside what has been given."""
+        return len(self._start) + (self._reader.held if self._reader is not None else 0)
+
     def close(self) -> None:
         if isinstance(self._reader, WorkbookReader):
             self._reader.close()

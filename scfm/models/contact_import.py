@@ -130,13 +130,19 @@ class ContactImport:
         if len(self._rows) >= BATCH_LINES or self._size >= BATCH_BYTES:
             await self.flush()
 
+    @property
+    def held(self) -> int:
+        """The bytes of the lines that have been taken and not stored."""
+        return self._size
+
     async def flush(self) -> None:
         """Store what has been taken; raises like ``add``."""
         rows, self._rows, self._size = self._rows, [], 0
         for _ in range(TRIES):
             if not rows:
                 return
-            rows = await self._save(rows)
+            async with self._view.store.imports.turn(self._view.account_id):
+                rows = await self._save(rows)
         raise Unavailable("the contacts change faster than they can be imported")
 
     async def _save(self, rows: Sequence[Row]) -> list[Row]:

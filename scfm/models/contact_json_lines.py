@@ -43,6 +43,10 @@ class JsonLinesReader:
         yield from map(self._read, self._lines.feed(self._text.end()))
         yield from map(self._read, self._lines.end())
 
+    @property
+    def held(self) -> int:
+        return self._lines.held
+
     def _read(self, line: Line | None) -> Found:
         if line is None or (line.content is not None and not line.content.strip()):
             return None

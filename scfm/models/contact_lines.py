@@ -88,6 +88,10 @@ class Reader(Protocol):
     def end(self) -> Iterator[Found]:
         """What is left when the stream has ended."""
 
+    @property
+    def held(self) -> int:
+        """How many bytes of the stream are in memory, as what follows them decides what they are."""
+
 
 def cell(value: Any) -> str:
     """A value as text: a string is itself, null is empty, anything else is JSON."""
@@ -159,6 +163,11 @@ class Lines:
     def end(self) -> Iterator[Line | None]:
         if self._length:
             yield self._line()
+
+    @property
+    def held(self) -> int:
+        """The bytes of the line that has not ended."""
+        return len(self._rest)
 
     def _find_ending(self) -> bytes:
         """The byte that ends the lines; nothing if that does not show yet."""

@@ -69,6 +69,8 @@ LARGE_BATCH = 32
 MIN_PIECE = 8
 # How large an answer is shows when it has come, and it may have 16 MB: so many of an account's come at once.
 MAX_READS, MAX_READ_WAIT = 8, 20.0
+# Batches of an account's imports that are stored at once: two keep MongoDB busy.
+MAX_IMPORTS = 2
 # What a document holds besides its fields, and how many marks of those who have swapped it: see View.swap.
 BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
 MOST_SWAPS = 8
@@ -144,6 +146,7 @@ class Store:
         self._inserts: dict[str, Grouped[Document, None]] = {}
         self._updates: dict[str, Grouped[Update, Document | None]] = {}
         self.reads = AccountTurns("large lists and exports are being read", MAX_READS, MAX_READ_WAIT)
+        self.imports = AccountTurns("batches are being imported", MAX_IMPORTS)
         self.counts = Counts(self._look, self._count, self._count_blocks)
         self.everyone = View(self, None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 
 import pytest
 
@@ -65,7 +66,7 @@ async def test_others_run_once_a_piece_has_lasted_long_enough(clock: Clock) -> N
         for _ in range(100):
             clock.now += SLICE_SECONDS * 0.34
             await piece.pause()
-        gaps = [late - early for early, late in zip(turns, turns[1:], strict=False)]
+        gaps = [late - early for early, late in pairwise(turns)]
         assert max(gaps) < 2 * SLICE_SECONDS
         assert len(turns) < 100  # not after every step
 
@@ -96,7 +97,7 @@ async def test_many_tasks_together_take_no_more_of_the_loop_than_one(clock: Cloc
         tasks = [asyncio.ensure_future(work(number)) for number in range(50)]
         tasks[7].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        gaps = [late - early for early, late in zip(turns, turns[1:], strict=False)]
+        gaps = [late - early for early, late in pairwise(turns)]
     assert max(gaps) < 2 * SLICE_SECONDS
     assert len(done) == 49 * 20
     assert len(set(done[: len(done) // 2])) == 49  # nobody waits for the end of another

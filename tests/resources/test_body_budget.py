@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 
 from scfm.handlers.body_budget import MAX_HELD_BYTES, BodyBudget
+from scfm.models.contact_lines import LONGEST_LINE
+from tests.resources.imports import counts, send
 from tests.server import REQUEST_SECONDS, Client, Server, wait_until
 
 
@@ -137,6 +140,24 @@ def test_a_body_that_is_broken_off_changes_nothing(server: Server, api: Client) 
             "msisdn=%2B252662345678".encode()
         )
     wait_until(lambda: api.get("/api/contacts").json == [])
+
+
+def test_lines_of_imports_that_do_not_end_are_bounded_in_bytes(server: Server, api: Client) -> None:
+    credentials = base64.b64encode(f"{api.token}:".encode()).decode()
+    head = (
+        f"POST /api/contacts/import HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n"
+        "Content-Type: text/csv\r\nContent-Length: 10000000\r\n\r\nmsisdn,name\n+252662345678,"
+    ).encode()
+    size = LONGEST_LINE - 1000
+    with ExitStack() as held:
+        for number in range(MAX_HELD_BYTES // size + 2):
+            client = held.enter_context(socket.create_connection((server.host, server.port), timeout=REQUEST_SECONDS))
+            client.sendall(head + b"x" * size)
+            if number == 0:
+                first = client
+        assert b"503 Service Unavailable" in first.recv(65536)
+        assert api.get("/api/contacts").json == []
+    assert counts(send(api, "msisdn\n+252662345678\n")) == [1, 0, 0, 0]
 
 
 def exchange(server: Server, request: bytes) -> str:
