@@ -15,7 +15,6 @@ MAX_NAMES, MAX_SHOWN = 5, 40
 NUMBER = "a phone number with its country code, such as +252662345678"
 CONTACT = "contact_id is the id of a contact of yours: see GET /api/contacts"
 CALLOUT = "a population belongs to a callout: POST /api/callouts/1/batch_operations, or give callout_id"
-REQUEST_PARAMS = 'what the provider is asked for with each call, such as {"from": "1234"}'
 NUMBERS_COLUMN = (
     "msisdn is the phone number: name that column so in the first row, and remove rows above it, such as a title"
 )
@@ -44,10 +43,13 @@ def call_flow(value: str, registered: Collection[str]) -> str | None:
     return f"one of the registered call flows: {names}; REGISTERED_CALL_FLOW_LOGIC registers more"
 
 
-def request_params(value: Any) -> str:
-    """For ``remote_request_params`` that are missing, or have names that the provider's call does not have."""
+def request_params(value: Any) -> str | None:
+    """For names in ``remote_request_params`` that the provider's call does not have.
+
+    None where there are none, also where the parameters are missing: that answer the guide shows, and explains.
+    """
     unknown = sorted(set(value) - CALL_PARAMETERS) if isinstance(value, dict) else []
-    return "; ".join(_unknown_parameter(name) for name in unknown[:MAX_NAMES]) or REQUEST_PARAMS
+    return "; ".join(_unknown_parameter(name) for name in unknown[:MAX_NAMES]) or None
 
 
 def _unknown_parameter(name: str) -> str:

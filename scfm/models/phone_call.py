@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from scfm.clock import now
 from scfm.errors import Invalid
-from scfm.models import filters, hints, renumbering
+from scfm.models import filters, renumbering
 from scfm.models.batch_operations import made
 from scfm.models.callout_participation import callout_flows
 from scfm.models.fields import (
@@ -164,7 +164,7 @@ class PhoneCalls(Resource):
     async def complete(self, scope: Scope, draft: Draft) -> None:
         """A new call needs its parameters, and goes to its participation's number, unless the client gave another."""
         if draft.new and not draft.document["remote_request_params"] and "remote_request_params" not in draft.errors:
-            draft.errors.add("remote_request_params", BLANK, hint=hints.REQUEST_PARAMS)
+            draft.errors.add("remote_request_params", BLANK)
         if draft.new and draft.document["msisdn"] is None:
             await self._take_number(scope, draft)
         elif draft.document["contact_id"] is not None and (

@@ -96,12 +96,6 @@ def test_other_refusals_say_what_would_be_taken(api: Client) -> None:
     assert "GET /api/contacts" in refused(api, f"/api/callouts/{callout}/callout_participations")["contact"]
     queue = refused(api, "/api/batch_operations", type="BatchOperation::PhoneCallQueue")
     assert "skip_validate_preview_presence" in queue["phone_calls_preview"]
-    create = {"type": "BatchOperation::PhoneCallCreate", "skip_validate_preview_presence": True}
-    assert '{"from": "1234"}' in refused(api, "/api/batch_operations", **create)["remote_request_params"]
-    contact = make(api, "/api/contacts", msisdn=NUMBER)
-    participation = make(api, f"/api/callouts/{callout}/callout_participations", contact_id=contact)
-    calls = refused(api, f"/api/callout_participations/{participation}/phone_calls")
-    assert '{"from": "1234"}' in calls["remote_request_params"]
     population = refused(api, "/api/batch_operations", type="BatchOperation::CalloutPopulation")
     assert "/api/callouts/1/batch_operations" in population["callout"]
 

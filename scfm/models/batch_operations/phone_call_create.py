@@ -27,7 +27,8 @@ class PhoneCallCreate(OperationType):
     async def errors_in(self, parameters: Any, country: str | None) -> Errors:
         errors = await super().errors_in(parameters, country)
         if "remote_request_params" in errors:
-            errors.hints["remote_request_params"] = hints.request_params(parameters.get("remote_request_params"))
+            hint = hints.request_params(parameters.get("remote_request_params"))
+            errors.hints |= {"remote_request_params": hint} if hint else {}
         return errors
 
     async def subject(self, view: View, operation: Document) -> Query:
