@@ -93,4 +93,9 @@ class AccountRefusals:
     def answered(self, account_id: int) -> None:
         """The provider did not refuse the account."""
         self._refused.discard(account_id)
-        self._kept_back.pop(account_id, None)
+        if not self._pace.blocked(account_id):  # another call of it may have been put off at the same time
+            self._kept_back.pop(account_id, None)
+
+    def accepted(self, account_id: int) -> None:
+        """The provider has taken a call of the account, which may not be stored yet."""
+        self._have_called.add(account_id)

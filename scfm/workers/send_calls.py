@@ -317,6 +317,7 @@ class SendCalls(Job):
             self._departures.note(*attempt_of(call))
             return partial(self._unknown, call, unknown)
         self._answered(account_id)
+        self._refusals.accepted(account_id)
         self._sent(call)
         return partial(self._arrived, call, *accepted(call, response, self._first_check(call)))
 
