@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from scfm.models.account import FORMER
 from scfm.models.query import Document
 from scfm.provider import Credentials
 from scfm.settings import Settings
@@ -30,6 +32,16 @@ class Platform:
         if not sid and not token:
             sid, token = self._of_server(own)
         return Credentials(own, sid or "", token or "", self._base_url(own))
+
+    def former_credentials(self, account: Document, since: datetime) -> list[Credentials]:
+        """Those of other sids that ACCOUNT had at some time after SINCE, the latest first."""
+        sid = self.credentials(account).account_sid
+        replaced = [one for one in account.get(FORMER, ()) if one["at"] >= since and one["sid"] != sid]
+        return [
+            Credentials(name, one["sid"], one["token"], self._base_url(name))
+            for one in reversed(replaced)
+            for name in (provider_of(one["sid"]),)
+        ]
 
     def token_of_server(self, sid: str) -> str:
         """The auth token of the server's own SID, which all accounts share that have none; '' for any other."""

@@ -44,6 +44,10 @@ class Accounts:
         self._accounts.forget(account_id)
         return await self.credentials(account_id)
 
+    async def former_credentials(self, account_id: int, since: datetime) -> list[Credentials]:
+        """Those of other sids with which it may have called after SINCE, the latest first."""
+        return self._platform.former_credentials(await self._accounts.get(account_id), since)
+
     async def ask(self, account_id: int, question: Callable[[Credentials], Awaitable[Asked]]) -> Asked:
         """What the provider answers to a QUESTION that changes nothing.
 

@@ -161,7 +161,7 @@ class SettleCalls(Job):
             await self._store.everyone.update(CALLS, _held(item), {"_work.lease": later(max(self._grace, 1))})
             return
         try:
-            listed = await self._accounts.ask(item["account_id"], lambda own: self._candidates(own, item))
+            listed = await self._listed(item)
         except ProviderError as error:
             await self._not_answered(item, error)
             return
@@ -178,6 +178,14 @@ class SettleCalls(Job):
                 await self._settled(item, *accepted(item, response, self._first_check(item)))
             return
         await self._not_listed(item)
+
+    async def _listed(self, call: Document) -> list[Document]:
+        """The provider's calls that this one can be, also those of an account that has been left meanwhile."""
+        listed = await self._accounts.ask(call["account_id"], lambda own: self._candidates(own, call))
+        if not listed:
+            for former in await self._accounts.former_credentials(call["account_id"], call["_work"]["attempt"]["at"]):
+                listed += await self._candidates(former, call)
+        return listed
 
     async def _candidates(self, credentials: Credentials, call: Document) -> list[Document]:
         """The provider's calls that this one can be: the one that a report has named, else those to its number."""
