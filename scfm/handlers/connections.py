@@ -15,7 +15,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPInputError
 from tornado.ioloop import IOLoop, PeriodicCallback
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application
 
 from scfm.handlers.time_limits import DEFAULT_TIMES, TimeLimits
@@ -72,7 +72,13 @@ class Stream(IOStream):
         self._connections.waiting.pop(self, None)
 
     async def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> bytes:
-        """Tornado's way to the head of a request; raises HTTPInputError for one of too many lines, unparsed."""
+        """Tornado's way to the head of a request; raises HTTPInputError for one of too many lines, unparsed.
+
+        Requests that were sent in advance end with the connection: nobody waits for their answers any more, and
+        Tornado would begin all of them at once.
+        """
+        if self.closed():
+            raise StreamClosedError
         head = await super().read_until_regex(regex, max_bytes)
         if head.count(b"\n") > MAX_HEADER_LINES:
             raise HTTPInputError(f"more than {MAX_HEADER_LINES} lines of headers")

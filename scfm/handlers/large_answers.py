@@ -7,7 +7,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -33,8 +33,8 @@ class LargeAnswer:
     ``cut_off`` ends its connection at once.
     """
 
-    file: IO[bytes]
     cut_off: Callable[[], None]
+    file: IO[bytes] = field(init=False)
     size: int = 0
     digest: str = ""
     ready_at: float = field(default=0.0, init=False)
@@ -80,10 +80,11 @@ class LargeAnswers:
 
         Raises Overloaded when others take too long or the disk is full, BadRequest where it is larger than may be.
         """
-        with _disk(), tempfile.TemporaryFile(dir=self._folder) as file:
-            answer = LargeAnswer(file, cut_off)
+        with _disk(), ExitStack() as files:
+            answer = LargeAnswer(cut_off)
             try:
                 async with aclosing(parts), self._in_turn():
+                    answer.file = files.enter_context(tempfile.TemporaryFile(dir=self._folder))
                     await self._put_together(answer, parts)
                 answer.ready_at = time.monotonic()
                 self._sent[answer] = None

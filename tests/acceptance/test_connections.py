@@ -44,6 +44,7 @@ class Serving(NamedTuple):
     connections: Connections
     address: tuple[str, int]
     held: asyncio.Event
+    traffic: Traffic
 
 
 @asynccontextmanager
@@ -52,12 +53,13 @@ async def serving(limit: int = 100, listener: socket.socket | None = None) -> As
     listener.setblocking(False)
     held = asyncio.Event()
     settings: Any = SimpleNamespace(max_body_size=1 << 20)
-    collaborators: Any = SimpleNamespace(traffic=Traffic(), settings=settings, bodies=BodyBudget(1 << 20))
+    traffic = Traffic()
+    collaborators: Any = SimpleNamespace(traffic=traffic, settings=settings, bodies=BodyBudget(1 << 20))
     routes = [("/(.*)", Handler, {"verbs": "GET POST", "held": held})]
     connections = Connections(Application(routes, collaborators, ErrorHandler), listener, limit, TIMES)
     connections.start()
     try:
-        yield Serving(connections, listener.getsockname(), held)
+        yield Serving(connections, listener.getsockname(), held, traffic)
     finally:
         held.set()
         connections.stop()
@@ -153,6 +155,24 @@ async def test_a_head_of_more_lines_than_any_client_sends_is_refused_before_it_i
         few = b"a: b\r\n" * (module.MAX_HEADER_LINES - 3)
         async with peer(server, b"GET /hello HTTP/1.1\r\nHost: x\r\n" + few + b"\r\n") as client:
             assert b"200 OK" in await client.receive()
+
+
+async def test_requests_that_were_sent_in_advance_end_with_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = b"GET /waiting HTTP/1.1\r\nHost: x\r\n\r\n"
+    begun = []
+    async with serving() as server:
+        async with peer(server, GET + waiting * 50) as client:
+            await seen(server, len(GET) + len(waiting) * 50)
+            assert await client.is_open()  # with an answer that is not taken, so that closing resets the connection
+        began = server.traffic.began
+        monkeypatch.setattr(server.traffic, "began", lambda connection: (begun.append(connection), began(connection)))
+        server.held.set()
+        async with asyncio.timeout(120):
+            while server.connections._open:
+                await asyncio.sleep(0.001)
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert len(begun) <= 2
 
 
 async def test_the_heads_of_unfinished_requests_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
