@@ -134,8 +134,8 @@ class Stream(IOStream):
 class Connections:
     """Accepts connections for APPLICATION on LISTENER, no more than LIMIT at once; closes those that take too long.
 
-    At the limit the connection that has waited longest for a request is closed for each new one. Where there is none,
-    new ones wait in the system's queue until a connection ends.
+    At the limit the connection that has waited longest for a request is closed for each new one, else one that sends
+    its body too slowly. Where there is none, new ones wait in the system's queue until a connection ends.
     """
 
     def __init__(
@@ -151,6 +151,8 @@ class Connections:
         self.waiting: dict[Stream, float] = {}
         self.writing: dict[Stream, None] = {}
         self.unsent = 0
+        # Those that send a body too slowly, though not for so long yet that they are closed.
+        self._slow: dict[Stream, None] = {}
         self._accepting = False
         self._closed: Counter[str] = Counter()
         self._summary, self._warning = LogLimit(), LogLimit()
@@ -180,6 +182,7 @@ class Connections:
         self._open.discard(stream)
         self.waiting.pop(stream, None)
         self.writing.pop(stream, None)
+        self._slow.pop(stream, None)
         self.unsent -= stream.unsent
         stream.unsent = 0
         if not self._accepting and self._sweeping.is_running() and len(self._open) < self._limit:
@@ -205,7 +208,7 @@ class Connections:
     def _accept(self, _listener: Any, _events: int) -> None:
         for _ in range(MAX_ACCEPTS):
             full = len(self._open) >= self._limit
-            if full and not self._can_close_one():
+            if full and (least := self._least_worthy()) is None:
                 self._pause()
                 return
             try:
@@ -218,16 +221,19 @@ class Connections:
                 self._warn(f"no connection can be accepted: {error.strerror}")
                 self._pause()  # until one is closed, or the next sweep
                 return
-            if full:
-                self._closed["without a request, for others"] += 1
-                next(iter(self.waiting)).close()
+            if full and least is not None:
+                self._closed["without a whole request, for others"] += 1
+                least.close()
             self._take(connection, address)
 
-    def _can_close_one(self) -> bool:
-        """Whether one of the connections, which are as many as there may be, can be closed for a new one."""
+    def _least_worthy(self) -> Stream | None:
+        """What is closed for a new connection: the longest without a request, else one with a body that is slow."""
         self._warn(f"{self._limit} connections are open, as many as there are files for: see ulimit -n")
-        since = next(iter(self.waiting.values()), None)
-        return since is not None and time.monotonic() >= since + MIN_WAIT_SECONDS
+        waiting, since = next(iter(self.waiting.items()), (None, 0.0))
+        if waiting is not None and time.monotonic() >= since + MIN_WAIT_SECONDS:
+            return waiting
+        slow = (stream for stream in self._slow if stream not in self.waiting and stream.reading())
+        return next(slow, None)
 
     def _take(self, connection: socket.socket, address: Any) -> None:
         stream = Stream(connection, self)
@@ -237,6 +243,7 @@ class Connections:
     def close_overdue(self, moment: float | None = None) -> None:
         """Close what takes too long at MOMENT (of the monotonic clock; None is now), and try again to accept."""
         moment = time.monotonic() if moment is None else moment
+        self._slow.clear()
         for stream in list(self._open):
             if reason := self._overdue(stream, moment):
                 self._closed[reason] += 1
@@ -277,9 +284,12 @@ class Connections:
         elapsed = moment - stream.watched_since
         if since is not None:
             return "that did not send the head of a request in time" if elapsed > times.head else None
+        slow = passed - stream.watched_bytes < times.rate * elapsed
         if elapsed < times.window:
+            if slow and elapsed >= MIN_WAIT_SECONDS and not stream.writing():
+                self._slow[stream] = None
             return None
-        if passed - stream.watched_bytes < times.rate * elapsed:
+        if slow:
             return "that took an answer too slowly" if stream.writing() else "that sent a body too slowly"
         stream.watched_since = None
         return None

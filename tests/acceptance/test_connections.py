@@ -276,6 +276,21 @@ async def test_at_the_limit_new_connections_wait_while_all_others_are_at_work(
     assert len([line for line in caplog.records if "ulimit -n" in line.message]) == 1
 
 
+async def test_at_the_limit_bodies_that_come_too_slowly_make_room_and_others_do_not() -> None:
+    async with serving(limit=2) as server, peer(server, HEAD) as slow, peer(server, HEAD) as quick:
+        await seen(server, 2 * len(HEAD))
+        began = now()
+        server.connections.close_overdue(began)
+        await quick.send(b"x" * 3000)
+        await seen(server, 2 * len(HEAD) + 3000)
+        server.connections.close_overdue(began + 2)
+        async with peer(server, GET.replace(b"hello", b"waiting")), peer(server, GET) as second:
+            assert await slow.receive() == b""
+            assert await quick.is_open()
+            assert await second.is_open()
+            server.held.set()
+
+
 class Full(socket.socket):
     """A listening socket of a process that has no more files until it is told otherwise."""
 

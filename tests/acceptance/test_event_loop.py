@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import socket
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,42 @@ async def test_an_odd_query_is_read_or_refused_in_small_pieces(server: Watched) 
     for query in QUERIES:
         answer = await server.check(lambda client, q=query: client.get(f"/api/contacts?{q}"))
         assert answer.status in (200, 400), (query[:40], answer)
+
+
+@pytest.mark.gen_test(timeout=300)
+async def test_filters_of_operations_and_users_are_taken_in_small_pieces(server: Watched) -> None:
+    numbers = [f"2526623{number:05}" for number in range(60_000)]
+    deep: Any = "x"
+    for _ in range(30):
+        deep = {"a": deep}
+    filters: tuple[Any, ...] = (
+        {"msisdn": ",".join(numbers[:4600])},
+        {"msisdn": ",".join(numbers)},
+        {"msisdn": numbers[:990]},
+        {"id": ",".join(numbers[:1000])},
+        {"metadata": deep},
+        {"metadata": {f"k{number}": "v" for number in range(900)}},
+    )
+    for asked in filters:
+        given = {"type": "BatchOperation::CalloutPopulation", "parameters": {"contact_filter_params": asked}}
+        await server.check(lambda client: client.post("/api/callouts", {}))
+        answer = await server.check(lambda client, g=given: client.post("/api/callouts/1/batch_operations", json=g))
+        assert answer.status in (201, 400, 422), answer
+        if answer.status == 201:
+            preview = f"/api/batch_operations/{answer.json['id']}/preview/contacts"
+            assert (await server.check(lambda client, p=preview: client.get(p))).status == 200
+
+    def make_users(client: Client) -> list[int]:
+        with ThreadPoolExecutor(10) as pool:
+            names = [f"{uuid.uuid4().hex}@example.org" for _ in range(30)]
+            return [
+                answer.status
+                for answer in pool.map(
+                    lambda name: client.post("/api/users", {"email": name, "password": "x" * 128}), names
+                )
+            ]
+
+    assert await server.check(make_users) == [201] * 30
 
 
 @pytest.mark.gen_test(timeout=300)
