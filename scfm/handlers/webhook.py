@@ -99,11 +99,14 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
 async def _in_turn(call_sid: str) -> AsyncIterator[None]:
     """Within it no other webhook of the call is handled in this process. Raises Unavailable."""
     turn = _TURNS.setdefault(call_sid, asyncio.Lock())
-    try:
-        async with asyncio.timeout(TURN_SECONDS if turn.locked() else None):
-            await turn.acquire()
-    except TimeoutError:
-        raise Unavailable("an earlier webhook of the call is still being handled") from None
+    if turn.locked():
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await turn.acquire()
+        except TimeoutError:
+            raise Unavailable("an earlier webhook of the call is still being handled") from None
+    else:
+        await turn.acquire()  # at once
     try:
         yield
     finally:

@@ -68,7 +68,7 @@ LARGE_BATCH = 32
 # How many documents are asked for as long as their size is not known.
 MIN_PIECE = 8
 # How large an answer is shows when it has come, and it may have 16 MB: so many of an account's come at once.
-MAX_READS, MAX_READ_WAIT = 8, 20.0
+MAX_READS, MAX_READ_WAIT = 16, 20.0
 # Batches of an account's imports that are stored at once: two keep MongoDB busy.
 MAX_IMPORTS = 2
 # What a document holds besides its fields, and how many marks of those who have swapped it: see View.swap.
