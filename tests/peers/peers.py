@@ -17,7 +17,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from scfm.handlers.signature import valid
+from scfm.handlers.signature import SignedForm
 from scfm.simulator import Callee, Rule, Simulator
 from tests.flows.phone_line import PATH, PhoneLine, contact_of, participation, place_call
 from tests.peers.node import TwilioForNode, emulator, running
@@ -62,9 +62,9 @@ FORMS: list[dict[str, Any]] = [
 def test_what_nodes_twilio_signs_is_valid_here(twilio: TwilioForNode, url: str, fields: dict[str, Any]) -> None:
     signed = twilio.sign(TOKEN, url, fields)
     as_lists = {name: value if isinstance(value, list) else [value] for name, value in fields.items()}
-    assert valid(TOKEN, url, as_lists, signed)
-    assert not valid(TOKEN + "x", url, as_lists, signed)
-    assert not valid(TOKEN, url, {**as_lists, "More": ["1"]}, signed)
+    assert SignedForm(url, as_lists, signed).signed_with(TOKEN)
+    assert not SignedForm(url, as_lists, signed).signed_with(TOKEN + "x")
+    assert not SignedForm(url, {**as_lists, "More": ["1"]}, signed).signed_with(TOKEN)
 
 
 class Listener(RequestHandler):
