@@ -5,7 +5,6 @@ It listens on a Unix socket only and lives in a session of its own, so that Ctrl
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import importlib.util
@@ -47,7 +46,23 @@ LOG_BYTES = 10 * 1024 * 1024  # a larger log is put aside at the next start
 LEAST_BYTES = 1024 * 1024  # with less free space than this, a mongod that fails has failed for want of it
 _TAIL_BYTES = 256 * 1024
 _PAUSE = 0.02
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+# A program that becomes mongod: its first argument is our process id, the others are the command. On Linux it asks
+# the kernel to end it with us (prctl(2); PR_SET_PDEATHSIG is 1 in linux/prctl.h) by SIGTERM, upon which mongod closes
+# its files within about 0.1 s; if it could not, what it acknowledged is in its journal. It is a program, and no
+# preexec_fn of subprocess, as Python code between fork and exec may wait for ever for another thread's lock.
+_BECOME_MONGOD = """
+import ctypes, os, sys
+parent, *command = sys.argv[1:]
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 15)
+    if os.getppid() != int(parent):  # it was killed before that took hold
+        raise SystemExit(1)
+try:
+    os.execv(command[0], command)
+except OSError as error:
+    raise SystemExit(f"scfm cannot run it: {error.strerror}")
+"""
 
 _INSTEAD = "install MongoDB and put mongod on PATH, or set MONGODB_URI"
 _FULL = "no space is left on the disk of {files}: free some, then start again"
@@ -59,6 +74,7 @@ _OTHER_VERSION = (
 # What the loader or mongod writes, and what it means, the surest first: WiredTiger also calls a full disk a panic,
 # and data of another version a permission error. Most are taken from runs of mongod 6.0.5.
 _BY_LOG = (
+    (r"scfm cannot run it: (.+)", f"cannot run {{binary}} ({{found}}): {_INSTEAD}"),
     (
         r"error while loading shared libraries: ([^\s:]+)",
         "mongod needs {found}, which this machine lacks: install it (Debian: apt-get install libssl3 libcurl4), "
@@ -263,7 +279,6 @@ class PrivateMongod:
                     cwd=self._folder.root,
                     umask=0o077,
                     start_new_session=True,
-                    preexec_fn=_end_with_parent(),  # noqa: PLW1509 (two system calls, which take no lock)
                 )
             except OSError as error:
                 raise StartError(f"cannot run {self._binary} ({error.strerror}): {_INSTEAD}") from error
@@ -445,29 +460,12 @@ class _DataFolder:
 def _command(binary: Path, files: Path, address: Path) -> list[str]:
     # --nounixsocket refuses only the socket in /tmp that mongod would make besides the one it is told to bind.
     return [
+        *(sys.executable, "-I", "-S", "-c", _BECOME_MONGOD, str(os.getpid())),
         *(str(binary), "--quiet", "--dbpath", str(files), "--bind_ip", str(address), "--nounixsocket"),
         *("--wiredTigerCacheSizeGB", str(CACHE_GB)),
         *("--wiredTigerEngineConfigString", JOURNAL),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
     ]
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """What the child does before it becomes mongod, so that the kernel ends it with us (prctl(2)); None off Linux.
-
-    SIGTERM: mongod closes its files within about 0.1 s. If it could not, what it acknowledged is in its journal.
-    """
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def arrange() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it was killed before prctl took hold
-            os._exit(1)
-
-    return arrange
 
 
 def _why(code: int | None, log: str, names: dict[str, Path]) -> str:

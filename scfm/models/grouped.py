@@ -53,9 +53,13 @@ class Grouped(Generic[Asked, Found]):
         return await found
 
     def close(self) -> None:
-        """Carry out nothing more."""
+        """Carry out nothing more; whoever waits is cancelled."""
         if self._task is not None:
             self._task.cancel()
+        # A task that has not begun yet does not learn that it is cancelled, and cannot tell them.
+        waiting, self._waiting = self._waiting, []
+        for _, found in waiting:
+            found.cancel()
 
     async def _run(self) -> None:
         while self._waiting:

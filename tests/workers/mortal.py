@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,10 +22,14 @@ class Death(asyncio.CancelledError):
 
 
 class Life:
-    """Counts the steps of a process, and ends it at step ``ends_at``; from then on every step fails."""
+    """Counts the steps of a process, and ends it at step ``ends_at``; from then on every step fails.
+
+    ``stores`` are the process's own.
+    """
 
     def __init__(self, ends_at: int | None) -> None:
         self.steps = 0
+        self.stores: list[MortalStore] = []
         self._ends_at = ends_at
 
     @property
@@ -54,7 +59,16 @@ class MortalStore(Store):
         """The same database, as the process sees it."""
         mortal = cls(store._client, store._database.name)
         mortal._life = life
+        life.stores.append(mortal)
         return mortal
+
+    async def end(self) -> None:
+        """Begin nothing more. The connections are the test's, and stay."""
+        with suppress(Death):
+            if not self._life.over:
+                await self.rest()
+        for register in self._registers.values():
+            register.close()
 
     def collection(self, name: str) -> Any:
         return _MortalCollection(super().collection(name), self._life)
@@ -158,9 +172,12 @@ async def live(work: Coroutine[Any, Any, None], life: Life) -> None:
         done = asyncio.create_task(work)
         while not done.done() and not life.over:
             await asyncio.sleep(0)
+        for store in life.stores:
+            await store.end()
         for task in begun if life.over else ():
             task.cancel()
-        await asyncio.gather(*begun, return_exceptions=True)
+        while waiting := [task for task in begun if not task.done()]:
+            await asyncio.wait(waiting)
     finally:
         _PROCESS.set(None)
         asyncio.get_running_loop().set_task_factory(None)

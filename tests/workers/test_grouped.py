@@ -192,3 +192,21 @@ async def test_whoever_has_been_overtaken_by_too_many_to_tell_says_so(store: Sto
         await view.swap(CONTACTS, old, {})
     await view.remove(CONTACTS, {"_id": old["_id"]})
     assert not await view.swap(CONTACTS, document, {})
+
+
+async def test_whoever_waits_when_it_is_closed_is_cancelled_begun_or_not() -> None:
+    slow = Slow()
+    doubled: Grouped[int, int] = Grouped(slow.double)
+    waiting = [asyncio.ensure_future(doubled.ask(number)) for number in range(2)]
+    await begun(slow, 1)
+    waiting.append(asyncio.ensure_future(doubled.ask(2)))
+    await asyncio.sleep(0)
+    doubled.close()
+    not_begun: Grouped[int, int] = Grouped(slow.double)
+    asking = not_begun.ask(3)
+    asking.send(None)  # it has made its task, which has not had a turn yet
+    found = not_begun._waiting[0][1]
+    not_begun.close()
+    await asyncio.wait(waiting)
+    assert all(one.cancelled() for one in (*waiting, found))
+    asking.close()
