@@ -1,4 +1,4 @@
-"""Who calls in: how the ``From`` of a webhook is read (CONTRACT, section 6)."""
+"""Who calls in: how the ``From`` of a webhook is read (docs/api.md, "The provider's webhook")."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Filters: each turns what a client gave under ``q`` into a native MongoDB condition.
 
-This is the only door through which a client's values reach a query. Values are compared as text (CONTRACT: a
+This is the only door through which a client's values reach a query. Values are compared as text (docs/api.md: a
 number 5 and a string "5" are both found by ``5``), in NFC and trimmed; names are escaped, so none can be an operator
 or a path. What takes long to read is refused with BadRequest before it is read.
 """

@@ -1,4 +1,4 @@
-"""Phone numbers: how a text is read as one, and the one form in which it is stored (CONTRACT, "msisdn").
+"""Phone numbers: how a text is read as one, and the one form in which it is stored (docs/api.md, "Phone numbers").
 
 What is not understood is refused, never left out: a number that has lost or gained a digit is somebody else's.
 """

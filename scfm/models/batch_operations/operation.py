@@ -86,7 +86,7 @@ def number(parameters: Document, name: str) -> int | None:
 
 
 async def limit_of(view: View, parameters: Document) -> int | None:
-    """``limit``, else the smaller of ``max`` and what ``max_per_period`` leaves (CONTRACT, section 4)."""
+    """``limit``, else the smaller of ``max`` and what ``max_per_period`` leaves (docs/api.md, "Batch operations")."""
     if (limit := number(parameters, "limit")) is not None:
         return limit
     most = number(parameters, "max")
