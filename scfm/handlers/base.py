@@ -33,7 +33,7 @@ from scfm.errors import (
     UnsupportedMediaType,
 )
 from scfm.handlers import refusals
-from scfm.handlers.application import Application, Collaborators
+from scfm.handlers.application import Application
 from scfm.handlers.parameters import Limits, parse
 
 log = logging.getLogger("scfm.http")
@@ -56,6 +56,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Invalid, 422),
     (Unavailable, 503),
 )
+_REQUEST_ID = re.compile(r"[A-Za-z0-9@_-]{1,255}")
 
 
 @tornado.web.stream_request_body
@@ -63,6 +64,7 @@ class BaseHandler(tornado.web.RequestHandler):
     """The base of every handler. Bodies are read by hand, so that a large one can be refused before it is read."""
 
     def initialize(self, verbs: str = "GET", route: str = "(no route)", **options: Any) -> None:
+        self.app = cast(Application, self.application).collaborators
         # For the log: a path may hold what it must not show.
         self.route = route
         self.verbs = verbs.replace("GET", "GET HEAD").replace("PATCH", "PATCH PUT").split()
@@ -75,15 +77,11 @@ class BaseHandler(tornado.web.RequestHandler):
         # The body of the answer as it may be given again: a secret that is shown once is not in it.
         self.lasting_entity = b""
 
-    @property
-    def app(self) -> Collaborators:
-        return cast(Application, self.application).collaborators
-
     def set_default_headers(self) -> None:
         self.clear_header("Server")
-        asked = self.request.headers.get("X-Request-Id", "")
-        sane = re.fullmatch(r"[A-Za-z0-9@_-]{1,255}\Z", asked)
-        self.request_id = getattr(self, "request_id", None) or (asked if sane else str(uuid.uuid4()))
+        if not hasattr(self, "request_id"):  # Tornado calls this again for an error
+            asked = self.request.headers.get("X-Request-Id", "")
+            self.request_id = asked if _REQUEST_ID.fullmatch(asked) else str(uuid.uuid4())
         self.set_header("X-Request-Id", self.request_id)
         self.set_header("X-Frame-Options", "SAMEORIGIN")
         self.set_header("X-XSS-Protection", "1; mode=block")

@@ -15,6 +15,7 @@ from typing import IO
 from tornado.iostream import StreamClosedError
 
 from scfm.errors import BadRequest, Overloaded
+from scfm.models.turns import Turn
 from scfm.time_slice import TimeSlice
 
 # All such files together.
@@ -44,6 +45,10 @@ class LargeAnswer:
         await asyncio.to_thread(self.file.seek, 0)
         while part := await asyncio.to_thread(self.file.read, PART_BYTES):
             yield part
+
+
+def _late() -> Overloaded:
+    return Overloaded("other large answers are put together; try again, or ask for fewer per_page")
 
 
 @contextmanager
@@ -83,7 +88,7 @@ class LargeAnswers:
         with _disk(), ExitStack() as files:
             answer = LargeAnswer(cut_off)
             try:
-                async with aclosing(parts), self._in_turn():
+                async with aclosing(parts), Turn(self._turn, MAX_WAIT_SECONDS, _late):
                     answer.file = files.enter_context(tempfile.TemporaryFile(dir=self._folder))
                     await self._put_together(answer, parts)
                 answer.ready_at = time.monotonic()
@@ -113,18 +118,6 @@ class LargeAnswers:
         answer.size += len(part)
         self._held += len(part)
         await asyncio.to_thread(answer.file.write, part)
-
-    @asynccontextmanager
-    async def _in_turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(MAX_WAIT_SECONDS):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise Overloaded("other large answers are put together; try again, or ask for fewer per_page") from None
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     async def _make_room(self, size: int, own: int) -> None:
         """Return when there is room for SIZE more bytes of an answer that has OWN."""

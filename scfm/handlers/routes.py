@@ -29,14 +29,14 @@ from scfm.models.user import USERS
 
 # Each resource with the verbs of its list and of its members.
 LISTED: tuple[tuple[Resource, str, str, dict[str, Any]], ...] = (
+    (CONTACTS, "GET POST", "GET PATCH DELETE", {}),
+    (PHONE_CALLS, "GET", "GET PATCH DELETE", {}),
+    (CALLOUTS, "GET POST", "GET PATCH DELETE", {}),
+    (CALLOUT_PARTICIPATIONS, "GET", "GET PATCH DELETE", {}),
+    (BATCH_OPERATIONS, "GET POST", "GET PATCH DELETE", {}),
     (ACCOUNTS, "GET POST", "GET PATCH DELETE", {"super_admin": True}),
     (ACCESS_TOKENS, "GET POST", "GET PATCH DELETE", {"for_any_account": True}),
     (USERS, "GET POST", "GET PATCH DELETE", {"for_any_account": True}),
-    (CONTACTS, "GET POST", "GET PATCH DELETE", {}),
-    (CALLOUTS, "GET POST", "GET PATCH DELETE", {}),
-    (BATCH_OPERATIONS, "GET POST", "GET PATCH DELETE", {}),
-    (CALLOUT_PARTICIPATIONS, "GET", "GET PATCH DELETE", {}),
-    (PHONE_CALLS, "GET", "GET PATCH DELETE", {}),
 )
 # The nested lists under which one may also be created; the others come from the resources' own ``parents``.
 CREATED_UNDER = {
@@ -52,12 +52,12 @@ SCHEMA = "([a-z_]+)"
 
 
 def routes() -> list[URLSpec]:
-    """Every route, the first that fits wins."""
+    """Every route, the first that fits wins: they are tried in turn, so those that are asked for most come first."""
+    path = f"/api/{REMOTE_PHONE_CALL_EVENTS.collection}"
+    events = {"resource": REMOTE_PHONE_CALL_EVENTS}
     found = [
-        _route("/", IndexHandler),
-        _route("/api", IndexHandler),
-        _route("/health", HealthHandler),
-        _route("/api/account", OwnAccountHandler, resource=ACCOUNTS, verbs="GET PATCH"),
+        _route(path, RemotePhoneCallEventsHandler, verbs="GET POST", **events),
+        _route(f"{path}/{NUMBER}", MemberHandler, verbs="GET PATCH", **events),
         _route("/api/contacts/import", ImportContactsHandler, resource=CONTACTS, verbs="POST"),
         _route("/api/contacts/export", ExportContactsHandler, resource=CONTACTS),
     ]
@@ -65,10 +65,7 @@ def routes() -> list[URLSpec]:
         path = f"/api/{resource.collection}"
         found.append(_route(path, CollectionHandler, resource=resource, verbs=list_verbs, **options))
         found.append(_route(f"{path}/{NUMBER}", MemberHandler, resource=resource, verbs=verbs, **options))
-    path = f"/api/{REMOTE_PHONE_CALL_EVENTS.collection}"
-    events = {"resource": REMOTE_PHONE_CALL_EVENTS}
-    found.append(_route(path, RemotePhoneCallEventsHandler, verbs="GET POST", **events))
-    found.append(_route(f"{path}/{NUMBER}", MemberHandler, verbs="GET PATCH", **events))
+    found.append(_route("/api/account", OwnAccountHandler, resource=ACCOUNTS, verbs="GET PATCH"))
     found.extend(_nested())
     for resource in WITH_EVENTS:
         path = f"/api/{resource.collection}/{NUMBER}/{resource.kind}_events"
@@ -76,6 +73,7 @@ def routes() -> list[URLSpec]:
     for resource in PREVIEWED:
         path = f"/api/batch_operations/{NUMBER}/preview/{resource.collection}"
         found.append(_route(path, PreviewHandler, resource=resource))
+    found.extend((_route("/", IndexHandler), _route("/api", IndexHandler), _route("/health", HealthHandler)))
     found.append(_route("/api/openapi", DocumentHandler, document=document(found)))
     found.append(_route(f"/api/schemas/{SCHEMA}", SchemaHandler))
     found.append(_route("/api/docs", DocumentationHandler))

@@ -44,7 +44,10 @@ class SignedForm:
 
     @cached_property
     def _values(self) -> str:
-        return "".join([name + value for name in sorted(self._fields) for value in sorted(set(self._fields[name]))])
+        signed = []
+        for name, values in sorted(self._fields.items()):
+            signed += [name + value for value in (values if len(values) == 1 else sorted(set(values)))]
+        return "".join(signed)
 
     @cached_property
     def _text(self) -> bytes:

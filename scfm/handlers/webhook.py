@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from html import escape
 from weakref import WeakValueDictionary
 
@@ -17,6 +15,7 @@ from scfm.handlers.senders import Refused
 from scfm.handlers.signature import SignedForm
 from scfm.models import deliveries
 from scfm.models.sender import Sender
+from scfm.models.turns import Turn
 
 XML = "application/xml; charset=utf-8"
 REFUSAL = "Twilio Request Validation Failed."
@@ -95,22 +94,13 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         return self.request.full_url()
 
 
-@asynccontextmanager
-async def _in_turn(call_sid: str) -> AsyncIterator[None]:
+def _in_turn(call_sid: str) -> Turn:
     """Within it no other webhook of the call is handled in this process. Raises Unavailable."""
-    turn = _TURNS.setdefault(call_sid, asyncio.Lock())
-    if turn.locked():
-        try:
-            async with asyncio.timeout(TURN_SECONDS):
-                await turn.acquire()
-        except TimeoutError:
-            raise Unavailable("an earlier webhook of the call is still being handled") from None
-    else:
-        await turn.acquire()  # at once
-    try:
-        yield
-    finally:
-        turn.release()
+    return Turn(_TURNS.setdefault(call_sid, asyncio.Lock()), TURN_SECONDS, _late)
+
+
+def _late() -> Unavailable:
+    return Unavailable("an earlier webhook of the call is still being handled")
 
 
 def _messages(invalid: Invalid) -> list[str]:

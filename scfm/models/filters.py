@@ -19,6 +19,7 @@ from scfm.models.query import Document, Newest, Query, all_of
 from scfm.models.texts import forms, trimmed
 
 LARGEST_INTEGER = 2**63
+MAX_ID_DIGITS = 19
 # Values of one list. To read a thousand phone numbers takes about as long as a request may hold up the others.
 MAX_VALUES = 1000
 TOO_MANY_VALUES = f"has too many values (maximum is {MAX_VALUES})"
@@ -120,7 +121,7 @@ def id_of(field: str) -> Filter:
 
 def as_id(value: str) -> int:
     """The id that a text stands for, 0 (no id) where it stands for none."""
-    if not re.fullmatch(r"[0-9]{1,19}\Z", value, re.ASCII):
+    if not (value.isascii() and value.isdigit() and len(value) <= MAX_ID_DIGITS):
         return 0
     number = int(value)
     return number if number < LARGEST_INTEGER and str(number) == value else 0

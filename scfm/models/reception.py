@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from scfm.clock import now
@@ -270,11 +270,9 @@ async def move(view: View, call: Document, details: Mapping[str, str], event: Do
 
 def moved(known: Known, details: Mapping[str, str]) -> Known:
     """The call as a report most likely moves it: a flow is not told of a status that has come out of order."""
-    return (
-        replace(known, call={**known.call, **reported_fields(details)})
-        if known.call["status"] in CALLS_UNDER_WAY
-        else known
-    )
+    if known.call["status"] not in CALLS_UNDER_WAY:
+        return known
+    return Known({**known.call, **reported_fields(details)}, known.contact, known.callout, known.flow)
 
 
 def event_of(call: Document, details: Mapping[str, str], flow: str, number: int) -> Document:
