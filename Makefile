@@ -79,7 +79,7 @@ clean:
 	@touch $@
 
 # What stands on the database driver, and the server as a whole.
-NEWEST = tests/workers/test_writes.py tests/workers/test_grouped.py tests/resources tests/guide tests/acceptance/test_serve.py
+NEWEST = tests/workers/test_writes.py tests/workers/test_batching.py tests/resources tests/guide tests/acceptance/test_serve.py
 
 # A venv apart with whatever is newest inside the ranges of setup.cfg, made anew each time.
 test-newest: .venv/bin/pip

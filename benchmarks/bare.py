@@ -13,7 +13,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from scfm import event_loop
+from scfm.runtime import event_loop
 
 
 class Anything(RequestHandler):

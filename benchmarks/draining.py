@@ -12,7 +12,7 @@ from benchmarks.measure import Figure, Plan
 
 ABOUT = "drain queued calls, beside the bare Twilio client"
 # More would only take longer: the client alone does the same for each.
-MOST_BARE = 20_000
+MAX_BARE = 20_000
 # From so many on, the runs are parts of one drain, which takes minutes: every run works on what the last has left.
 PARTED = 1_000_000
 
@@ -35,7 +35,7 @@ def _runs(ground: Ground, size: int, repeat: int) -> Iterator[tuple[float, float
     """Ours, and the bare client's."""
     drain = _in_parts if size >= PARTED else _whole
     for ours in drain(ground, size, repeat):
-        yield ours, _bare(ground, min(size, MOST_BARE))
+        yield ours, _bare(ground, min(size, MAX_BARE))
 
 
 def _whole(ground: Ground, size: int, repeat: int) -> Iterator[float]:

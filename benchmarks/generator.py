@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.wire import Messages
 
-MOST_SECONDS = 3600.0
+MAX_SECONDS = 3600.0
 
 
 class Client(Messages):
@@ -94,7 +94,7 @@ async def main() -> None:
     ended = asyncio.Event()
     streams = [Stream(spec, ended) for spec in json.loads(sys.stdin.readline())]
     _at_end_of_input(ended)
-    async with asyncio.timeout(MOST_SECONDS):
+    async with asyncio.timeout(MAX_SECONDS):
         results = await asyncio.gather(*(stream.run() for stream in streams))
     json.dump({stream.name: result for stream, result in zip(streams, results, strict=True)}, sys.stdout)
 

@@ -23,10 +23,10 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from scfm.clock import now
+from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.contact import CONTACTS
 from scfm.models.registry import indexes
-from scfm.models.store import DURABLE, Store
-from scfm.mongod import PrivateMongod
+from scfm.storage.store import DURABLE, Store
 from tests.server import Server
 
 SID, TOKEN = "AC" + "1" * 32, "secret"

@@ -14,7 +14,7 @@ POPULATION = "BatchOperation::CalloutPopulation"
 CREATE = "BatchOperation::PhoneCallCreate"
 QUEUE = "BatchOperation::PhoneCallQueue"
 LOOK_SECONDS = 0.02
-MOST_SECONDS = 3600.0
+MAX_SECONDS = 3600.0
 
 
 def callout(server: Server, **metadata: str) -> int:
@@ -40,7 +40,7 @@ def begin(server: Server, operation: str, event: str = "queue") -> float:
 def run(server: Server, operation: str, event: str = "queue") -> float:
     """Run an operation; the seconds from the request to the end that the server wrote down."""
     began = begin(server, operation, event)
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     while (shown := server.request("GET", operation).json)["status"] != "finished":
         assert time.monotonic() < deadline, shown
         time.sleep(min(LOOK_SECONDS * 10, max(LOOK_SECONDS, (time.time() - began) / 50)))

@@ -15,14 +15,14 @@ from benchmarks.wire import request
 from tests.server import Server
 
 ABOUT = "API, webhooks and the event loop while calls drain"
-MOST_CALLS = 100_000
+MAX_CALLS = 100_000
 CONTACTS = 200  # that are asked for in turn
 IDLE_SECONDS = 20.0
 # Each at a steady pace, low enough that it is no load of its own.
 API_RATE, WEBHOOK_RATE, LAG_RATE = 20, 20, 50
 # One is sent at each moment, and the webhooks never repeat.
-LONGEST_SECONDS = 600
-MOST_WEBHOOKS = WEBHOOK_RATE * LONGEST_SECONDS
+MAX_SECONDS = 600
+MAX_WEBHOOKS = WEBHOOK_RATE * MAX_SECONDS
 
 Percentiles = dict[str, float]
 # Of each stream: idle, and draining.
@@ -34,7 +34,7 @@ def seconds(plan: Plan) -> float:
 
 
 def _calls(plan: Plan) -> int:
-    return plan.of(min(max(plan.sizes), MOST_CALLS), 300)
+    return plan.of(min(max(plan.sizes), MAX_CALLS), 300)
 
 
 def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
@@ -68,7 +68,7 @@ def _percentiles(result: dict[str, Any], quiet: float) -> Percentiles:
 def _draining(server: Server, provider: Provider, calls: int) -> dict[str, Any]:
     """While the calls are queued and sent, until the provider has the last."""
     operation = steps.made(server, "/api/batch_operations", steps.QUEUE)
-    generator = Generator(_streams(server, MOST_WEBHOOKS))
+    generator = Generator(_streams(server, MAX_WEBHOOKS))
     time.sleep(START_SECONDS)
     steps.begin(server, operation)
     provider.wait(calls)
@@ -77,7 +77,7 @@ def _draining(server: Server, provider: Provider, calls: int) -> dict[str, Any]:
 
 def _streams(server: Server, first: int) -> list[dict[str, Any]]:
     """FIRST is the number of the first webhook, so that the callers of one part are not those of the other."""
-    callers = list(islice(webhooks(server, first), MOST_WEBHOOKS))
+    callers = list(islice(webhooks(server, first), MAX_WEBHOOKS))
     contacts = [get(server, f"/api/contacts/{number}") for number in range(1, CONTACTS + 1)]
     # An answer that needs no database waits for nothing but the event loop.
     page = server.request("GET", "/api/docs", token="").headers["ETag"]

@@ -11,7 +11,7 @@ from benchmarks.requests import SURVEYS, webhooks
 
 ABOUT = "bytes of a document and of its indexes"
 COLLECTIONS = ("contacts", "callout_participations", "phone_calls", "remote_phone_call_events")
-MOST = 10_000
+MAX_DOCUMENTS = 10_000
 
 
 def seconds(plan: Plan) -> float:
@@ -19,7 +19,7 @@ def seconds(plan: Plan) -> float:
 
 
 def _count(plan: Plan) -> int:
-    return plan.of(min(max(plan.sizes), MOST), 100)
+    return plan.of(min(max(plan.sizes), MAX_DOCUMENTS), 100)
 
 
 def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:

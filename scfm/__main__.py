@@ -17,9 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status: 0, 1 with one line on stderr where it could not go on, 2 for wrong usage."""
     try:
         _load()
-        from scfm import cli  # noqa: PLC0415 (loaded by now)
+        from scfm.cli import main as command_line  # noqa: PLC0415 (loaded by now)
 
-        return cli.run(arguments)
+        return command_line.run(arguments)
     except StartError as error:
         print(f"scfm: {error}", file=sys.stderr)
         return 1
@@ -35,7 +35,7 @@ def _load() -> None:
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # and not ignored, as in a script's background
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    from scfm import cli  # noqa: F401, PLC0415
+    from scfm.cli import main as command_line  # noqa: F401, PLC0415
 
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, before)

@@ -15,9 +15,9 @@ import pytest
 from pymongo import MongoClient
 from tornado.ioloop import IOLoop
 
+from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.registry import indexes
-from scfm.models.store import Store
-from scfm.mongod import PrivateMongod
+from scfm.storage.store import Store
 from tests.server import Client, Server
 
 # The default of pytest-tornado, 5 s, is little on a busy machine.

@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from scfm import app, settings
+import scfm.server
+from scfm import settings
 from tests.server import Client, Server
 
 # No piece of work in the loop may take longer.
@@ -55,7 +56,7 @@ class Watched:
     """A server in this loop, a client of it, to be used in another thread, and the watchdog over both."""
 
     client: Client
-    server: app.Server
+    server: scfm.server.Server
     watchdog: Watchdog
 
     async def check(self, work: Callable[[Client], Any], seconds: float = MAX_BLOCK_SECONDS) -> Any:
@@ -76,7 +77,7 @@ async def watched(uri: str, database: str, data_dir: Path, **environment: str) -
     """A server on the MongoDB at URI, in the running loop."""
     told = {"MONGODB_URI": uri, "MONGODB_DATABASE": database, "SCFM_DATA_DIR": str(data_dir), "PORT": "0"}
     chosen = settings.load({**told, **environment})
-    server = app.Server(chosen, None, uri)
+    server = scfm.server.Server(chosen, None, uri)
     watchdog = Watchdog()
     data_dir.mkdir(exist_ok=True)
     await server.open()

@@ -18,18 +18,18 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from scfm.calls.webhook_accounts import WebhookAccounts
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.large_answers import LargeAnswers
 from scfm.handlers.refused_webhooks import RefusedWebhooks
-from scfm.handlers.senders import Senders
-from scfm.handlers.traffic import Traffic
+from scfm.handlers.request_tracker import RequestTracker
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
-from scfm.models.query import Document
-from scfm.models.store import Store
-from scfm.outage import DatabaseOutage
+from scfm.runtime.outage import DatabaseOutage
 from scfm.settings import Settings
+from scfm.storage.query import Document
+from scfm.storage.store import Store
 from scfm.twiml.registry import Registry
 
 log = logging.getLogger("scfm.http")
@@ -53,13 +53,13 @@ class Collaborators:
     rules: Rules
     platform: Platform
     authenticator: Authenticator
-    senders: Senders
+    senders: WebhookAccounts
     refused_webhooks: RefusedWebhooks
     wake: Callable[[], None]
     callout_moved: Callable[[Document], Awaitable[None]]
     contact_renumbered: Callable[[int], None]
     calling_accounts_changed: Callable[[], None]
-    traffic: Traffic
+    traffic: RequestTracker
     outage: DatabaseOutage
     bodies: BodyBudget
     large_answers: LargeAnswers

@@ -8,9 +8,9 @@ import binascii
 from scfm.errors import Unauthorized
 from scfm.models.access_token import digest
 from scfm.models.account import SUPER_ADMIN, country_of
-from scfm.models.recent import Recent
 from scfm.models.resource import Client
-from scfm.models.store import Store
+from scfm.storage.store import Store
+from scfm.storage.ttl_cache import TTLCache
 
 # A token revoked by another process is refused here no later than this.
 REMEMBERED_SECONDS = 2.0
@@ -21,7 +21,7 @@ class Authenticator:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._clients = Recent(self._find, REMEMBERED_SECONDS)
+        self._clients = TTLCache(self._find, REMEMBERED_SECONDS)
 
     async def client(self, authorization: str | None) -> Client:
         """The client whose token the Authorization header carries; raises Unauthorized."""

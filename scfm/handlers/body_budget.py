@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from scfm.log_limit import LogLimit
+from scfm.runtime.log_limit import LogLimit
 
 log = logging.getLogger("scfm.http")
 

@@ -14,10 +14,10 @@ from scfm.handlers.base import FRESH, BaseHandler
 from scfm.handlers.pagination import Page
 from scfm.models.filters import as_id
 from scfm.models.idempotency import Named
-from scfm.models.query import Query
 from scfm.models.resource import Client, Resource, Scope
-from scfm.models.store import LargePage, View
-from scfm.offload import offload
+from scfm.runtime.offload import offload
+from scfm.storage.query import Query
+from scfm.storage.store import LargePage, TenantView
 
 
 class ClientHandler(BaseHandler):
@@ -31,7 +31,7 @@ class ClientHandler(BaseHandler):
         if self.told.get("super_admin") and not self.client.super_admin:
             raise Unauthorized(challenge=False)
 
-    def scope_of(self, view: View) -> Scope:
+    def scope_of(self, view: TenantView) -> Scope:
         rules = self.app.rules.for_country(self.client.country)
         if self.named is None:
             return Scope(view, rules, self.client)
@@ -83,7 +83,7 @@ class ClientHandler(BaseHandler):
                     self.write(part)
                     await self.flush()
 
-    async def _json_array(self, view: View, resource: Resource, page: LargePage) -> AsyncGenerator[bytes, None]:
+    async def _json_array(self, view: TenantView, resource: Resource, page: LargePage) -> AsyncGenerator[bytes, None]:
         """The page as JSON; raises StreamClosedError when nobody waits for it any more."""
         separator = b"["
         async with aclosing(page.pieces()) as pieces:

@@ -8,13 +8,13 @@ import orjson
 
 from scfm.errors import NotFound
 from scfm.handlers.client import ClientHandler
-from scfm.handlers.once import once
+from scfm.handlers.idempotency import once
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, checked_type
 from scfm.models.filters import as_id, text
-from scfm.models.query import Document, Query
 from scfm.models.resource import Resource, Scope
+from scfm.storage.query import Document, Query
 
 
 def location(resource: Resource, document: Document) -> str:

@@ -19,7 +19,7 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application
 
 from scfm.handlers.time_limits import DEFAULT_TIMES, TimeLimits
-from scfm.log_limit import LogLimit
+from scfm.runtime.log_limit import LogLimit
 
 try:
     import fcntl

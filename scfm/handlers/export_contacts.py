@@ -7,18 +7,18 @@ from typing import Any, cast
 
 from tornado.iostream import StreamClosedError
 
+from scfm.contacts_bulk.csv_format import Columns
+from scfm.contacts_bulk.import_file import CSV, JSON_LINES
+from scfm.contacts_bulk.json_lines import json_line
 from scfm.errors import Invalid
 from scfm.handlers.base import FRESH
 from scfm.handlers.client import ClientHandler
 from scfm.models.contact import CONTACTS
-from scfm.models.contact_csv import Columns
-from scfm.models.contact_file import CSV, JSON_LINES
-from scfm.models.contact_json_lines import json_line
 from scfm.models.fields import NOT_IN_LIST
 from scfm.models.filters import text
 from scfm.models.merge import without_memory
-from scfm.models.query import Document, Query
-from scfm.time_slice import TimeSlice
+from scfm.runtime.time_slice import TimeSlice
+from scfm.storage.query import Document, Query
 
 CONTENT_TYPES = {"csv": f"{CSV}; charset=utf-8", "jsonl": JSON_LINES[0]}
 

@@ -8,17 +8,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from scfm.contacts_bulk.import_contacts import ContactImport
+from scfm.contacts_bulk.import_file import ContactFile
+from scfm.contacts_bulk.text_lines import Found
 from scfm.errors import TooLarge
 from scfm.handlers.client import ClientHandler
-from scfm.handlers.once import carry_out, key_of, own_view
+from scfm.handlers.idempotency import carry_out, key_of, own_view
 from scfm.handlers.parameters import Limits, parse
 from scfm.models import idempotency
-from scfm.models.contact_file import ContactFile
-from scfm.models.contact_import import ContactImport
-from scfm.models.contact_lines import Found
-from scfm.time_slice import TimeSlice
+from scfm.runtime.time_slice import TimeSlice
 
-LARGEST_IMPORT = 1 << 30
+MAX_IMPORT = 1 << 30
 
 
 class ImportContactsHandler(ClientHandler):
@@ -35,7 +35,7 @@ class ImportContactsHandler(ClientHandler):
 
     @property
     def largest_body(self) -> int:
-        return LARGEST_IMPORT
+        return MAX_IMPORT
 
     async def admit(self) -> None:
         await super().admit()
@@ -94,7 +94,7 @@ class ImportContactsHandler(ClientHandler):
             self.app.bodies.hold(self, more)
 
     async def _take(self, chunk: bytes) -> None:
-        if self.size > LARGEST_IMPORT:
+        if self.size > MAX_IMPORT:
             raise TooLarge
         await self._add(self.file.feed(chunk))
 

@@ -15,8 +15,8 @@ from typing import IO
 from tornado.iostream import StreamClosedError
 
 from scfm.errors import BadRequest, Overloaded
-from scfm.models.turns import Turn
-from scfm.time_slice import TimeSlice
+from scfm.runtime.time_slice import TimeSlice
+from scfm.runtime.turns import Turn
 
 # All such files together.
 MAX_FILE_BYTES = 1 << 30

@@ -8,7 +8,7 @@ from typing import Any
 from scfm.errors import NotFound
 from scfm.handlers.client import ClientHandler
 from scfm.handlers.collection import ResourceHandler, location
-from scfm.handlers.once import once
+from scfm.handlers.idempotency import once
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.contact import CONTACTS

@@ -9,6 +9,7 @@ from typing import Any, cast
 from tornado.web import URLSpec  # type: ignore[attr-defined]
 
 from scfm import __version__
+from scfm.contacts_bulk.import_file import CSV, JSON_LINES, XLSX
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.export_contacts import CONTENT_TYPES, ExportContactsHandler
 from scfm.handlers.health import HealthHandler
@@ -32,7 +33,6 @@ from scfm.handlers.openapi_components import (
 )
 from scfm.handlers.webhook import REFUSAL, RemotePhoneCallEventsHandler
 from scfm.models.batch_operation import BATCH_OPERATIONS
-from scfm.models.contact_file import CSV, JSON_LINES, XLSX
 from scfm.models.fields import Schema
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource

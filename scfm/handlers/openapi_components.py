@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scfm.handlers.export_contacts import CONTENT_TYPES
-from scfm.handlers.pagination import DEFAULT_PER_PAGE, MOST_PER_PAGE
+from scfm.handlers.pagination import DEFAULT_PER_PAGE, MAX_PER_PAGE
 from scfm.models.batch_operation import TYPES
 from scfm.models.fields import Schema
 from scfm.models.merge import MODES
@@ -77,7 +77,7 @@ PARAMETERS: Mapping[str, Json] = {
     "page": {"in": "query", "schema": {"type": "integer", "minimum": 1, "default": 1}},
     "per_page": {
         "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_PER_PAGE, "default": DEFAULT_PER_PAGE},
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE, "default": DEFAULT_PER_PAGE},
     },
     "type": {
         "in": "query",

@@ -9,9 +9,9 @@ from urllib.parse import quote, unquote_to_bytes
 
 from scfm.models.filters import text
 
-DEFAULT_PER_PAGE, MOST_PER_PAGE = 25, 1000
+DEFAULT_PER_PAGE, MAX_PER_PAGE = 25, 1000
 # Of a page's number. Further than this there is nothing, and MongoDB can still skip so many.
-MOST_DIGITS = 12
+MAX_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Page:
     def of(cls, parameters: dict[str, Any]) -> Page:
         """The page that a request asks for; nonsense means the default."""
         size = _count(parameters.get("per_page"), DEFAULT_PER_PAGE)
-        return cls(_count(parameters.get("page"), 1), min(size, MOST_PER_PAGE))
+        return cls(_count(parameters.get("page"), 1), min(size, MAX_PER_PAGE))
 
     @property
     def skip(self) -> int:
@@ -58,7 +58,7 @@ def _count(value: Any, default: int) -> int:
     if not re.fullmatch(r"0*[1-9][0-9]*\Z", written, re.ASCII):
         return default
     digits = written.lstrip("0")
-    return int(digits) if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
+    return int(digits) if len(digits) <= MAX_DIGITS else 10**MAX_DIGITS
 
 
 def _around_page(query: str) -> tuple[str, str]:

@@ -6,16 +6,16 @@ import asyncio
 from html import escape
 from weakref import WeakValueDictionary
 
+from scfm.calls import deliveries
+from scfm.calls.handle_call_event import CallReport
+from scfm.calls.sender import Sender
+from scfm.calls.signed_form import SignedForm
+from scfm.calls.webhook_accounts import Refused
 from scfm.errors import BadRequest, Invalid, TooLarge, Unavailable
-from scfm.handlers import report
-from scfm.handlers.call_report import CallReport
+from scfm.handlers import webhook_form
 from scfm.handlers.collection import CollectionHandler
 from scfm.handlers.parameters import Limits
-from scfm.handlers.senders import Refused
-from scfm.handlers.signature import SignedForm
-from scfm.models import deliveries
-from scfm.models.sender import Sender
-from scfm.models.turns import Turn
+from scfm.runtime.turns import Turn
 
 XML = "application/xml; charset=utf-8"
 REFUSAL = "Twilio Request Validation Failed."
@@ -79,13 +79,13 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
     def _log_refused(self, status: int, reason: str, details: dict[str, str]) -> None:
         self.app.refused_webhooks.refused(status, reason, details, self._public_url())
 
-    def _fields(self) -> report.Fields:
+    def _fields(self) -> webhook_form.Fields:
         if self.size > self.largest_body:
             raise TooLarge
         content_type = self.request.headers.get("Content-Type", "")
-        if not report.is_form(content_type):
+        if not webhook_form.is_form(content_type):
             raise Refused("its body is no form")
-        return report.read(bytes(self.content), content_type, Limits(body=self.largest_body))
+        return webhook_form.read(bytes(self.content), content_type, Limits(body=self.largest_body))
 
     def _public_url(self) -> str:
         """The URL that the provider used, as far as we can tell."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from scfm.errors import Invalid
 from scfm.models.fields import Field, Id, Metadata, Time
-from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, by
-from scfm.models.store import Index, View
+from scfm.storage.query import Document
+from scfm.storage.store import Index, TenantView
 
 NOT_THE_CREATOR = "Cannot delete record because the destroyer is not the creator"
 
@@ -43,7 +43,7 @@ class AccessTokens(Resource):
         await scope.view.update(self.collection, {"_id": made["_id"]}, {"digest": digest(token)})
         return {**made, "token": token}
 
-    async def insert(self, view: View, document: Document) -> Document:
+    async def insert(self, view: TenantView, document: Document) -> Document:
         """Store the token's digest; the document returned is the only one that still has the token."""
         token = document["token"]
         stored = await super().insert(view, {**document, "token": None, "digest": digest(token)})

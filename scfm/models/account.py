@@ -13,10 +13,10 @@ from scfm.clock import now
 from scfm.models import hints, msisdn
 from scfm.models.fields import NOT_IN_LIST, Field, Id, Metadata, Rules, Schema, Text, Time, Wrong
 from scfm.models.filters import text
-from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource
-from scfm.models.store import Index, View
 from scfm.settings import PROVIDERS
+from scfm.storage.query import Document
+from scfm.storage.store import Index, TenantView
 
 SUPER_ADMIN = "super_admin"
 
@@ -162,7 +162,7 @@ class Accounts(Resource):
         Index(f"{FORMER}.at", name="former_credentials", only={f"{FORMER}.at": {"$exists": True}}),
     )
 
-    async def _replace(self, view: View, old: Document, changes: Document) -> Document | None:
+    async def _replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         """Credentials that are replaced are kept for a day, in the same write: see ``FORMER``."""
         return await super()._replace(view, old, {**changes, **_former(old, {**old, **changes})})
 
@@ -190,7 +190,7 @@ def _pair(account: Document, name: str) -> tuple[str | None, str | None]:
     return account[f"{name}_account_sid"], account[f"{name}_auth_token"]
 
 
-async def forget_former(view: View) -> None:
+async def forget_former(view: TenantView) -> None:
     """Drop the credentials that were replaced more than a day ago."""
     old = {"at": {"$lt": now() - FORMER_KEPT}}
     await view.update_many("accounts", {f"{FORMER}.at": old["at"]}, {"$pull": {FORMER: old}})
@@ -206,7 +206,7 @@ def country_of(account: Document) -> str | None:
     return country
 
 
-async def default_country(view: View) -> str | None:
+async def default_country(view: TenantView) -> str | None:
     """The ``default_country`` of the account that VIEW sees, as the database has it now."""
     account = await view.store.everyone.find_one("accounts", {"_id": view.account_id})
     return country_of(account) if account else None

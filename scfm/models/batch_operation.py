@@ -7,7 +7,7 @@ from typing import Any
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters, hints
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.callout_population import CalloutPopulation
 from scfm.models.batch_operations.operation import OperationType, country_for
 from scfm.models.batch_operations.parameters import misplaced
@@ -15,8 +15,6 @@ from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCallQueueRemoteFetch
 from scfm.models.fields import BLANK, Field, Id, Json, Link, Metadata, Schema, Status, Time
-from scfm.models.machine import Machine
-from scfm.models.query import Document
 from scfm.models.resource import (
     COMMON_FILTERS,
     MUST_EXIST,
@@ -27,13 +25,15 @@ from scfm.models.resource import (
     Scope,
     by,
 )
-from scfm.models.store import Index, View
+from scfm.models.state_machine import StateMachine
+from scfm.storage.query import Document
+from scfm.storage.store import Index, TenantView
 
 TYPES: dict[str, OperationType] = {
     one.name: one for one in (CalloutPopulation(), PhoneCallCreate(), PhoneCallQueue(), PhoneCallQueueRemoteFetch())
 }
 
-MACHINE = Machine("preview", {"queue": {"preview": "queued"}, "requeue": {"finished": "queued"}})
+MACHINE = StateMachine("preview", {"queue": {"preview": "queued"}, "requeue": {"finished": "queued"}})
 STATUSES = ("preview", "queued", "running", "finished")
 RESTING = ("preview", "finished")
 
@@ -58,7 +58,7 @@ class BatchOperations(Resource):
     references = (Reference("callout_id", "callouts", "callout"),)
     guards = (
         Guard("callout_participations", "callout_population_id"),
-        *(Guard("phone_calls", link, created=False) for link in made.LINKS.values()),
+        *(Guard("phone_calls", link, created=False) for link in operation_links.LINKS.values()),
     )
     filters = {
         **COMMON_FILTERS,
@@ -94,7 +94,7 @@ class BatchOperations(Resource):
             draft.errors.hints |= found.hints
         if messages := misplaced(draft.given, self._fields_known):
             draft.errors.add("parameters", *messages)
-        if draft.new and kind.name == made.POPULATION:
+        if draft.new and kind.name == operation_links.POPULATION:
             await _check_callout(scope, draft)
         elif draft.new and not _skips_preview(draft):
             await _check_preview(scope, draft, kind)
@@ -120,7 +120,7 @@ class BatchOperations(Resource):
         return {"_work": {"due": now()}}
 
 
-async def checked_type(view: View, operation: Document) -> OperationType:
+async def checked_type(view: TenantView, operation: Document) -> OperationType:
     """The type of a stored operation, whose parameters are right for it; raises Invalid where they are not."""
     kind, parameters = TYPES[operation["type"]], operation["parameters"]
     errors = await kind.errors_in(parameters, await country_for(view, parameters))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Status, Time
-from scfm.models.machine import NOT_AN_EVENT, Machine
-from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Resource, Scope, by, through
-from scfm.models.store import Index
+from scfm.models.state_machine import NOT_AN_EVENT, StateMachine
+from scfm.storage.query import Document
+from scfm.storage.store import Index
 
-MACHINE = Machine(
+MACHINE = StateMachine(
     "initialized",
     {
         "start": {"initialized": "running"},

@@ -7,9 +7,8 @@ from typing import Any
 
 from scfm.errors import NotFound
 from scfm.models import filters, hints, renumbering
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Msisdn, Time
-from scfm.models.query import Document
 from scfm.models.resource import (
     COMMON_FILTERS,
     MUST_EXIST,
@@ -21,7 +20,8 @@ from scfm.models.resource import (
     Unique,
     by,
 )
-from scfm.models.store import Index, View
+from scfm.storage.query import Document
+from scfm.storage.store import Index, TenantView
 
 
 class CalloutParticipations(Resource):
@@ -63,7 +63,7 @@ class CalloutParticipations(Resource):
     parents = {
         "callout": by("callout_participations", "callout_id"),
         "contact": by("callout_participations", "contact_id"),
-        "batch_operation": made.participations,
+        "batch_operation": operation_links.participations,
     }
     indexes = (
         Index("account_id", "_id"),
@@ -98,11 +98,11 @@ class CalloutParticipations(Resource):
             metadata = draft.document["metadata"]
             draft.document["metadata"] = {key: metadata[key] for key in metadata if key != renumbering.NUMBER_TAKEN}
 
-    async def insert(self, view: View, document: Document) -> Document:
+    async def insert(self, view: TenantView, document: Document) -> Document:
         """Store it; its contact's number may have been corrected since that was read."""
         return await renumbering.followed(view, self.collection, await super().insert(view, document))
 
-    async def present(self, view: View, documents: Sequence[Document]) -> list[Document]:
+    async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """A participation shows its own call flow or its callout's."""
         flows = await callout_flows(view, documents)
         return [
@@ -111,7 +111,7 @@ class CalloutParticipations(Resource):
         ]
 
 
-async def callout_flows(view: View, documents: Sequence[Document]) -> dict[int, str]:
+async def callout_flows(view: TenantView, documents: Sequence[Document]) -> dict[int, str]:
     """The call flows of the callouts that documents without one of their own belong to."""
     numbers = {one["callout_id"] for one in documents if not one["call_flow_logic"] and one["callout_id"]}
     if not numbers:
@@ -121,7 +121,7 @@ async def callout_flows(view: View, documents: Sequence[Document]) -> dict[int, 
     return {callout["_id"]: callout["call_flow_logic"] for callout in callouts}
 
 
-async def _named(view: View, collection: str, value: Any) -> Document | None:
+async def _named(view: TenantView, collection: str, value: Any) -> Document | None:
     try:
         return await view.get(collection, filters.as_id(filters.text(value) or ""))
     except NotFound:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from scfm.models import filters, renumbering
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.fields import Id, Link, MetadataWithMemory, Msisdn, Time
-from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Unique, by, through
-from scfm.models.store import Index, View
+from scfm.storage.query import Document
+from scfm.storage.store import Index, TenantView
 
 
 class Contacts(Resource):
@@ -27,11 +27,11 @@ class Contacts(Resource):
     required = ("msisdn",)
     parents = {
         "callout": through("contacts", "contact_id", by("callout_participations", "callout_id")),
-        "batch_operation": made.contacts,
+        "batch_operation": operation_links.contacts,
     }
     indexes = (Index("account_id", "_id"), renumbering.MARKED)
 
-    async def _replace(self, view: View, old: Document, changes: Document) -> Document | None:
+    async def _replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         """Another number goes on to the contact's participations, and to its calls that have not left."""
         if "msisdn" not in changes:
             return await super()._replace(view, old, changes)

@@ -1,7 +1,8 @@
 """What has been deleted a short while ago, so that what still refers to it can be removed once more.
 
-A process that dies between storing a reference and looking whether it leads anywhere (see ``View.standing``) may
-have stored it after the deletion looked for such. By the time a record is due, no request of that time is under way.
+A process that dies between storing a reference and looking whether it leads anywhere (see ``TenantView.standing``)
+may have stored it after the deletion looked for such. By the time a record is due, no request of that time is under
+way.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from scfm.clock import now
-from scfm.models.store import DELETIONS, Index, View
+from scfm.storage.store import DELETIONS, Index, TenantView
 
 # Far longer than a request takes, even with a database that answers at the last moment.
 LATER = timedelta(minutes=5)
@@ -20,7 +21,7 @@ INDEXES = (Index("due"), Index("collection", "number"))
 MARKED = Index("_deleting.until", name="deleting", only={"_deleting.until": {"$exists": True}})
 
 
-async def record(view: View, token: str, collection: str, number: int) -> None:
+async def record(view: TenantView, token: str, collection: str, number: int) -> None:
     """Write down that a document is about to be deleted; TOKEN is that of its mark."""
     deletion = {"account_id": view.account_id, "collection": collection, "number": number}
     await view.add(DELETIONS, {"_id": token, **deletion, "due": now() + LATER})

@@ -12,18 +12,18 @@ import orjson
 
 from scfm.clock import iso
 from scfm.models import hints, msisdn
-from scfm.models.filters import LARGEST_INTEGER, text
+from scfm.models.filters import MAX_INTEGER, text
 from scfm.models.merge import MODES, merge, with_memory, without_memory
-from scfm.models.query import Document
-from scfm.provider import CALL_PARAMETERS
+from scfm.providers.client import CALL_PARAMETERS
+from scfm.storage.query import Document
 
 BLANK = "can't be blank"
 NOT_IN_LIST = "is not included in the list"
 NO_OBJECT = "must be an object"
 TOO_LARGE = "has a number that is too large to store"
 # Bytes of one free JSON value as a client is shown it: merged again and again, metadata would outgrow a document.
-LARGEST_JSON = 1 << 20
-TOO_LONG = f"is too long (maximum is {LARGEST_JSON} bytes)"
+MAX_JSON = 1 << 20
+TOO_LONG = f"is too long (maximum is {MAX_JSON} bytes)"
 
 Schema = Mapping[str, Any]
 """What JSON Schema says of a value."""
@@ -281,11 +281,11 @@ def check_json(value: Any) -> None:
     elif isinstance(value, list):
         for inner in value:
             check_json(inner)
-    elif isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER:
+    elif isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
         raise Wrong(TOO_LARGE)
 
 
 def check_size(value: Document) -> None:
     """Raise Wrong for free JSON (that ``check_json`` let through) that is larger than one value may be."""
-    if len(orjson.dumps(value)) > LARGEST_JSON:
+    if len(orjson.dumps(value)) > MAX_JSON:
         raise Wrong(TOO_LONG)

@@ -15,10 +15,10 @@ from typing import Any
 
 from scfm.errors import BadRequest, Invalid
 from scfm.models import msisdn, paths
-from scfm.models.query import Document, Newest, Query, all_of
 from scfm.models.texts import forms, trimmed
+from scfm.storage.query import Document, Newest, Query, all_of
 
-LARGEST_INTEGER = 2**63
+MAX_INTEGER = 2**63
 MAX_ID_DIGITS = 19
 # Values of one list. To read a thousand phone numbers takes about as long as a request may hold up the others.
 MAX_VALUES = 1000
@@ -124,7 +124,7 @@ def as_id(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= MAX_ID_DIGITS):
         return 0
     number = int(value)
-    return number if number < LARGEST_INTEGER and str(number) == value else 0
+    return number if number < MAX_INTEGER and str(number) == value else 0
 
 
 def phone_number(field: str) -> Filter:

@@ -14,8 +14,8 @@ from datetime import timedelta
 
 from scfm.clock import now
 from scfm.errors import Conflict, Invalid
-from scfm.models.query import Document
-from scfm.models.store import Index, Taken, View
+from scfm.storage.query import Document
+from scfm.storage.store import Index, Taken, TenantView
 
 COLLECTION = "idempotency_keys"
 KEPT = timedelta(hours=24)
@@ -49,7 +49,7 @@ class Named:
     body: str = ""
 
 
-async def begin(view: View, key: str, content: bytes) -> Named:
+async def begin(view: TenantView, key: str, content: bytes) -> Named:
     """Begin the request that KEY names; CONTENT is all that makes it what it is.
 
     Raises Conflict while it is being carried out, Invalid if KEY named another request.
@@ -81,7 +81,7 @@ async def begin(view: View, key: str, content: bytes) -> Named:
         return await _known(view, known, fingerprint)
 
 
-async def _known(view: View, known: Document, fingerprint: str) -> Named:
+async def _known(view: TenantView, known: Document, fingerprint: str) -> Named:
     if known["fingerprint"] != fingerprint:
         raise Invalid({"idempotency_key": [OTHER_REQUEST]})
     if "answer" in known:
@@ -98,12 +98,12 @@ async def _known(view: View, known: Document, fingerprint: str) -> Named:
     return Named(known["_id"], known["name"], again=True)
 
 
-async def end(view: View, named: Named, answer: Answer, body: str = "") -> None:
+async def end(view: TenantView, named: Named, answer: Answer, body: str = "") -> None:
     """Keep the answer; BODY is the digest of what was streamed and so could not be told when the request began."""
     kept = {"status": answer.status, "body": answer.body, "location": answer.location}
     await view.update(COLLECTION, {"_id": named.record}, {"answer": kept, "body": body})
 
 
-async def give_up(view: View, named: Named) -> None:
+async def give_up(view: TenantView, named: Named) -> None:
     """The request failed for a reason of ours: the next try may begin at once."""
     await view.update(COLLECTION, {"_id": named.record, "answer": None}, {"until": now() - RUNNING})

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from argon2 import PasswordHasher
 
 from scfm.errors import Overloaded
-from scfm.log_limit import LogLimit
+from scfm.runtime.log_limit import LogLimit
 
 log = logging.getLogger("scfm")
 

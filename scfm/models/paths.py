@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from scfm.models.keys import LARGEST, SMALLEST, escape
-from scfm.models.query import Document
 from scfm.models.texts import composed, spellings
+from scfm.storage.codec import MAX_INT64, MIN_INT64, escape
+from scfm.storage.query import Document
 
 # Of the conditions that one filter becomes, in about bytes: see ``_weight``. A thousand paths of two names are below
 # it, and a resource has four such filters at most.
@@ -87,7 +87,7 @@ def _typed_exactly(written: str) -> list[tuple[Any, list[str]]]:
     if written in ("true", "false"):
         values.append((written == "true", ["bool"]))
     elif re.fullmatch(r"-?[0-9]{1,19}\Z", written, re.ASCII) and str(int(written)) == written:
-        if SMALLEST <= int(written) <= LARGEST:
+        if MIN_INT64 <= int(written) <= MAX_INT64:
             values.append((int(written), ["int", "long"]))
     elif (number := _float(written)) is not None:
         values.append((number, ["double"]))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.callout_participation import callout_flows
 from scfm.models.fields import (
     BLANK,
@@ -26,10 +26,10 @@ from scfm.models.fields import (
     Status,
     Time,
 )
-from scfm.models.machine import NOT_AN_EVENT, Machine
-from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Reference, Resource, Scope, by
-from scfm.models.store import Index, View
+from scfm.models.state_machine import NOT_AN_EVENT, StateMachine
+from scfm.storage.query import Document
+from scfm.storage.store import Index, TenantView
 
 # What a call with a remote id may still turn into something else from.
 UNSETTLED = ("remotely_queued", "in_progress")
@@ -50,7 +50,7 @@ STATUSES_OF_A_CALL = (
 NUMBER_IS_TAKEN = "of its contact is another participation's in this callout"
 FINAL = ("errored", "failed", "busy", "not_answered", "canceled", "completed")
 
-MACHINE = Machine(
+MACHINE = StateMachine(
     "created",
     {
         "queue": {"created": "queued"},
@@ -127,7 +127,7 @@ class PhoneCalls(Resource):
         "callout_participation": by("phone_calls", "callout_participation_id"),
         "contact": by("phone_calls", "contact_id"),
         "callout": by("phone_calls", "callout_id"),
-        "batch_operation": made.phone_calls,
+        "batch_operation": operation_links.phone_calls,
     }
     machine = MACHINE
     required = ("remote_request_params",)
@@ -144,7 +144,7 @@ class PhoneCalls(Resource):
             unique=True,
             only={"create_batch_operation_id": {"$gt": 0}},
         ),
-        *(Index(link, "_id", only={link: {"$gt": 0}}) for link in made.LINKS.values()),
+        *(Index(link, "_id", only={link: {"$gt": 0}}) for link in operation_links.LINKS.values()),
         Index("remote_call_id", "_id", only={"remote_call_id": {"$gt": ""}}),
         Index("_work.lease", name="leases", only={"_work.lease": {"$exists": True}}),
         Index("msisdn", name="under_way", only={"_work.lease": {"$exists": True}}),
@@ -182,11 +182,11 @@ class PhoneCalls(Resource):
             draft.document[renumbering.NUMBER_KIND] = renumbering.OWN
         draft.document["msisdn"] = participation["msisdn"]
 
-    async def insert(self, view: View, document: Document) -> Document:
+    async def insert(self, view: TenantView, document: Document) -> Document:
         """Store it; its contact's number may have been corrected since that was read."""
         return await renumbering.followed(view, self.collection, await super().insert(view, document))
 
-    async def present(self, view: View, documents: Sequence[Document]) -> list[Document]:
+    async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """A phone call shows its own call flow, its participation's or its callout's."""
         flows = await inherited_flows(view, documents)
         return [self.show({**one, "call_flow_logic": flows[one["_id"]]}) for one in documents]
@@ -212,7 +212,7 @@ def waiting() -> Document:
     return {"due": now()}
 
 
-async def inherited_flows(view: View, calls: Sequence[Document]) -> dict[int, str | None]:
+async def inherited_flows(view: TenantView, calls: Sequence[Document]) -> dict[int, str | None]:
     """By the call's id: its own call flow, else its participation's, else its callout's."""
     bare = [call for call in calls if not call["call_flow_logic"]]
     numbers = sorted({call["callout_participation_id"] for call in bare if call["callout_participation_id"]})

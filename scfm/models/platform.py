@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from scfm.models.account import FORMER
-from scfm.models.query import Document
-from scfm.provider import Credentials
+from scfm.providers.client import Credentials
 from scfm.settings import Settings
+from scfm.storage.query import Document
 
 TWILIO_SID = "AC"
 

@@ -12,8 +12,8 @@ from scfm.models.contact import CONTACTS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.resource import Resource
-from scfm.models.store import DELETIONS, Index
 from scfm.models.user import USERS
+from scfm.storage.store import DELETIONS, Index
 
 RESOURCES: tuple[Resource, ...] = (
     ACCOUNTS,

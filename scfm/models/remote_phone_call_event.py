@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from scfm.models import deliveries, filters
+from scfm.models import filters
 from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Time
 from scfm.models.resource import COMMON_FILTERS, Reference, Resource, by
-from scfm.models.store import Index
+from scfm.storage.store import Index
+
+# One event a delivery: see scfm.calls.deliveries.
+UNIQUE_DELIVERY = Index(
+    "account_id",
+    "_delivery.token",
+    name="unique_delivery",
+    unique=True,
+    only={"_delivery.token": {"$gt": ""}},
+)
 
 
 class RemotePhoneCallEvents(Resource):
@@ -41,7 +50,8 @@ class RemotePhoneCallEvents(Resource):
             Index(f"{parent}_id", "_id", only={f"{parent}_id": {"$gt": 0}})
             for parent in ("phone_call", "callout_participation", "contact", "callout")
         ),
-        *deliveries.INDEXES,
+        UNIQUE_DELIVERY,
+        Index("_delivery.at", name="delivered_at", only={"_delivery.at": {"$exists": True}}),
     )
 
 

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
-from scfm.models.query import Document, Query
-from scfm.models.store import Index, Taken, View
+from scfm.storage.query import Document, Query
+from scfm.storage.store import Index, Taken, TenantView
 
 CONTACTS, PARTICIPATIONS, CALLS, CALLOUTS = "contacts", "callout_participations", "phone_calls", "callouts"
 # On a contact: {"from": [{"msisdn": former number, "at": when}], "token", "due": when to look again, "open"}.
@@ -66,13 +66,13 @@ def former_numbers(contact: Document) -> list[str]:
     return [one["msisdn"] for one in contact.get(MARK, {}).get("from", ()) if one["msisdn"] != contact["msisdn"]]
 
 
-async def number_kind(view: View, contact_id: int, msisdn: str) -> str | None:
+async def number_kind(view: TenantView, contact_id: int, msisdn: str) -> str | None:
     """``OWN`` for a number that is not the contact's, else None."""
     contact = await view.first_by(CONTACTS, "_id", contact_id)
     return OWN if contact is not None and contact["msisdn"] != msisdn else None
 
 
-async def carry(view: View, number: int) -> None:
+async def carry(view: TenantView, number: int) -> None:
     """Bring the number of contact NUMBER to all that follows it; raises Unavailable."""
     for _ in range(MAX_ROUNDS):
         contact = await view.find_one(CONTACTS, {"_id": number})
@@ -99,7 +99,7 @@ def _next_look(contact: Document) -> datetime:
     return max(moment, min(end, moment + max(LOOK_AGAIN, 4 * age)))
 
 
-async def _carry(view: View, contact: Document, seen: frozenset[int]) -> None:
+async def _carry(view: TenantView, contact: Document, seen: frozenset[int]) -> None:
     former = former_numbers(contact)
     named = {"contact_id": contact["_id"]}
     follows = {"msisdn": {"$in": former}, NUMBER_KIND: None}
@@ -115,7 +115,7 @@ async def _carry(view: View, contact: Document, seen: frozenset[int]) -> None:
         await view.update_many(CALLOUTS, {"_id": {"$in": callouts}}, {"$set": token})
 
 
-async def _renumber(view: View, contact: Document, participation: Document, seen: frozenset[int]) -> None:
+async def _renumber(view: TenantView, contact: Document, participation: Document, seen: frozenset[int]) -> None:
     """Give a participation its contact's number; where that is taken in the callout, set the participation aside."""
     new, same = contact["msisdn"], {"_id": participation["_id"], "msisdn": participation["msisdn"]}
     cleared = {NUMBER_KIND: "", f"metadata.{NUMBER_TAKEN}": ""} if participation.get(NUMBER_KIND) else {}
@@ -136,7 +136,7 @@ async def _renumber(view: View, contact: Document, participation: Document, seen
         await view.apply(PARTICIPATIONS, same, {"$set": aside, "$inc": {"_version": 1}})
 
 
-async def _makes_room(view: View, participation: Document, seen: frozenset[int]) -> bool:
+async def _makes_room(view: TenantView, participation: Document, seen: frozenset[int]) -> bool:
     """Whether a participation gave its number up just now, as its own contact's had been changed before."""
     if participation.get(NUMBER_KIND) or participation["contact_id"] in seen:
         return False
@@ -147,7 +147,7 @@ async def _makes_room(view: View, participation: Document, seen: frozenset[int])
     return True
 
 
-async def _carry_calls(view: View, contact: Document, follows: Document) -> None:
+async def _carry_calls(view: TenantView, contact: Document, follows: Document) -> None:
     """Change the number of the calls that nobody has taken; those of participations set aside are canceled."""
     waiting: Document = {**follows, "status": {"$in": ["created", "queued"]}, "_work.lease": None}
     calls = await view.find(CALLS, waiting, fields=["callout_participation_id"])
@@ -175,7 +175,7 @@ def _canceled(contact: Document) -> Document:
     }
 
 
-async def follow(view: View, contact_ids: Collection[int]) -> bool:
+async def follow(view: TenantView, contact_ids: Collection[int]) -> bool:
     """Carry on what has been changed of these contacts while documents were made for them; whether anything was.
 
     Costs one look, as changes are few. The documents must have been stored before, and made from what was read less
@@ -189,7 +189,7 @@ async def follow(view: View, contact_ids: Collection[int]) -> bool:
     return bool(changed)
 
 
-async def followed(view: View, collection: str, stored: Document) -> Document:
+async def followed(view: TenantView, collection: str, stored: Document) -> Document:
     """A document that has just been stored for a contact, with the number that is the contact's by now."""
     contact = await view.first_by(CONTACTS, "_id", stored["contact_id"])
     if contact is None or MARK not in contact:
@@ -198,7 +198,7 @@ async def followed(view: View, collection: str, stored: Document) -> Document:
     return await view.get(collection, stored["_id"])
 
 
-async def outdated(view: View, call: Document) -> Document | None:
+async def outdated(view: TenantView, call: Document) -> Document | None:
     """The update of a call that must not leave as it was taken, as its contact's number has changed; else None.
 
     It gives the call the new number, or cancels it where that number is taken: then there is an ``$unset`` in it.
@@ -213,7 +213,7 @@ async def outdated(view: View, call: Document) -> Document | None:
     return _canceled(contact) if aside else _new_number(contact)
 
 
-async def finish(view: View, contact: Document) -> None:
+async def finish(view: TenantView, contact: Document) -> None:
     """Take the mark of a change away that has been carried on long ago, unless a call is still held under it."""
     mark = contact[MARK]
     held = {
@@ -230,7 +230,7 @@ async def finish(view: View, contact: Document) -> None:
         await _unmark_callouts(view)
 
 
-async def _unmark_callouts(view: View) -> None:
+async def _unmark_callouts(view: TenantView) -> None:
     """Once no contact of the account is marked, its callouts need not be."""
     # In this order: a contact that is marked meanwhile marks its callouts anew, with another token.
     marked = await view.find(CALLOUTS, {CALLOUT_MARK: {"$exists": True}}, fields=[CALLOUT_MARK], sort=())
@@ -241,7 +241,7 @@ async def _unmark_callouts(view: View) -> None:
         )
 
 
-async def left_out(view: View, callout_id: int | None) -> Sequence[int]:
+async def left_out(view: TenantView, callout_id: int | None) -> Sequence[int]:
     """The contacts that cannot be in the callout, as another's participation has their number: their ids.
 
     Only a participation that does not have its own contact's number can be in another contact's way.
@@ -264,7 +264,7 @@ async def left_out(view: View, callout_id: int | None) -> Sequence[int]:
     return [number for number in others if number not in has]
 
 
-async def _mark_older(view: View, callout_id: int) -> None:
+async def _mark_older(view: TenantView, callout_id: int) -> None:
     """Mark the participations of a callout of an older version that do not have their contact's number, once."""
     callout = await view.first_by(CALLOUTS, "_id", callout_id)
     if callout is None or callout.get(CALLOUT_KNOWN):

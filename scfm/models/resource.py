@@ -21,9 +21,9 @@ from scfm.errors import Invalid, NotFound, Unavailable
 from scfm.models import deletions, filters, hints
 from scfm.models.fields import Field, Rules, Schema, Wrong
 from scfm.models.filters import Filter
-from scfm.models.machine import Machine
-from scfm.models.query import Document, Query
-from scfm.models.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, Index, Taken, View, unmarked
+from scfm.models.state_machine import StateMachine
+from scfm.storage.query import Document, Query
+from scfm.storage.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, Index, Taken, TenantView, unmarked
 
 TAKEN = "has already been taken"
 MUST_EXIST = "must exist"
@@ -52,7 +52,7 @@ class Scope:
     out before: see idempotency.
     """
 
-    view: View
+    view: TenantView
     rules: Rules
     client: Client
     request: str | None = None
@@ -149,7 +149,7 @@ class Resource:
     guards: ClassVar[tuple[Guard, ...]] = ()
     filters: ClassVar[Mapping[str, Filter]] = {}
     parents: ClassVar[Mapping[str, Parent]] = {}
-    machine: ClassVar[Machine | None] = None
+    machine: ClassVar[StateMachine | None] = None
     # What a client gives beside the fields, always or for a new one only; what it must give for a new one.
     accepts: ClassVar[Mapping[str, Schema]] = {}
     accepts_new: ClassVar[Mapping[str, Schema]] = {}
@@ -162,7 +162,7 @@ class Resource:
     async def complete(self, scope: Scope, draft: Draft) -> None:
         """Add what follows from other documents; put what is wrong into ``draft.errors``."""
 
-    async def present(self, view: View, documents: Sequence[Document]) -> list[Document]:
+    async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """The documents as a client sees them."""
         return [self.show(document) for document in documents]
 
@@ -227,7 +227,7 @@ class Resource:
             await self._raise(scope.view, draft)  # with whatever else is taken
             raise
 
-    async def _raise(self, view: View, draft: Draft) -> None:
+    async def _raise(self, view: TenantView, draft: Draft) -> None:
         """Raise Invalid with all that is wrong with the draft, and with what the unique indexes would refuse."""
         await self._look_for_taken(view, draft)
         draft.errors.check()
@@ -256,7 +256,7 @@ class Resource:
             if updated is not None:
                 return updated
 
-    async def _replace(self, view: View, old: Document, changes: Document) -> Document | None:
+    async def _replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         version = old.get("_version", 1)
         change = {**changes, "updated_at": now(), "_version": version + 1}
         try:
@@ -274,7 +274,7 @@ class Resource:
                 for name, part in (wrong.named or {one.name: wrong}).items():
                     draft.errors.add(name, *part.args, hint=part.hint)
 
-    async def _look_for_taken(self, view: View, draft: Draft, number: int | None = None) -> None:
+    async def _look_for_taken(self, view: TenantView, draft: Draft, number: int | None = None) -> None:
         """Say beside the other errors what the unique indexes would refuse."""
         for unique in self.unique:
             wanted = {name: draft.document.get(name, view.account_id) for name in unique.fields}
@@ -290,25 +290,25 @@ class Resource:
                 return Invalid({unique.blames: [TAKEN]})
         raise taken
 
-    async def insert(self, view: View, document: Document) -> Document:
+    async def insert(self, view: TenantView, document: Document) -> Document:
         """Store a document whose references are known to exist; none can be deleted in between."""
         return await self.keep(view, await self.put(view, document))
 
-    async def put(self, view: View, document: Document) -> Document:
+    async def put(self, view: TenantView, document: Document) -> Document:
         """Store a document. What it refers to must be looked at again afterwards: see ``keep``."""
         try:
             return await view.insert(self.kind, self.collection, document)
         except Taken as taken:
             raise self._taken(taken) from None
 
-    async def keep(self, view: View, stored: Document) -> Document:
+    async def keep(self, view: TenantView, stored: Document) -> Document:
         """What has just been stored, or, after a deletion that came to nothing, stored anew; else raises Invalid."""
         while (missing := await self._held_back(view, stored)) is not None:
             await self._settled(view, *missing)
             stored = await self.put(view, {name: value for name, value in stored.items() if name != "_id"})
         return stored
 
-    async def keep_standing(self, view: View, stored: Sequence[Document], seconds: float) -> bool:
+    async def keep_standing(self, view: TenantView, stored: Sequence[Document], seconds: float) -> bool:
         """Take back those of the documents just stored that refer to something that goes; whether all could stay.
 
         What they refer to was there when it was read, SECONDS and a moment ago.
@@ -334,7 +334,7 @@ class Resource:
         held_back = [await self._held_back(view, document) for document in stored if document["_id"] in loose]
         return not any(held_back)
 
-    async def _held_back(self, view: View, stored: Document) -> tuple[str, str, int] | None:
+    async def _held_back(self, view: TenantView, stored: Document) -> tuple[str, str, int] | None:
         """Take a document just stored back if something that it refers to goes: what that is, as in ``missing``."""
         for _ in range(DELETE_LOOKS):
             missing = await self.missing(view, stored)
@@ -343,7 +343,7 @@ class Resource:
             await asyncio.sleep(DELETE_LOOK_SECONDS)
         raise Unavailable(f"{self.kind} {stored['_id']} can neither stay nor go")
 
-    async def withdraw(self, view: View, number: int) -> None:
+    async def withdraw(self, view: TenantView, number: int) -> None:
         """Delete a document just stored, once nothing refers to it; raises Unavailable if something goes on to."""
         for _ in range(DELETE_LOOKS):
             if await self._take_back(view, number):
@@ -351,7 +351,7 @@ class Resource:
             await asyncio.sleep(DELETE_LOOK_SECONDS)
         raise Unavailable(f"{self.kind} {number} cannot be taken back")
 
-    async def _take_back(self, view: View, number: int) -> bool:
+    async def _take_back(self, view: TenantView, number: int) -> bool:
         """Delete a document just stored, by the rules of every deletion, as somebody may have found it already."""
         try:
             token = await view.mark_deleting(self.collection, number)
@@ -368,14 +368,14 @@ class Resource:
         await view.unmark(self.collection, number, token)
         return False
 
-    async def missing(self, view: View, document: Document) -> tuple[str, str, int] | None:
+    async def missing(self, view: TenantView, document: Document) -> tuple[str, str, int] | None:
         """What the document refers to and is not there, or will not be: (error's name, collection, id)."""
         for blames, collection, number in self._referred(view, document):
             if not await self._reach(view, collection).standing(collection, [number]):
                 return blames, collection, number
         return None
 
-    def _referred(self, view: View, document: Document) -> list[tuple[str, str, int]]:
+    def _referred(self, view: TenantView, document: Document) -> list[tuple[str, str, int]]:
         named = [(one.blames, one.collection, document[one.field]) for one in self.references]
         named = [one for one in named if one[2] is not None]
         # What it refers to is the account's, and keeps that from being deleted.
@@ -383,11 +383,11 @@ class Resource:
             named.append(("account", "accounts", view.account_id))
         return named
 
-    def _reach(self, view: View, collection: str) -> View:
+    def _reach(self, view: TenantView, collection: str) -> TenantView:
         """The view that sees documents of a collection: an account is not among what it owns."""
         return view.store.everyone if collection == "accounts" else view
 
-    async def _settled(self, view: View, blames: str, collection: str, number: int) -> None:
+    async def _settled(self, view: TenantView, blames: str, collection: str, number: int) -> None:
         """Wait until the deletion of what is referred to has ended; raise Invalid if it took place."""
         where = self._reach(view, collection)
         for _ in range(DELETE_LOOKS):
@@ -420,12 +420,12 @@ class Resource:
         await self._check_dependents(scope.view, number)
         await self.check_delete(scope, document)
 
-    async def _check_dependents(self, view: View, number: int) -> None:
+    async def _check_dependents(self, view: TenantView, number: int) -> None:
         for guard in self.guards:
             if await view.exists(guard.collection, {guard.field: number}):
                 raise Invalid({"base": [guard.message]})
 
-    async def sweep(self, view: View, number: int) -> None:
+    async def sweep(self, view: TenantView, number: int) -> None:
         """Remove what refers to a deleted document: left by who died between storing it and looking for the mark."""
         for guard in self.guards:
             left = {guard.field: number, **UNSENT}

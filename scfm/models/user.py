@@ -9,25 +9,25 @@ from typing import Any
 from scfm.models.fields import BLANK, Field, Id, Link, Metadata, Rules, Text, Time, Wrong
 from scfm.models.filters import text
 from scfm.models.passwords import PASSWORDS
-from scfm.models.query import Document
 from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, Unique, by
-from scfm.models.store import Index
+from scfm.storage.query import Document
+from scfm.storage.store import Index
 
-SHORTEST_PASSWORD, LONGEST_PASSWORD = 6, 128
-LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+SHORTEST_PASSWORD, MAX_PASSWORD = 6, 128
+MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 
 
 @dataclass(frozen=True)
 class Email(Text):
     """An e-mail address, lower-case and stripped."""
 
-    schema = {"type": "string", "maxLength": LONGEST_EMAIL, "examples": ["alice@example.org"]}
+    schema = {"type": "string", "maxLength": MAX_EMAIL, "examples": ["alice@example.org"]}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = (super().read(given, old, rules) or "").strip().lower()
         if not value:
             raise Wrong(BLANK)
-        if len(value) > LONGEST_EMAIL or not re.fullmatch(r"[^@\s\0]+@[^@\s\0]+\Z", value):
+        if len(value) > MAX_EMAIL or not re.fullmatch(r"[^@\s\0]+@[^@\s\0]+\Z", value):
             raise Wrong("is invalid")
         return value
 
@@ -52,7 +52,7 @@ class Users(Resource):
     )
     unique = (Unique(("email",), "email", everywhere=True),)
     filters = COMMON_FILTERS
-    accepts = {"password": {"type": "string", "minLength": SHORTEST_PASSWORD, "maxLength": LONGEST_PASSWORD}}
+    accepts = {"password": {"type": "string", "minLength": SHORTEST_PASSWORD, "maxLength": MAX_PASSWORD}}
     required = ("email", "password")
     parents = {"account": by("users", "account_id")}
     indexes = (Index("account_id", "_id"),)
@@ -76,8 +76,8 @@ def password_errors(password: str) -> list[str]:
         return [BLANK]
     if len(password) < SHORTEST_PASSWORD:
         return [f"is too short (minimum is {SHORTEST_PASSWORD} characters)"]
-    if len(password) > LONGEST_PASSWORD:
-        return [f"is too long (maximum is {LONGEST_PASSWORD} characters)"]
+    if len(password) > MAX_PASSWORD:
+        return [f"is too long (maximum is {MAX_PASSWORD} characters)"]
     return []
 
 

@@ -24,7 +24,7 @@ from .refusal import Refusal, internal_error, not_allowed, not_found, too_many_r
 log = logging.getLogger(__name__)
 
 ACCOUNT = r"(?:/.*)?/2010-04-01/Accounts/([^/]+)"
-LARGEST_FORM = 1 << 20
+MAX_FORM = 1 << 20
 
 Arguments = dict[str, list[bytes]]
 Endpoint = Callable[..., Awaitable[web.Response]]
@@ -32,7 +32,7 @@ Endpoint = Callable[..., Awaitable[web.Response]]
 
 def application(carrier: Carrier) -> web.Application:
     """The API of a carrier."""
-    api = web.Application(client_max_size=LARGEST_FORM)
+    api = web.Application(client_max_size=MAX_FORM)
     api.router.add_route("*", "/{path:.*}", Api(carrier).answer)
     api.on_response_prepare.append(_nameless)
     return api

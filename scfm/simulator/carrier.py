@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 QUICK = 0.005
 # With this seed the people of the guides answer.
 SEED = 11
-MOST_TRANSCRIPTS = 10_000
+MAX_TRANSCRIPTS = 10_000
 # Seconds of life that a call waits before it is dialled, and then before it rings.
 QUEUEING, DIALLING = 0.2, 0.3
 _NOTHING = Order()
@@ -251,7 +251,7 @@ class Carrier:
     def _phone(self, call: Call, callee: Callee) -> Phone:
         call.phone = Phone(call, callee, self._line, self._debugger, self._life_size, self.base_url)
         self._transcripts[call.sid] = call.phone.transcript
-        if len(self._transcripts) > MOST_TRANSCRIPTS:
+        if len(self._transcripts) > MAX_TRANSCRIPTS:
             call_sid = next(iter(self._transcripts))
             del self._transcripts[call_sid]
         return call.phone

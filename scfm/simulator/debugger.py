@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from scfm.outage import Outage
+from scfm.runtime.outage import Outage
 
 from .document import ApplicationError
 

@@ -23,12 +23,12 @@ from scfm.twiml.signature import signature
 from .call import Call
 
 # So many that a slow application sees how many wait for it; but each is an open file.
-MOST_CONNECTIONS = 1000
+MAX_CONNECTIONS = 1000
 # A connection idle for this many seconds is not used again: common servers hang up after two or more.
 KEEP_ALIVE = 1.0
-MOST_REDIRECTS = 5
-LARGEST_ANSWER = 1 << 20
-LARGEST_HEADER = 1 << 16
+MAX_REDIRECTS = 5
+MAX_ANSWER = 1 << 20
+MAX_HEADER = 1 << 16
 
 
 class Unreachable(ScfmError):
@@ -107,12 +107,12 @@ class Line:
 
     def __init__(self) -> None:
         # The connector has no limit: a wait there would count against the time limits.
-        self._free = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
         self._session = aiohttp.ClientSession(
             connector=Connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=LARGEST_HEADER,
-            max_field_size=LARGEST_HEADER,
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
         )
 
     async def close(self) -> None:
@@ -135,7 +135,7 @@ class Line:
     async def _follow(
         self, call: Call, url: str, method: str, parameters: Mapping[str, str], seconds: float
     ) -> Reply:
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             if not is_here(url):
                 raise Unreachable(f"{url} is not on this machine")
             reply = await self._ask(call, url, method, parameters, seconds)
@@ -191,6 +191,6 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for part in answer.content.iter_any():
         body += part
-        if len(body) > LARGEST_ANSWER:
-            raise ValueError(f"the answer has more than {LARGEST_ANSWER} bytes")
+        if len(body) > MAX_ANSWER:
+            raise ValueError(f"the answer has more than {MAX_ANSWER} bytes")
     return bytes(body)

@@ -16,8 +16,8 @@ from .document import ApplicationError, elsewhere, read_answer, read_twiml
 from .line import Line, Unreachable, is_here
 from .transcript import Transcript
 
-MOST_TURNS = 200
-MOST_LOOPS = 1000
+MAX_TURNS = 200
+MAX_LOOPS = 1000
 
 T = TypeVar("T")
 
@@ -63,8 +63,8 @@ class Phone:
     async def _converse(self, way: Request | End, twiml: str) -> HungUp:
         while isinstance(way, Request):
             self._turn += 1
-            if self._turn > MOST_TURNS:
-                self._error(0, f"more than {MOST_TURNS} documents: a loop?", way.url)
+            if self._turn > MAX_TURNS:
+                self._error(0, f"more than {MAX_TURNS} documents: a loop?", way.url)
                 return HungUp("simulator")
             if way.last:
                 return await self._leave_recording(way)
@@ -240,7 +240,7 @@ def _at(script: Sequence[T | None], turn: int) -> T | None:
 
 def _loops(verb: Verb) -> int:
     """How often a Say or Play is heard; 0 means until the caller has had enough."""
-    return verb.number("loop") or MOST_LOOPS
+    return verb.number("loop") or MAX_LOOPS
 
 
 def _only(**values: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from scfm.twiml.document import document
 log = logging.getLogger("scfm.flow")
 
 # Memories are part of the contact and the call, which are read at every turn, and shown in lists.
-LARGEST_MEMORY = 1 << 18
+MAX_MEMORY = 1 << 18
 DEEPEST_MEMORY = 32
 APOLOGY = "Sorry. Something went wrong at our end. Please call again later. Goodbye."
 
@@ -199,8 +199,8 @@ def _plain(memory: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = orjson.loads(text)
     if kept != memory:
         raise TypeError("a flow's memory must hold plain JSON values: strings, numbers, lists, objects")
-    if len(text) > LARGEST_MEMORY or _depth(kept) > DEEPEST_MEMORY:
-        raise ValueError(f"a flow's memory has at most {LARGEST_MEMORY} bytes and {DEEPEST_MEMORY} levels")
+    if len(text) > MAX_MEMORY or _depth(kept) > DEEPEST_MEMORY:
+        raise ValueError(f"a flow's memory has at most {MAX_MEMORY} bytes and {DEEPEST_MEMORY} levels")
     return kept
 
 

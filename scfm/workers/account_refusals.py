@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from scfm.clock import now
 from scfm.errors import NotFound
-from scfm.models.query import Document
-from scfm.models.store import Store
-from scfm.provider import AccountRefused, Credentials
-from scfm.workers.calls import CALLS, Accounts
-from scfm.workers.pace import Pace
+from scfm.providers.client import AccountRefused, Credentials
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.workers.claims import CALLS, Accounts
+from scfm.workers.rate_limiter import RateLimiter
 
 WAITS = " (the provider refuses the account; its calls wait until its credentials are good again)"
 # What has become of a call that the provider has taken.
@@ -31,7 +31,7 @@ TAKEN = [
 class AccountRefusals:
     """Decides whether a call that was refused for its account waits. PACE holds such an account's calls back."""
 
-    def __init__(self, store: Store, accounts: Accounts, pace: Pace) -> None:
+    def __init__(self, store: Store, accounts: Accounts, pace: RateLimiter) -> None:
         self._everyone = store.everyone
         self._accounts = accounts
         self._pace = pace

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from scfm.models.callout import CALLS_UNDER_WAY
 from scfm.models.phone_call import FINAL
-from scfm.models.query import Document, Query
-from scfm.models.store import Store
-from scfm.workers.calls import CALLS
-from scfm.workers.loop import Job
+from scfm.storage.query import Document, Query
+from scfm.storage.store import Store
+from scfm.workers.claims import CALLS
+from scfm.workers.runner import Job
 
 log = logging.getLogger("scfm.work")
 

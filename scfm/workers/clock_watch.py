@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 
 from scfm import clock
 from scfm.models import deletions, idempotency, renumbering
-from scfm.models.query import Document
 from scfm.models.registry import RESOURCES
-from scfm.models.store import DELETE_LEASE, DELETIONS, Store
 from scfm.settings import Settings
-from scfm.workers.calls import CALLS
-from scfm.workers.check_calls import LONGEST_PAUSE
-from scfm.workers.loop import Job
-from scfm.workers.run_operations import BACKOFF, MOST_TRIES, OPERATIONS
+from scfm.storage.query import Document
+from scfm.storage.store import DELETE_LEASE, DELETIONS, Store
+from scfm.workers.batch_runner import BACKOFF, MAX_TRIES, OPERATIONS
+from scfm.workers.claims import CALLS
+from scfm.workers.runner import Job
+from scfm.workers.status_poller import MAX_PAUSE
 
 log = logging.getLogger("scfm.work")
 
@@ -30,7 +30,7 @@ TOLERANCE = timedelta(seconds=3)
 # Twice of what the clocks of two processes may differ by: what another has written is not from the future.
 SKEW = timedelta(seconds=60)
 LOOK_SECONDS = 60.0
-# The provider may ask for so long a wait: see provider.LONGEST_RETRY_AFTER.
+# The provider may ask for so long a wait: see provider.MAX_RETRY_AFTER.
 MAX_DELAY = timedelta(hours=1)
 
 
@@ -119,7 +119,7 @@ class WatchClock(Job):
         too_far = {"_work.due": {"$gt": late + MAX_DELAY}}
         # Nobody is about to send a call that is being settled, so its lease is only a time to ask again.
         settled = [{"_work.reason": {"$exists": True}}, {"_work.asked": {"$exists": True}}]
-        longest = late + max(LONGEST_PAUSE, self._first_check)
+        longest = late + max(MAX_PAUSE, self._first_check)
         return [
             (CALLS, {**waiting, "$or": [untried, from_the_future, too_far]}, {"_work.due": moment}),
             (CALLS, {"_work.lease": {"$gt": late + self._grace}, "$or": settled}, {"_work.lease": moment}),
@@ -127,7 +127,7 @@ class WatchClock(Job):
         ]
 
     def _operations(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:
-        backoff = late + BACKOFF * MOST_TRIES
+        backoff = late + BACKOFF * MAX_TRIES
         due = {"_work.due": moment}
         # Whoever runs one does no harm to another who goes on with it.
         return [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from scfm.models import deliveries
+from scfm.calls import deliveries
 from scfm.models.account import forget_former
-from scfm.models.store import Store
-from scfm.workers.loop import Job
+from scfm.storage.store import Store
+from scfm.workers.runner import Job
 
 PAUSE_SECONDS = 600.0
 BATCH = 1000

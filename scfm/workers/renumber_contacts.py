@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from scfm.clock import now
 from scfm.models import renumbering
-from scfm.models.query import Document
 from scfm.models.renumbering import CONTACTS, MARK
-from scfm.models.store import Store
-from scfm.workers.loop import Job
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.workers.runner import Job
 
 LEASE = timedelta(seconds=30)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scfm.models.query import Document
+from scfm.storage.query import Document
 
 WEBHOOK_PATH = "/api/remote_phone_call_events"
 # Each of these tells the provider what to do when somebody answers.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scfm.clock import now
-from scfm.models.query import Document
 from scfm.models.registry import RESOURCES
-from scfm.models.store import DELETIONS, Store
-from scfm.workers.loop import Job
+from scfm.storage.query import Document
+from scfm.storage.store import DELETIONS, Store
+from scfm.workers.runner import Job
 
 BY_COLLECTION = {resource.collection: resource for resource in RESOURCES}
 

@@ -20,7 +20,7 @@ from tests.server import Server
 # follows what so many lines would take, in a fraction of the time.
 FIRST_LINES, LINES = 2_000, 12_000
 BULK = 100_000
-MOST_MEGABYTES = 60
+MAX_MEGABYTES = 60
 PATIENCE_SECONDS = 300.0
 
 
@@ -92,4 +92,4 @@ def test_a_hundred_thousand_contacts_in_and_out_take_little_memory(server: Serve
     first = peak_megabytes(server)
     in_and_out(server, tmp_path, LINES, FIRST_LINES)
     by_line = (peak_megabytes(server) - first) / (LINES - FIRST_LINES)
-    assert first - before + by_line * (BULK - FIRST_LINES) < MOST_MEGABYTES
+    assert first - before + by_line * (BULK - FIRST_LINES) < MAX_MEGABYTES

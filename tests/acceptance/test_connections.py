@@ -19,8 +19,8 @@ from scfm.handlers.application import Application
 from scfm.handlers.base import BaseHandler
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.connections import Connections
+from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.time_limits import TimeLimits
-from scfm.handlers.traffic import Traffic
 
 TIMES = TimeLimits(idle=75, head=20, window=30, rate=1000)
 LONG = b"x" * (32 << 20)  # more than the buffers of two sockets
@@ -44,7 +44,7 @@ class Serving(NamedTuple):
     connections: Connections
     address: tuple[str, int]
     held: asyncio.Event
-    traffic: Traffic
+    traffic: RequestTracker
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ async def serving(limit: int = 100, listener: socket.socket | None = None) -> As
     listener.setblocking(False)
     held = asyncio.Event()
     settings: Any = SimpleNamespace(max_body_size=1 << 20)
-    traffic = Traffic()
+    traffic = RequestTracker()
     collaborators: Any = SimpleNamespace(traffic=traffic, settings=settings, bodies=BodyBudget(1 << 20))
     routes = [("/(.*)", Handler, {"verbs": "GET POST", "held": held})]
     connections = Connections(Application(routes, collaborators, ErrorHandler), listener, limit, TIMES)

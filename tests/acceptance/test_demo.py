@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scfm.demo import EVERYBODY, Api, WrongStep, shares
+from scfm.cli.demo import EVERYBODY, Api, WrongStep, shares
 from tests.server import wait_until
 
 SECONDS = 300.0

@@ -15,8 +15,8 @@ import pytest
 from pymongo import MongoClient
 from tornado.ioloop import IOLoop
 
+from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.handlers.base import BaseHandler
-from scfm.mongod import PrivateMongod
 from tests.server import Client
 from tests.watchdog import Watched, watched
 

@@ -14,7 +14,7 @@ import pytest
 from pymongo import MongoClient
 from tornado.ioloop import IOLoop
 
-from scfm.mongod import PrivateMongod
+from scfm.embedded_mongod.mongod import PrivateMongod
 from tests.resources.test_import_xlsx import XLSX, workbook
 from tests.server import Answer, Client
 from tests.watchdog import Watched, watched

@@ -22,9 +22,9 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.write_concern import WriteConcern
 
-from scfm import mongod as module
+from scfm.embedded_mongod import mongod as module
+from scfm.embedded_mongod.mongod import PrivateMongod, find_binary
 from scfm.errors import StartError
-from scfm.mongod import PrivateMongod, find_binary
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix sockets")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="prctl and /proc are Linux's")
@@ -33,7 +33,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="prctl and /proc a
 OTHER = """
 import sys
 from pathlib import Path
-from scfm.mongod import PrivateMongod
+from scfm.embedded_mongod.mongod import PrivateMongod
 mongod = getattr(PrivateMongod, sys.argv[1])(Path(sys.argv[2]))
 try:
     print(getattr(mongod, "pid", 0), flush=True)
@@ -50,7 +50,7 @@ ERRAND = """
 import sys
 from pathlib import Path
 from pymongo import MongoClient
-from scfm.mongod import PrivateMongod
+from scfm.embedded_mongod.mongod import PrivateMongod
 with PrivateMongod.attach_or_start(Path(sys.argv[1])) as mongod, MongoClient(mongod.uri) as client:
     client.scfm.errands.insert_one({})
 """

@@ -23,12 +23,12 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from scfm import open_files
+from scfm.cli.simulator import add_arguments
 from scfm.errors import StartError
+from scfm.runtime import open_files
 from scfm.simulator import Callee, Faults, Rule, Simulator, read_rules
 from scfm.simulator.callee import Directory
 from scfm.simulator.carrier import SEED
-from scfm.simulator.command import add_arguments
 
 pytestmark = pytest.mark.gen_test
 
@@ -405,7 +405,7 @@ async def test_the_command_may_open_many_files_and_runs_until_it_is_told_to_stop
     callees.write_text('[{"prefix": "+252", "digits": ["1"], "after": 0}]')
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     program = (
-        "import argparse, resource, sys; from scfm.simulator.command import add_arguments, run\n"
+        "import argparse, resource, sys; from scfm.cli.simulator import add_arguments, run\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, (64, {most}))\n"
         "parser = argparse.ArgumentParser(); add_arguments(parser); sys.exit(run(parser.parse_args()))"
     )

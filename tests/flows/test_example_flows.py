@@ -9,7 +9,7 @@ import pytest
 
 from examples import flows
 from examples.flows import AlertHotline, FloodWarning, WaterSurvey
-from scfm.rehearsal import rehearse
+from scfm.cli.rehearse import rehearse
 from scfm.twiml.flow import CallView, ContactView, Turn, answer
 from scfm.twiml.registry import Registry
 

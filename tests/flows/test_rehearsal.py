@@ -12,9 +12,9 @@ import pytest
 from twilio.twiml.voice_response import VoiceResponse
 
 from examples.flows import FloodWarning
-from scfm import rehearsal
+from scfm.cli import rehearse as command
+from scfm.cli.rehearse import rehearse
 from scfm.errors import StartError
-from scfm.rehearsal import rehearse
 from scfm.twiml.avf_capom import CapomShort
 from scfm.twiml.flow import Flow, Turn
 
@@ -183,8 +183,8 @@ def test_an_answer_that_cannot_be_read_is_refused_in_one_line(line: str) -> None
 
 def run_command(*arguments: str) -> int:
     parser = argparse.ArgumentParser(prog="scfm rehearse")
-    rehearsal.add_arguments(parser)
-    return rehearsal.run(parser.parse_args(arguments))
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(arguments))
 
 
 @pytest.fixture(autouse=True)

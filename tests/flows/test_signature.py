@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from scfm.handlers.signature import SignedForm
+from scfm.calls.signed_form import SignedForm
 
 # The example of Twilio's security guide and of its libraries' tests.
 TOKEN = "12345"

@@ -17,7 +17,7 @@ from twilio.request_validator import RequestValidator
 
 from scfm.simulator import Callee, Carrier, Faults, Rule, Simulator
 from scfm.simulator.call import Call
-from scfm.simulator.line import LARGEST_ANSWER, Line, Unreachable, is_here
+from scfm.simulator.line import MAX_ANSWER, Line, Unreachable, is_here
 from scfm.simulator.order import Form, Order
 from scfm.simulator.transcript import Transcript
 
@@ -483,10 +483,10 @@ async def test_an_answer_may_come_in_chunks() -> None:
 
 
 async def test_an_answer_that_is_too_large_is_an_application_error() -> None:
-    body = HELLO.ljust(LARGEST_ANSWER + 1)
+    body = HELLO.ljust(MAX_ANSWER + 1)
     async with bare(f"Content-Length: {len(body)}", body=body) as application:
         (error,) = (await heard_from(application)).events("error")
-    assert (error["code"], f"more than {LARGEST_ANSWER} bytes" in error["message"]) == (11205, True)
+    assert (error["code"], f"more than {MAX_ANSWER} bytes" in error["message"]) == (11205, True)
 
 
 async def test_an_application_is_given_so_many_seconds() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scfm.mongod import PrivateMongod
+from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.simulator import Callee, Faults, Rule, Simulator
 from tests.flows.phone_line import (
     FINAL,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scfm.models.caller import number_of
-from scfm.models.flow_memory import joined
+from scfm.calls.caller import number_of
+from scfm.calls.flow_memory import joined
 from tests.flows.phone_line import (
     PATH,
     SID,

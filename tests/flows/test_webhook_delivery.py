@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from scfm.mongod import PrivateMongod
+from scfm.embedded_mongod.mongod import PrivateMongod
 from tests.flows.phone_line import (
     PATH,
     SID,

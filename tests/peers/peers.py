@@ -17,7 +17,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from scfm.handlers.signature import SignedForm
+from scfm.calls.signed_form import SignedForm
 from scfm.simulator import Callee, Rule, Simulator
 from tests.flows.phone_line import PATH, PhoneLine, contact_of, participation, place_call
 from tests.peers.node import TwilioForNode, emulator, running

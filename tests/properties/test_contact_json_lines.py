@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scfm.models.contact_json_lines import MAX_TOKENS, JsonLinesReader
-from scfm.models.contact_lines import Problem
+from scfm.contacts_bulk.json_lines import MAX_TOKENS, JsonLinesReader
+from scfm.contacts_bulk.text_lines import Problem
 from tests.properties.test_contact_lines import read, rows
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scfm.contacts_bulk import text_lines
+from scfm.contacts_bulk.csv_format import Columns, CsvReader
+from scfm.contacts_bulk.json_lines import JsonLinesReader, json_line
+from scfm.contacts_bulk.table import column_of, path_of
+from scfm.contacts_bulk.text_lines import Problem, Reader, Row
 from scfm.errors import Invalid
 from scfm.handlers.parameters import Limits
-from scfm.models import contact_lines
-from scfm.models.contact_csv import Columns, CsvReader
-from scfm.models.contact_json_lines import JsonLinesReader, json_line
-from scfm.models.contact_lines import Problem, Reader, Row
-from scfm.models.contact_table import column_of, path_of
 from scfm.models.merge import merge
 from scfm.models.texts import stored_form
 
@@ -185,7 +185,7 @@ def test_a_line_is_named_by_where_its_record_starts() -> None:
 
 
 def test_a_line_that_is_too_long_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contact_lines, "LONGEST_LINE", 40)
+    monkeypatch.setattr(text_lines, "MAX_LINE", 40)
     content = b"msisdn,name\n+252662345678,Alice\n+252662345679," + b"x" * 40 + b"\n+252662345680,Bo\n"
     for cuts in ([], list(range(0, 200, 7))):
         found = read(CsvReader(), content, cuts)
@@ -199,7 +199,7 @@ def test_the_bounds_are_those_of_a_request() -> None:
         limits.depth,
         limits.fields,
         limits.value,
-    ) == (contact_lines.DEPTH, contact_lines.FIELDS, contact_lines.LONGEST_TEXT)
+    ) == (text_lines.DEPTH, text_lines.FIELDS, text_lines.MAX_TEXT)
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from scfm.models import contact_csv, contact_lines
-from scfm.models.contact_csv import CsvReader
-from scfm.models.contact_json_lines import JsonLinesReader
-from scfm.models.contact_lines import Found, Problem, Reader, Row
+from scfm.contacts_bulk import csv_format, text_lines
+from scfm.contacts_bulk.csv_format import CsvReader
+from scfm.contacts_bulk.json_lines import JsonLinesReader
+from scfm.contacts_bulk.text_lines import Found, Problem, Reader, Row
 
 CHUNK = 1 << 16
 # Bytes of the largest line, and what reading any takes at most: on the machine of CI 50 ms.
 LINE = 2_000_000
-MOST_CPU_SECONDS = 1.0
+MAX_CPU_SECONDS = 1.0
 
 MARKS = "a" + "\u0301\u0316" * 500
 CSV = {
@@ -79,8 +79,8 @@ def test_a_step_reads_one_line_and_no_line_is_read_more_than_twice(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed = []
-    cells = contact_csv._cells
-    monkeypatch.setattr(contact_csv, "_cells", lambda text, separator: parsed.append(text) or cells(text, separator))
+    cells = csv_format._cells
+    monkeypatch.setattr(csv_format, "_cells", lambda text, separator: parsed.append(text) or cells(text, separator))
     content, most, taken = CSV[name], 0, 0
     for _ in steps(CsvReader(), content):
         most, taken = max(most, len(parsed) - taken), len(parsed)
@@ -96,7 +96,7 @@ def test_an_open_quote_costs_its_line_whatever_follows() -> None:
 
 
 def test_an_open_quote_holds_up_no_more_than_a_lines_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contact_csv, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(csv_format, "MAX_LINE", 1000)
     reader = CsvReader()
     list(reader.feed(b'msisdn,name\n+252662345678,"open\n'))
     for _ in range(1000):
@@ -108,14 +108,14 @@ def test_empty_lines_are_passed_over_many_at_a_time() -> None:
     lines = 100_000
     for reader in (CsvReader(), JsonLinesReader()):
         found = list(reader.feed(b"\n" * lines))
-        assert found == [None] * (lines // contact_lines.MAX_EMPTY_LINES)
+        assert found == [None] * (lines // text_lines.MAX_EMPTY_LINES)
 
 
 @pytest.mark.parametrize("name", LARGE_LINES)
 def test_no_line_of_csv_takes_long(name: str) -> None:
-    assert max(seconds for _, seconds in steps(CsvReader(), LARGE_LINES[name])) < MOST_CPU_SECONDS
+    assert max(seconds for _, seconds in steps(CsvReader(), LARGE_LINES[name])) < MAX_CPU_SECONDS
 
 
 @pytest.mark.parametrize("name", JSON_LINES)
 def test_no_line_of_json_takes_long(name: str) -> None:
-    assert max(seconds for _, seconds in steps(JsonLinesReader(), JSON_LINES[name])) < MOST_CPU_SECONDS
+    assert max(seconds for _, seconds in steps(JsonLinesReader(), JSON_LINES[name])) < MAX_CPU_SECONDS

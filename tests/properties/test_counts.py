@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
+from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import Unavailable
-from scfm.models import counts, register
-from scfm.models import store as store_module
-from scfm.models.query import Document, Query
-from scfm.models.store import LargePage, Store, Taken, View
-from scfm.mongod import PrivateMongod
+from scfm.storage import block_counts, register
+from scfm.storage import store as store_module
+from scfm.storage.query import Document, Query
+from scfm.storage.store import LargePage, Store, Taken, TenantView
 from tests.conftest import DATABASE
 
 BLOCK = 4
@@ -38,9 +38,9 @@ CONDITIONS: tuple[Document, ...] = (
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (register, counts, store_module):
+    for module in (register, block_counts, store_module):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
-    monkeypatch.setattr(register, "MOST_TOUCHED", 20)
+    monkeypatch.setattr(register, "MAX_TOUCHED", 20)
 
 
 class World:
@@ -55,7 +55,7 @@ class World:
         self.done = {"insert": 0, "delete": 0}
         self.numbers = iter(range(10**9))
 
-    def view(self) -> View:
+    def view(self) -> TenantView:
         return self.random.choice(self.stores).for_account(OURS)
 
     def contact(self) -> Document:
@@ -184,7 +184,7 @@ def world_of(io_loop: IOLoop, mongod: PrivateMongod, store: Store) -> Iterator[C
 FEMALE = Query("contacts", ({"metadata.gender": "f"},))
 
 
-async def people(view: View, count: int) -> list[int]:
+async def people(view: TenantView, count: int) -> list[int]:
     """So many contacts with the gender f; their ids."""
     ids = await view.store.new_ids("contact", count)
     contacts = [{"_id": number, "msisdn": f"+1556{number:07}", "metadata": {"gender": "f"}} for number in ids]
@@ -192,7 +192,7 @@ async def people(view: View, count: int) -> list[int]:
     return list(ids)
 
 
-async def turn_male(view: View, number: int) -> None:
+async def turn_male(view: TenantView, number: int) -> None:
     """Unannounced, as one who has announced it long ago."""
     await view.store.collection("contacts").update_one({"_id": number}, {"$set": {"metadata.gender": "m"}})
 

@@ -22,10 +22,10 @@ from tornado.ioloop import IOLoop
 
 from scfm.clock import now
 from scfm.models.batch_operation import TYPES
-from scfm.models.query import Query
 from scfm.models.registry import RESOURCES
-from scfm.models.store import Store, View
 from scfm.schemas import schema
+from scfm.storage.query import Query
+from scfm.storage.store import Store, TenantView
 from tests.server import Client, Server
 
 Document = dict[str, Any]
@@ -540,7 +540,7 @@ def of_account(document: Document, account: int) -> Document:
     return {**moved, "account_id": account}
 
 
-async def build(store: Store, world: World) -> View:
+async def build(store: Store, world: World) -> TenantView:
     """Put the world into the database in place of the last one; our account's view."""
     for collection, documents in world.documents.items():
         await store.everyone.remove(collection, {})
@@ -554,7 +554,7 @@ async def build(store: Store, world: World) -> View:
     return store.for_account(OURS)
 
 
-async def listed(view: View, query: Query, size: int) -> tuple[int, list[int]]:
+async def listed(view: TenantView, query: Query, size: int) -> tuple[int, list[int]]:
     """The total, and the ids on all pages."""
     total = await view.count(query)
     pages = [await view.page(query, skip, size) for skip in range(0, total + 1, size)]

@@ -1,6 +1,6 @@
 """Over many documents of several accounts, every list and filter walks an index, in the order that it answers in.
 
-The commands that a ``View`` sends are recorded, and MongoDB is asked how it carries each of them out.
+The commands that a ``TenantView`` sends are recorded, and MongoDB is asked how it carries each of them out.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pymongo.database import Database
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from tornado.ioloop import IOLoop
 
+from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.batch_operation import TYPES
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import OperationType
-from scfm.models.driver import Client
-from scfm.models.query import Query
-from scfm.models.register import BLOCK, KINDS
 from scfm.models.registry import RESOURCES, indexes
-from scfm.models.store import Store, View
-from scfm.mongod import PrivateMongod
+from scfm.storage.driver import Client
+from scfm.storage.query import Query
+from scfm.storage.register import BLOCK, KINDS
+from scfm.storage.store import Store, TenantView
 
 Document = dict[str, Any]
 
@@ -159,7 +159,7 @@ class Recorder(CommandListener):
         pass
 
 
-Asking = Callable[[View], Awaitable[Query]]
+Asking = Callable[[TenantView], Awaitable[Query]]
 
 
 def asked(
@@ -228,7 +228,7 @@ FILTERS: dict[str, Document] = {
     "remote_request_params": {"from": "1294"},
     "msisdn": "+252610000004,+252610000007",
     "status": "created,failed,running,preview",
-    "type": made.QUEUE,
+    "type": operation_links.QUEUE,
     "callout_id": "31,34",
     "contact_id": "4,7",
     "callout_population_id": "31,34",
@@ -260,10 +260,10 @@ PARENT: dict[str, Document] = {
     "phone_call": {"_id": 4},
 }
 OPERATIONS = {
-    "population": {"_id": 31, "type": made.POPULATION},
-    "create": {"_id": 61, "type": made.CREATE},
-    "queue": {"_id": 91, "type": made.QUEUE},
-    "fetch": {"_id": 121, "type": made.REMOTE_FETCH},
+    "population": {"_id": 31, "type": operation_links.POPULATION},
+    "create": {"_id": 61, "type": operation_links.CREATE},
+    "queue": {"_id": 91, "type": operation_links.QUEUE},
+    "fetch": {"_id": 121, "type": operation_links.REMOTE_FETCH},
 }
 
 
@@ -303,7 +303,7 @@ def check(query: Query, plan: Plan) -> None:
 def test_a_list_walks_an_index_in_its_order(
     many: Database[Document], mongod: PrivateMongod, io_loop: IOLoop, query: Query, account: int | None
 ) -> None:
-    async def asking(view: View) -> Query:
+    async def asking(view: TenantView) -> Query:
         return query
 
     _, commands = asked(mongod, io_loop, account, asking)
@@ -340,7 +340,7 @@ def test_a_preview_walks_an_index_in_its_order(
     collection: str,
     parameters: Document,
 ) -> None:
-    async def asking(view: View) -> Query:
+    async def asking(view: TenantView) -> Query:
         return await kind.preview(view, {"_id": 1, "type": kind.name, "parameters": parameters}, collection)
 
     query, commands = asked(mongod, io_loop, ACCOUNT, asking)
@@ -351,7 +351,7 @@ def test_a_preview_walks_an_index_in_its_order(
 def test_a_run_reads_one_call_of_each_participation(
     many: Database[Document], mongod: PrivateMongod, io_loop: IOLoop
 ) -> None:
-    async def asking(view: View) -> Query:
+    async def asking(view: TenantView) -> Query:
         query = RESOURCE["callout_participations"].query({"no_phone_calls_or_last_attempt": "failed"})
         async for _ in view.batches(query, MANY - 5000, 1000):
             pass
@@ -388,7 +388,7 @@ NARROW = [
 def test_a_narrow_list_reads_only_what_it_shows(
     many: Database[Document], mongod: PrivateMongod, io_loop: IOLoop, query: Query
 ) -> None:
-    async def asking(view: View) -> Query:
+    async def asking(view: TenantView) -> Query:
         return query
 
     _, commands = asked(mongod, io_loop, ACCOUNT, asking)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scfm.models.contact import CONTACTS
-from scfm.offload import MAX_INLINE, offload
+from scfm.runtime.offload import MAX_INLINE, offload
 
 
 async def test_the_event_loop_goes_on_while_something_large_is_computed() -> None:

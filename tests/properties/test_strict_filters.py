@@ -18,8 +18,8 @@ from scfm.models.callout import STATUSES
 from scfm.models.phone_call import STATUSES_OF_A_CALL
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
-from scfm.models.store import Store, View
 from scfm.schemas import pointer, schema
+from scfm.storage.store import Store, TenantView
 from tests.properties.test_filters import RESOURCE, build, worlds
 
 Document = dict[str, Any]
@@ -188,7 +188,7 @@ def test_a_changed_value_is_refused_or_asks_something(data: st.DataObject) -> No
 FILTER_SCHEMAS = ("contact_filters", "callout_filters", "callout_participation_filters", "phone_call_filters")
 
 
-async def found(view: View, query: Any) -> list[int]:
+async def found(view: TenantView, query: Any) -> list[int]:
     return [one["_id"] for one in await view.page(query, 0, 100)]
 
 

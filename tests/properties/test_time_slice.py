@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from scfm import time_slice
-from scfm.time_slice import SLICE_SECONDS, TimeSlice
+from scfm.runtime import time_slice
+from scfm.runtime.time_slice import SLICE_SECONDS, TimeSlice
 
 
 class Clock:

@@ -9,7 +9,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from scfm.mongod import PrivateMongod
+from scfm.embedded_mongod.mongod import PrivateMongod
 from tests.server import Client, Server
 
 FLOWS = "CallFlowLogic::Application,CallFlowLogic::AvfCapom::CapomShort"

@@ -10,8 +10,8 @@ import pytest
 
 from scfm.errors import Overloaded
 from scfm.models.contact import CONTACTS
-from scfm.models.store import MAX_READS, Store
-from scfm.models.turns import AccountTurns
+from scfm.runtime.turns import AccountTurns
+from scfm.storage.store import MAX_READS, Store
 
 
 async def test_turns_are_taken_in_order_and_by_account() -> None:

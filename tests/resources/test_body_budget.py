@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from scfm.contacts_bulk.text_lines import MAX_LINE
 from scfm.handlers.body_budget import MAX_HELD_BYTES, BodyBudget
-from scfm.models.contact_lines import LONGEST_LINE
 from tests.resources.imports import counts, send
 from tests.server import REQUEST_SECONDS, Client, Server, wait_until
 
@@ -148,7 +148,7 @@ def test_lines_of_imports_that_do_not_end_are_bounded_in_bytes(server: Server, a
         f"POST /api/contacts/import HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credentials}\r\n"
         "Content-Type: text/csv\r\nContent-Length: 10000000\r\n\r\nmsisdn,name\n+252662345678,"
     ).encode()
-    size = LONGEST_LINE - 1000
+    size = MAX_LINE - 1000
     with ExitStack() as held:
         for number in range(MAX_HELD_BYTES // size + 2):
             client = held.enter_context(socket.create_connection((server.host, server.port), timeout=REQUEST_SECONDS))

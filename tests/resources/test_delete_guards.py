@@ -10,7 +10,6 @@ import pytest
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
 from scfm.models import deletions
-from scfm.models import store as store_module
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
@@ -18,7 +17,8 @@ from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
 from scfm.models.resource import Client as Asking
 from scfm.models.resource import Scope
-from scfm.models.store import DELETIONS, Store
+from scfm.storage import store as store_module
+from scfm.storage.store import DELETIONS, Store
 from scfm.workers.sweep_deletions import SweepDeletions
 from tests.resources.conftest import Documents, make
 from tests.server import Answer, Client

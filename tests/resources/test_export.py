@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from scfm.mongod import PrivateMongod
+from scfm.embedded_mongod.mongod import PrivateMongod
 from tests.server import REQUEST_SECONDS, Answer, Client, Server
 
 ALICE = "+252662345678"

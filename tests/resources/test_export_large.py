@@ -11,7 +11,7 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 
 from scfm.models.contact import CONTACTS
-from scfm.models.store import MAX_PIECE, MIN_PIECE, Store
+from scfm.storage.store import MAX_PIECE, MIN_PIECE, Store
 from tests.resources.conftest import Documents
 from tests.server import Client
 

@@ -11,7 +11,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from scfm.models import xlsx_reader
+from scfm.contacts_bulk import xlsx_reader
 from tests.resources.imports import CSV, NFC, NFD, XLSX, contacts, counts, refused, send
 from tests.server import Client
 

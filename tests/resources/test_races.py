@@ -14,28 +14,28 @@ from typing import Any
 
 import pytest
 
+from scfm.calls import reception
+from scfm.contacts_bulk.import_contacts import ContactImport
+from scfm.contacts_bulk.text_lines import Row
 from scfm.errors import Invalid, NotFound
-from scfm.models import reception
 from scfm.models import resource as resource_module
-from scfm.models import store as store_module
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES
-from scfm.models.batch_operations import linked, made
+from scfm.models.batch_operations import linked, operation_links
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
-from scfm.models.contact_import import ContactImport
-from scfm.models.contact_lines import Row
 from scfm.models.fields import Rules
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.models.query import Document
 from scfm.models.registry import RESOURCES
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.resource import Client as Asking
 from scfm.models.resource import Resource, Scope
-from scfm.models.store import Store, View
 from scfm.models.user import USERS
+from scfm.storage import store as store_module
+from scfm.storage.query import Document
+from scfm.storage.store import Store, TenantView
 from tests.resources.conftest import make
 from tests.server import Answer, Client
 
@@ -46,7 +46,7 @@ ALICE = "+252662345678"
 INBOUND = {"CallSid": "CA2", "CallStatus": "ringing", "Direction": "inbound", "From": ALICE}
 REPORT = {"CallSid": "CA1", "CallStatus": "ringing", "Direction": "outbound-api"}
 # The runs here are of an operation that is not stored.
-OF_OPERATIONS = {"callout_population_id", *made.LINKS.values()}
+OF_OPERATIONS = {"callout_population_id", *operation_links.LINKS.values()}
 
 
 # One of a kind
@@ -152,7 +152,7 @@ class Turnstile:
                 asyncio.get_running_loop().call_later(0.001, self._next)
 
 
-class SteppingView(View):
+class SteppingView(TenantView):
     """A view whose every round trip is a step."""
 
     turnstile: Turnstile
@@ -160,7 +160,7 @@ class SteppingView(View):
 
 
 def _stepped(name: str) -> Any:
-    operation = getattr(View, name)
+    operation = getattr(TenantView, name)
 
     async def step(self: SteppingView, *given: Any, **named: Any) -> Any:
         await self.turnstile.step(self.actor)
@@ -175,7 +175,7 @@ for name in (*READS, *WRITES):
     setattr(SteppingView, name, _stepped(name))
 
 
-def stepping(store: Store, account: int, turnstile: Turnstile, actor: int) -> View:
+def stepping(store: Store, account: int, turnstile: Turnstile, actor: int) -> TenantView:
     """The account's view, whose way to the other accounts steps too."""
     beside = copy.copy(store)
     view, everyone = SteppingView(beside, account), SteppingView(beside, None)
@@ -189,13 +189,13 @@ def stepping(store: Store, account: int, turnstile: Turnstile, actor: int) -> Vi
 class House:
     """An account with one of everything that the others may refer to; nothing of it is used by anything yet."""
 
-    view: View
+    view: TenantView
     account: int
     contact: int
     callout: int
     operation: Document
 
-    def scope(self, view: View) -> Scope:
+    def scope(self, view: TenantView) -> Scope:
         return Scope(view, Rules(), Asking(self.account, 1, super_admin=True))
 
     @classmethod
@@ -211,11 +211,11 @@ class House:
             house.operation = {"_id": account, "callout_id": house.callout, "parameters": PARAMS}
         return house
 
-    async def participation(self, view: View) -> Document:
+    async def participation(self, view: TenantView) -> Document:
         given = {"contact_id": self.contact}
         return await CALLOUT_PARTICIPATIONS.create(self.scope(view), given, callout_id=self.callout)
 
-    async def phone_call(self, view: View, participation: Document) -> Document:
+    async def phone_call(self, view: TenantView, participation: Document) -> Document:
         known = {name: participation[name] for name in ("callout_id", "contact_id")}
         known["callout_participation_id"] = participation["_id"]
         return await PHONE_CALLS.create(self.scope(view), dict(PARAMS), **known)
@@ -230,7 +230,7 @@ class Race:
 
     owner: Resource
     prepare: Callable[[House], Awaitable[Document]]
-    deed: Callable[[House, Document, View], Awaitable[Any]]
+    deed: Callable[[House, Document, TenantView], Awaitable[Any]]
     # What is there when the deed was done: documents of a collection that name the owner in a field.
     collection: str
     field: str
@@ -263,28 +263,28 @@ def empty_event(house: House, call: Document) -> Document:
     return {**empty, "phone_call_id": call["_id"]}
 
 
-def create(resource: Resource, **given: Any) -> Callable[[House, Document, View], Awaitable[Any]]:
+def create(resource: Resource, **given: Any) -> Callable[[House, Document, TenantView], Awaitable[Any]]:
     return lambda house, _, view: resource.create(house.scope(view), dict(given))
 
 
-async def queue(house: House, subject: Document, owner: Resource, view: View) -> None:
+async def queue(house: House, subject: Document, owner: Resource, view: TenantView) -> None:
     await owner.fire(house.scope(view), subject["_id"], "queue")
 
 
-async def delete(house: House, view: View) -> None:
+async def delete(house: House, view: TenantView) -> None:
     await CONTACTS.delete(house.scope(view), house.contact)
 
 
-async def event_of(view: View, call: Document, details: dict[str, str]) -> Document:
+async def event_of(view: TenantView, call: Document, details: dict[str, str]) -> Document:
     return reception.event_of(call, details, "Flow", await reception.new_event(view))
 
 
-async def report(_: House, call: Document, view: View) -> None:
+async def report(_: House, call: Document, view: TenantView) -> None:
     event = await reception.record(view, await event_of(view, call, REPORT))
     await reception.move(view, call, REPORT, event)
 
 
-async def call_in(_: House, __: Document, view: View) -> None:
+async def call_in(_: House, __: Document, view: TenantView) -> None:
     contact = await reception.contact_with(view, INBOUND["From"])
     call = (await reception.new_call(view, INBOUND, "Flow", INBOUND["From"], contact)).call
     event = await reception.record_new(view, await event_of(view, call, INBOUND), call)
@@ -293,7 +293,7 @@ async def call_in(_: House, __: Document, view: View) -> None:
     await reception.move(view, call, INBOUND, event)
 
 
-async def import_contact(house: House, _: Document, view: View) -> None:
+async def import_contact(house: House, _: Document, view: TenantView) -> None:
     importing = ContactImport(view, "merge")
     await importing.add(Row(1, ALICE, {}, 1))
     await importing.flush()
@@ -310,7 +310,7 @@ RACES = {
         CALLOUTS,
         callout_of,
         lambda house, callout, view: BATCH_OPERATIONS.create(
-            house.scope(view), {"type": made.POPULATION}, callout_id=callout["_id"]
+            house.scope(view), {"type": operation_links.POPULATION}, callout_id=callout["_id"]
         ),
         "batch_operations",
         "callout_id",
@@ -318,7 +318,9 @@ RACES = {
     "contact, run of a population": Race(
         CONTACTS,
         contact_of,
-        lambda house, contact, view: TYPES[made.POPULATION].act(view, house.operation, [contact], asyncio.Lock()),
+        lambda house, contact, view: TYPES[operation_links.POPULATION].act(
+            view, house.operation, [contact], asyncio.Lock()
+        ),
         "callout_participations",
         "contact_id",
         told=False,
@@ -333,7 +335,7 @@ RACES = {
     "participation, run that creates calls": Race(
         CALLOUT_PARTICIPATIONS,
         participation_of,
-        lambda house, participation, view: TYPES[made.CREATE].act(
+        lambda house, participation, view: TYPES[operation_links.CREATE].act(
             view, house.operation, [participation], asyncio.Lock()
         ),
         "phone_calls",
@@ -362,7 +364,7 @@ RACES = {
     "account, batch operation": Race(
         ACCOUNTS,
         account_of,
-        create(BATCH_OPERATIONS, type=made.QUEUE, skip_validate_preview_presence=True),
+        create(BATCH_OPERATIONS, type=operation_links.QUEUE, skip_validate_preview_presence=True),
         "batch_operations",
         "account_id",
     ),
@@ -414,7 +416,7 @@ async def test_a_call_of_a_contact_that_has_just_gone_is_taken_back_with_its_eve
     assert await view.exists("remote_phone_call_events", {"remote_call_id": "CA2"})
 
 
-async def called_in(house: House, view: View) -> None:
+async def called_in(house: House, view: TenantView) -> None:
     """As the webhook does it: what did not stand is tried again."""
     while True:
         known = await reception.known(view, INBOUND)
@@ -473,7 +475,7 @@ async def test_what_is_queued_is_not_deleted_and_what_is_deleted_not_queued(stor
         if owner is PHONE_CALLS:
             subject = await phone_call_of(house)
         else:
-            given = {"type": made.POPULATION, "callout_id": house.callout}
+            given = {"type": operation_links.POPULATION, "callout_id": house.callout}
             subject = await BATCH_OPERATIONS.create(house.scope(house.view), given)
         number = subject["_id"]
         await raced(store, house, seed, owner, number, partial(queue, house, subject, owner))

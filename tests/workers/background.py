@@ -9,25 +9,25 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scfm.accounts import make_account
 from scfm.clock import SYSTEM_CLOCK, MonotonicClock, now
+from scfm.models.account_setup import make_account
 from scfm.models.platform import Platform
-from scfm.models.query import Document
-from scfm.models.store import Store
-from scfm.provider import Provider
+from scfm.providers.client import Provider
 from scfm.settings import Settings
 from scfm.simulator import Callee, Rule, Simulator
-from scfm.workers.calls import Accounts
-from scfm.workers.check_calls import CheckCalls
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.workers.batch_runner import BatchRunner
+from scfm.workers.callout_hold import CalloutHold
+from scfm.workers.claims import Accounts
 from scfm.workers.clock_watch import ClockWatch, WatchClock
-from scfm.workers.departures import Departures
-from scfm.workers.fetch_calls import FetchCalls
-from scfm.workers.gate import Gate
-from scfm.workers.loop import Job, Loop
+from scfm.workers.dispatcher import Dispatcher
+from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
-from scfm.workers.run_operations import RunOperations
-from scfm.workers.send_calls import SendCalls
-from scfm.workers.settle_calls import SettleCalls
+from scfm.workers.runner import Job, Loop
+from scfm.workers.send_journal import SendJournal
+from scfm.workers.status_fetcher import StatusFetcher
+from scfm.workers.status_poller import StatusPoller
 
 T = TypeVar("T")
 
@@ -74,25 +74,25 @@ class Background:
         store: Store,
         settings: Settings,
         provider: Provider | None = None,
-        departures: Departures | None = None,
+        departures: SendJournal | None = None,
         clock: MonotonicClock = SYSTEM_CLOCK,
     ) -> None:
         self.store = store
         self.settings = settings
         self.provider = provider or Provider(timeout=settings.provider_timeout)
-        self.departures = departures or Departures.open(settings.data_dir)
-        self.gate = Gate(store)
+        self.departures = departures or SendJournal.open(settings.data_dir)
+        self.gate = CalloutHold(store)
         self.loop = Loop(settings.sweep_seconds)
         self.accounts = accounts = Accounts(store, Platform(settings))
         lease = settings.lease_seconds
-        self.run = RunOperations(store, lease, self.loop.wake, self.departures.id)
-        self.send = SendCalls(store, self.provider, accounts, self.departures, self.gate, settings, clock=clock)
+        self.run = BatchRunner(store, lease, self.loop.wake, self.departures.id)
+        self.send = Dispatcher(store, self.provider, accounts, self.departures, self.gate, settings, clock=clock)
         self.watch = ClockWatch()
         self.watch_clock = WatchClock(store, self.watch, settings, self.loop.wake)
-        self.fetch = FetchCalls(store, self.provider, accounts, slots=20, lease=lease)
-        self.settle = SettleCalls(store, self.provider, accounts, self.departures, self.gate, settings, self.watch)
+        self.fetch = StatusFetcher(store, self.provider, accounts, slots=20, lease=lease)
+        self.settle = Reconciler(store, self.provider, accounts, self.departures, self.gate, settings, self.watch)
         seconds = settings.status_check_seconds
-        self.check = CheckCalls(store, self.provider, accounts, lease=lease, seconds=seconds)
+        self.check = StatusPoller(store, self.provider, accounts, lease=lease, seconds=seconds)
         self.renumber = RenumberContacts(store)
         for job in (self.run, self.send, self.fetch, self.settle, self.check, self.renumber):
             self.loop.add(job)

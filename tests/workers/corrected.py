@@ -11,7 +11,7 @@ from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.resource import Client, Scope
-from scfm.models.store import Store
+from scfm.storage.store import Store
 from tests.workers.background import (
     PARAMS,
     account,

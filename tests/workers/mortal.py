@@ -9,10 +9,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scfm.models.query import Document
-from scfm.models.store import Store
-from scfm.provider import Call, Credentials, Provider
-from scfm.workers.departures import Departures
+from scfm.providers.client import Call, Credentials, Provider
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.workers.send_journal import SendJournal
 
 T = TypeVar("T")
 
@@ -135,13 +135,13 @@ class MortalProvider(Provider):
         return await self._life.around(lambda: fetch_call(*given))
 
 
-class MortalDepartures(Departures):
+class MortalSendJournal(SendJournal):
     """A log of departures in which a line is two steps of the process's life."""
 
     _life: Life
 
     @classmethod
-    def within(cls, data_dir: Path, life: Life) -> MortalDepartures:
+    def within(cls, data_dir: Path, life: Life) -> MortalSendJournal:
         """The log of a process that lives so long."""
         departures = cls.open(data_dir)
         departures._life = life

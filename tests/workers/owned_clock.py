@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scfm.clock import MonotonicClock
-from scfm.models.store import Store
-from scfm.provider import Call, Credentials, Provider
+from scfm.providers.client import Call, Credentials, Provider
+from scfm.storage.store import Store
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from scfm.models.store import Store
 from scfm.simulator import Simulator
-from scfm.workers import calls as accounts_module
-from scfm.workers import pace as pace_module
+from scfm.storage.store import Store
+from scfm.workers import claims as accounts_module
+from scfm.workers import rate_limiter as pace_module
 from scfm.workers.account_refusals import WAITS
 from tests.workers.background import (
     SID,
@@ -26,7 +26,7 @@ from tests.workers.background import (
     queued_calls,
     told,
 )
-from tests.workers.test_pace import Crowd, running
+from tests.workers.test_rate_limiter import Crowd, running
 
 NUMBERS = [f"+1555006{number:04}" for number in range(300)]
 FIRST = "+15550069999"
@@ -56,7 +56,7 @@ async def test_calls_wait_while_the_token_is_wrong_and_are_placed_once_when_it_i
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(pace_module, "FIRST_PROBE", 0.05)
-    monkeypatch.setattr(pace_module, "LONGEST_PROBE", 0.05)
+    monkeypatch.setattr(pace_module, "MAX_PROBE", 0.05)
     own = await account(store)
     await has_called(store, own)
     await queued_calls(store, own, NUMBERS)

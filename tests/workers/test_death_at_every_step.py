@@ -9,12 +9,12 @@ import itertools
 from dataclasses import replace
 from pathlib import Path
 
-from scfm.models.query import Document
-from scfm.models.store import Store
-from scfm.provider import Provider
+from scfm.providers.client import Provider
 from scfm.settings import Settings
 from scfm.simulator import Simulator
-from scfm.workers.settle_calls import LOST
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.workers.reconciler import LOST
 from tests.workers.background import (
     Background,
     account,
@@ -26,9 +26,9 @@ from tests.workers.background import (
     queued_calls,
     told,
 )
-from tests.workers.mortal import Life, MortalDepartures, MortalProvider, MortalStore, live
+from tests.workers.mortal import Life, MortalProvider, MortalSendJournal, MortalStore, live
 
-MOST_STEPS = 200
+MAX_STEPS = 200
 # What a process has that dies is another's after so many seconds.
 SOON = 0.1
 
@@ -39,7 +39,7 @@ def mortal(store: Store, settings: Settings, life: Life) -> Background:
         MortalStore.within(store, life),
         settings,
         MortalProvider(life, timeout=settings.provider_timeout),
-        MortalDepartures.within(settings.data_dir, life),
+        MortalSendJournal.within(settings.data_dir, life),
     )
 
 
@@ -115,7 +115,7 @@ async def test_a_process_that_sends_a_call_may_die_at_any_step(store: Store, tmp
     await account(store)
     async with carrier() as simulator:
         settings = told(simulator.base_url, tmp_path)
-        for step in range(1, MOST_STEPS):
+        for step in range(1, MAX_STEPS):
             await begin_anew(store, simulator, f"+1555{step:07}")
             life = await sends_until_death(store, settings, step)
             lost.append(check(await finishes(store, settings), simulator))
@@ -131,7 +131,7 @@ async def test_a_process_that_sends_calls_of_two_accounts_may_die_at_any_step(st
     await account(store)
     async with carrier() as simulator:
         settings = told(simulator.base_url, tmp_path)
-        for step in range(1, MOST_STEPS):
+        for step in range(1, MAX_STEPS):
             await begin_anew(store, simulator, *(f"+1555{step:04}{call:03}" for call in range(3)))
             life = await sends_until_death(store, settings, step)
             lost.append(check(await finishes(store, settings), simulator))
@@ -146,7 +146,7 @@ async def test_a_process_that_settles_calls_may_die_at_any_step(store: Store, tm
     async with carrier() as simulator:
         settings = told(simulator.base_url, tmp_path)
         after_ringing = await steps_until_ringing(store, settings, simulator)
-        for step in range(1, MOST_STEPS):
+        for step in range(1, MAX_STEPS):
             await begin_anew(store, simulator, f"+1555{step:07}")
             await sends_until_death(store, settings, after_ringing)
             assert len(simulator.ledger.requests) == 1
@@ -159,7 +159,7 @@ async def test_a_process_that_settles_calls_may_die_at_any_step(store: Store, tm
 
 async def steps_until_ringing(store: Store, settings: Settings, simulator: Simulator) -> int:
     """How many steps a process lives that dies between the carrier's answer and its own note of it."""
-    for step in range(1, MOST_STEPS):
+    for step in range(1, MAX_STEPS):
         await begin_anew(store, simulator, "+15550000000")
         await sends_until_death(store, settings, step)
         if simulator.ledger.requests:

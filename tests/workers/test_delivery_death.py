@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from scfm.handlers.call_report import CallReport
-from scfm.models import deliveries
-from scfm.models.sender import Owner, Sender
-from scfm.models.store import Store
+from scfm.calls import deliveries
+from scfm.calls.handle_call_event import CallReport
+from scfm.calls.sender import Owner, Sender
 from scfm.settings import Settings
+from scfm.storage.store import Store
 from scfm.twiml.registry import Registry
 from tests.flows.odd_flows import Tally
 from tests.workers.background import account

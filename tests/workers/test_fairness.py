@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scfm.models.store import Store
 from scfm.simulator import Faults, Simulator
+from scfm.storage.store import Store
 from tests.workers.background import Background, account, background, carrier, eventually, queued_calls, told
 
 MANY = [f"+1555008{number:04}" for number in range(2000)]

@@ -8,10 +8,10 @@ import re
 import pytest
 
 from scfm.clock import now
-from scfm.models.store import Store
+from scfm.storage.store import Store
 from scfm.workers import callout_ends as module
+from scfm.workers.batch_runner import BatchRunner
 from scfm.workers.callout_ends import CalloutEnds
-from scfm.workers.run_operations import RunOperations
 from tests.workers.background import account, calls_of, pass_over, queued_calls
 
 NUMBERS = [f"+1555002{number:04}" for number in range(30)]
@@ -33,7 +33,7 @@ async def test_an_operation_is_told_when_it_begins_and_when_it_has_finished(
     operation = {"type": QUEUE, "status": "queued", "parameters": parameters, "metadata": {}, "callout_id": None}
     stamps = {"created_at": moment, "updated_at": moment, "_version": 1, "_work": {"due": moment}}
     stored = await store.for_account(own).insert("batch_operation", "batch_operations", {**operation, **stamps})
-    assert await pass_over(RunOperations(store, 30.0, lambda: None)) == 1
+    assert await pass_over(BatchRunner(store, 30.0, lambda: None)) == 1
     name = f"batch operation {stored['_id']} of account {own} (PhoneCallQueue, a redial)"
     begun, finished = caplog.messages
     assert begun == f"{name} begins"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from scfm import outage as module
 from scfm.errors import Unreachable
-from scfm.models.store import Store
-from scfm.outage import DatabaseOutage, Outage
-from scfm.workers.loop import Job, Loop
+from scfm.runtime import outage as module
+from scfm.runtime.outage import DatabaseOutage, Outage
+from scfm.storage.store import Store
+from scfm.workers.runner import Job, Loop
 from tests.workers.background import Background, account, carrier, eventually, queued_calls, told
 
 QUIET = 0.05

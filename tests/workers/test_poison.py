@@ -10,12 +10,12 @@ import pytest
 
 from scfm.clock import now
 from scfm.models.batch_operation import BATCH_OPERATIONS
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.models.query import Document
 from scfm.models.resource import Resource
-from scfm.models.store import Store
-from scfm.workers import run_operations, send_calls
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.workers import batch_runner, dispatcher
 from tests.workers.background import PARAMS, account, background, carrier, eventually, queued_calls, told
 
 SOUND = "+15550070000"
@@ -25,8 +25,8 @@ POISONED = [f"+1555007000{number}" for number in range(1, 5)]
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pauses between two tries are short."""
-    monkeypatch.setattr(send_calls, "FIRST_BACKOFF", 0.01)
-    monkeypatch.setattr(run_operations, "BACKOFF", timedelta(seconds=0.01))
+    monkeypatch.setattr(dispatcher, "FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr(batch_runner, "BACKOFF", timedelta(seconds=0.01))
 
 
 async def shown(store: Store, resource: Resource, account_id: int) -> list[dict[str, Any]]:
@@ -83,8 +83,8 @@ async def test_calls_of_an_account_that_is_gone_hold_up_nobody_elses(store: Stor
 async def test_an_operation_that_always_raises_is_finished_with_its_reason(store: Store, tmp_path: Path) -> None:
     own = await account(store)
     number = await operation(store, own, type="BatchOperation::NoSuchThing")
-    another = await operation(store, own, type=made.CREATE, parameters="not an object")
-    sound = await operation(store, own, type=made.CREATE, parameters={"remote_request_params": PARAMS})
+    another = await operation(store, own, type=operation_links.CREATE, parameters="not an object")
+    sound = await operation(store, own, type=operation_links.CREATE, parameters={"remote_request_params": PARAMS})
     async with background(store, told("http://127.0.0.1:9", tmp_path, sweep_seconds=0.02)) as jobs:
         jobs.loop.start()
 

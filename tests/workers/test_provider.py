@@ -26,7 +26,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from scfm.provider import (
+from scfm.providers.client import (
     CALL_PARAMETERS,
     AccountRefused,
     Credentials,

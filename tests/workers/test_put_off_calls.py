@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from scfm.models.store import Store
-from scfm.provider import Call, Credentials, NotSent, Provider, ProviderError
-from scfm.workers import pace as pace_module
-from scfm.workers import send_calls as send_module
+from scfm.providers.client import Call, Credentials, NotSent, Provider, ProviderError
+from scfm.storage.store import Store
+from scfm.workers import dispatcher as send_module
+from scfm.workers import rate_limiter as pace_module
 from tests.workers.background import TOKEN, account, background, carrier, pass_over, queued_calls, told
 from tests.workers.test_account_refusals import NUMBERS, own_credentials, rotate, statuses
 
@@ -35,7 +35,7 @@ async def test_calls_that_were_put_off_try_at_once_when_the_accounts_credentials
 ) -> None:
     monkeypatch.setattr(pace_module, "FIRST_PROBE", 1000.0)
     monkeypatch.setattr(send_module, "FIRST_BACKOFF", 1000.0)
-    monkeypatch.setattr(send_module, "LONGEST_BACKOFF", 1000.0)
+    monkeypatch.setattr(send_module, "MAX_BACKOFF", 1000.0)
     own = await account(store)
     await own_credentials(store, own, "wrong")
     numbers = NUMBERS[:5]

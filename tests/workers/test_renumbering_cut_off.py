@@ -12,9 +12,9 @@ import pytest
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import renumbering
-from scfm.models.query import Document
 from scfm.models.renumbering import CALLOUT_MARK, MARK
-from scfm.models.store import Store
+from scfm.storage.query import Document
+from scfm.storage.store import Store
 from tests.workers.background import (
     PARAMS,
     Background,
@@ -121,7 +121,7 @@ async def test_a_process_that_corrects_a_number_may_die_at_any_step(store: Store
 async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him_once(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scfm.workers.run_operations.BATCH", 2)
+    monkeypatch.setattr("scfm.workers.batch_runner.BATCH", 2)
     house = await House.open(store)
     for number in range(6):
         await house.contact(f"+8551255502{number:02}")

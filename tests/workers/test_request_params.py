@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scfm.models.store import Store
+from scfm.storage.store import Store
 from scfm.workers.request_params import sent_params
 from tests.workers.background import account, background, calls_of, carrier, pass_over, queued_calls, told
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from scfm.errors import Unavailable
-from scfm.models.query import Document
-from scfm.models.store import Store, View
-from scfm.workers import writes as module
-from scfm.workers.writes import Update, Writes
+from scfm.storage import writes as module
+from scfm.storage.query import Document
+from scfm.storage.store import Store, TenantView
+from scfm.storage.writes import Update, Writes
 
 CALLS = "phone_calls"
 COUNT = 1200
 
 
-class Watched(View):
+class Watched(TenantView):
     """A view that counts round trips, and fails as often as it is told to."""
 
     round_trips = 0
@@ -46,7 +46,7 @@ def counts(number: int) -> tuple[Document, Document]:
 async def test_updates_that_come_together_share_round_trips(store: Store) -> None:
     view, writes = await watched(store, COUNT)
     await asyncio.gather(*(writes.add(counts(number)) for number in range(COUNT)))
-    assert view.round_trips <= COUNT // module.MOST + 2
+    assert view.round_trips <= COUNT // module.MAX_BATCH + 2
     assert [found["n"] for found in await view.find(CALLS, {})] == list(range(COUNT))
 
 

@@ -6,36 +6,36 @@ import asyncio
 from collections.abc import Sequence
 
 from scfm.models import renumbering
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.linked import make_missing
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, matching
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
-from scfm.models.query import Document, Query
-from scfm.models.store import View
+from scfm.storage.query import Document, Query
+from scfm.storage.store import TenantView
 
 
 class CalloutPopulation(OperationType):
-    name = made.POPULATION
+    name = operation_links.POPULATION
     walks = "contacts"
     previews = ("contacts",)
     schema = "callout_population"
     needs = ("msisdn",)
 
-    async def subject(self, view: View, operation: Document) -> Query:
+    async def subject(self, view: TenantView, operation: Document) -> Query:
         return await matching(view, CONTACTS, operation["parameters"])
 
-    async def preview(self, view: View, operation: Document, collection: str) -> Query:
+    async def preview(self, view: TenantView, operation: Document, collection: str) -> Query:
         """Those that match, but for those whose number is another participation's in the callout."""
         taken = await self.subject(view, operation)
         left_out = await renumbering.left_out(view, operation.get("callout_id"))
         return taken.narrowed({"_id": {"$nin": left_out}}) if left_out else taken
 
-    async def limit(self, view: View, operation: Document) -> int | None:
+    async def limit(self, view: TenantView, operation: Document) -> int | None:
         return None
 
     async def act(
-        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
     ) -> Skipped:
         refused = await self._populate(view, operation, documents, turn)
         if not refused:
@@ -52,7 +52,7 @@ class CalloutPopulation(OperationType):
         return {renumbering.NUMBER_TAKEN: left_out} if left_out > 0 else NOBODY_SKIPPED
 
     async def _populate(
-        self, view: View, operation: Document, contacts: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Document, contacts: Sequence[Document], turn: asyncio.Lock
     ) -> Sequence[Document]:
         """Make the participations of CONTACTS that are missing; those whose participation is refused."""
         return await make_missing(

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.models import renumbering
-from scfm.models.query import Document
 from scfm.models.resource import Resource
-from scfm.models.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, View
+from scfm.storage.query import Document
+from scfm.storage.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView
 
 # So many times as many as are looked for are read in one go before each is looked for by itself.
 NEAR = 2
 
 
 async def make_missing(
-    view: View,
+    view: TenantView,
     resource: Resource,
     parents: Sequence[Document],
     turn: asyncio.Lock,
@@ -69,7 +69,7 @@ async def make_missing(
 
 
 async def _without(
-    view: View, collection: str, parents: Sequence[Document], link: str, among: Document
+    view: TenantView, collection: str, parents: Sequence[Document], link: str, among: Document
 ) -> Sequence[Document]:
     if not parents:
         return []

@@ -17,10 +17,10 @@ from scfm.models.batch_operations.parameters import parameter_errors
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.models.query import Document, Query
 from scfm.models.resource import Errors, Resource
-from scfm.models.store import View
-from scfm.offload import offload
+from scfm.runtime.offload import offload
+from scfm.storage.query import Document, Query
+from scfm.storage.store import TenantView
 
 # The time by which the calls of a period are counted, if the parameters name no other.
 DEFAULT_TIMESTAMP = "remotely_queued_at"
@@ -52,20 +52,20 @@ class OperationType:
         """
         return await offload(_size(parameters), partial(parameter_errors, self.schema, parameters, country))
 
-    async def subject(self, view: View, operation: Document) -> Query:
+    async def subject(self, view: TenantView, operation: Document) -> Query:
         """What a run would take, limit aside."""
         raise NotImplementedError
 
-    async def preview(self, view: View, operation: Document, collection: str) -> Query:
+    async def preview(self, view: TenantView, operation: Document, collection: str) -> Query:
         """The documents of COLLECTION (one of ``previews``) that a run would take, limit included."""
         return (await self.subject(view, operation)).limited(await self.limit(view, operation))
 
-    async def limit(self, view: View, operation: Document) -> int | None:
+    async def limit(self, view: TenantView, operation: Document) -> int | None:
         """How many documents a run that begins now may take; None for all."""
         return await limit_of(view, operation["parameters"])
 
     async def act(
-        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
     ) -> Skipped:
         """Do the operation's work on some of the documents, by id; done twice it does no more than once.
 
@@ -85,7 +85,7 @@ def number(parameters: Document, name: str) -> int | None:
     return None if value is None else int(value)
 
 
-async def limit_of(view: View, parameters: Document) -> int | None:
+async def limit_of(view: TenantView, parameters: Document) -> int | None:
     """``limit``, else the smaller of ``max`` and what ``max_per_period`` leaves (docs/api.md, "Batch operations")."""
     if (limit := number(parameters, "limit")) is not None:
         return limit
@@ -97,7 +97,7 @@ async def limit_of(view: View, parameters: Document) -> int | None:
     return left if most is None else min(most, left)
 
 
-async def _in_period(view: View, parameters: Document) -> int:
+async def _in_period(view: TenantView, parameters: Document) -> int:
     hours = number(parameters, "max_per_period_hours")
     attribute = parameters.get("max_per_period_timestamp_attribute") or DEFAULT_TIMESTAMP
     since = now() - timedelta(hours=min(24 if hours is None else hours, 24 * 366 * 100))
@@ -107,14 +107,14 @@ async def _in_period(view: View, parameters: Document) -> int:
     return await view.count(query)
 
 
-async def country_for(view: View, parameters: Any) -> str | None:
+async def country_for(view: TenantView, parameters: Any) -> str | None:
     """The account's ``default_country`` if the parameters may need it: only then the account is read."""
     given = parameters.values() if isinstance(parameters, Mapping) else ()
     by_number = any(isinstance(one, Mapping) and "msisdn" in one for one in given)
     return await default_country(view) if by_number else None
 
 
-async def matching(view: View, resource: Resource, parameters: Document) -> Query:
+async def matching(view: TenantView, resource: Resource, parameters: Document) -> Query:
     """The documents of RESOURCE that fit its ``…_filter_params``, all where there are none; raises Invalid."""
     name = f"{resource.kind}_filter_params"
     query = resource.query()
@@ -125,13 +125,13 @@ async def matching(view: View, resource: Resource, parameters: Document) -> Quer
     return await offload(_size(parameters[name]), narrow)
 
 
-async def participations_of(view: View, parameters: Document) -> Query:
+async def participations_of(view: TenantView, parameters: Document) -> Query:
     """Matching participations of matching callouts."""
     query = await matching(view, CALLOUT_PARTICIPATIONS, parameters)
     return await _of_callouts(view, query, parameters)
 
 
-async def phone_calls_of(view: View, parameters: Document) -> Query:
+async def phone_calls_of(view: TenantView, parameters: Document) -> Query:
     """Matching phone calls of matching participations of matching callouts."""
     query = await matching(view, PHONE_CALLS, parameters)
     query = await _of_callouts(view, query, parameters)
@@ -141,7 +141,7 @@ async def phone_calls_of(view: View, parameters: Document) -> Query:
     return query.belonging(wanted, "callout_participation_id")
 
 
-async def _of_callouts(view: View, query: Query, parameters: Document) -> Query:
+async def _of_callouts(view: TenantView, query: Query, parameters: Document) -> Query:
     callouts = await matching(view, CALLOUTS, parameters)
     if not callouts.where:
         return query

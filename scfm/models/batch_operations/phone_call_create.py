@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from scfm.models import hints
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.linked import make_missing
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, participations_of
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.models.query import Document, Query
 from scfm.models.renumbering import NUMBER_KIND, SET_ASIDE
 from scfm.models.resource import Errors
-from scfm.models.store import View
+from scfm.storage.query import Document, Query
+from scfm.storage.store import TenantView
 
 
 class PhoneCallCreate(OperationType):
-    name = made.CREATE
+    name = operation_links.CREATE
     schema = "phone_call_create"
     walks = "callout_participations"
     previews = ("callout_participations", "contacts")
@@ -31,19 +31,19 @@ class PhoneCallCreate(OperationType):
             errors.hints |= {"remote_request_params": hint} if hint else {}
         return errors
 
-    async def subject(self, view: View, operation: Document) -> Query:
+    async def subject(self, view: TenantView, operation: Document) -> Query:
         """All but those whose contact's number is another participation's in the callout: nobody is called twice."""
         matching = await participations_of(view, operation["parameters"])
         return matching.narrowed({NUMBER_KIND: {"$ne": SET_ASIDE}})
 
-    async def preview(self, view: View, operation: Document, collection: str) -> Query:
+    async def preview(self, view: TenantView, operation: Document, collection: str) -> Query:
         participations = await super().preview(view, operation, collection)
         if collection == "contacts":
             return Query("contacts", through=participations, key="contact_id")
         return participations
 
     async def act(
-        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
     ) -> Skipped:
         empty = {one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"}
         await make_missing(

@@ -6,26 +6,26 @@ import asyncio
 from collections.abc import Sequence
 
 from scfm.clock import now
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, phone_calls_of
 from scfm.models.phone_call import waiting
-from scfm.models.query import Document, Query
-from scfm.models.store import View, unmarked
+from scfm.storage.query import Document, Query
+from scfm.storage.store import TenantView, unmarked
 
 
 class PhoneCallQueue(OperationType):
-    name = made.QUEUE
+    name = operation_links.QUEUE
     schema = "phone_call_queue"
     walks = "phone_calls"
     previews = ("phone_calls",)
     needs = ()
     queues = True
 
-    async def subject(self, view: View, operation: Document) -> Query:
+    async def subject(self, view: TenantView, operation: Document) -> Query:
         return await phone_calls_of(view, operation["parameters"])
 
     async def act(
-        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
     ) -> Skipped:
         numbers = [document["_id"] for document in documents]
         change = {

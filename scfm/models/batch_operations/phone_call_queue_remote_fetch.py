@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import Sequence
 
 from scfm.clock import now
-from scfm.models.batch_operations import made
+from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, Skipped
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.phone_call import UNSETTLED, waiting
-from scfm.models.query import Document
-from scfm.models.store import View
+from scfm.storage.query import Document
+from scfm.storage.store import TenantView
 
 
 class PhoneCallQueueRemoteFetch(PhoneCallQueue):
-    name = made.REMOTE_FETCH
+    name = operation_links.REMOTE_FETCH
     schema = "phone_call_queue_remote_fetch"
 
     async def act(
-        self, view: View, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
     ) -> Skipped:
         numbers = [document["_id"] for document in documents]
         change = {

@@ -1,0 +1,122 @@
+"""Webhooks that are delivered more than once: one event, one step of the flow, and the first answer for all of them.
+
+The provider names a delivery in ``I-Twilio-Idempotency-Token``. Its event keeps, for a day, what the delivery comes
+to::
+
+    _delivery: {token, at, answer, changes: [collections], before, versions, saved: [collections]}
+
+The event is stored before the flow's memory is saved, with the answer of that turn and which documents it changes;
+``before`` is the call's memory before it, if it changes both. Each save is a compare-and-set that leaves the event's
+id in ``_turns`` of the document, in the same write. So whoever finds the token taken can tell how far the delivery
+has come, and carries out what is missing, whether its process has died or is still at it: of two that save the same
+step, only one succeeds, and the other sees the mark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from scfm.clock import now
+from scfm.errors import Unavailable
+from scfm.storage.query import Document
+from scfm.storage.store import TenantView
+
+EVENTS = "remote_phone_call_events"
+FIELD = "_delivery"
+TURNS = "_turns"
+KEPT = timedelta(hours=24)
+MAX_TOKEN = 64
+# Marks in one document. Before there are more, their events note what is saved, and the marks are dropped.
+MAX_TURNS = 16
+
+
+def key_of(token: str) -> str | None:
+    """What a delivery's token is kept as; None for an empty one. A long one is kept as its digest."""
+    if len(token) <= MAX_TOKEN:
+        return token or None
+    return "sha256:" + hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a turn comes to: its answer, and the collections in which it changes a document.
+
+    ``before`` is the call's memory before it, ``versions`` those of the documents that it was taken on, by
+    collection.
+    """
+
+    answer: str
+    changes: Collection[str] = ()
+    before: dict[str, Any] | None = None
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+    def document(self) -> Document:
+        """As the event keeps it."""
+        before = self.before if len(self.changes) > 1 else None
+        return {"answer": self.answer, "changes": list(self.changes), "before": before, "versions": {**self.versions}}
+
+
+def delivery(token: str, outcome: Outcome) -> Document:
+    """What the event of a first delivery keeps."""
+    return {FIELD: {"token": token, "at": now(), "saved": [], **outcome.document()}}
+
+
+async def find(view: TenantView, token: str) -> Document | None:
+    """The event of a delivery within the account that VIEW sees, or None."""
+    return await view.find_one(EVENTS, {"_delivery.token": token})
+
+
+async def reread(view: TenantView, event: Document) -> Document:
+    """The event as it is now. Raises Unavailable if it has been taken back."""
+    found = await find(view, event[FIELD]["token"])
+    if found is None or found["_id"] != event["_id"]:
+        raise Unavailable(f"the event of a delivery, {event['_id']}, has been taken back")
+    return found
+
+
+async def replace(view: TenantView, event: Document, outcome: Outcome) -> None:
+    """The turn had to be taken again, on changed documents: keep what it comes to now, before it is saved.
+
+    What it has come to on later versions of them stays: then this turn will not be saved.
+    """
+    older = {f"{FIELD}.versions.{name}": {"$lte": version} for name, version in outcome.versions.items()}
+    change = {f"{FIELD}.{name}": value for name, value in outcome.document().items()}
+    await view.apply_to(EVENTS, event["_id"], {"_delivery.token": event[FIELD]["token"], **older}, {"$set": change})
+
+
+def missing(event: Document, documents: Mapping[str, Document | None]) -> list[str]:
+    """The collections in whose document, of DOCUMENTS as they are now, the delivery's turn is not saved yet."""
+    return [
+        name
+        for name in event[FIELD]["changes"]
+        if (document := documents[name]) is None or not saved(event, name, document)
+    ]
+
+
+def saved(event: Document, collection: str, document: Document) -> bool:
+    """Whether what the delivery changes in the document of a collection has been saved there."""
+    return event["_id"] in document.get(TURNS, ()) or collection in event[FIELD]["saved"]
+
+
+async def with_turn(view: TenantView, collection: str, document: Document, event_id: int) -> list[int]:
+    """The marks of a document with one more; those that are dropped for it are noted in their events first."""
+    marks = [one for one in document.get(TURNS, ()) if one != event_id]
+    if len(marks) >= MAX_TURNS:
+        events = {"_id": {"$in": marks}, "_delivery.token": {"$exists": True}}
+        await view.update_many(EVENTS, events, {"$addToSet": {f"{FIELD}.saved": collection}})
+        marks = []
+    return [*marks, event_id]
+
+
+async def forget(view: TenantView, most: int) -> int:
+    """Drop what is kept of deliveries that are more than a day old, of MOST of them; how many there were."""
+    old = {"_delivery.at": {"$lt": now() - KEPT}}
+    found = await view.find(EVENTS, old, fields=["_id"], sort=[("_delivery.at", 1)], limit=most)
+    if found:
+        numbers = {"$in": [one["_id"] for one in found]}
+        await view.update_many(EVENTS, {"_id": numbers, **old}, {"$unset": {FIELD: ""}})
+    return len(found)

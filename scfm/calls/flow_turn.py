@@ -1,0 +1,142 @@
+"""One turn of a call's flow: what the caller is to hear, and what the flow goes on to remember."""
+
+from __future__ import annotations
+
+from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]
+
+from scfm.calls import deliveries, reception
+from scfm.calls.deliveries import Outcome
+from scfm.calls.flow_memory import Memory, joined, memory, remember
+from scfm.calls.reception import Known
+from scfm.errors import NotFound, Unavailable
+from scfm.storage.query import Document
+from scfm.storage.store import TenantView
+from scfm.twiml.document import document
+from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, render
+
+MAX_TRIES = 50
+CALL, CONTACT = "phone_calls", "contacts"
+EMPTY = document(VoiceResponse())
+
+
+class FlowTurn:
+    """A turn, taken on the call and the contact as they were read, and saved if nobody has changed them since.
+
+    Otherwise it is taken again. The call's memory is saved before the contact's: when another call of the contact
+    saves its own in between, the turn begins again from the call's memory as it was before.
+    """
+
+    def __init__(self, flow: type[Flow], settings: FlowSettings, url: str) -> None:
+        self._flow = flow
+        self._settings = settings
+        self._url = url
+        self._answer = ""
+        # The memories before the turn, and after it, by collection; and what we have saved of the call's.
+        self._before: dict[str, Memory] = {}
+        self._after: dict[str, Memory] = {}
+        self._saved: Memory | None = None
+        self._before_saved: Memory | None = None
+        self._versions: dict[str, int] = {}
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the turn comes to, as it was taken last."""
+        changes = [name for name, after in self._after.items() if after != self._before[name]]
+        return Outcome(self._answer, changes, self._before.get(CALL), self._versions)
+
+    def take(self, known: Known, event: Document) -> Outcome:
+        """Take the turn of an event: its ``_id``, ``details`` and ``remote_direction``. Raises NotFound."""
+        if not known.whole:
+            raise NotFound
+        name = self._flow.name
+        # A turn holds copies of its memories, so these stay as they are.
+        self._before = {CALL: memory(known.call, name) if self._before_saved is None else self._before_saved}
+        self._versions = {CALL: known.call.get("_version", 1)}
+        if known.contact is not None:
+            self._before[CONTACT] = memory(known.contact, name)
+            self._versions[CONTACT] = known.contact.get("_version", 1)
+        turn = self._turn(known, event)
+        self._answer = render(self._flow, turn)
+        if known.contact is not None:
+            self._after = {CALL: turn.call_memory, CONTACT: turn.contact_memory}
+        else:
+            self._after = {CALL: joined(self._before[CALL], turn.contact_memory, turn.call_memory)}
+        return self.outcome
+
+    async def save(self, view: TenantView, known: Known, event: Document) -> str:
+        """Save what the turn changes; the TwiML of the turn that was saved. Raises NotFound, Unavailable.
+
+        The turn has been taken on KNOWN, unless EVENT is of a delivery that somebody else has begun.
+        """
+        for _ in range(MAX_TRIES):
+            if self._after and await self._save(view, known, event):
+                return self._answer
+            if self._after:
+                known = await self._read_again(view, known)
+            if deliveries.FIELD in event:
+                event = await deliveries.reread(view, event)
+                if not deliveries.missing(event, {CALL: known.call, CONTACT: known.contact}):
+                    return str(event[deliveries.FIELD]["answer"])
+                if self._saved is None and deliveries.saved(event, CALL, known.call):
+                    self._before_saved = event[deliveries.FIELD]["before"]
+            self.take(known, event)
+            if deliveries.FIELD in event:
+                await deliveries.replace(view, event, self.outcome)
+        raise Unavailable(f"the memory of phone call {known.call['_id']} cannot be saved")
+
+    async def _save(self, view: TenantView, known: Known, event: Document) -> bool:
+        """Save the call's memory, unless somebody has gone on from what is saved, and then the contact's."""
+        event_id = event["_id"] if deliveries.FIELD in event else None
+        if not self._gone_on(known):
+            if not await remember(view, CALL, known.call, self._flow.name, self._after[CALL], event_id):
+                return False
+            self._before_saved, self._saved = self._before[CALL], self._after[CALL]
+        if known.contact is None:
+            return True
+        return await remember(view, CONTACT, known.contact, self._flow.name, self._after[CONTACT], event_id)
+
+    def _gone_on(self, known: Known) -> bool:
+        if self._before_saved is None:
+            return False
+        return self._saved is None or memory(known.call, self._flow.name) != self._saved
+
+    async def _read_again(self, view: TenantView, known: Known) -> Known:
+        again = await reception.call_by(view, "_id", known.call["_id"])
+        if again is None:
+            raise NotFound
+        return again
+
+    def _turn(self, known: Known, event: Document) -> Turn:
+        call, contact, callout = known.call, known.contact, known.callout
+        return Turn(
+            event_id=event["_id"],
+            url=self._url,
+            details=event["details"],
+            call=CallView(
+                id=call["_id"],
+                msisdn=call["msisdn"],
+                direction=event["remote_direction"],
+                remote_call_id=call["remote_call_id"],
+                status=call["status"],
+                metadata=call["metadata"],
+                callout=CalloutView(callout["_id"], callout["metadata"]) if callout else None,
+            ),
+            contact=ContactView(contact["_id"], contact["msisdn"], contact["metadata"])
+            if contact
+            else ContactView(None, None),
+            settings=self._settings,
+            contact_memory=self._before[CONTACT if contact else CALL],
+            call_memory=self._before[CALL],
+        )
+
+
+class NoTurn:
+    """The turn of a report that takes none: the provider does nothing with the answer."""
+
+    def take(self, known: Known, event: Document) -> Outcome:
+        """What every such report comes to."""
+        return Outcome(EMPTY)
+
+    async def save(self, view: TenantView, known: Known, event: Document) -> str:
+        """Nothing."""
+        return EMPTY

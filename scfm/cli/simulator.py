@@ -1,0 +1,74 @@
+"""The command: a simulator that runs until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from pathlib import Path
+
+from scfm.runtime import event_loop, garbage_collector, open_files
+from scfm.simulator.callee import read_rules
+from scfm.simulator.carrier import QUICK, SEED
+from scfm.simulator.faults import Faults
+from scfm.simulator.journal import Journal
+from scfm.simulator.simulator import Simulator
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the simulator's options to a parser."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=4010, help="port to listen on; 0 picks a free one (default: %(default)s)")
+    add("--account-sid", help="serve only this account (default: any)")
+    add("--auth-token", help="take only this token (default: any), and sign with it")
+    add("--seed", type=int, default=SEED, help="who answers, and what goes wrong (default: %(default)s)")
+    add(
+        "--life-size",
+        type=float,
+        default=QUICK,
+        metavar="FACTOR",
+        help="real seconds per second of a call; 1 is life itself (default: %(default)s)",
+    )
+    add("--faults", default="", metavar="PLAN", help="what goes wrong, such as drop_after=0.02,throttle=0.05")
+    add("--callees", type=Path, metavar="FILE", help="JSON: who answers, and what they press and say")
+    add(
+        "--ledger",
+        type=Path,
+        metavar="FILE",
+        help="append every request, callback and outcome, as JSON lines",
+    )
+    add("--state", type=Path, metavar="FILE", help="keep the calls in this file, and know them after a restart")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run a simulator as the options say, until SIGTERM or SIGINT. Raises StartError."""
+    simulator = Simulator(
+        account_sid=args.account_sid,
+        auth_token=args.auth_token,
+        seed=args.seed,
+        life_size=args.life_size,
+        faults=Faults.parse(args.faults),
+        callees=read_rules(args.callees) if args.callees else (),
+        ledger=args.ledger,
+        journal=Journal.open(args.state) if args.state else None,
+    )
+    open_files.raise_limit()
+    event_loop.run(serve(simulator, args.host, args.port))
+    return 0
+
+
+async def serve(simulator: Simulator, host: str, port: int) -> None:
+    """Start, say where, wait for SIGTERM or SIGINT, stop. Raises StartError."""
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    url = await simulator.start(port, host)
+    garbage_collector.calm()
+    simulator.resume()
+    print(f"simulator listening on {url}", flush=True)
+    try:
+        await told_to_stop.wait()
+    finally:
+        await simulator.stop()

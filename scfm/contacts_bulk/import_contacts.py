@@ -1,0 +1,264 @@
+"""Contacts in bulk: creates what is new and updates what differs, by phone number, a batch at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from scfm.clock import now
+from scfm.contacts_bulk.text_lines import Problem, Row
+from scfm.errors import NotFound, Unavailable
+from scfm.models.contact import CONTACTS
+from scfm.models.fields import Wrong, check_size
+from scfm.models.merge import merge, with_memory, without_memory
+from scfm.models.resource import same
+from scfm.runtime.time_slice import TimeSlice
+from scfm.storage.query import Document
+from scfm.storage.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView
+
+# A batch is stored when it has so many lines or bytes.
+BATCH_LINES = 250
+BATCH_BYTES = 1 << 20
+# Metadata up to so many bytes is read with the batch; contacts with more are read apart, BATCH_BYTES at a time.
+SMALL_BYTES = 1 << 12
+# Bad lines are told until they are so many, or have so many bytes together.
+MAX_ERRORS = 1000
+MAX_ERROR_BYTES = 1 << 18
+# How often a batch is tried against others who change the same contacts.
+TRIES = 1000
+
+
+@dataclass
+class Tally:
+    """What came of the lines, each counted once; of the bad ones the first so many are told."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    errors: list[Problem] = field(default_factory=list)
+    size = 0
+
+    def refuse(self, problem: Problem) -> None:
+        self.failed += 1
+        if self.failed == len(self.errors) + 1 <= MAX_ERRORS and self.size < MAX_ERROR_BYTES:
+            self.size += len(f"{problem.column}{problem.reason}".encode())
+            self.errors.append(problem)
+
+    def show(self) -> Document:
+        """``{created, updated, unchanged, failed, errors: [{line, column, reason}], errors_omitted}``."""
+        return {**asdict(self), "errors_omitted": self.failed - len(self.errors)}
+
+
+@dataclass
+class Draft:
+    """One contact, and the lines of the batch that are about it. ``old`` is None for one that is not there yet.
+
+    ``metadata`` is the part that clients may set; ``stored``, with what call flows remember, is what to store.
+    """
+
+    msisdn: str
+    old: Document | None
+    metadata: Document = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    refused: list[Problem] = field(default_factory=list)
+    changes: int = 0
+
+    def take(self, row: Row, mode: object) -> None:
+        """Apply a line, after those before it."""
+        given = row.beside(self.metadata)
+        metadata = merge(self.metadata, given, mode)
+        try:
+            check_size(metadata)
+        except Wrong as wrong:
+            self.refused.append(Problem(row.line, "metadata", str(wrong)))
+            return
+        if self.rows or self.old is not None:
+            self.changes += self._changes(given, metadata)
+        self.metadata = metadata
+        self.rows.append(row)
+
+    def _changes(self, given: Document, metadata: Document) -> bool:
+        """Whether METADATA, which a line makes of what is there with what is GIVEN, is something else than that."""
+        # Most of a large contact is not in the line.
+        kept = metadata.keys() == self.metadata.keys()
+        return not kept or any(not same(metadata[name], self.metadata[name]) for name in given)
+
+    @property
+    def differs(self) -> bool:
+        if self.old is None:
+            return bool(self.rows)
+        return self.changes > 0 and not same(self.metadata, without_memory(self.old["metadata"]))
+
+    @property
+    def stored(self) -> Document:
+        return self.metadata if self.old is None else with_memory(self.metadata, self.old["metadata"])
+
+    def count(self, tally: Tally) -> None:
+        """Count the lines by what they did; lines that undo one another did nothing."""
+        for problem in self.refused:
+            tally.refuse(problem)
+        created = self.old is None and bool(self.rows)
+        updated = self.changes if self.differs else 0
+        tally.created += created
+        tally.updated += updated
+        tally.unchanged += len(self.rows) - updated - created
+
+
+class ContactImport:
+    """Give every line to ``add``, and call ``flush`` at the end. MODE is a ``metadata_merge_mode``.
+
+    Batches are stored as they fill up; one that has been stored stays, whatever becomes of the rest.
+    """
+
+    def __init__(self, view: TenantView, mode: object) -> None:
+        self.tally = Tally()
+        self._view = view
+        self._mode = mode
+        self._rows: list[Row] = []
+        self._size = 0
+
+    async def add(self, found: Row | Problem) -> None:
+        """Take a line; returns when there is room for the next. Raises NotFound where the account has gone."""
+        if isinstance(found, Problem):
+            self.tally.refuse(found)
+            return
+        self._rows.append(found)
+        self._size += found.size
+        if len(self._rows) >= BATCH_LINES or self._size >= BATCH_BYTES:
+            await self.flush()
+
+    @property
+    def held(self) -> int:
+        """The bytes of the lines that have been taken and not stored."""
+        return self._size
+
+    async def flush(self) -> None:
+        """Store what has been taken; raises like ``add``."""
+        rows, self._rows, self._size = self._rows, [], 0
+        for _ in range(TRIES):
+            if not rows:
+                return
+            async with self._view.store.imports.turn(self._view.account_id):
+                rows = await self._save(rows)
+        raise Unavailable("the contacts change faster than they can be imported")
+
+    async def _save(self, rows: Sequence[Row]) -> list[Row]:
+        """Store the contacts of these lines; the lines of those that somebody else changed meanwhile."""
+        small, large = await self._stored(rows)
+        lost = await self._save_beside(small, [row for row in rows if row.msisdn not in large])
+        for numbers in _grouped(large):
+            found = await self._view.find(CONTACTS.collection, {"msisdn": {"$in": numbers}}, sort=())
+            lost |= await self._save_beside(found, [row for row in rows if row.msisdn in numbers])
+        return [row for row in rows if row.msisdn in lost]
+
+    async def _stored(self, rows: Sequence[Row]) -> tuple[list[Document], dict[str, int]]:
+        """The contacts of these lines that are there; of those that are large the sizes alone, by their numbers."""
+        condition = {"msisdn": {"$in": list({row.msisdn for row in rows})}}
+        size = {"$bsonSize": "$metadata"}
+        few = {"$cond": [{"$lte": [size, SMALL_BYTES]}, "$metadata", "$$REMOVE"]}
+        fields = {"msisdn": 1, "_version": 1, "size": size, "metadata": few}
+        found = await self._view.find(CONTACTS.collection, condition, fields=fields, sort=())
+        large = {one["msisdn"]: one["size"] for one in found if "metadata" not in one}
+        return [one for one in found if "metadata" in one], large
+
+    async def _save_beside(self, found: Sequence[Document], rows: Sequence[Row]) -> set[str]:
+        """Store the contacts of these lines, of which those FOUND are there; gives what ``_insert`` does."""
+        drafts = await self._drafts(found, rows)
+        changed = [draft for draft in drafts if draft.differs]
+        lost = await self._insert([draft for draft in changed if draft.old is None])
+        lost |= await self._update([draft for draft in changed if draft.old is not None])
+        for draft in drafts:
+            if draft.msisdn not in lost:
+                draft.count(self.tally)
+        return lost
+
+    async def _drafts(self, found: Sequence[Document], rows: Sequence[Row]) -> list[Draft]:
+        """The contacts of these lines as they will be, in the order in which the lines name them first."""
+        piece = TimeSlice()
+        drafts = {
+            contact["msisdn"]: Draft(contact["msisdn"], contact, without_memory(contact["metadata"]))
+            for contact in found
+        }
+        for row in rows:
+            drafts.setdefault(row.msisdn, Draft(row.msisdn, None)).take(row, self._mode)
+            await piece.pause()
+        return list(drafts.values())
+
+    async def _insert(self, drafts: Sequence[Draft]) -> set[str]:
+        """Store new contacts; the numbers that somebody else has taken meanwhile."""
+        if not drafts:
+            return set()
+        numbers = await self._view.store.new_ids(CONTACTS.kind, len(drafts))
+        moment = now()
+        stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
+        documents: list[dict[str, Any]] = [
+            {"_id": number, "msisdn": draft.msisdn, "metadata": draft.metadata, **stamps}
+            for number, draft in zip(numbers, drafts, strict=True)
+        ]
+        refused = await self._view.insert_many(CONTACTS.collection, documents)
+        await self._keep([document["_id"] for document in documents if document["_id"] not in refused])
+        return {document["msisdn"] for document in documents if document["_id"] in refused}
+
+    async def _keep(self, numbers: Sequence[int]) -> None:
+        """Wait for the end of a deletion of the account that may not have seen these new contacts.
+
+        Take them back and raise NotFound if it took place (see TenantView.mark_deleting).
+        """
+        everyone, account = self._view.store.everyone, self._view.account_id
+        assert account is not None
+        for _ in range(DELETE_LOOKS):
+            if await everyone.standing("accounts", [account]):
+                return
+            if not await everyone.exists("accounts", {"_id": account}):
+                await self._view.remove(CONTACTS.collection, {"_id": {"$in": list(numbers)}})
+                raise NotFound
+            await asyncio.sleep(DELETE_LOOK_SECONDS)
+        raise Unavailable(f"the deletion of account {account} does not end")
+
+    async def _update(self, drafts: Sequence[Draft]) -> set[str]:
+        """Change contacts that are still as they were read; the numbers of the others."""
+        moment = now()
+        changes = [
+            (
+                {"_id": draft.old["_id"], "_version": _version(draft.old)},
+                {"$set": {"metadata": draft.stored, "updated_at": moment, "_version": _version(draft.old) + 1}},
+            )
+            for draft in drafts
+            if draft.old is not None
+        ]
+        if await self._view.update_each(CONTACTS.collection, changes) == len(changes):
+            return set()
+        return await self._not_as(drafts)
+
+    async def _not_as(self, drafts: Sequence[Draft]) -> set[str]:
+        """The numbers of contacts that are not now what they were to become."""
+        wanted = {draft.old["_id"]: draft for draft in drafts if draft.old is not None}
+        found = await self._view.find(CONTACTS.collection, {"_id": {"$in": list(wanted)}}, sort=())
+        there = {
+            contact["msisdn"]
+            for contact in found
+            if _version(contact) == _version(wanted[contact["_id"]].old) + 1
+            and same(contact["metadata"], wanted[contact["_id"]].stored)
+        }
+        return {draft.msisdn for draft in drafts} - there
+
+
+def _grouped(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The numbers of contacts of these sizes in groups of BATCH_BYTES, or of one that is larger."""
+    group: list[str] = []
+    total = 0
+    for number, size in sizes.items():
+        if group and total + size > BATCH_BYTES:
+            yield group
+            group, total = [], 0
+        group.append(number)
+        total += size
+    if group:
+        yield group
+
+
+def _version(contact: Document | None) -> int:
+    return int((contact or {}).get("_version", 1))

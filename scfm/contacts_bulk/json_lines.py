@@ -1,0 +1,158 @@
+"""Contacts as JSON lines, in and out: one object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import orjson
+
+from scfm.contacts_bulk.charsets import Transcoder
+from scfm.contacts_bulk.text_lines import (
+    DEPTH,
+    FIELDS,
+    TOO_LONG,
+    Bad,
+    Found,
+    Line,
+    Lines,
+    Row,
+    check_text,
+    phone_number,
+)
+from scfm.models.fields import Wrong, check_json
+from scfm.models.merge import without_memory
+from scfm.storage.query import Document
+
+# Brackets, braces and commas of one line of JSON: Python's parser takes 10 ms for so many values.
+MAX_TOKENS = 50_000
+
+NOT_JSON = "is not valid JSON"
+NOT_AN_OBJECT = "must be an object"
+TOO_MANY_VALUES = f"has too many values (maximum is {MAX_TOKENS})"
+
+# A text, or a character that stands around or between values. Possessive: no input makes it look at a byte twice.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|\[|\{|,', re.DOTALL)
+
+
+class JsonLinesReader:
+    """One JSON object a line: ``{"msisdn": "+252662345678", "metadata": {…}}``; other names in it are ignored."""
+
+    def __init__(self, country: str | None = None, charset: str | None = None) -> None:
+        """``country``: the account's ``default_country``."""
+        self._text = Transcoder(charset)
+        self._lines = Lines()
+        self._country = country
+
+    def feed(self, chunk: bytes) -> Iterator[Found]:
+        return map(self._read, self._lines.feed(self._text.feed(chunk)))
+
+    def end(self) -> Iterator[Found]:
+        yield from map(self._read, self._lines.feed(self._text.end()))
+        yield from map(self._read, self._lines.end())
+
+    @property
+    def held(self) -> int:
+        return self._lines.held
+
+    def _read(self, line: Line | None) -> Found:
+        if line is None or (line.content is not None and not line.content.strip()):
+            return None
+        try:
+            return _contact(line, self._country, self._text.problem)
+        except Bad as bad:
+            return bad.at(line.number)
+
+
+def json_line(shown: Mapping[str, Any]) -> bytes:
+    """A contact, as answers show it, as one line."""
+    return orjson.dumps(shown) + b"\n"
+
+
+def _contact(line: Line, country: str | None, not_text: str) -> Row:
+    if line.content is None:
+        raise Bad(None, TOO_LONG)
+    found = _object(line.content, not_text)
+    number = phone_number(found.get("msisdn"), country)
+    return Row(line.number, number, _metadata(found.get("metadata")), len(line.content))
+
+
+def _object(content: bytes, not_text: str) -> Document:
+    _check_tokens(content)
+    try:
+        found = json.loads(content.decode(), parse_float=_finite, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise Bad(None, not_text) from None
+    except (ValueError, RecursionError):
+        raise Bad(None, NOT_JSON) from None
+    if not isinstance(found, dict):
+        raise Bad(None, NOT_AN_OBJECT)
+    return found
+
+
+def _check_tokens(content: bytes) -> None:
+    """Raise Bad for more values than the parser should take; those of texts do not count."""
+    if sum(map(content.count, (b",", b"[", b"{"))) <= MAX_TOKENS:
+        return
+    tokens = texts = 0
+    for match in _TOKEN.finditer(content):
+        if content[match.start()] == ord('"'):
+            texts += 1
+        else:
+            tokens += 1
+        if tokens > MAX_TOKENS or texts > 2 * MAX_TOKENS:
+            raise Bad(None, TOO_MANY_VALUES)
+
+
+def _metadata(value: Any) -> Document:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Bad("metadata", NOT_AN_OBJECT)
+    metadata = without_memory(value)
+    try:
+        _check_bounds({"metadata": metadata})
+        check_json(metadata)
+    except Wrong as wrong:
+        raise Bad("metadata", wrong.args[0]) from None
+    except ValueError:
+        raise Bad("metadata", NOT_JSON) from None
+    return metadata
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(digits)
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    """For NaN and the infinities, which Python would read and JSON (RFC 8259) does not know."""
+    raise ValueError(name)
+
+
+def _check_bounds(value: Any) -> None:
+    """Raise Bad for what a request's parameters may not be either; ValueError for a lone surrogate."""
+    level, fields = [value], 0
+    for _ in range(DEPTH + 1):
+        level = [inner for one in level for inner in _inside(one)]
+        fields += len(level)
+        if fields > FIELDS:
+            raise Bad("metadata", f"has too many fields (maximum is {FIELDS})")
+        if not level:
+            return
+    raise Bad("metadata", f"is nested too deeply (maximum is {DEPTH} levels)")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        check_text("metadata", value)
+    if isinstance(value, dict):
+        for name in value:
+            check_text("metadata", name)
+        return list(value.values())
+    return value if isinstance(value, list) else []

@@ -1,0 +1,253 @@
+"""Contacts as a table, whatever file it is in: a row of column names, then a row of cells for each contact.
+
+One column is the phone number, ``msisdn``; every other is a value in the metadata. A column's name is the path to the
+value: ``address.city``. A backslash takes the next character as it is: ``a\\.b`` is one name with a dot in it,
+``\\msisdn`` is metadata of that name.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
+
+from scfm.contacts_bulk.charsets import NOT_UTF8
+from scfm.contacts_bulk.text_lines import DEPTH, FIELDS, Bad, Row, check_text, phone_number
+from scfm.errors import Invalid
+from scfm.models import hints
+from scfm.models.merge import FLOW_MEMORY
+from scfm.models.texts import BLANKS, composed, stored_form, trimmed
+from scfm.storage.query import Document
+
+MSISDN = "msisdn"
+# So much of a column's name an error tells, and so many of the columns.
+MAX_NAME_SHOWN = 80
+MAX_NAMES_SHOWN = 20
+# As many as a worksheet has.
+MAX_CELLS = 16_384
+# Characters of all the names, and, in one row, of the texts that have to be composed: see texts.MAX_NORMALISED.
+MAX_NAMES = 1 << 16
+MAX_COMPOSED = 1 << 16
+
+TOO_MANY_CELLS = "has more cells than the header has columns"
+TOO_MANY_COLUMNS = f"has too many columns (maximum is {FIELDS})"
+TOO_LONG_NAMES = f"has names that are too long (maximum is {MAX_NAMES} characters in all)"
+TOO_WIDE = f"has too many cells (maximum is {MAX_CELLS})"
+NO_NAME = "has a value here, but no name in the header"
+NOT_COMPOSED = f"has too much text that is not in Unicode's form NFC (maximum is {MAX_COMPOSED} characters)"
+
+Path = tuple[str, ...]
+
+
+def path_of(column: str) -> Path:
+    """The path that a column's name stands for: without the blanks around its names, and these in NFC.
+
+    What stands after a backslash is part of a name as it is.
+    """
+    # Each name as its characters, with whether they are to be taken as they are.
+    names: list[list[tuple[str, bool]]] = [[]]
+    characters = iter(column)
+    for character in characters:
+        if character == ".":
+            names.append([])
+        elif character == "\\":
+            names[-1].append((next(characters, ""), True))
+        else:
+            names[-1].append((character, False))
+    return tuple(map(_name_of, names))
+
+
+def _name_of(characters: list[tuple[str, bool]]) -> str:
+    start, end = 0, len(characters)
+    while start < end and _is_blank(characters[start]):
+        start += 1
+    while start < end and _is_blank(characters[end - 1]):
+        end -= 1
+    name = ""
+    for as_it_is, run in groupby(characters[start:end], key=itemgetter(1)):
+        text = "".join(character for character, _ in run)
+        name += text if as_it_is else composed(text, "NFC")
+    return name
+
+
+def _is_blank(character: tuple[str, bool]) -> bool:
+    text, taken_as_it_is = character
+    return not taken_as_it_is and text in BLANKS
+
+
+def column_of(path: Path) -> str:
+    """The name of the column for a path, such that ``path_of`` gives the path back."""
+    column = ".".join(map(_escaped, path))
+    return "\\" + column if column == "" or is_msisdn(column) else column
+
+
+def _escaped(name: str) -> str:
+    kept = trimmed(name)
+    start = name.index(kept) if kept else len(name)
+    end = start + len(kept)
+    as_it_is = not name.isascii() and composed(name, "NFC") != name
+    return "".join(
+        "\\" + character
+        if character in "\\." or not start <= position < end or (as_it_is and not character.isascii())
+        else character
+        for position, character in enumerate(name)
+    )
+
+
+def is_msisdn(name: str) -> bool:
+    """Whether a column of that name is the phone number, whatever its case and whatever invisible is in it."""
+    if not name.isascii():
+        name = "".join(character for character in name if unicodedata.category(character) != "Cf")
+    return trimmed(name).lower() == MSISDN
+
+
+class Header:
+    """The first row: which cell is the phone number, and where in the metadata the others belong.
+
+    ``country`` is the account's ``default_country``, ``not_text`` what an error says of a cell that is no text.
+    Raises Invalid, with everything that is wrong with the header.
+    """
+
+    def __init__(self, cells: Sequence[str], country: str | None = None, not_text: str = NOT_UTF8) -> None:
+        self.country = country
+        self.not_text = not_text
+        self.width = len(cells)
+        self.names = {position: cell for position, cell in enumerate(cells) if trimmed(cell)}
+        self.numbers = [position for position, name in self.names.items() if is_msisdn(name)]
+        self._check_names()
+        paths = {position: path_of(name) for position, name in self.names.items() if position not in self.numbers}
+        # What flows remember is in a file that was exported with it, and no file sets it.
+        self.ignored = {position for position, path in paths.items() if path[0] == FLOW_MEMORY}
+        self.paths = {position: path for position, path in paths.items() if position not in self.ignored}
+        if messages := list(self._wrong()):
+            raise Invalid({"header": messages}, {} if self.numbers else {"header": hints.NUMBERS_COLUMN})
+        self.msisdn = self.numbers[0]
+
+    def _check_names(self) -> None:
+        """Raise Invalid for names that are not worth another look."""
+        if self.width > MAX_CELLS or sum(map(len, self.names.values())) > MAX_NAMES:
+            raise Invalid({"header": [TOO_MANY_COLUMNS if self.width > MAX_CELLS else TOO_LONG_NAMES]})
+        try:
+            for name in self.names.values():
+                self._check("header", name)
+        except Bad as bad:
+            raise Invalid({"header": [bad.reason]}) from None
+
+    def _check(self, column: str, text: str) -> None:
+        try:
+            check_text(column, text)
+        except ValueError:
+            raise Bad(column, self.not_text) from None
+
+    def _wrong(self) -> Iterator[str]:
+        if not self.numbers:
+            shown = [_shown(name) for name in islice(self.names.values(), MAX_NAMES_SHOWN)]
+            more = ", …" if len(self.names) > MAX_NAMES_SHOWN else ""
+            found = f"its columns are: {', '.join(shown)}{more}" if shown else "it has no columns"
+            yield f"must have a column {MSISDN}; {found}"
+        if len(self.numbers) > 1:
+            yield f"has the column {MSISDN} twice"
+        if len(self.paths) + len(self.numbers) > FIELDS:
+            yield TOO_MANY_COLUMNS
+            return
+        taken: dict[Path, str] = {}
+        for position, path in self.paths.items():
+            name = _shown(self.names[position])
+            if path in taken:
+                yield f"has the column {name} twice"
+            taken.setdefault(path, name)
+        for path, name in taken.items():
+            yield from _wrong_with(path, name, taken)
+
+    def name_of(self, position: int) -> str:
+        """What an error calls the column at that position, from 0."""
+        name = self.names.get(position)
+        return f"column {position + 1}" if name is None else MSISDN if position == self.msisdn else _shown(name)
+
+    def row(self, line: int, cells: Sequence[str], size: int) -> Row:
+        """A row's cells as a contact; an empty cell says nothing. Raises Bad."""
+        self._check_width(cells)
+        metadata: Document = {}
+        changed = 0
+        for position, path in self.paths.items():
+            if position >= len(cells) or not (text := cells[position]):
+                continue
+            self._check(self.name_of(position), text)
+            stored = stored_form(text)
+            changed += len(text) if stored is not text else 0
+            if changed > MAX_COMPOSED:
+                raise Bad(None, NOT_COMPOSED)
+            if stored:
+                _put(metadata, path, stored)
+        number = cells[self.msisdn] if len(cells) > self.msisdn else None
+        self._check(MSISDN, number or "")
+        return Row(line, phone_number(number, self.country), metadata, size, text=True)
+
+    def _check_width(self, cells: Sequence[str]) -> None:
+        """Raise Bad for a value in a column that has no name."""
+        if len(cells) > MAX_CELLS:
+            raise Bad(None, TOO_WIDE)
+        if len(cells) <= self.width == len(self.names):
+            return
+        for position, text in enumerate(cells):
+            if text and position not in self.names and trimmed(text):
+                raise Bad(self.name_of(position), NO_NAME) if position < self.width else Bad(None, TOO_MANY_CELLS)
+
+
+def _shown(name: str) -> str:
+    return trimmed(name)[:MAX_NAME_SHOWN]
+
+
+def _wrong_with(path: Path, name: str, taken: Mapping[Path, str]) -> Iterator[str]:
+    """What is wrong with a column's path among the others."""
+    if len(path) >= DEPTH:
+        yield f"has the column {name}, which is nested too deeply (maximum is {DEPTH - 1} levels)"
+        return
+    for depth in range(1, len(path)):
+        if path[:depth] in taken:
+            yield f"has both the columns {taken[path[:depth]]} and {name}"
+
+
+def _put(metadata: Document, path: Path, text: str) -> None:
+    for name in path[:-1]:
+        metadata = metadata.setdefault(name, {})
+    metadata[path[-1]] = text
+
+
+class Table:
+    """Takes the rows of a table in their order. The first is the header; those that are empty are passed over."""
+
+    def __init__(self, country: str | None = None) -> None:
+        """``country``: the account's ``default_country``."""
+        self.country = country
+        self.header: Header | None = None
+
+    def take(
+        self,
+        line: int,
+        cells: Sequence[str],
+        size: int,
+        not_text: str = NOT_UTF8,
+        bad: Mapping[int, str] | None = None,
+    ) -> Row | None:
+        """The contact in a row, None for one that has none. BAD: what is wrong with cells, by their position.
+
+        Raises Bad; Invalid where the row is a header that cannot be used.
+        """
+        if not bad and not any(map(trimmed, filter(None, cells))):
+            return None
+        if self.header is None:
+            if bad:
+                raise Invalid({"header": [next(iter(bad.values()))]})
+            self.header = Header(cells, self.country, not_text)
+            return None
+        for position, reason in (bad or {}).items():
+            if position not in self.header.ignored:
+                raise Bad(self.header.name_of(position), reason)
+        return self.header.row(line, cells, size)
+
+    def end(self) -> None:
+        """Raise Invalid if there was no header."""
+        if self.header is None:
+            Header([])

@@ -1,0 +1,124 @@
+"""Contacts as a workbook (XLSX, ECMA-376): it is kept in a file until it is whole, and read by another process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+from scfm.contacts_bulk import xlsx_reader
+from scfm.contacts_bulk.file_kinds import AS_TABLE
+from scfm.contacts_bulk.table import Table
+from scfm.contacts_bulk.text_lines import TOO_LONG, Bad, Found
+from scfm.errors import Invalid
+
+log = logging.getLogger("scfm.import")
+
+# Bytes of a workbook as it is sent.
+MAX_WORKBOOK = 64 << 20
+# How many are read at a time, each by a process of its own: see xlsx_reader for what one may take.
+READERS = asyncio.Semaphore(2)
+# Seconds that a reader may take, which is told to have less of the processor's time.
+MAX_READER_SECONDS = 300.0
+# All that a reader needs of this process's environment; it must not have our secrets.
+ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
+TOOK_TOO_MUCH = f"takes too long or too much memory to read: {AS_TABLE}"
+
+
+class WorkbookReader:
+    """Reads the worksheet SHEET, or the first. ``unpack`` must be awaited between the last part and ``end``."""
+
+    def __init__(self, sheet: Any = None, country: str | None = None) -> None:
+        if not isinstance(sheet, str | None):
+            raise Invalid({"sheet": ["must be the name of a worksheet"]})
+        self._sheet = sheet
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the import goes on
+        self._size = 0
+        self._table = Table(country)
+
+    def write(self, chunk: bytes) -> None:
+        """Keep a part of the file."""
+        self._size += len(chunk)
+        if self._size > MAX_WORKBOOK:
+            raise Invalid(
+                {"file": [f"is too large: a workbook has at most {MAX_WORKBOOK >> 20} MiB; save it as CSV"]}
+            )
+        self._file.write(chunk)
+
+    def feed(self, chunk: bytes) -> Iterator[Found]:
+        self.write(chunk)
+        return iter(())
+
+    async def unpack(self) -> None:
+        """Have the rows read into another file; raises Invalid for what is no workbook, or takes too much."""
+        self._file.flush()
+        self._file.seek(0)
+        rows: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the import goes on
+        workbook, self._file = self._file, rows
+        with workbook:
+            async with READERS:
+                status, said = await _read(workbook, rows, self._sheet)
+        rows.seek(0)
+        if status == 0:
+            return
+        if status == xlsx_reader.REFUSED:
+            name, message = json.loads(said.partition("\n")[0])
+            raise Invalid({name: [message]})
+        log.warning("a workbook was not read to its end (status %d): %s", status, said or "nothing said")
+        raise Invalid({"file": [TOOK_TOO_MUCH]})
+
+    def end(self) -> Iterator[Found]:
+        for line in self._file:
+            yield self._take(line)
+        self._table.end()
+
+    @property
+    def held(self) -> int:
+        return 0  # it is in a file
+
+    def _take(self, line: bytes) -> Found:
+        number, cells, problems = json.loads(line)
+        wrong = {int(position): reason for position, reason in problems.items()}
+        try:
+            if cells is None:
+                raise Bad(None, TOO_LONG)
+            return self._table.take(number, _in_a_row(cells), len(line), bad=wrong)
+        except Bad as bad:
+            return bad.at(number)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _in_a_row(cells: dict[str, str]) -> list[str]:
+    """The cells that are not empty, by position, with the empty ones between them."""
+    row = [""] * (int(max(cells, key=int, default=-1)) + 1)
+    for position, text in cells.items():
+        row[int(position)] = text
+    return row
+
+
+async def _read(workbook: IO[bytes], rows: IO[bytes], sheet: str | None) -> tuple[int, str]:
+    """Have WORKBOOK read into ROWS by another process; its status, and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", xlsx_reader.__name__, json.dumps(sheet)),
+        stdin=workbook,
+        stdout=rows,
+        stderr=asyncio.subprocess.PIPE,
+        env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+    )
+    try:
+        async with asyncio.timeout(MAX_READER_SECONDS):
+            _, said = await process.communicate()
+    except TimeoutError:
+        said = b"it took too long"
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, said.decode("utf-8", "replace").strip()

@@ -1,0 +1,84 @@
+"""``Idempotency-Key``: a POST that a client may send again over a bad line without its happening twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+from scfm.errors import BadRequest, Invalid, NotFound
+from scfm.handlers.base import FRESH
+from scfm.handlers.client import ClientHandler
+from scfm.models import idempotency
+from scfm.models.idempotency import Answer, Named
+from scfm.storage.store import TenantView
+
+REPLAYED = "Idempotent-Replayed"
+
+
+def once(post: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Carry out a handler's POST once per Idempotency-Key, and replay its answer for 24 hours."""
+
+    @wraps(post)
+    async def once_only(handler: ClientHandler, *arguments: str) -> None:
+        key = key_of(handler)
+        if key is None:
+            await post(handler, *arguments)
+        else:
+            named = await idempotency.begin(own_view(handler), key, _content(handler))
+            await carry_out(handler, named, lambda: post(handler, *arguments))
+
+    return once_only
+
+
+def key_of(handler: ClientHandler) -> str | None:
+    """The request's Idempotency-Key, or None; raises BadRequest for one that cannot be used."""
+    key = handler.request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?\Z", key):
+        raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters")
+    return key
+
+
+def own_view(handler: ClientHandler) -> TenantView:
+    """Where the client's keys are kept: no two accounts share one."""
+    return handler.app.store.for_account(handler.client.account_id)
+
+
+async def carry_out(
+    handler: ClientHandler, named: Named, post: Callable[[], Awaitable[None]], body: str = ""
+) -> None:
+    """Carry out a request that has begun, and keep its answer, or replay the one that it had.
+
+    BODY is the digest of a streamed body; raises Invalid if the answer is to another.
+    """
+    if named.answer is not None:
+        if named.body != body:
+            raise Invalid({"idempotency_key": [idempotency.OTHER_REQUEST]})
+        _replay(handler, named.answer)
+        return
+    handler.named = named
+    try:
+        await post()
+    except (BadRequest, Invalid, NotFound) as error:
+        handler.answer_error(error)
+    except BaseException:
+        await idempotency.give_up(own_view(handler), named)
+        raise
+    answer = Answer(handler.get_status(), handler.lasting_entity, handler.location)
+    await idempotency.end(own_view(handler), named, answer, body)
+
+
+def _content(handler: ClientHandler) -> bytes:
+    """All that makes the request what it is; not, for one, the boundary that curl draws anew for each try."""
+    return json.dumps([handler.request.path, handler.parameters()], sort_keys=True).encode()
+
+
+def _replay(handler: ClientHandler, answer: Answer) -> None:
+    handler.set_status(answer.status)
+    handler.set_header(REPLAYED, "true")
+    if answer.location is not None:
+        handler.set_location(answer.location)
+    if answer.status < 400:
+        handler.set_header("Cache-Control", FRESH)
+    handler.write_entity(answer.body)

@@ -1,0 +1,93 @@
+"""The requests that are being answered: a server that stops waits for them, and calls let them go first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakSet
+
+from scfm.clock import SYSTEM_CLOCK, MonotonicClock
+
+# A caller hears silence until the webhook answers, and the event loop is one for all. So a call that is about to go
+# out waits while requests are under way and the loop is behind with its work, but no longer than this.
+ASIDE_SECONDS = 0.05
+STEP_SECONDS = 0.001
+# So long after a webhook more of them are awaited: people are on the phone.
+CALLERS_SECONDS = 10.0
+# While they are, the loop is left alone for a moment before each call.
+SPACING_SECONDS = 0.001
+# But a loop that is busy with those who have been called must go on to call the others: one call in this time leaves
+# without waiting, and one more for every two callers that are answered, as most calls have two webhooks; what was
+# kept catches up. Unless a caller has waited for longer than he should.
+LEAVING_SECONDS, CATCH_UP_SECONDS = 0.004, 0.1
+PATIENCE_SECONDS = 0.3
+
+
+class RequestTracker:
+    """The connections on which a request has begun and its answer has not been given."""
+
+    def __init__(self, clock: MonotonicClock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._begun: WeakSet[Any] = WeakSet()
+        # Since when each of those on the phone waits, the longest first.
+        self._waiting: dict[object, float] = {}
+        self._callers_until = 0.0
+        self._leaving_at = 0.0
+
+    def began(self, connection: Any) -> None:
+        """The head of a request has come."""
+        self._begun.add(connection)
+
+    def ended(self, connection: Any) -> None:
+        """Its answer has been given."""
+        self._begun.discard(connection)
+
+    @contextmanager
+    def caller(self) -> Iterator[None]:
+        """As long as this lasts, somebody on the phone waits for the answer to a webhook."""
+        began, caller = self._clock.monotonic(), object()
+        self._callers_until = began + CALLERS_SECONDS
+        self._waiting[caller] = began
+        try:
+            yield
+        finally:
+            del self._waiting[caller]
+            self._leaving_at -= LEAVING_SECONDS / 2
+
+    @property
+    def callers(self) -> bool:
+        """Whether people are on the phone, so that what can wait should not take all of the database."""
+        return self._clock.monotonic() < self._callers_until
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are being answered whose clients are still there."""
+        return sum(not connection.stream.closed() for connection in self._begun)
+
+    async def stand_aside(self) -> None:
+        """Returns when nothing else is due, or when a call must leave all the same."""
+        if not self.callers:
+            await asyncio.sleep(0)
+            await self._quiet(self._clock.monotonic() + ASIDE_SECONDS)
+            return
+        moment = self._clock.monotonic()
+        until = moment + ASIDE_SECONDS if self._kept_waiting else self._leaving_at
+        if moment < until:
+            await self._clock.sleep(SPACING_SECONDS)
+            await self._quiet(until)
+        moment = self._clock.monotonic()
+        self._leaving_at = min(max(self._leaving_at, moment - CATCH_UP_SECONDS), moment) + LEAVING_SECONDS
+
+    @property
+    def _kept_waiting(self) -> bool:
+        longest = next(iter(self._waiting.values()), None)
+        return longest is not None and self._clock.monotonic() > longest + PATIENCE_SECONDS
+
+    async def _quiet(self, until: float) -> None:
+        """Returns when no request is under way or the loop has nothing else to do, at the latest at UNTIL."""
+        while self._begun and (began := self._clock.monotonic()) < until:
+            await self._clock.sleep(STEP_SECONDS)
+            if self._clock.monotonic() - began < 2 * STEP_SECONDS:
+                return

@@ -1,0 +1,54 @@
+"""Accounts and access tokens made by commands on the machine, for whoever has no token, or has lost it."""
+
+from __future__ import annotations
+
+from scfm.clock import now
+from scfm.errors import Invalid, NotFound, StartError
+from scfm.models.access_token import ACCESS_TOKENS
+from scfm.models.account import ACCOUNTS, SUPER_ADMIN
+from scfm.models.fields import Rules
+from scfm.models.resource import Client, Scope
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+
+
+async def first_account(store: Store) -> str | None:
+    """On an empty database, make the super admin's account; its access token, or None."""
+    if await store.everyone.exists("accounts", {}):
+        return None
+    return await make_account(store, super_admin=True)
+
+
+async def make_account(store: Store, *, super_admin: bool) -> str:
+    """Make an account with an access token; the token, which nobody can be told again."""
+    moment = now()
+    fields = {one.name: one.initial() for one in ACCOUNTS.fields if one.name != "id"}
+    permissions = [SUPER_ADMIN] if super_admin else []
+    account = await ACCOUNTS.insert(
+        store.everyone,
+        {**fields, "permissions": permissions, "created_at": moment, "updated_at": moment, "_version": 1},
+    )
+    return await _make_token(store, account)
+
+
+async def make_token(store: Store, account_id: int) -> str:
+    """Make another access token for an account; raises StartError if there is no such account."""
+    try:
+        account = await store.everyone.get(ACCOUNTS.collection, account_id)
+        return await _make_token(store, account)
+    except (NotFound, Invalid):  # the latter if it is deleted just now
+        raise StartError(f"there is no account {account_id}; the first start makes account 1") from None
+
+
+async def _make_token(store: Store, account: Document) -> str:
+    number = account["_id"]
+    client = Client(number, 0, SUPER_ADMIN in account["permissions"])
+    token = await ACCESS_TOKENS.create(Scope(store.for_account(number), Rules(), client), {})
+    return str(token["token"])
+
+
+async def first_super_admin(store: Store) -> int:
+    """The id of the first account that may manage others; 1 where there is none."""
+    admins = {"permissions": SUPER_ADMIN}
+    found = await store.everyone.find(ACCOUNTS.collection, admins, fields=["_id"], sort=[("_id", 1)], limit=1)
+    return int(found[0]["_id"]) if found else 1

@@ -1,0 +1,306 @@
+"""The composition root: opens the parts of a server, wires them, and closes them in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+import time
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from pathlib import Path
+
+from scfm import announcement
+from scfm.calls.webhook_accounts import WebhookAccounts
+from scfm.embedded_mongod.mongod import PrivateMongod
+from scfm.errors import StartError, Unavailable
+from scfm.handlers.application import Application, Collaborators
+from scfm.handlers.authentication import Authenticator
+from scfm.handlers.base import MissingHandler
+from scfm.handlers.body_budget import BodyBudget
+from scfm.handlers.connections import Connections
+from scfm.handlers.large_answers import LargeAnswers
+from scfm.handlers.refused_webhooks import RefusedWebhooks
+from scfm.handlers.request_tracker import RequestTracker
+from scfm.handlers.routes import routes
+from scfm.models import account_setup
+from scfm.models.fields import Rules
+from scfm.models.platform import Platform
+from scfm.models.registry import OBSOLETE_INDEXES, indexes
+from scfm.providers.client import Credentials, Provider
+from scfm.runtime import garbage_collector, open_files
+from scfm.runtime.outage import DatabaseOutage
+from scfm.settings import Settings
+from scfm.simulator import Journal, Simulator
+from scfm.storage.store import Store
+from scfm.twiml.registry import Registry
+from scfm.workers.batch_runner import BatchRunner
+from scfm.workers.callout_ends import CalloutEnds
+from scfm.workers.callout_hold import CalloutHold
+from scfm.workers.claims import Accounts
+from scfm.workers.clock_watch import ClockWatch, WatchClock
+from scfm.workers.dispatcher import Dispatcher
+from scfm.workers.forget_old import ForgetOld
+from scfm.workers.reconciler import Reconciler
+from scfm.workers.renumber_contacts import RenumberContacts
+from scfm.workers.runner import Loop, cut_off
+from scfm.workers.send_journal import SendJournal
+from scfm.workers.status_fetcher import StatusFetcher
+from scfm.workers.status_poller import StatusPoller
+from scfm.workers.sweep_deletions import SweepDeletions
+
+log = logging.getLogger("scfm")
+
+# The parts of the ten seconds in which a server that is told to stop has ended.
+REQUESTS_PATIENCE = 2.0
+# What a client has that is connected, to begin its request.
+FIRST_BYTE_SECONDS = 0.2
+LOOK_SECONDS = 0.01
+WORK_PATIENCE = 5.0
+MONGOD_WATCH_SECONDS = 0.5
+# A mongod that lived for longer has died anew.
+MONGOD_CALM_SECONDS = 10.0
+REST_SECONDS = 1.0
+
+
+class Server:
+    """A running server. ``port`` is the one it listens on."""
+
+    def __init__(self, settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> None:
+        self.settings = settings
+        self.port = 0
+        self.token: str | None = None
+        self.super_admin_id = 1
+        self._mongod = mongod
+        self._mongodb_uri = mongodb_uri
+        self._simulator: Simulator | None = None
+        self._closing = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Open everything, in the order in which one part needs another. Raises StartError."""
+        try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> None:
+        flows = Registry.from_setting(self.settings.registered_call_flow_logic, self.settings.default_call_flow_logic)
+        store = await self._open_store()
+        self.token = await account_setup.first_account(store)
+        self.super_admin_id = await account_setup.first_super_admin(store)
+        platform = Platform(self.settings, await self._open_simulator())
+        gate = CalloutHold(store)
+        traffic = RequestTracker()
+        outage = DatabaseOutage(store.ping)
+        self._closing.push_async_callback(outage.close)
+        calling_accounts = Accounts(store, platform)
+        loop = self._open_loop(store, calling_accounts, gate, traffic, outage)
+        collaborators = Collaborators(
+            store=store,
+            settings=self.settings,
+            flows=flows,
+            rules=Rules(frozenset(flows.names)),
+            platform=platform,
+            authenticator=Authenticator(store),
+            senders=WebhookAccounts(store, platform),
+            refused_webhooks=RefusedWebhooks(),
+            wake=loop.wake,
+            callout_moved=gate.moved,
+            contact_renumbered=gate.renumbered,
+            calling_accounts_changed=calling_accounts.forget,
+            traffic=traffic,
+            outage=outage,
+            bodies=BodyBudget(self.settings.max_body_size),
+            large_answers=LargeAnswers(self.settings.data_dir),
+        )
+        await self._listen(Application(routes(), collaborators, MissingHandler))
+        loop.start()
+        if self._simulator is not None:
+            self._closing.callback(self._simulator.application_stops)
+            self._simulator.resume()  # its callbacks come to us
+
+    async def _open_store(self) -> Store:
+        if self._mongod is not None:
+            watch = asyncio.create_task(self._watch(self._mongod))
+            self._closing.callback(watch.cancel)
+        store = await open_store(self._mongodb_uri, self.settings)
+        self._closing.push_async_callback(_close_store, store)
+        return store
+
+    async def _watch(self, mongod: PrivateMongod) -> None:
+        """Start the embedded MongoDB again when it has died. Why it dies again and again is said once."""
+        said, failed, died_at = "", "", 0.0
+        while True:
+            await asyncio.sleep(MONGOD_WATCH_SECONDS)
+            if mongod.poll() is None:
+                continue
+            reason = str(mongod.failure())
+            if reason != said or time.monotonic() - died_at > MONGOD_CALM_SECONDS:
+                log.error("%s; starting it again", reason)
+            said, died_at = reason, time.monotonic()
+            try:
+                mongod.restart(wait=0)
+            except StartError as error:
+                if str(error) != failed:
+                    log.error("%s", error)
+                failed = str(error)
+
+    async def _open_simulator(self) -> Credentials | None:
+        if self.settings.platform_provider != "simulator":
+            return None
+        journal = _open_journal(self.settings.data_dir / "simulator" / "calls.jsonl")
+        sid, token = journal.account()
+        simulator = self._simulator = Simulator(account_sid=sid, auth_token=token, journal=journal)
+        url = await simulator.start()
+        self._closing.push_async_callback(simulator.stop)
+        return Credentials("simulator", sid, token, url)
+
+    def _open_loop(
+        self,
+        store: Store,
+        calling_accounts: Accounts,
+        gate: CalloutHold,
+        traffic: RequestTracker,
+        outage: DatabaseOutage,
+    ) -> Loop:
+        settings = self.settings
+        provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
+        self._closing.push_async_callback(provider.close)
+        departures = SendJournal.open(settings.data_dir)
+        self._closing.callback(departures.close)
+        slots, lease = settings.calls_in_flight, settings.lease_seconds
+        loop = Loop(settings.sweep_seconds, outage)
+        ends = CalloutEnds(store)
+        made = partial(loop.wake, Dispatcher.name, StatusFetcher.name)
+        loop.add(BatchRunner(store, lease, made, departures.id, lambda: traffic.callers))
+        loop.add(
+            Dispatcher(store, provider, calling_accounts, departures, gate, settings, traffic.stand_aside, ends.sent)
+        )
+        loop.add(StatusFetcher(store, provider, calling_accounts, slots=slots, lease=lease))
+        watch = ClockWatch()
+        loop.add(WatchClock(store, watch, settings, loop.wake))
+        loop.add(Reconciler(store, provider, calling_accounts, departures, gate, settings, watch))
+        loop.add(StatusPoller(store, provider, calling_accounts, lease=lease, seconds=settings.status_check_seconds))
+        loop.add(SweepDeletions(store))
+        loop.add(ForgetOld(store))
+        loop.add(RenumberContacts(store))
+        loop.add(ends)
+        self._closing.push_async_callback(loop.stop, WORK_PATIENCE)
+        return loop
+
+    async def _listen(self, application: Application) -> None:
+        listener = _listener(self.settings.host, self.settings.port)
+        self.port = listener.getsockname()[1]
+        connections = Connections(application, listener, open_files.client_connections(self.settings.calls_in_flight))
+        connections.start()
+        self._closing.push_async_callback(_finish_requests, connections, application.collaborators.traffic)
+
+    @property
+    def url(self) -> str:
+        host = self.settings.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    async def close(self) -> None:
+        """Take nothing more, finish or hand back what is under way, and close every part."""
+        await self._closing.aclose()
+
+
+async def _finish_requests(connections: Connections, traffic: RequestTracker) -> None:
+    """Let nobody in any more, and let those who are in get their answers."""
+    connections.stop()
+    try:
+        async with asyncio.timeout(REQUESTS_PATIENCE):
+            await asyncio.sleep(FIRST_BYTE_SECONDS)
+            while traffic.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
+                await asyncio.sleep(LOOK_SECONDS)
+            await connections.close()
+    except TimeoutError:
+        log.warning("some clients did not finish their requests in time")
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        hint = (
+            "stop what listens there, or choose another with --port"
+            if error.errno == errno.EADDRINUSE
+            else "check --host"
+        )
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def _open_journal(path: Path) -> Journal:
+    """Where the built-in simulator keeps its calls; nowhere, if they cannot be kept there."""
+    try:
+        return Journal.open(path)
+    except StartError as error:
+        log.error("%s", error)
+        return Journal()
+
+
+async def _close_store(store: Store) -> None:
+    with suppress(Unavailable, TimeoutError):  # it is a courtesy to those who come after
+        async with asyncio.timeout(REST_SECONDS):
+            await store.rest()
+    await store.close()
+
+
+async def open_store(uri: str, settings: Settings, *, read_only: bool = False) -> Store:
+    """The store of a server or a command, with its indexes, unless it only reads. Raises StartError."""
+    store = Store.open(uri, settings.mongodb_database)
+    try:
+        await store.ping()
+        if not read_only:
+            await store.prepare(indexes(), OBSOLETE_INDEXES)
+    except BaseException as error:
+        await store.close()
+        if not isinstance(error, Unavailable):
+            raise
+        raise StartError(f"the database at MONGODB_URI does not answer: {error}") from None
+    return store
+
+
+async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> bool:
+    """Run a server until SIGTERM or SIGINT. Raises StartError.
+
+    A signal gives up a start that is under way; False if that was SIGINT, else True.
+    """
+    told_to_stop = asyncio.Event()
+    received: list[signal.Signals] = []
+
+    def stop_on(number: signal.Signals) -> None:
+        received.append(number)
+        told_to_stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop_on, number)
+    server = Server(settings, mongod, mongodb_uri)
+    stop = asyncio.create_task(told_to_stop.wait())
+    opening = asyncio.create_task(server.open())
+    await asyncio.wait((opening, stop), return_when=asyncio.FIRST_COMPLETED)
+    if not opening.done():
+        await cut_off([opening])
+        return received[0] != signal.SIGINT
+    await opening
+    garbage_collector.calm()
+    try:
+        announce(server)
+        await stop
+    finally:
+        await server.close()
+    return True
+
+
+def announce(server: Server) -> None:
+    """Say what a user must know, and, last, where the server listens."""
+    if (missing := announcement.missing_credentials(server.settings)) is not None:
+        log.warning("%s", missing)
+    for line in announcement.lines(server.settings, server.url, server.token, server.super_admin_id):
+        print(line, flush=True)

@@ -1,0 +1,166 @@
+"""How many documents a query has, and where its pages begin, without walking over all of them each time.
+
+Ids are given in order, so what a query has among the ids of a block stays the same unless one of these is announced
+as changing (see ``register``). What is remembered lives in this process alone: a crash loses nothing, and whoever
+starts anew counts once.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+import orjson
+
+from scfm.storage.batching import Batcher
+from scfm.storage.query import Query
+from scfm.storage.register import BLOCK, KINDS, State, announced
+
+# How many queries are remembered. Each takes twelve bytes a block.
+MAX_QUERIES = 200
+
+Span = tuple[int, int]
+"""Ids from the first up to, not including, the second."""
+END = 2**63 - 1
+
+
+def rememberable(query: Query) -> bool:
+    """Whether all that the query asks of a document changes only with an announcement."""
+    plain = query.plain and query.limit is None
+    return plain and query.collection in KINDS and all(map(announced, _names(list(query.where))))
+
+
+def _names(condition: Any) -> list[str]:
+    """The fields and paths in a condition; an expression counts as a name of its own."""
+    if isinstance(condition, list):
+        return [name for one in condition for name in _names(one)]
+    found: list[str] = []
+    for name, value in condition.items():
+        found += _names(value) if name in ("$and", "$or", "$nor") else [name]
+    return found
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many documents there are: in each span up to ``rest``, in order, and in all beyond it."""
+
+    sums: Sequence[int]
+    rest: int
+    beyond: int
+
+    @property
+    def total(self) -> int:
+        return (self.sums[-1] if self.sums else 0) + self.beyond
+
+    def window(self, skip: int, limit: int) -> tuple[list[Span], int]:
+        """Where the LIMIT documents after the first SKIP are, and how many are to be skipped there."""
+        first = bisect_right(self.sums, skip)
+        last = bisect_left(self.sums, skip + limit, first)
+        sums = [self.sums[first - 1] if first else 0, *self.sums[first : last + 1]]
+        spans = _spans([block for block, (one, next_) in enumerate(pairwise(sums), first) if next_ > one])
+        if sums[-1] < skip + limit:
+            spans.append((self.rest, END))
+        return spans, skip - sums[0]
+
+
+def _spans(blocks: Iterable[int]) -> list[Span]:
+    """The ids of these blocks, which are in order, in few pieces."""
+    spans: list[Span] = []
+    for block in blocks:
+        begin, end = block * BLOCK, (block + 1) * BLOCK
+        if spans and spans[-1][1] == begin:
+            begin = spans.pop()[0]
+        spans.append((begin, end))
+    return spans
+
+
+Count = Callable[[Query, Span], Awaitable[int]]
+"""How many documents of a query have ids in the span."""
+CountBlocks = Callable[[Query, Sequence[Span]], Awaitable[Mapping[int, int]]]
+"""The same of each block in the spans that has any."""
+Look = Callable[[str], Awaitable[State]]
+"""What the register of a collection says now."""
+
+
+class Counts:
+    """What is remembered of every query, the latest MAX_QUERIES of them. The three functions reach the database."""
+
+    def __init__(self, look: Look, count: Count, count_blocks: CountBlocks) -> None:
+        self.look, self.count, self.count_blocks = look, count, count_blocks
+        self._known: dict[bytes, _Known] = {}
+
+    async def sizes(self, query: Query) -> Sizes:
+        """The sizes of a ``rememberable`` query, as they are now."""
+        key = orjson.dumps([query.collection, query.account_id, query.where], default=repr)
+        known = self._known.pop(key, None) or _Known(query, self)
+        self._known[key] = known
+        if len(self._known) > MAX_QUERIES:
+            del self._known[next(iter(self._known))]
+        return await known.asked.ask(None)
+
+
+class _Known:
+    """What a query has in each block from the first on, but for the unknown ones, and what had been announced then.
+
+    Those who ask at the same time share the answer, and one answer is looked for at a time.
+    """
+
+    def __init__(self, query: Query, counts: Counts) -> None:
+        self.asked: Batcher[None, Sizes] = Batcher(self._answer)
+        self._query, self._counts = query, counts
+        self._floor = 0
+        self._touched: Mapping[int, int] = {}
+        self._blocks = array("I")
+        self._unknown: set[int] = set()
+        self._sums = array("Q")
+        self._rest: str | None = None
+        self._sizes: Sizes | None = None
+
+    async def _answer(self, asked: list[None]) -> Sequence[Sizes]:
+        state = await self._counts.look(self._query.collection)
+        if self._sizes is None or state.rest is None or state.rest != self._rest:
+            self._sizes, self._rest = await self._measured(state), None
+            if state.rest is not None:
+                # What was counted may be of a write that a MongoDB which dies takes back, and the register with it.
+                again = await self._counts.look(self._query.collection)
+                self._rest = again.rest if again.rest == state.rest else None
+        return [self._sizes] * len(asked)
+
+    async def _measured(self, state: State) -> Sizes:
+        self._hold_against(state)
+        if state.floor >= state.since:  # any document may be changing
+            return Sizes((), 0, await self._counts.count(self._query, (0, END)))
+        changing = {block for block, number in state.touched.items() if number >= state.since}
+        sums = await self._summed(changing.intersection(range(len(self._blocks))))
+        rest = len(self._blocks) * BLOCK
+        return Sizes(sums, rest, await self._counts.count(self._query, (rest, END)))
+
+    def _hold_against(self, state: State) -> None:
+        """Forget what has, or may have, changed since it was counted, and make room for blocks that are full now."""
+        if state.floor != self._floor:
+            self._blocks = array("I")
+            self._unknown = set()
+        full, known = state.settled // BLOCK, len(self._blocks)
+        del self._blocks[full:]
+        self._blocks.extend([0] * (full - known))
+        self._unknown.update(range(known, full))
+        # Not only what is newer: where a primary has died, what was announced last may never have been.
+        self._unknown.update(block for block, _ in state.touched.items() ^ self._touched.items())
+        self._unknown.intersection_update(range(full))
+        self._floor, self._touched = state.floor, state.touched
+
+    async def _summed(self, changing: set[int]) -> Sequence[int]:
+        """How many there are up to the end of each block."""
+        looked_for = self._unknown | changing
+        if looked_for:
+            found = await self._counts.count_blocks(self._query, _spans(sorted(looked_for)))
+            for block in looked_for:
+                self._blocks[block] = found.get(block, 0)
+            self._unknown = changing
+        if looked_for or len(self._sums) != len(self._blocks):
+            self._sums = array("Q", accumulate(self._blocks))
+        return self._sums

@@ -1,0 +1,56 @@
+"""Names inside free JSON (metadata, details…): MongoDB gives some characters a meaning, so they are escaped.
+
+Every name is stored and given back exactly; no name can become an operator or a path.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+_SPECIAL = re.compile(r"[%$.\0]")
+# A field name may be empty, but a path cannot end in nothing.
+_EMPTY = "%"
+MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
+
+
+def escape(name: str) -> str:
+    """The name as MongoDB stores it: without ``$``, ``.`` and NUL, and never empty."""
+    if name.isidentifier():  # as most are, and this is quick to see
+        return name
+    if not name:
+        return _EMPTY
+    return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", name)
+
+
+def restore(name: str) -> str:
+    """The name that ``escape`` was given."""
+    if "%" not in name:
+        return name
+    return "" if name == _EMPTY else unquote(name)
+
+
+def escaped(value: Any) -> Any:
+    """VALUE with every name in it escaped, at any depth; a number that MongoDB cannot hold becomes text."""
+    if isinstance(value, dict):
+        return {escape(name): escaped(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [escaped(inner) for inner in value]
+    if isinstance(value, int) and not MIN_INT64 <= value <= MAX_INT64:
+        return str(value)
+    return value
+
+
+def restored(value: Any) -> Any:
+    """What ``escaped`` was given; it shares no object or array with VALUE."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if "%" in name or isinstance(inner, (dict, list)):
+                break
+        else:
+            return value.copy()  # as most are
+        return {restore(name): restored(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [restored(inner) for inner in value]
+    return value

@@ -1,0 +1,293 @@
+"""Runs batch operations: walks what an operation takes, some at a time, and acts on it.
+
+How far it has come is written down, so a run that is cut off anywhere goes on; acting twice does no more than acting
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
+from datetime import datetime, timedelta
+
+from scfm.clock import now
+from scfm.errors import Invalid, Unavailable
+from scfm.models.batch_operation import TYPES, checked_type
+from scfm.models.batch_operations.operation import OperationType, Skipped
+from scfm.storage.query import Document
+from scfm.storage.store import Store, TenantView
+from scfm.workers.runner import Job, cut_off
+
+log = logging.getLogger("scfm.work")
+
+BATCH = 1000
+# So many batches are acted on at the same time: while the database stores one, the next is made.
+AT_ONCE = 2
+# While people are on the phone, so many are acted on at once, and then it rests so many times as long as that took.
+PART, REST, MAX_REST = 50, 4, 0.1
+OLD_SECONDS = 60.0
+MAX_TRIES = 5
+BACKOFF = timedelta(seconds=2)
+HAND_BACK_SECONDS = 1.0
+MAX_FAILURE = 500
+OPERATIONS = "batch_operations"
+SHOWN_SKIPPED = "metadata.skipped"
+# Who is called with these has been called before.
+REDIAL_FILTERS = frozenset({"last_phone_call_attempt", "no_phone_calls_or_last_attempt"})
+
+
+Batches = AsyncGenerator[list[Document], None]
+Acting = deque[tuple[int, asyncio.Task[Skipped]]]
+"""What is acted on now, in order: the last id of each batch, and the task."""
+
+
+class LeaseLost(Exception):
+    """Another process has taken the operation over."""
+
+
+class BatchRunner(Job):
+    name = "run batch operations"
+    slots = 2
+
+    def __init__(
+        self,
+        store: Store,
+        lease: float,
+        wake: Callable[[], None],
+        log: str | None = None,
+        callers: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``callers`` tells whether people are on the phone, who wait for the database, too."""
+        self._store = store
+        self._log = log
+        self._lease = timedelta(seconds=lease)
+        self._wake = wake
+        self._callers = callers
+
+    async def take(self, most: int) -> Sequence[Document]:
+        due = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
+        taken = []
+        for found in await self._store.everyone.find(
+            OPERATIONS, due, fields=["_id"], sort=[("_work.due", 1)], limit=most
+        ):
+            operation = await self._store.everyone.update(
+                OPERATIONS,
+                {"_id": found["_id"], **due},
+                {
+                    "status": "running",
+                    "_work.due": self._until(),
+                    "_work.holder": uuid.uuid4().hex,
+                    # By this a process on the same machine sees that this one has ended: see departures.
+                    "_work.log": self._log,
+                    "updated_at": now(),
+                },
+            )
+            if operation is not None:
+                taken.append(operation)
+        return taken
+
+    def _until(self) -> datetime:
+        return now() + self._lease
+
+    async def work(self, item: Document) -> None:
+        view = self._store.for_account(item["account_id"])
+        run, began = _Run(view, item, self._until, self._wake, self._callers), time.monotonic()
+        log.info("%s %s", _described(item), "goes on" if "cursor" in item["_work"] else "begins")
+        try:
+            await run.finish()
+            seconds = time.monotonic() - began
+            log.info("%s has finished: %d %s in %.1f s", _described(item), run.acted, run.subject, seconds)
+        except LeaseLost:
+            log.warning("batch operation %s was taken over by another process", item["_id"])
+        except asyncio.CancelledError:
+            # The server stops: the next need not wait for the lease to run out.
+            with suppress(TimeoutError, Unavailable):
+                async with asyncio.timeout(HAND_BACK_SECONDS):
+                    await self._store.everyone.apply(OPERATIONS, _mine(item), {"$set": {"_work.due": now()}})
+            raise
+
+    async def failed(self, item: Document, error: Exception) -> None:
+        """Try again a few times, then set the run aside, where its owner can see why.
+
+        What it is asked to do is not understood better by trying again.
+        """
+        tries = item["_work"].get("tries", 0) + 1
+        mine = _mine(item)
+        if tries < MAX_TRIES and not isinstance(error, Invalid):
+            change = {"_work.tries": tries, "_work.due": now() + BACKOFF * tries}
+            await self._store.everyone.apply(OPERATIONS, mine, {"$set": change})
+            return
+        metadata = {**item["metadata"], "failure": _reason(error)[:MAX_FAILURE]}
+        change = {"status": "finished", "metadata": metadata, "updated_at": now()}
+        log.error("%s is given up after %d tries: see metadata.failure", _described(item), tries)
+        await self._store.everyone.apply(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Invalid):
+        return "; ".join(f"{name} {message}" for name, messages in error.errors.items() for message in messages)
+    return f"{type(error).__name__}: {error}"
+
+
+def _described(operation: Document) -> str:
+    """The operation, for the log."""
+    kind = str(operation["type"]).rpartition("::")[2]
+    if operation["callout_id"]:
+        kind += f", callout {operation['callout_id']}"
+    parameters = operation["parameters"]
+    filters = parameters.get("callout_participation_filter_params") if isinstance(parameters, dict) else None
+    if isinstance(filters, dict) and not REDIAL_FILTERS.isdisjoint(filters):
+        kind += ", a redial"
+    return f"batch operation {operation['_id']} of account {operation['account_id']} ({kind})"
+
+
+def _mine(operation: Document) -> Document:
+    return {"_id": operation["_id"], "_work.holder": operation["_work"]["holder"]}
+
+
+class _Run:
+    def __init__(
+        self,
+        view: TenantView,
+        operation: Document,
+        until: Callable[[], datetime],
+        wake: Callable[[], None],
+        callers: Callable[[], bool],
+    ) -> None:
+        self._view = view
+        self._operation = operation
+        self._kind: OperationType = TYPES[operation["type"]]
+        self._until = until
+        self._wake = wake
+        self._work: Document = operation["_work"]
+        self._callers = callers
+        self._turn = asyncio.Lock()
+        # How many have been left out, by reason.
+        self._skipped: Counter[str] = Counter()
+        # How many it has acted on; what they are.
+        self.acted = 0
+        self.subject = self._kind.walks.replace("_", " ")
+
+    async def finish(self) -> None:
+        """Go on from wherever the run stands, to its end."""
+        await checked_type(self._view, self._operation)
+        query = await self._kind.subject(self._view, self._operation)
+        if "cursor" not in self._work:
+            limit = await self._kind.limit(self._view, self._operation)
+            await self._save({"_work.cursor": 0, "_work.left": limit, "_work.pinned": []})
+        self._skipped.update(self._work.get("skipped", {}))
+        if documents := await self._pinned():
+            self._skipped.update(await self._act(documents, time.monotonic()))
+        batches = self._view.batches(query, self._work["cursor"], BATCH, self._kind.needs)
+        async with aclosing(batches):
+            await (self._walk(batches) if self._work["left"] is None else self._walk_limited(batches))
+        finished: Document = {"status": "finished", "updated_at": now()}
+        if self._skipped:
+            await self._save({**finished, SHOWN_SKIPPED: dict(self._skipped)}, {"_work": ""})
+        else:
+            await self._save(finished, {"_work": "", SHOWN_SKIPPED: ""})
+
+    async def _walk(self, batches: Batches) -> None:
+        """Act on everything, on some while the next are read, and write down after it how far that is.
+
+        Who goes on with a run that was cut off acts on the last of it again.
+        """
+        acting: Acting = deque()
+        reading = _next(batches)
+        try:
+            while (batch := await reading)[0]:
+                documents, read = batch
+                reading = _next(batches)
+                done = None
+                while len(acting) >= (1 if self._callers() else AT_ONCE):
+                    done = await self._first(acting)
+                acting.append((documents[-1]["_id"], asyncio.create_task(self._act(documents, read))))
+                if done is not None:  # only now, as it waits for the disk
+                    await self._save(done)
+            while acting:
+                await self._save(await self._first(acting))
+        finally:
+            await cut_off([reading, *(task for _, task in acting)])
+
+    async def _walk_limited(self, batches: Batches) -> None:
+        """Act on as many as the limit leaves.
+
+        Which they are is written down first: those that have been acted on may not match any more, and others must
+        not take their places.
+        """
+        while self._work["left"] and (batch := await _next(batches))[0]:
+            documents, read = batch[0][: self._work["left"]], batch[1]
+            await self._pin(documents)
+            self._skipped.update(await self._act(documents, read))
+
+    async def _pinned(self) -> list[Document]:
+        """What was about to be acted on when the run was cut off."""
+        numbers = self._work["pinned"]
+        return await self._again(numbers) if numbers else []
+
+    async def _again(self, numbers: Sequence[int]) -> list[Document]:
+        return await self._view.find(self._kind.walks, {"_id": {"$in": list(numbers)}}, fields=self._kind.needs)
+
+    async def _first(self, acting: Acting) -> Document:
+        """How far it is when the first of these has come to its end, and whom it has left out until then.
+
+        Both are saved together, so that nobody is counted twice when the rest is acted on again.
+        """
+        last, task = acting.popleft()
+        self._skipped.update(await task)
+        return {"_work.cursor": last, **self._skipped_until_now}
+
+    @property
+    def _skipped_until_now(self) -> Document:
+        return {"_work.skipped": dict(self._skipped)} if self._skipped else {}
+
+    async def _act(self, documents: list[Document], read: float) -> Skipped:
+        """Act on what was READ then; while people are on the phone in small parts, with a rest after each.
+
+        Gives how many were left out, by reason.
+        """
+        skipped: Counter[str] = Counter()
+        while documents:
+            if time.monotonic() - read > OLD_SECONDS:  # some of it may be long gone: see TenantView.leaving
+                documents, read = await self._again([one["_id"] for one in documents]), time.monotonic()
+            size = PART if self._callers() else BATCH
+            part, documents = documents[:size], documents[size:]
+            began = time.monotonic()
+            skipped.update(await self._kind.act(self._view, self._operation, part, self._turn))
+            self.acted += len(part)
+            if self._kind.queues:
+                self._wake()
+            if self._callers():
+                await asyncio.sleep(min(REST * (time.monotonic() - began), MAX_REST))
+        return skipped
+
+    async def _pin(self, documents: list[Document]) -> None:
+        """Write down what is acted on next."""
+        numbers = [document["_id"] for document in documents]
+        left = self._work["left"] - len(numbers)
+        pinned = {"_work.pinned": numbers, "_work.cursor": numbers[-1], "_work.left": left}
+        await self._save({**pinned, **self._skipped_until_now})
+
+    async def _save(self, change: Document, unset: Document | None = None) -> None:
+        """Write down how far the run is, and hold it for longer; raises LeaseLost if it is no longer ours."""
+        update: Document = {"$set": change if unset else {**change, "_work.due": self._until()}}
+        if unset:  # the end: a client's update that does not know of it is made anew
+            update |= {"$unset": unset, "$inc": {"_version": 1}}
+        saved = await self._view.apply(OPERATIONS, _mine(self._operation), update)
+        if saved is None:
+            raise LeaseLost
+        self._work = saved.get("_work", {})
+
+
+def _next(batches: Batches) -> asyncio.Task[tuple[list[Document], float]]:
+    """The next documents, none at the end, and when they were read."""
+
+    async def read() -> tuple[list[Document], float]:
+        return await anext(batches, []), time.monotonic()
+
+    return asyncio.create_task(read())

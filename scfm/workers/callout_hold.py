@@ -1,0 +1,127 @@
+"""What keeps a queued call from leaving: its callout is paused or stopped, or its contact's number has changed.
+
+A call's callout is looked at just before the call leaves, at most a moment after it was last looked at; in the
+process that was told of the change, at once. A callout carries a mark while the number of a contact in it has changed
+a short while ago: only then is each of its calls compared with its contact.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from scfm.clock import now
+from scfm.models import renumbering
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.storage.ttl_cache import TTLCache
+from scfm.workers.claims import CALLS
+
+CALLOUTS, CONTACTS = "callouts", "contacts"
+REMEMBERED_SECONDS = 0.1
+HALTED = ("paused", "stopped")
+# Longer than it takes from the last look at a callout until the request is written: PROVIDER_TIMEOUT is at most 300.
+CHANGE_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A callout as it was looked at: its status, and whether the number of a contact in it has changed of late."""
+
+    status: str
+    renumbered: bool
+
+
+class CalloutHold:
+    """Knows whether a callout's calls may leave, and whether they have the right numbers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._callouts = TTLCache(self._look, REMEMBERED_SECONDS)
+        # When, by the monotonic clock, this process was last told of a change: by collection and id, oldest first.
+        self._changed_at: dict[tuple[str, int | None], float] = {}
+
+    async def halts(self, call: Document) -> str | None:
+        """``paused`` or ``stopped`` where that keeps the call back, else None."""
+        number = call.get("callout_id")
+        if number is None:
+            return None
+        status = (await self._callouts.get(number)).status
+        return status if status in HALTED else None
+
+    async def outdated(self, call: Document) -> Document | None:
+        """The update of a call whose number is not its contact's any more: see renumbering; None for any other."""
+        number = call.get("callout_id")
+        known = (CONTACTS, call.get("contact_id")) in self._changed_at
+        if known or (number is not None and (await self._callouts.get(number)).renumbered):
+            return await renumbering.outdated(self._store.everyone, call)
+        return None
+
+    def changed_since(self, call: Document, moment: float) -> bool:
+        """Whether this process was told of a change of the call's callout or contact since the monotonic MOMENT."""
+        if not self._changed_at:
+            return False
+        about = ((CALLOUTS, call.get("callout_id")), (CONTACTS, call.get("contact_id")))
+        return any(self._changed_at.get(one, -math.inf) >= moment for one in about)
+
+    async def _look(self, number: int) -> Seen:
+        fields = ["status", renumbering.CALLOUT_MARK]
+        found = await self._store.everyone.find(CALLOUTS, {"_id": number}, fields=fields, sort=())
+        # A callout is not deleted while it has calls; should it be gone, so is what it was for.
+        if not found:
+            return Seen("stopped", renumbered=False)
+        return Seen(str(found[0].get("status")), renumbered=renumbering.CALLOUT_MARK in found[0])
+
+    def renumbered(self, contact_id: int) -> None:
+        """A contact's number has changed: none of its calls may leave under the old one."""
+        self._note_change(CONTACTS, contact_id)
+
+    def _note_change(self, collection: str, number: int) -> None:
+        moment = time.monotonic()
+        while self._changed_at and next(iter(self._changed_at.values())) < moment - CHANGE_SECONDS:
+            del self._changed_at[next(iter(self._changed_at))]
+        self._changed_at.pop((collection, number), None)
+        self._changed_at[collection, number] = moment
+
+    async def moved(self, callout: Document) -> None:
+        """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
+        self._callouts.forget(callout["_id"])
+        self._note_change(CALLOUTS, callout["_id"])
+        await self._moved(callout["_id"], callout["status"])
+
+    async def _moved(self, number: int, status: str) -> None:
+        queued = {"callout_id": number, "status": "queued"}
+        if status == "paused":
+            # All at once, lest each be taken first, and use up a moment of its account's rate.
+            waiting = {**queued, "_work.due": {"$exists": True}}
+            await self._store.everyone.update_many(CALLS, waiting, {"$set": {"_work": {"held": True}}})
+        elif status == "stopped":
+            waiting = {**queued, "$or": [{"_work.due": {"$exists": True}}, {"_work.held": True}]}
+            await self._store.everyone.update_many(CALLS, waiting, canceled())
+        else:
+            await self._release(number)
+
+    async def release(self) -> None:
+        """Let go, or cancel, what no paused callout holds: the process that was told to had no time to."""
+        last = 0
+        while True:
+            held = {"_work.held": True, "callout_id": {"$gt": last}}
+            found = await self._store.everyone.find(
+                CALLS, held, fields=["callout_id"], sort=[("callout_id", 1)], limit=1
+            )
+            if not found:
+                return
+            last = found[0]["callout_id"]
+            status = (await self._look(last)).status
+            if status != "paused":
+                await self._moved(last, status)
+
+    async def _release(self, number: int) -> None:
+        held = {"_work.held": True, "callout_id": number, "status": "queued"}
+        await self._store.everyone.update_many(CALLS, held, {"$set": {"_work": {"due": now()}}})
+
+
+def canceled() -> Document:
+    """The update of a call that was never sent and will not be."""
+    return {"$set": {"status": "canceled", "updated_at": now()}, "$unset": {"_work": ""}}

@@ -1,0 +1,437 @@
+"""Sends queued calls to the provider, each at most once.
+
+Before a request leaves, its attempt is in the database and the call is in this process's departures. What is not
+known of a request afterwards is not guessed: see settle_calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
+
+from scfm.clock import SYSTEM_CLOCK, MonotonicClock, now
+from scfm.errors import Unavailable
+from scfm.providers.client import (
+    CREATE,
+    AccountRefused,
+    Credentials,
+    NotSent,
+    Provider,
+    ProviderError,
+    Refused,
+    Unknown,
+)
+from scfm.settings import Settings
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.storage.writes import Writes
+from scfm.workers.account_refusals import AccountRefusals
+from scfm.workers.callout_hold import REMEMBERED_SECONDS, CalloutHold, canceled
+from scfm.workers.claims import CALLS, Accounts, Waiting, attempt_of, later
+from scfm.workers.rate_limiter import RateLimiter
+from scfm.workers.request_params import sent_params
+from scfm.workers.runner import BATCHED, Job
+from scfm.workers.send_journal import SendJournal
+from scfm.workers.status_poller import first_check
+
+log = logging.getLogger("scfm.work")
+
+MAX_TRIES = 5
+# While more than a few are in flight, calls are not taken two at a time, each pair by round trips of its own.
+FEW, GATHER_SECONDS = 10, 0.05
+MARGIN = 5.0
+HAND_BACK_SECONDS = 1.0
+FIRST_BACKOFF, MAX_BACKOFF = 0.5, 60.0
+CHANGED = f"{CREATE}: its callout or its contact has just been changed"
+STOPPED = f"{CREATE}: the server was stopped while it placed this call"
+UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
+
+
+class Withheld(NotSent):
+    """The call was about to leave when what keeps it back, or what it was taken with, changed: see CalloutHold."""
+
+
+Outcome = Callable[[], Awaitable[None]]
+"""Stores what became of a call."""
+
+
+@dataclass(frozen=True)
+class ScheduledCall:
+    """A call that has been taken: the monotonic times at which it may leave, and by which it must have left."""
+
+    call: Document
+    moment: float
+    deadline: float
+    # The same by the clock that leases go by, which may jump: a machine sleeps, or its clock is set.
+    until: datetime
+    # How many seconds after ``moment`` it may leave.
+    tolerance: float
+
+    def late(self, moment: float) -> bool:
+        """Whether it must not leave any more, at the monotonic MOMENT."""
+        return moment > self.deadline or now() > self.until
+
+
+class Dispatcher(Job):
+    name = "send calls"
+
+    def __init__(
+        self,
+        store: Store,
+        provider: Provider,
+        accounts: Accounts,
+        departures: SendJournal,
+        gate: CalloutHold,
+        settings: Settings,
+        stand_aside: Callable[[], Awaitable[None]] | None = None,
+        sent: Callable[[Document], None] = lambda call: None,
+        clock: MonotonicClock = SYSTEM_CLOCK,
+    ) -> None:
+        """``sent`` is told of each call that the provider has accepted."""
+        # A call that has its answer still holds a slot until that is stored, but is no longer in flight.
+        self.slots = 2 * settings.calls_in_flight
+        self._provider = provider
+        self._accounts = accounts
+        self._departures = departures
+        self._gate = gate
+        self._settings = settings
+        # A call waits for half a lease to leave. Then its request, which ends within twice the time-out (see
+        # provider.py), must end before the lease does: after that another process may take the call for abandoned.
+        self._patience = settings.lease_seconds / 2
+        self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
+        self._clock = clock
+        limits = settings.calls_per_second, settings.calls_in_flight
+        self._pace = RateLimiter(store, *limits, patience=self._patience / 2, clock=clock)
+        self._refusals = AccountRefusals(store, accounts, self._pace)
+        # More is taken when so few calls are in flight, or at that moment.
+        self._few = 0
+        self._again_at = 0.0
+        # Calls leave one by one: what else is due has its turn between two of them.
+        self._door = asyncio.Lock()
+        self._stand_aside = stand_aside or partial(asyncio.sleep, 0)
+        self._sent = sent
+        # Attempts that the database may have taken though it did not say so, and until when it may take them still.
+        self._astray: dict[str, datetime] = {}
+        self._waiting = Waiting(store, "queued")
+        self._everyone = store.everyone
+        self._writes = Writes(store.everyone, CALLS)
+
+    async def take(self, most: int) -> Sequence[ScheduledCall]:
+        """Calls whose attempt is now in the database, and when each may leave."""
+        if self._pace.in_flight > max(self._few, FEW) and (early := self._again_at - self._clock.monotonic()) > 0:
+            self.pause = early
+            return ()
+        await self._fetch_back()
+        await self._refusals.look()
+        deadline, until = self._clock.monotonic() + self._patience, later(self._patience)
+        attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
+        lease = until + timedelta(seconds=self._request_seconds)
+        before = self._pace.in_flight
+        try:
+            calls = await self._waiting.take(min(most, self._pace.room), lease, attempt, self._allowance)
+            departures: list[ScheduledCall] = []
+            for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
+                departures += await self._book(account_id, list(group), deadline, until)
+        except BaseException:
+            self._astray[attempt["id"]] = lease
+            raise
+        for departure in departures:
+            self._pace.entered(departure.call["account_id"])
+        self.pause = self._pace.pause()
+        self._few = self._pace.in_flight * (BATCHED - 1) // BATCHED
+        self._again_at = self._clock.monotonic() + GATHER_SECONDS
+        if not departures and self._pace.in_flight < before:
+            self.wake()  # there was no room for more, and now there is
+        return departures
+
+    async def _fetch_back(self) -> None:
+        """Queue the calls again that the database gave to an attempt of ours which did not hear of it."""
+        for attempt, until in list(self._astray.items()):
+            mine = {"status": "queued", "_work.lease": {"$exists": True}, "_work.attempt.id": attempt}
+            await self._everyone.update_many(CALLS, mine, {"$set": {"_work": {"due": now()}}})
+            if now() > until:
+                del self._astray[attempt]
+
+    async def _book(
+        self, account_id: int, calls: list[Document], deadline: float, until: datetime
+    ) -> list[ScheduledCall]:
+        """The departures of those of an account's calls that may leave soon; the others wait in the database."""
+        halted = [await self._gate.halts(call) for call in calls]
+        going = [call for call, how in zip(calls, halted, strict=True) if how is None]
+        rate, _ = await self._limits(account_id)
+        moments = await self._pace.book(account_id, rate, len(going))
+        staying = [self._halt(call, how) for call, how in zip(calls, halted, strict=True) if how is not None]
+        if moments is None:
+            staying += [self._release(call, 0, tries=_tries(call)) for call in going]
+        await asyncio.gather(*staying)
+        tolerance = self._pace.tolerance(rate)
+        return [ScheduledCall(*pair, deadline, until, tolerance) for pair in zip(going, moments or (), strict=False)]
+
+    async def _allowance(self, account_id: int) -> int:
+        return self._pace.allowance(account_id, *await self._limits(account_id))
+
+    async def _limits(self, account_id: int) -> tuple[float | None, int | None]:
+        """The account's own limits. One that cannot be read must not keep the others' calls from leaving."""
+        try:
+            return await self._accounts.limits(account_id)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("the limits of account %s cannot be read", account_id)
+            return None, None
+
+    async def work(self, item: ScheduledCall) -> None:
+        call = item.call
+        try:
+            try:
+                store_outcome = await self._place(item)
+            finally:
+                self._landed(item)
+            await store_outcome()
+        except Unavailable:
+            await self._release(call, 0, tries=_tries(call))  # nothing after the departure raises this
+            raise
+        except asyncio.CancelledError:
+            await self._hand_back(call)
+            raise
+
+    def _landed(self, item: ScheduledCall) -> None:
+        """The call is no longer in flight."""
+        self._pace.left(item.call["account_id"])
+        if self._pace.in_flight <= self._few:
+            self.wake()
+
+    async def _place(self, item: ScheduledCall) -> Outcome:
+        """Send the call when its moment has come, if nothing keeps it back."""
+        call = item.call
+        if not await self._moment_of(item):
+            return partial(self._release, call, 0, tries=_tries(call))
+        credentials = await self._accounts.credentials(call["account_id"])
+        looked_at = time.monotonic()
+        if (halted := await self._gate.halts(call)) is not None:
+            return partial(self._halt, call, halted)
+        if (outdated := await self._gate.outdated(call)) is not None:
+            return partial(self._correct, call, outdated)
+        if item.late(self._clock.monotonic()) or self._pace.blocked(call["account_id"]):
+            return partial(self._release, call, 0, tries=_tries(call))
+        return await self._send(call, credentials, looked_at)
+
+    async def _moment_of(self, item: ScheduledCall) -> bool:
+        """Returns at the call's moment, or at another if that is missed; False where there is none in time."""
+        if (early := item.moment - self._clock.monotonic()) > 0:
+            await self._clock.sleep(early)
+        async with self._door:
+            await self._stand_aside()
+        moment = item.moment
+        while (late := self._clock.monotonic()) - moment > item.tolerance and not item.late(late):
+            rate, _ = await self._limits(item.call["account_id"])
+            moments = await self._pace.book(item.call["account_id"], rate, 1)
+            if moments is None:
+                return False
+            moment = moments[0]
+            await self._clock.sleep(moment - self._clock.monotonic())
+        return True
+
+    async def _hand_back(self, call: Document) -> None:
+        """The server stops: others go on with the call, if the database can still be told in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HAND_BACK_SECONDS):
+                if self._departures.left(*attempt_of(call)):
+                    await self._unknown(call, Unknown(STOPPED))
+                else:
+                    await self._release(call, 0, tries=_tries(call))
+
+    async def _halt(self, call: Document, halted: str) -> None:
+        held = {"$set": {"_work": {"held": True}}}
+        await self._writes.add((_mine(call), canceled() if halted == "stopped" else held))
+
+    async def _correct(self, call: Document, update: Document) -> None:
+        """Queue a call again with the new number of its contact, or cancel it: see renumbering."""
+        if "$unset" not in update:
+            update = {"$set": {**update["$set"], "_work": {"due": now(), "tries": _tries(call)}}}
+        await self._writes.add((_mine(call), update))
+
+    async def _arrived(self, call: Document, *updates: tuple[Document, Document]) -> None:
+        """Store what became of a call that left."""
+        await self._writes.add(*updates)
+        self._departures.arrived(*attempt_of(call))
+
+    async def failed(self, item: ScheduledCall, error: Exception) -> None:
+        """A call that has left is asked about; another is tried again a few times, and then given up."""
+        call, reason = item.call, Unknown(f"{CREATE}: {type(error).__name__}")
+        tries = _tries(call) + 1
+        if self._departures.left(*attempt_of(call)):
+            await self._unknown(call, reason)
+        elif tries < MAX_TRIES:
+            await self._release(call, FIRST_BACKOFF * tries, tries=tries)
+        else:
+            await self._writes.add((_mine(call), errored(reason)))
+
+    async def _leave(self, call: Document, looked_at: float) -> None:
+        """Write the call down as departed: its request leaves now. Raises NotSent.
+
+        Nothing is awaited between the last look at what may keep the call back and its departure.
+        """
+        if time.monotonic() - looked_at > REMEMBERED_SECONDS:  # the connection was long in coming
+            looked_at = time.monotonic()
+            try:
+                changed = await self._gate.halts(call) or await self._gate.outdated(call)
+            except Unavailable as error:
+                raise Withheld(f"{CREATE}: {error}") from error
+            if changed:
+                raise Withheld(CHANGED)
+        if self._gate.changed_since(call, looked_at):
+            raise Withheld(CHANGED)
+        if now() >= call["_work"]["lease"]:
+            raise NotSent(f"{CREATE}: the connection came too late")
+        try:
+            self._departures.note(*attempt_of(call))
+        except OSError as error:
+            raise NotSent(f"{CREATE}: {error.strerror} in the data folder") from error
+
+    async def _send(self, call: Document, credentials: Credentials, looked_at: float) -> Outcome:
+        account_id = call["account_id"]
+        params = sent_params(call["remote_request_params"], self._settings.public_url)
+        try:
+            response = await self._provider.create_call(
+                credentials, call["msisdn"], params, lambda: self._leave(call, looked_at)
+            )
+        except AccountRefused as refused:
+            return await self._account_refused(call, credentials, refused)
+        except Refused as refused:
+            self._answered(account_id)
+            return partial(self._arrived, call, (_mine(call), errored(refused)))
+        except Withheld:
+            return partial(self._release, call, 0, tries=_tries(call))
+        except NotSent as not_sent:
+            self._refusals.kept_back(account_id, credentials)
+            if not_sent.retry_after is None:
+                self._pace.failed(account_id, not_sent.message)
+            else:
+                self._pace.throttled(account_id, not_sent.retry_after)
+            return partial(self._not_sent, call, not_sent)
+        except Unknown as unknown:
+            self._refusals.kept_back(account_id, credentials)
+            self._pace.failed(account_id, unknown.message)
+            # Whatever may have rung has left, even if it was not seen to leave.
+            self._departures.note(*attempt_of(call))
+            return partial(self._unknown, call, unknown)
+        self._answered(account_id)
+        self._refusals.accepted(account_id)
+        self._sent(call)
+        return partial(self._arrived, call, *accepted(call, response, self._first_check(call)))
+
+    def _answered(self, account_id: int) -> None:
+        """The provider has answered, and not refused the account."""
+        self._pace.answered(account_id)
+        self._refusals.answered(account_id)
+
+    async def _account_refused(self, call: Document, credentials: Credentials, error: AccountRefused) -> Outcome:
+        try:
+            change = await self._refusals.waiting(call["account_id"], credentials, error)
+        except Unavailable:
+            change = {}  # nothing rang, and what is to become of the call cannot be told now
+        if change is None:
+            self._pace.answered(call["account_id"])
+            return partial(self._arrived, call, (_mine(call), errored(error)))
+        return partial(self._put_back, call, change)
+
+    async def _put_back(self, call: Document, change: Document) -> None:
+        """Queue a call again that left, and that the provider did not take."""
+        await self._release(call, 0, change, tries=_tries(call))
+        self._departures.arrived(*attempt_of(call))
+
+    def _first_check(self, call: Document) -> datetime | None:
+        params = sent_params(call["remote_request_params"], self._settings.public_url)
+        return first_check(params, self._settings.status_check, self._settings.status_check_seconds)
+
+    async def _not_sent(self, call: Document, reason: NotSent) -> None:
+        tries = _tries(call) + 1
+        backoff = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(tries, 20)) * random.uniform(0.5, 1)
+        delay = max(backoff, reason.retry_after or 0)
+        message = f"{reason.message} (not sent; it will be sent again)"
+        await self._release(call, delay, {"remote_error_message": message}, tries)
+        self._departures.arrived(*attempt_of(call))
+
+    async def _release(self, call: Document, delay: float, change: Document | None = None, tries: int = 0) -> None:
+        work = {"due": later(delay), "tries": tries}
+        await self._writes.add((_mine(call), {"$set": {**(change or {}), "_work": work, "updated_at": now()}}))
+
+    async def _unknown(self, call: Document, reason: ProviderError) -> None:
+        change = {
+            "remote_error_message": UNKNOWN + reason.message,
+            "_work.lease": later(self._settings.unknown_grace_seconds),
+            "_work.reason": reason.message,
+            "updated_at": now(),
+        }
+        placed_after_all = placed(call, self._first_check(call))
+        await self._writes.add((_mine(call), {"$set": change}), (_moved_on(call), placed_after_all))
+
+
+def _tries(call: Document) -> int:
+    return int(call["_work"].get("tries", 0))
+
+
+def _moved_on(call: Document) -> Document:
+    """A call whose report came before the answer to its request."""
+    return {**_mine(call), "status": {"$ne": "queued"}}
+
+
+def _mine(call: Document) -> Document:
+    return {"_id": call["_id"], "status": "queued", "_work.attempt.id": call["_work"]["attempt"]["id"]}
+
+
+def errored(reason: ProviderError) -> Document:
+    """The update of a call that the provider will not place."""
+    moment = now()
+    change = {
+        "status": "errored",
+        "remote_error_message": reason.message,
+        "remotely_queued_at": moment,
+        "updated_at": moment,
+    }
+    return {"$set": change, "$unset": {"_work": ""}}
+
+
+def accepted(call: Document, response: Document, check: datetime | None) -> list[tuple[Document, Document]]:
+    """The updates of a call that the provider has accepted; a report may already have moved it further.
+
+    CHECK is when to ask how the call ended, if nobody has told.
+    """
+    moment = now()
+    answer = {
+        "remote_call_id": response["sid"],
+        "remote_direction": response.get("direction"),
+        "remote_queue_response": response,
+        "remotely_queued_at": moment,
+        "updated_at": moment,
+    }
+    if check is not None:
+        answer["_check"] = check
+    waiting = {
+        **answer,
+        "status": "remotely_queued",
+        "remote_status": response.get("status"),
+        "remote_error_message": None,
+    }
+    return [
+        (_mine(call), {"$set": waiting, "$unset": {"_work": ""}}),
+        (_moved_on(call), {"$set": answer, "$unset": {"_work": ""}}),
+    ]
+
+
+def placed(call: Document, check: datetime | None) -> Document:
+    """The update of a call that a report has shown to be placed, and whose answer will not come any more."""
+    change = {"remotely_queued_at": call["_work"]["attempt"]["at"], "updated_at": now()}
+    if check is not None:
+        change["_check"] = check
+    return {"$set": change, "$unset": {"_work": ""}}

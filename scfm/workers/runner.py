@@ -1,0 +1,191 @@
+"""The background: each job takes what waits for it and works on it, until the server stops.
+
+A job is two things: ``take``, what it waits for, and ``work``, what it does with one of them. The loop owns the
+rest: when to look, how many at once, what to do with errors, and how to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
+
+from scfm.errors import Unavailable, Unreachable
+from scfm.runtime.outage import DatabaseOutage
+
+log = logging.getLogger("scfm.work")
+
+MAX_PAUSE = 5.0
+# Longer than a job takes that hands back what it has: see send_calls.
+CUT_OFF_SECONDS = 1.5
+# New work is taken when this part of the slots is free, so that it is taken many at a time.
+BATCHED = 4
+
+
+class Job:
+    """The base of every job."""
+
+    name: ClassVar[str]
+    # How many are worked on at once.
+    slots: int = 1
+    # In how many seconds ``take`` may give more, where it knows that this is sooner than the next sweep.
+    pause: float = math.inf
+
+    def wake(self) -> None:
+        """Have the loop look again at once: ``take`` may give more. The loop puts its own in this one's place."""
+
+    async def take(self, most: int) -> Sequence[Any]:
+        """Claim up to MOST pieces of work for this process; none where nothing waits."""
+        raise NotImplementedError
+
+    async def work(self, item: Any) -> None:
+        """Do one piece of work. It may be cut off at any line, and is then taken again when its lease has run out."""
+        raise NotImplementedError
+
+    async def failed(self, item: Any, error: Exception) -> None:
+        """Something unforeseen was raised by ``work``: see that the piece does not come back for ever."""
+
+
+class Loop:
+    """Runs jobs. ``wake`` makes all of them look at once; otherwise they look every SWEEP seconds.
+
+    OUTAGE is told when a job finds that the database does not answer.
+    """
+
+    def __init__(self, sweep: float, outage: DatabaseOutage | None = None) -> None:
+        self._sweep = sweep
+        self._outage = outage
+        self._stopping = asyncio.Event()
+        self._runners: list[_Runner] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def add(self, job: Job) -> None:
+        """Run JOB, too, from ``start`` on."""
+        self._runners.append(_Runner(job, self._sweep, self._stopping, self._outage))
+
+    def start(self) -> None:
+        """Begin."""
+        self._tasks = [asyncio.create_task(runner.run(), name=runner.job.name) for runner in self._runners]
+
+    def wake(self, *names: str) -> None:
+        """Something has been queued, for the jobs of these names, or for any."""
+        for runner in self._runners:
+            if not names or runner.job.name in names:
+                runner.wake.set()
+
+    async def stop(self, patience: float) -> None:
+        """Take nothing more, wait PATIENCE seconds for what is under way, and cut off the rest."""
+        self._stopping.set()
+        for runner in self._runners:
+            runner.wake.set()
+            runner.room.set()
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=patience)
+        for task in late:
+            log.warning("%s: still at work after %g s, cut off", task.get_name(), patience)
+        await cut_off(late, times=2)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def cut_off(tasks: Collection[asyncio.Task[Any]], times: float = 1) -> None:
+    """Cancel the tasks, and return when they have ended.
+
+    They are cancelled again each TIMES CUT_OFF_SECONDS: Python 3.11 can lose a cancellation, where the driver sends.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=times * CUT_OFF_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)  # nobody else asks how they ended
+
+
+class _Runner:
+    def __init__(self, job: Job, sweep: float, stopping: asyncio.Event, outage: DatabaseOutage | None) -> None:
+        self.job = job
+        self._outage = outage
+        self.wake = asyncio.Event()
+        self.room = asyncio.Event()
+        self._sweep = sweep
+        self._stopping = stopping
+        self._running: set[asyncio.Task[None]] = set()
+        job.wake = self.wake.set  # type: ignore[method-assign]
+
+    @property
+    def _free(self) -> int:
+        return self.job.slots - len(self._running)
+
+    async def run(self) -> None:
+        try:
+            pause = self._sweep
+            while not self._stopping.is_set():
+                await self._wait_for_room()
+                self.wake.clear()
+                try:
+                    taken = await self._take()
+                except Exception as error:
+                    self._report(error)
+                    pause = min(pause * 2, MAX_PAUSE)
+                    await self._pause(pause)
+                else:
+                    pause = self._sweep
+                    if not taken:
+                        await self._pause(min(self._sweep, self.job.pause))
+            await asyncio.gather(*self._running)
+        except asyncio.CancelledError:
+            await cut_off(self._running)
+            raise
+
+    async def _wait_for_room(self) -> None:
+        while self._free < -(-self.job.slots // BATCHED) and not self._stopping.is_set():
+            self.room.clear()
+            await self.room.wait()
+
+    async def _take(self) -> bool:
+        """Take as much as there is room for, and begin it; whether there was anything."""
+        if self._stopping.is_set():
+            return False
+        items = await self.job.take(self._free)
+        for item in items:
+            task = asyncio.create_task(self._work(item))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        return bool(items)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self.room.set()
+
+    async def _work(self, item: Any) -> None:
+        try:
+            await self.job.work(item)
+        except Exception as error:
+            self._report(error)
+            if not isinstance(error, Unavailable):
+                await self._fail(item, error)
+
+    async def _fail(self, item: Any, error: Exception) -> None:
+        try:
+            await self.job.failed(item, error)
+        except Exception as another:
+            self._report(another)
+
+    def _report(self, error: Exception) -> None:
+        if isinstance(error, Unreachable) and self._outage is not None:
+            self._outage.noticed(error)
+        elif isinstance(error, Unavailable):
+            log.error("%s: %s", self.job.name, error)
+        else:
+            log.error("%s failed", self.job.name, exc_info=error)
+
+    async def _pause(self, seconds: float) -> None:
+        if self._stopping.is_set():  # it may be that the wake of the stop has just been cleared
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self.wake.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,123 @@
+"""Calls that go out let requests that are being answered go first, but do not wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from statistics import median
+
+import pytest
+
+from scfm.handlers import request_tracker as module
+from scfm.handlers.request_tracker import (
+    ASIDE_SECONDS,
+    CALLERS_SECONDS,
+    CATCH_UP_SECONDS,
+    LEAVING_SECONDS,
+    SPACING_SECONDS,
+    RequestTracker,
+)
+from tests.workers.owned_clock import OwnedClock
+
+# So often the loop goes round before whoever can go on has done so.
+SPINS = 5
+
+
+class Connection:
+    """A connection whose client is still there, or has gone."""
+
+    def __init__(self, *, gone: bool = False) -> None:
+        self.stream = self
+        self._gone = gone
+
+    def closed(self) -> bool:
+        return self._gone
+
+
+@pytest.fixture
+def clock() -> OwnedClock:
+    """A monotonic clock that a test sets."""
+    return OwnedClock()
+
+
+async def aside(traffic: RequestTracker, clock: OwnedClock, work: float) -> float:
+    """How many seconds a call stands aside while the loop does pieces of work of WORK seconds each."""
+    began = clock.monotonic()
+    standing = asyncio.ensure_future(traffic.stand_aside())
+    while not standing.done():
+        clock.advance(work)
+        for _ in range(SPINS):
+            await asyncio.sleep(0)
+    return clock.monotonic() - began
+
+
+async def test_a_call_goes_at_once_when_no_request_is_under_way(clock: OwnedClock) -> None:
+    traffic = RequestTracker(clock)
+    answered = Connection()
+    traffic.began(answered)
+    traffic.ended(answered)
+    assert await aside(traffic, clock, 0.01) < ASIDE_SECONDS
+
+
+async def test_a_call_waits_for_requests_while_the_loop_is_behind_but_not_for_ever(clock: OwnedClock) -> None:
+    traffic = RequestTracker(clock)
+    asked = Connection()
+    traffic.began(asked)
+    assert await aside(traffic, clock, 0.01) >= ASIDE_SECONDS * 0.999
+
+
+async def test_people_are_on_the_phone_for_a_while_after_a_webhook(clock: OwnedClock) -> None:
+    traffic = RequestTracker(clock)
+    assert not traffic.callers
+    with traffic.caller():
+        assert traffic.callers
+    clock.advance(CALLERS_SECONDS - 0.1)
+    assert traffic.callers
+    clock.advance(0.2)
+    assert not traffic.callers
+
+
+async def test_while_people_are_on_the_phone_calls_leave_the_loop_alone_for_a_moment(clock: OwnedClock) -> None:
+    traffic = RequestTracker(clock)
+    with traffic.caller():
+        for _ in range(int(CATCH_UP_SECONDS / LEAVING_SECONDS) + 1):
+            await aside(traffic, clock, SPACING_SECONDS)  # as they may who have been kept
+        spent = [await aside(traffic, clock, SPACING_SECONDS) for _ in range(10)]
+    assert sum(spent) >= 10 * SPACING_SECONDS * 0.999
+
+
+async def test_a_loop_that_is_busy_with_callers_lets_calls_leave_at_a_pace_unless_a_caller_has_waited_for_too_long(
+    monkeypatch: pytest.MonkeyPatch, clock: OwnedClock
+) -> None:
+    traffic = RequestTracker(clock)
+    traffic.began(asked := Connection())
+    with traffic.caller():
+        paced = [await aside(traffic, clock, 0.01) for _ in range(10)]
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
+        standing = [await aside(traffic, clock, 0.01) for _ in range(10)]
+    assert asked
+    assert min(standing) >= ASIDE_SECONDS * 0.999
+    # The pace is kept as well as pieces of work of 10 ms let it.
+    assert median(paced) < median(standing) / 2
+
+
+async def test_calls_that_left_while_the_loop_was_quiet_do_not_keep_the_next_waiting(
+    monkeypatch: pytest.MonkeyPatch, clock: OwnedClock
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
+    traffic = RequestTracker(clock)
+    traffic.began(asked := Connection())
+    with traffic.caller():
+        for _ in range(200):
+            await aside(traffic, clock, SPACING_SECONDS)
+        assert await aside(traffic, clock, 0.01) < 200 * LEAVING_SECONDS / 4
+    assert asked
+
+
+async def test_requests_count_while_their_clients_are_there(clock: OwnedClock) -> None:
+    traffic = RequestTracker(clock)
+    here, gone = Connection(), Connection(gone=True)
+    traffic.began(here)
+    traffic.began(gone)
+    assert traffic.under_way == 1
+    traffic.ended(here)
+    assert traffic.under_way == 0
