@@ -100,7 +100,8 @@ def test_csv_read_back_changes_nothing_but_blanks_and_forms(contacts: list[dict[
     for row, contact in zip(found, contacts, strict=True):
         stored = contact["metadata"]
         once = merge(stored, row.beside(stored), "deep_merge")
-        assert repr(once) == repr(tidied(stored))
+        # An object that stands in one cell, as another contact has a text there, stays as it is.
+        assert repr(tidied(once)) == repr(tidied(stored))
         assert repr(merge(once, row.beside(once), "deep_merge")) == repr(once)
 
 
