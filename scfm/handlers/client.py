@@ -13,7 +13,7 @@ from scfm.errors import NotFound, Unauthorized
 from scfm.handlers.base import FRESH, BaseHandler
 from scfm.handlers.pagination import Page
 from scfm.models.filters import as_id
-from scfm.models.idempotency import Named
+from scfm.models.idempotency import IdempotentRequest
 from scfm.models.resource import Client, Resource, Scope
 from scfm.runtime.offload import offload
 from scfm.storage.query import Query
@@ -24,7 +24,7 @@ class ClientHandler(BaseHandler):
     """A handler for clients: within their own account."""
 
     client: Client
-    named: Named | None = None
+    idempotent_request: IdempotentRequest | None = None
 
     async def admit(self) -> None:
         self.client = await self.app.authenticator.client(self.request.headers.get("Authorization"))
@@ -33,9 +33,9 @@ class ClientHandler(BaseHandler):
 
     def scope_of(self, view: TenantView) -> Scope:
         rules = self.app.rules.for_country(self.client.country)
-        if self.named is None:
+        if self.idempotent_request is None:
             return Scope(view, rules, self.client)
-        return Scope(view, rules, self.client, self.named.name, self.named.again)
+        return Scope(view, rules, self.client, self.idempotent_request.name, self.idempotent_request.is_retry)
 
     def own(self) -> Scope:
         """The scope of the client's own account."""

@@ -11,7 +11,7 @@ from scfm.errors import BadRequest, Invalid, NotFound
 from scfm.handlers.base import FRESH
 from scfm.handlers.client import ClientHandler
 from scfm.models import idempotency
-from scfm.models.idempotency import Answer, Named
+from scfm.models.idempotency import Answer, IdempotentRequest
 from scfm.storage.store import TenantView
 
 REPLAYED = "Idempotent-Replayed"
@@ -26,8 +26,8 @@ def once(post: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]
         if key is None:
             await post(handler, *arguments)
         else:
-            named = await idempotency.begin(own_view(handler), key, _content(handler))
-            await carry_out(handler, named, lambda: post(handler, *arguments))
+            request = await idempotency.begin(own_view(handler), key, _content(handler))
+            await carry_out(handler, request, lambda: post(handler, *arguments))
 
     return once_only
 
@@ -46,27 +46,27 @@ def own_view(handler: ClientHandler) -> TenantView:
 
 
 async def carry_out(
-    handler: ClientHandler, named: Named, post: Callable[[], Awaitable[None]], body: str = ""
+    handler: ClientHandler, request: IdempotentRequest, post: Callable[[], Awaitable[None]], body: str = ""
 ) -> None:
     """Carry out a request that has begun, and keep its answer, or replay the one that it had.
 
     BODY is the digest of a streamed body; raises Invalid if the answer is to another.
     """
-    if named.answer is not None:
-        if named.body != body:
+    if request.answer is not None:
+        if request.body != body:
             raise Invalid({"idempotency_key": [idempotency.OTHER_REQUEST]})
-        _replay(handler, named.answer)
+        _replay(handler, request.answer)
         return
-    handler.named = named
+    handler.idempotent_request = request
     try:
         await post()
     except (BadRequest, Invalid, NotFound) as error:
         handler.answer_error(error)
     except BaseException:
-        await idempotency.give_up(own_view(handler), named)
+        await idempotency.give_up(own_view(handler), request)
         raise
     answer = Answer(handler.get_status(), handler.lasting_entity, handler.location)
-    await idempotency.end(own_view(handler), named, answer, body)
+    await idempotency.end(own_view(handler), request, answer, body)
 
 
 def _content(handler: ClientHandler) -> bytes:

@@ -50,7 +50,9 @@ class ImportContactsHandler(ClientHandler):
         self.digest = hashlib.sha256()
         if (key := key_of(self)) is not None:
             content = [self.request.path, self.request.headers["Content-Type"], parameters]
-            self.named = await idempotency.begin(own_view(self), key, json.dumps(content, sort_keys=True).encode())
+            self.idempotent_request = await idempotency.begin(
+                own_view(self), key, json.dumps(content, sort_keys=True).encode()
+            )
 
     def on_connection_close(self) -> None:
         """The client has gone before it had its answer: it may try again at once."""
@@ -64,8 +66,8 @@ class ImportContactsHandler(ClientHandler):
         self._give_up()
 
     def _give_up(self) -> None:
-        if self.named is not None and self.named.answer is None:
-            self.giving_up = asyncio.ensure_future(idempotency.give_up(own_view(self), self.named))
+        if self.idempotent_request is not None and self.idempotent_request.answer is None:
+            self.giving_up = asyncio.ensure_future(idempotency.give_up(own_view(self), self.idempotent_request))
 
     def on_finish(self) -> None:
         super().on_finish()
@@ -78,9 +80,9 @@ class ImportContactsHandler(ClientHandler):
     async def data_received(self, chunk: bytes) -> None:
         """Take a part of the body. Tornado reads on when this returns, so no more is held than a batch."""
         self.size += len(chunk)
-        if self.named is not None:
+        if self.idempotent_request is not None:
             self.digest.update(chunk)
-        if self.failure is None and (self.named is None or self.named.answer is None):
+        if self.failure is None and (self.idempotent_request is None or self.idempotent_request.answer is None):
             try:
                 await self._take(chunk)
             except Exception as failure:
@@ -107,10 +109,10 @@ class ImportContactsHandler(ClientHandler):
             await piece.pause()
 
     async def post(self) -> None:
-        if self.named is None:
+        if self.idempotent_request is None:
             await self._conclude()
         else:
-            await carry_out(self, self.named, self._conclude, self.digest.hexdigest())
+            await carry_out(self, self.idempotent_request, self._conclude, self.digest.hexdigest())
 
     async def _conclude(self) -> None:
         if self.failure is not None:

@@ -35,21 +35,22 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Named:
+class IdempotentRequest:
     """A request and the name that it leaves on what it makes, which is drawn, as its key may be used again another
     day; ``record`` is its record's id.
 
-    ``again``: it may have been carried out before; ``answer``: it has been, with the streamed body of that digest.
+    ``is_retry``: it may have been carried out before; ``answer``: it has been, with the streamed body of that
+    digest.
     """
 
     record: str
     name: str
-    again: bool = False
+    is_retry: bool = False
     answer: Answer | None = None
     body: str = ""
 
 
-async def begin(view: TenantView, key: str, content: bytes) -> Named:
+async def begin(view: TenantView, key: str, content: bytes) -> IdempotentRequest:
     """Begin the request that KEY names; CONTENT is all that makes it what it is.
 
     Raises Conflict while it is being carried out, Invalid if KEY named another request.
@@ -72,7 +73,7 @@ async def begin(view: TenantView, key: str, content: bytes) -> Named:
         except Taken:
             known = await view.find_one(COLLECTION, {"_id": number})
         else:
-            return Named(number, name)
+            return IdempotentRequest(number, name)
         if known is None:
             continue
         if known["created_at"] < moment - KEPT:
@@ -81,13 +82,13 @@ async def begin(view: TenantView, key: str, content: bytes) -> Named:
         return await _known(view, known, fingerprint)
 
 
-async def _known(view: TenantView, known: Document, fingerprint: str) -> Named:
+async def _known(view: TenantView, known: Document, fingerprint: str) -> IdempotentRequest:
     if known["fingerprint"] != fingerprint:
         raise Invalid({"idempotency_key": [OTHER_REQUEST]})
     if "answer" in known:
         answer = known["answer"]
         kept = Answer(answer["status"], answer["body"], answer["location"])
-        return Named(known["_id"], known["name"], answer=kept, body=known["body"])
+        return IdempotentRequest(known["_id"], known["name"], answer=kept, body=known["body"])
     taken = await view.update(
         COLLECTION,
         {"_id": known["_id"], "until": {"$lt": now()}, "answer": None},
@@ -95,15 +96,15 @@ async def _known(view: TenantView, known: Document, fingerprint: str) -> Named:
     )
     if taken is None:
         raise Conflict
-    return Named(known["_id"], known["name"], again=True)
+    return IdempotentRequest(known["_id"], known["name"], is_retry=True)
 
 
-async def end(view: TenantView, named: Named, answer: Answer, body: str = "") -> None:
+async def end(view: TenantView, request: IdempotentRequest, answer: Answer, body: str = "") -> None:
     """Keep the answer; BODY is the digest of what was streamed and so could not be told when the request began."""
     kept = {"status": answer.status, "body": answer.body, "location": answer.location}
-    await view.update(COLLECTION, {"_id": named.record}, {"answer": kept, "body": body})
+    await view.update(COLLECTION, {"_id": request.record}, {"answer": kept, "body": body})
 
 
-async def give_up(view: TenantView, named: Named) -> None:
+async def give_up(view: TenantView, request: IdempotentRequest) -> None:
     """The request failed for a reason of ours: the next try may begin at once."""
-    await view.update(COLLECTION, {"_id": named.record, "answer": None}, {"until": now() - RUNNING})
+    await view.update(COLLECTION, {"_id": request.record, "answer": None}, {"until": now() - RUNNING})

@@ -48,15 +48,15 @@ class Client:
 class Scope:
     """Within what a request is carried out.
 
-    ``request`` names the request, if the client gave it a name, and ``again`` says that it may have been carried
-    out before: see idempotency.
+    ``request`` names the request, if the client gave it a name, and ``is_retry`` says that it may have been
+    carried out before: see idempotency.
     """
 
     view: TenantView
     rules: Rules
     client: Client
     request: str | None = None
-    again: bool = False
+    is_retry: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class Resource:
 
     async def create(self, scope: Scope, given: Document, **known: Any) -> Document:
         """Store a new document from what the client gave and what is known; raises Invalid with every error."""
-        if scope.again and (made := await self._made_before(scope)):
+        if scope.is_retry and (made := await self._made_before(scope)):
             return made
         document = {one.name: one.initial() for one in self.fields if one.name not in ("id", "account_id")}
         draft = Draft(given, document | known)
@@ -439,7 +439,7 @@ class Resource:
             raise NotFound
         for _ in range(DELETE_LOOKS):
             document = await scope.view.get(self.collection, number)
-            if scope.again and document.get("_event_request") == scope.request:
+            if scope.is_retry and document.get("_event_request") == scope.request:
                 return document
             try:
                 change = await self._change_by(scope, document, event)
