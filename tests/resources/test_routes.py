@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
+
+from tornado.web import URLSpec
 
 from scfm.handlers.openapi import DESCRIBED
 from scfm.handlers.routes import routes
@@ -59,6 +62,11 @@ GET                     /api/schemas/:name
 GET                     /api/docs
 """
 
+# Every route in the order in which they are tried: path; verbs; the resource, and the one it is listed under; and who
+# else may: super admins alone, or for any account.
+IN_ORDER = (Path(__file__).parent / "routes.txt").read_text().splitlines()
+ANY_ENDING = r"(?:\.json)?/?$"
+
 
 def expanded(table: str) -> Iterator[str]:
     for line in filter(None, table.splitlines()):
@@ -78,6 +86,24 @@ def served() -> list[str]:
 
 def test_the_routes_are_those_of_the_table_and_no_others() -> None:
     assert sorted(served()) == sorted(expanded(TABLE + ADDED + SELF))
+
+
+def in_words(route: URLSpec) -> str:
+    """A route as routes.txt has it."""
+    told = route.kwargs
+    named = [told[name].collection for name in ("resource", "parent") if name in told]
+    flags = [name for name in ("super_admin", "for_any_account") if told.get(name)]
+    return "; ".join([route.name, told.get("verbs", "GET"), " of ".join(named) or "-", *flags])
+
+
+def test_the_routes_are_tried_in_this_order_each_for_its_resource() -> None:
+    assert [in_words(route) for route in routes()] == IN_ORDER
+
+
+def test_every_path_may_end_with_json_and_a_slash() -> None:
+    for route in routes():
+        assert route.regex.pattern.endswith(ANY_ENDING), route
+        assert route.kwargs["route"] == route.name
 
 
 def test_every_route_is_in_the_openapi_document() -> None:
