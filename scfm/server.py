@@ -92,12 +92,12 @@ class Server:
         self.token = await account_setup.first_account(store)
         self.super_admin_id = await account_setup.first_super_admin(store)
         platform = Platform(self.settings, await self._open_simulator())
-        gate = CalloutHold(store)
+        callout_hold = CalloutHold(store)
         traffic = RequestTracker()
         outage = DatabaseOutage(store.ping)
         self._closing.push_async_callback(outage.close)
         calling_accounts = Accounts(store, platform)
-        loop = self._open_loop(store, calling_accounts, gate, traffic, outage)
+        loop = self._open_loop(store, calling_accounts, callout_hold, traffic, outage)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -108,8 +108,8 @@ class Server:
             senders=WebhookAccounts(store, platform),
             refused_webhooks=RefusedWebhooks(),
             wake=loop.wake,
-            callout_moved=gate.moved,
-            contact_renumbered=gate.renumbered,
+            callout_moved=callout_hold.on_event,
+            contact_renumbered=callout_hold.on_renumbered,
             calling_accounts_changed=calling_accounts.forget,
             traffic=traffic,
             outage=outage,
@@ -162,7 +162,7 @@ class Server:
         self,
         store: Store,
         calling_accounts: Accounts,
-        gate: CalloutHold,
+        callout_hold: CalloutHold,
         traffic: RequestTracker,
         outage: DatabaseOutage,
     ) -> Loop:
@@ -177,12 +177,14 @@ class Server:
         made = partial(loop.wake, Dispatcher.name, StatusFetcher.name)
         loop.add(BatchRunner(store, lease, made, departures.id, lambda: traffic.callers))
         loop.add(
-            Dispatcher(store, provider, calling_accounts, departures, gate, settings, traffic.stand_aside, ends.sent)
+            Dispatcher(
+                store, provider, calling_accounts, departures, callout_hold, settings, traffic.stand_aside, ends.sent
+            )
         )
         loop.add(StatusFetcher(store, provider, calling_accounts, slots=slots, lease=lease))
         watch = ClockWatch()
         loop.add(WatchClock(store, watch, settings, loop.wake))
-        loop.add(Reconciler(store, provider, calling_accounts, departures, gate, settings, watch))
+        loop.add(Reconciler(store, provider, calling_accounts, departures, callout_hold, settings, watch))
         loop.add(StatusPoller(store, provider, calling_accounts, lease=lease, seconds=settings.status_check_seconds))
         loop.add(SweepDeletions(store))
         loop.add(ForgetOld(store))

@@ -26,7 +26,7 @@ CHANGE_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class _CalloutState:
     """A callout as it was looked at: its status, and whether the number of a contact in it has changed of late."""
 
     status: str
@@ -38,11 +38,11 @@ class CalloutHold:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._callouts = TTLCache(self._look, REMEMBERED_SECONDS)
+        self._callouts = TTLCache(self._read, REMEMBERED_SECONDS)
         # When, by the monotonic clock, this process was last told of a change: by collection and id, oldest first.
         self._changed_at: dict[tuple[str, int | None], float] = {}
 
-    async def halts(self, call: Document) -> str | None:
+    async def blocking_status(self, call: Document) -> str | None:
         """``paused`` or ``stopped`` where that keeps the call back, else None."""
         number = call.get("callout_id")
         if number is None:
@@ -65,32 +65,32 @@ class CalloutHold:
         about = ((CALLOUTS, call.get("callout_id")), (CONTACTS, call.get("contact_id")))
         return any(self._changed_at.get(one, -math.inf) >= moment for one in about)
 
-    async def _look(self, number: int) -> Seen:
+    async def _read(self, number: int) -> _CalloutState:
         fields = ["status", renumbering.CALLOUT_MARK]
         found = await self._store.everyone.find(CALLOUTS, {"_id": number}, fields=fields, sort=())
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
         if not found:
-            return Seen("stopped", renumbered=False)
-        return Seen(str(found[0].get("status")), renumbered=renumbering.CALLOUT_MARK in found[0])
+            return _CalloutState("stopped", renumbered=False)
+        return _CalloutState(str(found[0].get("status")), renumbered=renumbering.CALLOUT_MARK in found[0])
 
-    def renumbered(self, contact_id: int) -> None:
+    def on_renumbered(self, contact_id: int) -> None:
         """A contact's number has changed: none of its calls may leave under the old one."""
-        self._note_change(CONTACTS, contact_id)
+        self._record_change(CONTACTS, contact_id)
 
-    def _note_change(self, collection: str, number: int) -> None:
+    def _record_change(self, collection: str, number: int) -> None:
         moment = time.monotonic()
         while self._changed_at and next(iter(self._changed_at.values())) < moment - CHANGE_SECONDS:
             del self._changed_at[next(iter(self._changed_at))]
         self._changed_at.pop((collection, number), None)
         self._changed_at[collection, number] = moment
 
-    async def moved(self, callout: Document) -> None:
+    async def on_event(self, callout: Document) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
         self._callouts.forget(callout["_id"])
-        self._note_change(CALLOUTS, callout["_id"])
-        await self._moved(callout["_id"], callout["status"])
+        self._record_change(CALLOUTS, callout["_id"])
+        await self._apply_status(callout["_id"], callout["status"])
 
-    async def _moved(self, number: int, status: str) -> None:
+    async def _apply_status(self, number: int, status: str) -> None:
         queued = {"callout_id": number, "status": "queued"}
         if status == "paused":
             # All at once, lest each be taken first, and use up a moment of its account's rate.
@@ -102,7 +102,7 @@ class CalloutHold:
         else:
             await self._release(number)
 
-    async def release(self) -> None:
+    async def release_orphans(self) -> None:
         """Let go, or cancel, what no paused callout holds: the process that was told to had no time to."""
         last = 0
         while True:
@@ -113,9 +113,9 @@ class CalloutHold:
             if not found:
                 return
             last = found[0]["callout_id"]
-            status = (await self._look(last)).status
+            status = (await self._read(last)).status
             if status != "paused":
-                await self._moved(last, status)
+                await self._apply_status(last, status)
 
     async def _release(self, number: int) -> None:
         held = {"_work.held": True, "callout_id": number, "status": "queued"}

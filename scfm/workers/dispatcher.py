@@ -90,7 +90,7 @@ class Dispatcher(Job):
         provider: Provider,
         accounts: Accounts,
         departures: SendJournal,
-        gate: CalloutHold,
+        callout_hold: CalloutHold,
         settings: Settings,
         stand_aside: Callable[[], Awaitable[None]] | None = None,
         sent: Callable[[Document], None] = lambda call: None,
@@ -102,7 +102,7 @@ class Dispatcher(Job):
         self._provider = provider
         self._accounts = accounts
         self._departures = departures
-        self._gate = gate
+        self._callout_hold = callout_hold
         self._settings = settings
         # A call waits for half a lease to leave. Then its request, which ends within twice the time-out (see
         # provider.py), must end before the lease does: after that another process may take the call for abandoned.
@@ -165,7 +165,7 @@ class Dispatcher(Job):
         self, account_id: int, calls: list[Document], deadline: float, until: datetime
     ) -> list[ScheduledCall]:
         """The departures of those of an account's calls that may leave soon; the others wait in the database."""
-        halted = [await self._gate.halts(call) for call in calls]
+        halted = [await self._callout_hold.blocking_status(call) for call in calls]
         going = [call for call, how in zip(calls, halted, strict=True) if how is None]
         rate, _ = await self._limits(account_id)
         moments = await self._pace.book(account_id, rate, len(going))
@@ -217,9 +217,9 @@ class Dispatcher(Job):
             return partial(self._release, call, 0, tries=_tries(call))
         credentials = await self._accounts.credentials(call["account_id"])
         looked_at = time.monotonic()
-        if (halted := await self._gate.halts(call)) is not None:
+        if (halted := await self._callout_hold.blocking_status(call)) is not None:
             return partial(self._halt, call, halted)
-        if (outdated := await self._gate.outdated(call)) is not None:
+        if (outdated := await self._callout_hold.outdated(call)) is not None:
             return partial(self._correct, call, outdated)
         if item.late(self._clock.monotonic()) or self._pace.blocked(call["account_id"]):
             return partial(self._release, call, 0, tries=_tries(call))
@@ -284,12 +284,12 @@ class Dispatcher(Job):
         if time.monotonic() - looked_at > REMEMBERED_SECONDS:  # the connection was long in coming
             looked_at = time.monotonic()
             try:
-                changed = await self._gate.halts(call) or await self._gate.outdated(call)
+                changed = await self._callout_hold.blocking_status(call) or await self._callout_hold.outdated(call)
             except Unavailable as error:
                 raise Withheld(f"{CREATE}: {error}") from error
             if changed:
                 raise Withheld(CHANGED)
-        if self._gate.changed_since(call, looked_at):
+        if self._callout_hold.changed_since(call, looked_at):
             raise Withheld(CHANGED)
         if now() >= call["_work"]["lease"]:
             raise NotSent(f"{CREATE}: the connection came too late")

@@ -52,7 +52,7 @@ class Reconciler(Job):
         provider: Provider,
         accounts: Accounts,
         departures: SendJournal,
-        gate: CalloutHold,
+        callout_hold: CalloutHold,
         settings: Settings,
         watch: ClockWatch | None = None,
     ) -> None:
@@ -60,7 +60,7 @@ class Reconciler(Job):
         self._provider = provider
         self._accounts = accounts
         self._departures = departures
-        self._gate = gate
+        self._callout_hold = callout_hold
         self._settings = settings
         self._lease = settings.lease_seconds
         self._watch = watch or ClockWatch()
@@ -70,7 +70,7 @@ class Reconciler(Job):
 
     async def take(self, most: int) -> Sequence[Document]:
         await self._recover()
-        await self._gate.release()
+        await self._callout_hold.release_orphans()
         expired = {"_work.lease": {"$lt": now()}}
         if self._watch.was_set_within(self._lease + MARGIN):
             # By the clock leases may have run out under senders that live; in this time those leave, or give up.

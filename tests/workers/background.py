@@ -81,16 +81,20 @@ class Background:
         self.settings = settings
         self.provider = provider or Provider(timeout=settings.provider_timeout)
         self.departures = departures or SendJournal.open(settings.data_dir)
-        self.gate = CalloutHold(store)
+        self.callout_hold = CalloutHold(store)
         self.loop = Loop(settings.sweep_seconds)
         self.accounts = accounts = Accounts(store, Platform(settings))
         lease = settings.lease_seconds
         self.run = BatchRunner(store, lease, self.loop.wake, self.departures.id)
-        self.send = Dispatcher(store, self.provider, accounts, self.departures, self.gate, settings, clock=clock)
+        self.send = Dispatcher(
+            store, self.provider, accounts, self.departures, self.callout_hold, settings, clock=clock
+        )
         self.watch = ClockWatch()
         self.watch_clock = WatchClock(store, self.watch, settings, self.loop.wake)
         self.fetch = StatusFetcher(store, self.provider, accounts, slots=20, lease=lease)
-        self.settle = Reconciler(store, self.provider, accounts, self.departures, self.gate, settings, self.watch)
+        self.settle = Reconciler(
+            store, self.provider, accounts, self.departures, self.callout_hold, settings, self.watch
+        )
         seconds = settings.status_check_seconds
         self.check = StatusPoller(store, self.provider, accounts, lease=lease, seconds=seconds)
         self.renumber = RenumberContacts(store)

@@ -40,7 +40,7 @@ async def becomes(jobs: Background, status: str) -> None:
     """An event moves the callout, as it comes to this process."""
     moved = await jobs.store.everyone.update("callouts", {"_id": CALLOUT}, {"status": status})
     assert moved is not None
-    await jobs.gate.moved(moved)
+    await jobs.callout_hold.on_event(moved)
 
 
 async def statuses(store: Store) -> set[str]:
@@ -175,16 +175,16 @@ class Interrupted(TenantView):
 async def test_an_event_that_comes_while_the_callout_is_looked_at_is_not_missed(store: Store) -> None:
     await callout(store, "running", NUMBERS[:1])
     store.everyone = view = Interrupted(store, None)
-    gate = CalloutHold(store)
+    callout_hold = CalloutHold(store)
 
     async def pause() -> None:
         paused = await view.update("callouts", {"_id": CALLOUT}, {"status": "paused"})
         assert paused is not None
-        await gate.moved(paused)
+        await callout_hold.on_event(paused)
 
     view.event = pause
-    assert await gate.halts({"callout_id": CALLOUT}) == "paused"
-    assert await gate.halts({"callout_id": CALLOUT}) == "paused"
+    assert await callout_hold.blocking_status({"callout_id": CALLOUT}) == "paused"
+    assert await callout_hold.blocking_status({"callout_id": CALLOUT}) == "paused"
 
 
 async def test_what_may_have_rung_is_settled_whatever_becomes_of_its_callout(store: Store, tmp_path: Path) -> None:
@@ -202,10 +202,10 @@ async def test_what_may_have_rung_is_settled_whatever_becomes_of_its_callout(sto
 
 
 async def test_a_call_without_a_callout_asks_nobody(store: Store) -> None:
-    gate = CalloutHold(store)
-    assert await gate.halts({"callout_id": None}) is None
-    assert await gate.halts({}) is None
+    callout_hold = CalloutHold(store)
+    assert await callout_hold.blocking_status({"callout_id": None}) is None
+    assert await callout_hold.blocking_status({}) is None
 
 
 async def test_a_callout_that_is_gone_lets_nothing_through(store: Store) -> None:
-    assert await CalloutHold(store).halts({"callout_id": 77, "created_at": now()}) == "stopped"
+    assert await CalloutHold(store).blocking_status({"callout_id": 77, "created_at": now()}) == "stopped"

@@ -65,9 +65,9 @@ async def test_only_one_number_rings_whoever_has_taken_the_call(store: Store, tm
         settings = told(simulator.base_url, tmp_path)
         async with background(store, settings) as jobs:
             (taken,) = await jobs.send.take(5)
-            assert await jobs.gate.halts(taken.call) is None  # the callout has just been looked at
+            assert await jobs.callout_hold.blocking_status(taken.call) is None  # the callout has just been looked at
             await house.renumber(contact, NEW)
-            jobs.gate.renumbered(contact)
+            jobs.callout_hold.on_renumbered(contact)
             await jobs.send.work(taken)
             assert not simulator.ledger.requests
             await pass_over(jobs.send)
@@ -100,7 +100,7 @@ async def test_a_change_while_the_connection_is_opened_is_not_missed(store: Stor
 
         async def slow(*given: Any, **options: Any) -> Any:
             await house.renumber(contact, NEW)
-            jobs.gate.renumbered(contact)
+            jobs.callout_hold.on_renumbered(contact)
             return await create(*given, **options)
 
         jobs.provider.create_call = slow  # type: ignore[method-assign]
@@ -194,7 +194,7 @@ async def test_a_call_that_was_taken_is_canceled_when_its_new_number_is_taken(st
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         (taken,) = await jobs.send.take(5)
         await house.renumber(one, NEW)
-        jobs.gate.renumbered(one)
+        jobs.callout_hold.on_renumbered(one)
         await jobs.send.work(taken)
         assert not simulator.ledger.requests
     call = await house.view.get("phone_calls", number)
