@@ -11,7 +11,7 @@ from scfm.clock import now
 from scfm.contacts_bulk.text_lines import Problem, Row
 from scfm.errors import NotFound, Unavailable
 from scfm.models.contact import CONTACTS
-from scfm.models.fields import Wrong, check_size
+from scfm.models.fields import FieldError, check_size
 from scfm.models.merge import merge, with_memory, without_memory
 from scfm.models.resource import same
 from scfm.runtime.time_slice import TimeSlice
@@ -72,8 +72,8 @@ class Draft:
         metadata = merge(self.metadata, given, mode)
         try:
             check_size(metadata)
-        except Wrong as wrong:
-            self.refused.append(Problem(row.line, "metadata", str(wrong)))
+        except FieldError as error:
+            self.refused.append(Problem(row.line, "metadata", str(error)))
             return
         if self.rows or self.old is not None:
             self.changes += self._changes(given, metadata)

@@ -23,7 +23,7 @@ from scfm.contacts_bulk.text_lines import (
     check_text,
     phone_number,
 )
-from scfm.models.fields import Wrong, check_json
+from scfm.models.fields import FieldError, check_json
 from scfm.models.merge import without_memory
 from scfm.storage.query import Document
 
@@ -116,8 +116,8 @@ def _metadata(value: Any) -> Document:
     try:
         _check_bounds({"metadata": metadata})
         check_json(metadata)
-    except Wrong as wrong:
-        raise Bad("metadata", wrong.args[0]) from None
+    except FieldError as error:
+        raise Bad("metadata", error.args[0]) from None
     except ValueError:
         raise Bad("metadata", NOT_JSON) from None
     return metadata

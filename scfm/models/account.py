@@ -11,7 +11,7 @@ from typing import Any
 
 from scfm.clock import now
 from scfm.models import hints, msisdn
-from scfm.models.fields import NOT_IN_LIST, Field, Id, Metadata, Rules, Schema, Text, Time, Wrong
+from scfm.models.fields import NOT_IN_LIST, Field, FieldError, Id, Metadata, Rules, Schema, Text, Time
 from scfm.models.filters import text
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource
 from scfm.settings import PROVIDERS
@@ -42,7 +42,7 @@ class Sid(Text):
         if not value:
             return None
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}\Z", value):
-            raise Wrong("is invalid")
+            raise FieldError("is invalid")
         return value
 
 
@@ -56,9 +56,9 @@ class Secret(Text):
             return value or None
         value = value.strip()
         if any(unicodedata.category(character)[0] in "ZC" for character in value):  # separators, control characters
-            raise Wrong("is invalid")
+            raise FieldError("is invalid")
         if len(value) > MAX_TOKEN:
-            raise Wrong(f"is too long (maximum is {MAX_TOKEN} characters)")
+            raise FieldError(f"is too long (maximum is {MAX_TOKEN} characters)")
         return value or None
 
     def show(self, document: Document) -> Any:
@@ -82,7 +82,7 @@ class Settings(Field):
         }
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
-        new, wrong = dict(old), dict[str, Wrong]()
+        new, errors = dict(old), dict[str, FieldError]()
         for name, check in SETTINGS.items():
             value = given.get(name)
             if name not in given or isinstance(value, (dict, list)):
@@ -92,37 +92,37 @@ class Settings(Field):
                 continue
             try:
                 new[name] = check(value)
-            except Wrong as error:
-                wrong[name] = error
-        if wrong:
-            raise Wrong(named=wrong)
+            except FieldError as error:
+                errors[name] = error
+        if errors:
+            raise FieldError(parts=errors)
         return new
 
 
 def _provider(value: Any) -> str:
     if value not in PROVIDERS:
-        raise Wrong(NOT_IN_LIST, hint=hints.one_of(PROVIDERS))
+        raise FieldError(NOT_IN_LIST, hint=hints.one_of(PROVIDERS))
     return str(value)
 
 
 def _rate(value: Any) -> float:
     written = text(value) or ""
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z", written, re.ASCII) or not float(written):
-        raise Wrong("must be a number greater than 0")
+        raise FieldError("must be a number greater than 0")
     return float(written)
 
 
 def _count(value: Any) -> int:
     written = text(value) or ""
     if not re.fullmatch(r"[1-9][0-9]{0,5}\Z", written, re.ASCII):
-        raise Wrong("must be a whole number greater than 0")
+        raise FieldError("must be a whole number greater than 0")
     return int(written)
 
 
 def _country(value: Any) -> str:
     written = value.strip().upper() if isinstance(value, str) else None
     if written not in msisdn.COUNTRIES:
-        raise Wrong("must be the two letters of a country (ISO 3166-1), such as KH")
+        raise FieldError("must be the two letters of a country (ISO 3166-1), such as KH")
     return written
 
 

@@ -37,16 +37,18 @@ _OF_DEFAULT: Mapping[type, Schema] = {
 }
 
 
-class Wrong(Exception):
-    """What a client gave breaks a rule; the arguments are the messages.
+class FieldError(Exception):
+    """A value that a client sent breaks a rule of its field; ``args`` are the messages.
 
-    ``hint`` says what would be taken; ``named`` holds, by name, what is wrong with the parts of a field.
+    ``hint`` says what would be accepted; ``parts`` holds the errors of a field's parts, by their names.
     """
 
-    def __init__(self, *messages: str, hint: str | None = None, named: Mapping[str, Wrong] | None = None) -> None:
+    def __init__(
+        self, *messages: str, hint: str | None = None, parts: Mapping[str, FieldError] | None = None
+    ) -> None:
         super().__init__(*messages)
         self.hint = hint
-        self.named = named
+        self.parts = parts
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Field:
         return deepcopy(self.default)
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
-        """The field's new value from the parameters GIVEN, OLD where they say nothing; raises Wrong."""
+        """The field's new value from the parameters GIVEN, OLD where they say nothing; raises FieldError."""
         return old
 
     def show(self, document: Document) -> Any:
@@ -158,13 +160,13 @@ class Msisdn(Field):
         value = given.get(self.name)
         if self.name not in given or isinstance(value, (dict, list)):
             if old is None and not self.optional:
-                raise Wrong(BLANK, hint=hints.NUMBER)
+                raise FieldError(BLANK, hint=hints.NUMBER)
             return old
         number, messages = msisdn.check(value, rules.country)
         if self.optional and old is None and (value is None or (isinstance(value, str) and not value.strip())):
             return None
         if messages:
-            raise Wrong(*messages, hint=hints.phone_number(value, rules.country))
+            raise FieldError(*messages, hint=hints.phone_number(value, rules.country))
         return number
 
 
@@ -179,7 +181,7 @@ class CallFlowLogic(Field):
             return old
         value = text(given[self.name])
         if value is not None and value not in rules.flows:
-            raise Wrong(NOT_IN_LIST, hint=hints.call_flow(value, rules.flows))
+            raise FieldError(NOT_IN_LIST, hint=hints.call_flow(value, rules.flows))
         return value
 
 
@@ -235,7 +237,7 @@ class Json(Field):
         value = given.get(self.name)
         if not isinstance(value, dict):
             if self.form is not None and self.name in given:
-                raise Wrong(NO_OBJECT)
+                raise FieldError(NO_OBJECT)
             return old
         check_json(value)
         check_size(value)
@@ -262,7 +264,7 @@ class RequestParams(Json):
         value = super().read(given, old, rules)
         # A call that has come in has none, and whoever changes something else of it need not give any.
         if isinstance(given.get(self.name), dict) and (messages := request_params_errors(value)):
-            raise Wrong(*messages, hint=hints.request_params(value))
+            raise FieldError(*messages, hint=hints.request_params(value))
         return value
 
 
@@ -274,7 +276,7 @@ def request_params_errors(value: Any) -> list[str]:
 
 
 def check_json(value: Any) -> None:
-    """Raise Wrong for a number that MongoDB cannot hold."""
+    """Raise FieldError for a number that MongoDB cannot hold."""
     if isinstance(value, dict):
         for inner in value.values():
             check_json(inner)
@@ -282,10 +284,10 @@ def check_json(value: Any) -> None:
         for inner in value:
             check_json(inner)
     elif isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
-        raise Wrong(TOO_LARGE)
+        raise FieldError(TOO_LARGE)
 
 
 def check_size(value: Document) -> None:
-    """Raise Wrong for free JSON (that ``check_json`` let through) that is larger than one value may be."""
+    """Raise FieldError for free JSON (that ``check_json`` let through) that is larger than one value may be."""
     if len(orjson.dumps(value)) > MAX_JSON:
-        raise Wrong(TOO_LONG)
+        raise FieldError(TOO_LONG)

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
 from scfm.models import deletions, filters, hints
-from scfm.models.fields import Field, Rules, Schema, Wrong
+from scfm.models.fields import Field, FieldError, Rules, Schema
 from scfm.models.filters import Filter
 from scfm.models.state_machine import StateMachine
 from scfm.storage.query import Document, Query
@@ -270,8 +270,8 @@ class Resource:
                 continue
             try:
                 draft.document[one.name] = one.read(draft.given, draft.document.get(one.name), scope.rules)
-            except Wrong as wrong:
-                for name, part in (wrong.named or {one.name: wrong}).items():
+            except FieldError as error:
+                for name, part in (error.parts or {one.name: error}).items():
                     draft.errors.add(name, *part.args, hint=part.hint)
 
     async def _look_for_taken(self, view: TenantView, draft: Draft, number: int | None = None) -> None:

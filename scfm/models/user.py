@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from scfm.models.fields import BLANK, Field, Id, Link, Metadata, Rules, Text, Time, Wrong
+from scfm.models.fields import BLANK, Field, FieldError, Id, Link, Metadata, Rules, Text, Time
 from scfm.models.filters import text
 from scfm.models.passwords import PASSWORDS
 from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, Unique, by
@@ -26,9 +26,9 @@ class Email(Text):
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = (super().read(given, old, rules) or "").strip().lower()
         if not value:
-            raise Wrong(BLANK)
+            raise FieldError(BLANK)
         if len(value) > MAX_EMAIL or not re.fullmatch(r"[^@\s\0]+@[^@\s\0]+\Z", value):
-            raise Wrong("is invalid")
+            raise FieldError("is invalid")
         return value
 
 
