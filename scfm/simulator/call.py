@@ -11,13 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .order import Form, Order
 from .transcript import Transcript
-
-if TYPE_CHECKING:
-    from .phone import Phone
 
 API = "/2010-04-01"
 ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -62,7 +59,6 @@ class Call:
     callbacks: int = 0
     held_callback: dict[str, str] | None = None
     transcript: Transcript | None = None
-    phone: Phone | None = None
     task: asyncio.Task[None] | None = None
     first_webhook: asyncio.Event | None = None
 
@@ -76,7 +72,7 @@ class Call:
         self.move(status)
         self.ended = self.updated
         self.duration = math.ceil(self.seconds)
-        self.phone = self.transcript = None
+        self.transcript = None
         self.webhook_delivered()
 
     def webhook_delivered(self) -> None:

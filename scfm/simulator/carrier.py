@@ -68,6 +68,8 @@ class Carrier:
         self._directory = Directory(callees, seed)
         self._requests = self._inbound = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        # The phones of the calls that were answered and go on.
+        self._phones: dict[Call, Phone] = {}
         self._transcripts: dict[str, Transcript] = {}
         self._line: Line
         self._callbacks: Callbacks
@@ -152,12 +154,12 @@ class Carrier:
             raise Refusal(400, 21218, f"Status is not valid: {status}")
         if status:
             return self._hang_up(call, status)
-        if call.status != "in-progress" or call.phone is None:
+        phone = self._phones.get(call)
+        if call.status != "in-progress" or phone is None:
             raise not_in_progress()
         if "Url" in form or "Twiml" in form:
-            self._begin(
-                call, self._talk(call, call.phone, Request(form["Url"], method(form, "Method")), form["Twiml"])
-            )
+            first = Request(form["Url"], method(form, "Method"))
+            self._begin(call, self._talk(call, phone, first, form["Twiml"]))
         return None
 
     def transcript(self, sid: str) -> Transcript | None:
@@ -230,6 +232,7 @@ class Carrier:
 
     async def _end(self, call: Call, status: str) -> None:
         call.end(status)
+        self._phones.pop(call, None)
         self._journal.ended(call)
         self.ledger.outcome(call)
         await self._tell_end(call)
@@ -249,12 +252,13 @@ class Carrier:
         self._begin(call, self._end(call, "completed" if answered else "canceled"))
 
     def _phone(self, call: Call, callee: Callee) -> Phone:
-        call.phone = Phone(call, callee, self._line, self._debugger, self._life_size, self.base_url)
-        self._transcripts[call.sid] = call.phone.transcript
+        phone = Phone(call, callee, self._line, self._debugger, self._life_size, self.base_url)
+        self._phones[call] = phone
+        self._transcripts[call.sid] = phone.transcript
         if len(self._transcripts) > MAX_TRANSCRIPTS:
             call_sid = next(iter(self._transcripts))
             del self._transcripts[call_sid]
-        return call.phone
+        return phone
 
     async def _pass(self, seconds: float) -> None:
         await asyncio.sleep(seconds * self._life_size)
@@ -276,6 +280,7 @@ class Carrier:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a simulated call broke off", exc_info=error)
             call.end(FAILED)
+            self._phones.pop(call, None)
 
 
 def _same(wanted: str | None, given: str) -> bool:
