@@ -10,7 +10,7 @@ from typing import Any
 
 from scfm.contacts_bulk.charsets import Transcoder
 from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAMES, MSISDN, TOO_LONG_NAMES, Path, Table, column_of, is_msisdn
-from scfm.contacts_bulk.text_lines import FIELDS, MAX_LINE, TOO_LONG, Bad, Found, Line, Lines, cell
+from scfm.contacts_bulk.text_lines import FIELDS, MAX_LINE, TOO_LONG, Found, Line, Lines, RowError, cell
 from scfm.errors import Invalid
 from scfm.storage.query import Document
 
@@ -104,7 +104,7 @@ class CsvReader:
             yield None
         elif line.content is None:
             yield from self._give_up(BAD_QUOTE)
-            yield self._bad(Bad(None, TOO_LONG), line.number)
+            yield self._problem(RowError(None, TOO_LONG), line.number)
         elif self._record is None:
             yield self._begin(line, line.content.decode("utf-8", "surrogateescape"))
         else:
@@ -120,8 +120,8 @@ class CsvReader:
                 self._record, self._lines.keeps_empty = _Record(line, cells), True
                 return None
             return self._row(line, cells, len(line.content or b""))
-        except Bad as bad:
-            return self._bad(bad, line.number)
+        except RowError as error:
+            return self._problem(error, line.number)
 
     def _go_on(self, record: _Record, line: Line, content: bytes) -> Iterator[Found]:
         """Read a line inside an open cell."""
@@ -131,8 +131,8 @@ class CsvReader:
         text = content.decode("utf-8", "surrogateescape")
         try:
             cells, is_open = ([text], True) if '"' not in text else _cells('"' + text, self._separator)
-        except Bad as bad:
-            yield from self._give_up(bad.reason, line)
+        except RowError as error:
+            yield from self._give_up(error.reason, line)
             return
         if is_open:
             record.go_on(line, cells)
@@ -141,15 +141,15 @@ class CsvReader:
         self._record, self._lines.keeps_empty = None, False
         try:
             yield self._row(record.first, *record.closed(line, cells))
-        except Bad as bad:
-            yield self._bad(bad, record.first.number)
+        except RowError as error:
+            yield self._problem(error, record.first.number)
 
     def _give_up(self, reason: str, last: Line | None = None) -> Iterator[Found]:
         """The record that is open, if one is, is bad: read its lines after the first, and then LAST, once more."""
         record, self._record, self._lines.keeps_empty = self._record, None, False
         if record is None:
             return
-        yield self._bad(Bad(None, reason), record.first.number)
+        yield self._problem(RowError(None, reason), record.first.number)
         for line in record.others(self._lines.ending):
             yield from self._take(line)
         if last is not None:
@@ -168,19 +168,19 @@ class CsvReader:
     def _row(self, line: Line, cells: Sequence[str], size: int) -> Found:
         return self._table.take(line.number, cells, size, self._text.problem)
 
-    def _bad(self, bad: Bad, line: int) -> Found:
+    def _problem(self, error: RowError, line: int) -> Found:
         if self._table.header is None:
-            raise Invalid({"header": [bad.reason]})
-        return bad.at(line)
+            raise Invalid({"header": [error.reason]})
+        return error.at(line)
 
 
 def _cells(text: str, separator: str) -> tuple[list[str], bool]:
-    """The cells of a line, and whether the last one is open at its end; raises Bad."""
+    """The cells of a line, and whether the last one is open at its end; raises RowError."""
     try:
         return next(csv.reader([text], delimiter=separator, strict=True), []), False
     except csv.Error as error:
         if "unexpected end of data" not in str(error):
-            raise Bad(None, BARE_RETURN if "new-line" in str(error) else BAD_QUOTE) from None
+            raise RowError(None, BARE_RETURN if "new-line" in str(error) else BAD_QUOTE) from None
     return _leniently(text, separator), True
 
 

@@ -15,11 +15,11 @@ from scfm.contacts_bulk.text_lines import (
     DEPTH,
     FIELDS,
     TOO_LONG,
-    Bad,
     Found,
     Line,
     Lines,
     Row,
+    RowError,
     check_text,
     phone_number,
 )
@@ -63,8 +63,8 @@ class JsonLinesReader:
             return None
         try:
             return _contact(line, self._country, self._text.problem)
-        except Bad as bad:
-            return bad.at(line.number)
+        except RowError as error:
+            return error.at(line.number)
 
 
 def json_line(shown: Mapping[str, Any]) -> bytes:
@@ -74,7 +74,7 @@ def json_line(shown: Mapping[str, Any]) -> bytes:
 
 def _contact(line: Line, country: str | None, not_text: str) -> Row:
     if line.content is None:
-        raise Bad(None, TOO_LONG)
+        raise RowError(None, TOO_LONG)
     found = _object(line.content, not_text)
     number = phone_number(found.get("msisdn"), country)
     return Row(line.number, number, _metadata(found.get("metadata")), len(line.content))
@@ -85,16 +85,16 @@ def _object(content: bytes, not_text: str) -> Document:
     try:
         found = json.loads(content.decode(), parse_float=_finite, parse_constant=_no_constant)
     except UnicodeDecodeError:
-        raise Bad(None, not_text) from None
+        raise RowError(None, not_text) from None
     except (ValueError, RecursionError):
-        raise Bad(None, NOT_JSON) from None
+        raise RowError(None, NOT_JSON) from None
     if not isinstance(found, dict):
-        raise Bad(None, NOT_AN_OBJECT)
+        raise RowError(None, NOT_AN_OBJECT)
     return found
 
 
 def _check_tokens(content: bytes) -> None:
-    """Raise Bad for more values than the parser should take; those of texts do not count."""
+    """Raise RowError for more values than the parser should take; those of texts do not count."""
     if sum(map(content.count, (b",", b"[", b"{"))) <= MAX_TOKENS:
         return
     tokens = texts = 0
@@ -104,22 +104,22 @@ def _check_tokens(content: bytes) -> None:
         else:
             tokens += 1
         if tokens > MAX_TOKENS or texts > 2 * MAX_TOKENS:
-            raise Bad(None, TOO_MANY_VALUES)
+            raise RowError(None, TOO_MANY_VALUES)
 
 
 def _metadata(value: Any) -> Document:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Bad("metadata", NOT_AN_OBJECT)
+        raise RowError("metadata", NOT_AN_OBJECT)
     metadata = without_memory(value)
     try:
         _check_bounds({"metadata": metadata})
         check_json(metadata)
     except FieldError as error:
-        raise Bad("metadata", error.args[0]) from None
+        raise RowError("metadata", error.args[0]) from None
     except ValueError:
-        raise Bad("metadata", NOT_JSON) from None
+        raise RowError("metadata", NOT_JSON) from None
     return metadata
 
 
@@ -136,16 +136,16 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _check_bounds(value: Any) -> None:
-    """Raise Bad for what a request's parameters may not be either; ValueError for a lone surrogate."""
+    """Raise RowError for what a request's parameters may not be either; ValueError for a lone surrogate."""
     level, fields = [value], 0
     for _ in range(DEPTH + 1):
         level = [inner for one in level for inner in _inside(one)]
         fields += len(level)
         if fields > FIELDS:
-            raise Bad("metadata", f"has too many fields (maximum is {FIELDS})")
+            raise RowError("metadata", f"has too many fields (maximum is {FIELDS})")
         if not level:
             return
-    raise Bad("metadata", f"is nested too deeply (maximum is {DEPTH} levels)")
+    raise RowError("metadata", f"is nested too deeply (maximum is {DEPTH} levels)")
 
 
 def _inside(value: Any) -> list[Any]:

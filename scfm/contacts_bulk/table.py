@@ -13,7 +13,7 @@ from itertools import groupby, islice
 from operator import itemgetter
 
 from scfm.contacts_bulk.charsets import NOT_UTF8
-from scfm.contacts_bulk.text_lines import DEPTH, FIELDS, Bad, Row, check_text, phone_number
+from scfm.contacts_bulk.text_lines import DEPTH, FIELDS, Row, RowError, check_text, phone_number
 from scfm.errors import Invalid
 from scfm.models import hints
 from scfm.models.merge import FLOW_MEMORY
@@ -131,14 +131,14 @@ class Header:
         try:
             for name in self.names.values():
                 self._check("header", name)
-        except Bad as bad:
-            raise Invalid({"header": [bad.reason]}) from None
+        except RowError as error:
+            raise Invalid({"header": [error.reason]}) from None
 
     def _check(self, column: str, text: str) -> None:
         try:
             check_text(column, text)
         except ValueError:
-            raise Bad(column, self.not_text) from None
+            raise RowError(column, self.not_text) from None
 
     def _wrong(self) -> Iterator[str]:
         if not self.numbers:
@@ -166,7 +166,7 @@ class Header:
         return f"column {position + 1}" if name is None else MSISDN if position == self.msisdn else _shown(name)
 
     def row(self, line: int, cells: Sequence[str], size: int) -> Row:
-        """A row's cells as a contact; an empty cell says nothing. Raises Bad."""
+        """A row's cells as a contact; an empty cell says nothing. Raises RowError."""
         self._check_width(cells)
         metadata: Document = {}
         changed = 0
@@ -177,7 +177,7 @@ class Header:
             stored = stored_form(text)
             changed += len(text) if stored is not text else 0
             if changed > MAX_COMPOSED:
-                raise Bad(None, NOT_COMPOSED)
+                raise RowError(None, NOT_COMPOSED)
             if stored:
                 _put(metadata, path, stored)
         number = cells[self.msisdn] if len(cells) > self.msisdn else None
@@ -185,14 +185,16 @@ class Header:
         return Row(line, phone_number(number, self.country), metadata, size, text=True)
 
     def _check_width(self, cells: Sequence[str]) -> None:
-        """Raise Bad for a value in a column that has no name."""
+        """Raise RowError for a value in a column that has no name."""
         if len(cells) > MAX_CELLS:
-            raise Bad(None, TOO_WIDE)
+            raise RowError(None, TOO_WIDE)
         if len(cells) <= self.width == len(self.names):
             return
         for position, text in enumerate(cells):
             if text and position not in self.names and trimmed(text):
-                raise Bad(self.name_of(position), NO_NAME) if position < self.width else Bad(None, TOO_MANY_CELLS)
+                if position < self.width:
+                    raise RowError(self.name_of(position), NO_NAME)
+                raise RowError(None, TOO_MANY_CELLS)
 
 
 def _shown(name: str) -> str:
@@ -233,7 +235,7 @@ class Table:
     ) -> Row | None:
         """The contact in a row, None for one that has none. BAD: what is wrong with cells, by their position.
 
-        Raises Bad; Invalid where the row is a header that cannot be used.
+        Raises RowError; Invalid where the row is a header that cannot be used.
         """
         if not bad and not any(map(trimmed, filter(None, cells))):
             return None
@@ -244,7 +246,7 @@ class Table:
             return None
         for position, reason in (bad or {}).items():
             if position not in self.header.ignored:
-                raise Bad(self.header.name_of(position), reason)
+                raise RowError(self.header.name_of(position), reason)
         return self.header.row(line, cells, size)
 
     def end(self) -> None:

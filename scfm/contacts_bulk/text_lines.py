@@ -60,7 +60,7 @@ class Problem:
     reason: str
 
 
-class Bad(Exception):
+class RowError(Exception):
     """Raised while a line is read; the arguments are the column and the reason."""
 
     def __init__(self, column: str | None, reason: str) -> None:
@@ -114,10 +114,10 @@ def _typed_value(value: Any, stored: Any) -> Any:
 
 
 def phone_number(value: object, country: str | None) -> str:
-    """The number in its one spelling, COUNTRY being the account's ``default_country``; raises Bad."""
+    """The number in its one spelling, COUNTRY being the account's ``default_country``; raises RowError."""
     number, messages = msisdn.check(value, country)
     if number is None:
-        raise Bad("msisdn", messages[0])
+        raise RowError("msisdn", messages[0])
     return number
 
 
@@ -201,8 +201,8 @@ class Lines:
 
 
 def check_text(column: str, text: str) -> None:
-    """Raise Bad for text that is too long; ValueError for text that cannot be encoded."""
+    """Raise RowError for text that is too long; ValueError for text that cannot be encoded."""
     if not text.isascii():
         text.encode()
     if len(text) * 4 > MAX_TEXT and len(text.encode()) > MAX_TEXT:
-        raise Bad(column, TEXT_TOO_LONG)
+        raise RowError(column, TEXT_TOO_LONG)

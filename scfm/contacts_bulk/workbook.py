@@ -14,7 +14,7 @@ from typing import IO, Any
 from scfm.contacts_bulk import xlsx_reader
 from scfm.contacts_bulk.file_kinds import AS_TABLE
 from scfm.contacts_bulk.table import Table
-from scfm.contacts_bulk.text_lines import TOO_LONG, Bad, Found
+from scfm.contacts_bulk.text_lines import TOO_LONG, Found, RowError
 from scfm.errors import Invalid
 
 log = logging.getLogger("scfm.import")
@@ -86,10 +86,10 @@ class WorkbookReader:
         wrong = {int(position): reason for position, reason in problems.items()}
         try:
             if cells is None:
-                raise Bad(None, TOO_LONG)
+                raise RowError(None, TOO_LONG)
             return self._table.take(number, _in_a_row(cells), len(line), bad=wrong)
-        except Bad as bad:
-            return bad.at(number)
+        except RowError as error:
+            return error.at(number)
 
     def close(self) -> None:
         self._file.close()
