@@ -169,22 +169,29 @@ class Server:
         settings = self.settings
         provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
         self._closing.push_async_callback(provider.close)
-        departures = SendJournal.open(settings.data_dir)
-        self._closing.callback(departures.close)
+        send_journal = SendJournal.open(settings.data_dir)
+        self._closing.callback(send_journal.close)
         slots, lease = settings.calls_in_flight, settings.lease_seconds
         loop = Loop(settings.sweep_seconds, outage)
         ends = CalloutEnds(store)
         made = partial(loop.wake, Dispatcher.name, StatusFetcher.name)
-        loop.add(BatchRunner(store, lease, made, departures.id, lambda: traffic.callers))
+        loop.add(BatchRunner(store, lease, made, send_journal.id, lambda: traffic.callers))
         loop.add(
             Dispatcher(
-                store, provider, calling_accounts, departures, callout_hold, settings, traffic.stand_aside, ends.sent
+                store,
+                provider,
+                calling_accounts,
+                send_journal,
+                callout_hold,
+                settings,
+                traffic.stand_aside,
+                ends.sent,
             )
         )
         loop.add(StatusFetcher(store, provider, calling_accounts, slots=slots, lease=lease))
         watch = ClockWatch()
         loop.add(WatchClock(store, watch, settings, loop.wake))
-        loop.add(Reconciler(store, provider, calling_accounts, departures, callout_hold, settings, watch))
+        loop.add(Reconciler(store, provider, calling_accounts, send_journal, callout_hold, settings, watch))
         loop.add(StatusPoller(store, provider, calling_accounts, lease=lease, seconds=settings.status_check_seconds))
         loop.add(SweepDeletions(store))
         loop.add(ForgetOld(store))

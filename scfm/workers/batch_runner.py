@@ -82,7 +82,7 @@ class BatchRunner(Job):
                     "status": "running",
                     "_work.due": self._until(),
                     "_work.holder": uuid.uuid4().hex,
-                    # By this a process on the same machine sees that this one has ended: see departures.
+                    # By this a process on the same machine sees that this one has ended: see SendJournal.
                     "_work.log": self._log,
                     "updated_at": now(),
                 },

@@ -151,7 +151,7 @@ class Waiting:
 
 
 def attempt_of(call: Document) -> tuple[str, int]:
-    """What a call that has been taken is in the departures: its attempt's id, and its own."""
+    """What a call that has been taken is in the send journal: its attempt's id, and its own."""
     return call["_work"]["attempt"]["id"], call["_id"]
 
 

@@ -1,6 +1,6 @@
 """Sends queued calls to the provider, each at most once.
 
-Before a request leaves, its attempt is in the database and the call is in this process's departures. What is not
+Before a request leaves, its attempt is in the database and the call is in this process's journal. What is not
 known of a request afterwards is not guessed: see settle_calls.
 """
 
@@ -89,7 +89,7 @@ class Dispatcher(Job):
         store: Store,
         provider: Provider,
         accounts: Accounts,
-        departures: SendJournal,
+        send_journal: SendJournal,
         callout_hold: CalloutHold,
         settings: Settings,
         stand_aside: Callable[[], Awaitable[None]] | None = None,
@@ -101,7 +101,7 @@ class Dispatcher(Job):
         self.slots = 2 * settings.calls_in_flight
         self._provider = provider
         self._accounts = accounts
-        self._departures = departures
+        self._send_journal = send_journal
         self._callout_hold = callout_hold
         self._settings = settings
         # A call waits for half a lease to leave. Then its request, which ends within twice the time-out (see
@@ -133,25 +133,25 @@ class Dispatcher(Job):
         await self._fetch_back()
         await self._refusals.look()
         deadline, until = self._clock.monotonic() + self._patience, later(self._patience)
-        attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._departures.id}
+        attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._send_journal.id}
         lease = until + timedelta(seconds=self._request_seconds)
         before = self._pace.in_flight
         try:
             calls = await self._waiting.take(min(most, self._pace.room), lease, attempt, self._allowance)
-            departures: list[ScheduledCall] = []
+            scheduled_calls: list[ScheduledCall] = []
             for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
-                departures += await self._book(account_id, list(group), deadline, until)
+                scheduled_calls += await self._book(account_id, list(group), deadline, until)
         except BaseException:
             self._astray[attempt["id"]] = lease
             raise
-        for departure in departures:
-            self._pace.entered(departure.call["account_id"])
+        for scheduled in scheduled_calls:
+            self._pace.entered(scheduled.call["account_id"])
         self.pause = self._pace.pause()
         self._few = self._pace.in_flight * (BATCHED - 1) // BATCHED
         self._again_at = self._clock.monotonic() + GATHER_SECONDS
-        if not departures and self._pace.in_flight < before:
+        if not scheduled_calls and self._pace.in_flight < before:
             self.wake()  # there was no room for more, and now there is
-        return departures
+        return scheduled_calls
 
     async def _fetch_back(self) -> None:
         """Queue the calls again that the database gave to an attempt of ours which did not hear of it."""
@@ -164,7 +164,7 @@ class Dispatcher(Job):
     async def _book(
         self, account_id: int, calls: list[Document], deadline: float, until: datetime
     ) -> list[ScheduledCall]:
-        """The departures of those of an account's calls that may leave soon; the others wait in the database."""
+        """The schedule of those of an account's calls that may leave soon; the others wait in the database."""
         halted = [await self._callout_hold.blocking_status(call) for call in calls]
         going = [call for call, how in zip(calls, halted, strict=True) if how is None]
         rate, _ = await self._limits(account_id)
@@ -245,7 +245,7 @@ class Dispatcher(Job):
         """The server stops: others go on with the call, if the database can still be told in time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(HAND_BACK_SECONDS):
-                if self._departures.left(*attempt_of(call)):
+                if self._send_journal.has_sent(*attempt_of(call)):
                     await self._unknown(call, Unknown(STOPPED))
                 else:
                     await self._release(call, 0, tries=_tries(call))
@@ -263,13 +263,13 @@ class Dispatcher(Job):
     async def _arrived(self, call: Document, *updates: tuple[Document, Document]) -> None:
         """Store what became of a call that left."""
         await self._writes.add(*updates)
-        self._departures.arrived(*attempt_of(call))
+        self._send_journal.acknowledge(*attempt_of(call))
 
     async def failed(self, item: ScheduledCall, error: Exception) -> None:
         """A call that has left is asked about; another is tried again a few times, and then given up."""
         call, reason = item.call, Unknown(f"{CREATE}: {type(error).__name__}")
         tries = _tries(call) + 1
-        if self._departures.left(*attempt_of(call)):
+        if self._send_journal.has_sent(*attempt_of(call)):
             await self._unknown(call, reason)
         elif tries < MAX_TRIES:
             await self._release(call, FIRST_BACKOFF * tries, tries=tries)
@@ -294,7 +294,7 @@ class Dispatcher(Job):
         if now() >= call["_work"]["lease"]:
             raise NotSent(f"{CREATE}: the connection came too late")
         try:
-            self._departures.note(*attempt_of(call))
+            self._send_journal.append(*attempt_of(call))
         except OSError as error:
             raise NotSent(f"{CREATE}: {error.strerror} in the data folder") from error
 
@@ -323,7 +323,7 @@ class Dispatcher(Job):
             self._refusals.kept_back(account_id, credentials)
             self._pace.failed(account_id, unknown.message)
             # Whatever may have rung has left, even if it was not seen to leave.
-            self._departures.note(*attempt_of(call))
+            self._send_journal.append(*attempt_of(call))
             return partial(self._unknown, call, unknown)
         self._answered(account_id)
         self._refusals.accepted(account_id)
@@ -348,7 +348,7 @@ class Dispatcher(Job):
     async def _put_back(self, call: Document, change: Document) -> None:
         """Queue a call again that left, and that the provider did not take."""
         await self._release(call, 0, change, tries=_tries(call))
-        self._departures.arrived(*attempt_of(call))
+        self._send_journal.acknowledge(*attempt_of(call))
 
     def _first_check(self, call: Document) -> datetime | None:
         params = sent_params(call["remote_request_params"], self._settings.public_url)
@@ -360,7 +360,7 @@ class Dispatcher(Job):
         delay = max(backoff, reason.retry_after or 0)
         message = f"{reason.message} (not sent; it will be sent again)"
         await self._release(call, delay, {"remote_error_message": message}, tries)
-        self._departures.arrived(*attempt_of(call))
+        self._send_journal.acknowledge(*attempt_of(call))
 
     async def _release(self, call: Document, delay: float, change: Document | None = None, tries: int = 0) -> None:
         work = {"due": later(delay), "tries": tries}

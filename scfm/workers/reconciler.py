@@ -51,7 +51,7 @@ class Reconciler(Job):
         store: Store,
         provider: Provider,
         accounts: Accounts,
-        departures: SendJournal,
+        send_journal: SendJournal,
         callout_hold: CalloutHold,
         settings: Settings,
         watch: ClockWatch | None = None,
@@ -59,7 +59,7 @@ class Reconciler(Job):
         self._store = store
         self._provider = provider
         self._accounts = accounts
-        self._departures = departures
+        self._send_journal = send_journal
         self._callout_hold = callout_hold
         self._settings = settings
         self._lease = settings.lease_seconds
@@ -85,15 +85,15 @@ class Reconciler(Job):
 
     async def _recover(self) -> None:
         """Take over what a process on this machine had when it died: what it had not sent is queued again."""
-        for dead, left in self._departures.of_the_dead():
+        for dead, left in self._send_journal.of_dead_processes():
             await self._take_over(dead, left)
             since = self._dead_since.setdefault(dead, time.monotonic())
             if time.monotonic() - since >= LAST_WORDS_SECONDS:
-                self._departures.discard(dead)
+                self._send_journal.discard(dead)
                 del self._dead_since[dead]
-        for log_id in self._departures.of_earlier_boots():
+        for log_id in self._send_journal.of_earlier_boots():
             if not await self._store.everyone.exists(CALLS, _under(log_id)):
-                self._departures.discard(log_id)
+                self._send_journal.discard(log_id)
 
     async def _take_over(self, dead: str, left: set[tuple[str, int]] | None) -> None:
         calls = await self._store.everyone.find(CALLS, _under(dead), fields=["_work", "status"])
@@ -150,13 +150,13 @@ class Reconciler(Job):
 
     async def _settle(self, item: Document) -> None:
         attempt = item["_work"]["attempt"]
-        mine = attempt["log"] is not None and attempt["log"] == self._departures.id
-        if mine and not self._departures.left(*attempt_of(item)):
+        mine = attempt["log"] is not None and attempt["log"] == self._send_journal.id
+        if mine and not self._send_journal.has_sent(*attempt_of(item)):
             # Taken by this process, and overtaken by a failing database before it could leave.
             await self._store.everyone.update(CALLS, _held(item), {"_work": {"due": now()}})
             return
         recent = now() - attempt["at"] <= self._limit
-        if recent and self._departures.yet_to_leave(attempt["log"], *attempt_of(item)):
+        if recent and self._send_journal.unsent_by_living_process(attempt["log"], *attempt_of(item)):
             # So it is in another process, which knows best, and will say so when it reaches the database.
             await self._store.everyone.update(CALLS, _held(item), {"_work.lease": later(max(self._grace, 1))})
             return
@@ -202,7 +202,7 @@ class Reconciler(Job):
 
     async def _settled(self, call: Document, *updates: tuple[Document, Document]) -> None:
         await self._store.everyone.update_each(CALLS, updates)
-        self._departures.arrived(*attempt_of(call))
+        self._send_journal.acknowledge(*attempt_of(call))
 
     async def _not_listed(self, call: Document) -> None:
         asked = call["_work"].get("asked", 0) + 1

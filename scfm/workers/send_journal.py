@@ -50,23 +50,23 @@ class SendJournal:
         self._folder = folder / FOLDER if folder is not None and _boot() else None
         self._file: int | None = None
         self._lines = 0
-        self._left: set[tuple[str, int]] = set()
+        self._sent: set[tuple[str, int]] = set()
         self._reported: set[str] = set()
 
     @classmethod
     def open(cls, data_dir: Path) -> Self:
         """The log of a process that keeps its files in DATA_DIR; a folder that cannot be written gives none."""
-        departures = cls(data_dir)
+        journal = cls(data_dir)
         try:
-            departures._create()
+            journal._create()
         except OSError as error:
             log.error(
                 "%s cannot be written (%s): make it writable, or calls that had not left at a crash may end errored",
                 data_dir / FOLDER,
                 error.strerror or error,
             )
-            departures._folder = None
-        return departures
+            journal._folder = None
+        return journal
 
     def _create(self) -> None:
         if self._folder is None:
@@ -76,22 +76,22 @@ class SendJournal:
         self._file = _locked(self._folder / name)
         self.id = name
 
-    def note(self, attempt: str, number: int) -> None:
+    def append(self, attempt: str, number: int) -> None:
         """Write that the call's request leaves now; raises OSError if that cannot be written."""
         if self._file is not None:
             _write(self._file, _line(attempt, number))
             self._lines += 1
-        self._left.add((attempt, number))
+        self._sent.add((attempt, number))
 
-    def left(self, attempt: str, number: int) -> bool:
+    def has_sent(self, attempt: str, number: int) -> bool:
         """Whether the call's request left this process, and what became of it is not in the database yet."""
-        return (attempt, number) in self._left
+        return (attempt, number) in self._sent
 
-    def arrived(self, attempt: str, number: int) -> None:
+    def acknowledge(self, attempt: str, number: int) -> None:
         """What became of the call is in the database: it need not be remembered any more."""
-        self._left.discard((attempt, number))
-        if self._lines > MAX_LINES + 2 * len(self._left):
-            self._lines = len(self._left)
+        self._sent.discard((attempt, number))
+        if self._lines > MAX_LINES + 2 * len(self._sent):
+            self._lines = len(self._sent)
             with suppress(OSError):  # the long one will do until the next time
                 self._rewrite()
 
@@ -103,7 +103,7 @@ class SendJournal:
         new.unlink(missing_ok=True)
         file = _locked(new)
         try:
-            _write(file, b"".join(_line(*pair) for pair in self._left))
+            _write(file, b"".join(_line(*pair) for pair in self._sent))
             os.replace(new, self._folder / self.id)
         except OSError:
             os.close(file)
@@ -117,7 +117,7 @@ class SendJournal:
             os.close(self._file)
             self._file = None
 
-    def of_the_dead(self) -> Iterator[tuple[str, set[tuple[str, int]] | None]]:
+    def of_dead_processes(self) -> Iterator[tuple[str, set[tuple[str, int]] | None]]:
         """The logs of processes that have ended: (id, the (attempt, call) pairs that left).
 
         None in place of the pairs says that the log is damaged: then any of the process's calls may have left.
@@ -134,7 +134,7 @@ class SendJournal:
                     self._report(path, "it is damaged, and will be removed")
                 yield found
 
-    def yet_to_leave(self, log_id: str | None, attempt: str, number: int) -> bool:
+    def unsent_by_living_process(self, log_id: str | None, attempt: str, number: int) -> bool:
         """Whether the log is that of another, living process of this machine, which has not sent the call."""
         if self._folder is None or log_id is None or log_id == self.id or not log_id.startswith(f"{_boot()}."):
             return False

@@ -74,26 +74,26 @@ class Background:
         store: Store,
         settings: Settings,
         provider: Provider | None = None,
-        departures: SendJournal | None = None,
+        send_journal: SendJournal | None = None,
         clock: MonotonicClock = SYSTEM_CLOCK,
     ) -> None:
         self.store = store
         self.settings = settings
         self.provider = provider or Provider(timeout=settings.provider_timeout)
-        self.departures = departures or SendJournal.open(settings.data_dir)
+        self.send_journal = send_journal or SendJournal.open(settings.data_dir)
         self.callout_hold = CalloutHold(store)
         self.loop = Loop(settings.sweep_seconds)
         self.accounts = accounts = Accounts(store, Platform(settings))
         lease = settings.lease_seconds
-        self.run = BatchRunner(store, lease, self.loop.wake, self.departures.id)
+        self.run = BatchRunner(store, lease, self.loop.wake, self.send_journal.id)
         self.send = Dispatcher(
-            store, self.provider, accounts, self.departures, self.callout_hold, settings, clock=clock
+            store, self.provider, accounts, self.send_journal, self.callout_hold, settings, clock=clock
         )
         self.watch = ClockWatch()
         self.watch_clock = WatchClock(store, self.watch, settings, self.loop.wake)
         self.fetch = StatusFetcher(store, self.provider, accounts, slots=20, lease=lease)
         self.settle = Reconciler(
-            store, self.provider, accounts, self.departures, self.callout_hold, settings, self.watch
+            store, self.provider, accounts, self.send_journal, self.callout_hold, settings, self.watch
         )
         seconds = settings.status_check_seconds
         self.check = StatusPoller(store, self.provider, accounts, lease=lease, seconds=seconds)
@@ -102,9 +102,9 @@ class Background:
             self.loop.add(job)
 
     async def close(self) -> None:
-        """Let go of the carrier and of the log of departures."""
+        """Let go of the carrier and of the send journal."""
         await self.provider.close()
-        self.departures.close()
+        self.send_journal.close()
 
 
 @asynccontextmanager

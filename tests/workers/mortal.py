@@ -136,20 +136,20 @@ class MortalProvider(Provider):
 
 
 class MortalSendJournal(SendJournal):
-    """A log of departures in which a line is two steps of the process's life."""
+    """A send journal in which a line is two steps of the process's life."""
 
     _life: Life
 
     @classmethod
     def within(cls, data_dir: Path, life: Life) -> MortalSendJournal:
         """The log of a process that lives so long."""
-        departures = cls.open(data_dir)
-        departures._life = life
-        return departures
+        send_journal = cls.open(data_dir)
+        send_journal._life = life
+        return send_journal
 
-    def note(self, attempt: str, number: int) -> None:
+    def append(self, attempt: str, number: int) -> None:
         self._life.step()
-        super().note(attempt, number)
+        super().append(attempt, number)
         self._life.step()
 
 

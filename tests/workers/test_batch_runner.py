@@ -104,8 +104,8 @@ async def finishes(store: Store, tmp_path: Path) -> None:
 async def runs_until_death(store: Store, tmp_path: Path, ends_at: int) -> Life:
     """Run what is queued as a process that dies at that step; its life."""
     life = Life(ends_at)
-    departures = MortalSendJournal.within(tmp_path, life)
-    process = Background(MortalStore.within(store, life), told(NOWHERE, tmp_path), departures=departures)
+    send_journal = MortalSendJournal.within(tmp_path, life)
+    process = Background(MortalStore.within(store, life), told(NOWHERE, tmp_path), send_journal=send_journal)
 
     async def run() -> None:
         await pass_over(process.run)

@@ -86,7 +86,7 @@ async def test_no_more_calls_are_held_than_may_be_in_flight_however_many_wait(st
             await jobs.loop.stop(patience=5)
             # Those that have their answer are held until it is stored.
             assert 0 < most <= 2 * SLOTS
-            assert await held(jobs) == 0 and not jobs.departures._left
+            assert await held(jobs) == 0 and not jobs.send_journal._sent
 
 
 async def held(jobs: Background) -> int:

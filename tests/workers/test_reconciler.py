@@ -216,8 +216,8 @@ async def test_what_is_listed_may_be_a_call_that_is_still_under_way_and_is_left_
     house = House(store, tmp_path, Silent(SIDS[0]))
     (lost,) = await house.sends(NUMBER)
     (rival,) = await queued_calls(store, await account(store), [NUMBER])
-    (departure,) = await house.jobs.send.take(1)
-    assert departure.call["_id"] == rival
+    (scheduled,) = await house.jobs.send.take(1)
+    assert scheduled.call["_id"] == rival
     await store.everyone.update_many("phone_calls", {"_id": lost}, {"$set": {"_work.lease": now()}})
     await house.settles()
     found = {call["_id"]: call for call in await calls_of(store)}
@@ -282,7 +282,7 @@ async def test_what_a_dead_process_had_sent_is_given_time_before_it_is_asked_abo
     dead = House(store, tmp_path, silent)
     await queued_calls(store, await account(store), [NUMBER, ANOTHER])
     sent, _ = await dead.jobs.send.take(2)
-    dead.jobs.departures.note(sent.call["_work"]["attempt"]["id"], sent.call["_id"])
+    dead.jobs.send_journal.append(sent.call["_work"]["attempt"]["id"], sent.call["_id"])
     await dead.jobs.close()
     house = House(store, tmp_path, silent)
     await house.settles()
@@ -304,15 +304,15 @@ async def test_of_what_a_damaged_log_had_every_call_may_have_rung_and_other_logs
         await queued_calls(store, account_id, [number])
         assert len(await dead.jobs.send.take(1)) == 1
         await dead.jobs.close()
-    (tmp_path / "departures" / str(damaged.jobs.departures.id)).write_bytes(b"\xff\xfe\n")
-    (tmp_path / "departures" / str(folder.jobs.departures.id)).unlink()
-    (tmp_path / "departures" / str(folder.jobs.departures.id)).mkdir()
+    (tmp_path / "departures" / str(damaged.jobs.send_journal.id)).write_bytes(b"\xff\xfe\n")
+    (tmp_path / "departures" / str(folder.jobs.send_journal.id)).unlink()
+    (tmp_path / "departures" / str(folder.jobs.send_journal.id)).mkdir()
     house = House(store, tmp_path, silent)
     await house.settles()
     unknown, untouched, unsent = await calls_of(store)
     assert "attempt" not in unsent["_work"] and unsent["_work"]["due"] <= now()
     assert unknown["_work"]["attempt"]["log"] is None
-    assert untouched["_work"]["attempt"]["log"] == folder.jobs.departures.id
+    assert untouched["_work"]["attempt"]["log"] == folder.jobs.send_journal.id
     for _ in range(TIMES_ASKED):
         await house.settles_when_due()
     for call in (unknown, untouched):
@@ -335,7 +335,7 @@ async def test_what_a_dead_process_asked_of_the_database_last_is_taken_over_too(
     clock = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: clock() + 11)
     await house.settles()
-    assert [path.name for path in (tmp_path / "departures").iterdir()] == [house.jobs.departures.id]
+    assert [path.name for path in (tmp_path / "departures").iterdir()] == [house.jobs.send_journal.id]
 
 
 async def test_a_call_that_a_report_has_moved_on_is_finished_when_its_process_has_died(

@@ -1,4 +1,4 @@
-"""The log of departures: what it says of a process that has ended, however that came about."""
+"""The send journal: what it says of a process that has ended, however that came about."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="boot ids are Li
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[SendJournal]:
     """The log of the process that looks."""
-    departures = SendJournal.open(tmp_path)
-    yield departures
-    departures.close()
+    send_journal = SendJournal.open(tmp_path)
+    yield send_journal
+    send_journal.close()
 
 
 def test_what_a_process_noted_is_read_when_it_has_ended_and_not_before(tmp_path: Path, reader: SendJournal) -> None:
     other = SendJournal.open(tmp_path)
     for attempt, number in LEFT:
-        other.note(attempt, number)
-    assert list(reader.of_the_dead()) == []
+        other.append(attempt, number)
+    assert list(reader.of_dead_processes()) == []
     other.close()
-    assert list(reader.of_the_dead()) == [(other.id, LEFT)]
+    assert list(reader.of_dead_processes()) == [(other.id, LEFT)]
     assert other.id is not None
     reader.discard(other.id)
-    assert list(reader.of_the_dead()) == []
+    assert list(reader.of_dead_processes()) == []
 
 
 def test_a_killed_process_leaves_every_line_it_wrote(tmp_path: Path, reader: SendJournal) -> None:
@@ -49,25 +49,25 @@ def test_a_killed_process_leaves_every_line_it_wrote(tmp_path: Path, reader: Sen
 import os, signal, sys
 from pathlib import Path
 from scfm.workers.send_journal import SendJournal
-departures = SendJournal.open(Path({str(tmp_path)!r}))
+send_journal = SendJournal.open(Path({str(tmp_path)!r}))
 for number in range(1000):
-    departures.note({ATTEMPT!r}, number)
+    send_journal.append({ATTEMPT!r}, number)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", code], check=False, timeout=180)
-    ((_, left),) = reader.of_the_dead()
+    ((_, left),) = reader.of_dead_processes()
     assert left == {(ATTEMPT, number) for number in range(1000)}
 
 
 def test_a_disk_that_is_full_lets_nothing_leave_and_spoils_no_other_line(tmp_path: Path, reader: SendJournal) -> None:
     other = SendJournal.open(tmp_path)
-    other.note(ATTEMPT, 1)
+    other.append(ATTEMPT, 1)
     with largest_file(60), pytest.raises(OSError):
-        other.note(ATTEMPT, 777)
-    assert not other.left(ATTEMPT, 777)
-    other.note(ATTEMPT, 12)
+        other.append(ATTEMPT, 777)
+    assert not other.has_sent(ATTEMPT, 777)
+    other.append(ATTEMPT, 12)
     other.close()
-    ((_, left),) = reader.of_the_dead()
+    ((_, left),) = reader.of_dead_processes()
     assert left >= LEFT and (ATTEMPT, 777) not in left
 
 
@@ -77,15 +77,15 @@ def test_a_log_is_rewritten_when_most_of_it_has_arrived(
     monkeypatch.setattr(module, "MAX_LINES", 100)
     other = SendJournal.open(tmp_path)
     for attempt, number in LEFT:
-        other.note(attempt, number)
+        other.append(attempt, number)
     for number in range(100, 1000):
-        other.note(ATTEMPT, number)
-        other.arrived(ATTEMPT, number)
-        assert list(reader.of_the_dead()) == []
+        other.append(ATTEMPT, number)
+        other.acknowledge(ATTEMPT, number)
+        assert list(reader.of_dead_processes()) == []
     log = tmp_path / "departures" / str(other.id)
     assert log.stat().st_size < 200 * 40
     other.close()
-    ((_, left),) = reader.of_the_dead()
+    ((_, left),) = reader.of_dead_processes()
     assert left >= LEFT and len(left) < 200
 
 
@@ -93,7 +93,7 @@ def test_a_log_that_is_rewritten_while_another_looks_is_not_that_of_an_ended_pro
     tmp_path: Path, reader: SendJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = SendJournal.open(tmp_path)
-    other.note(ATTEMPT, 1)
+    other.append(ATTEMPT, 1)
     opened = os.open
 
     def open_and_fall_behind(path: Path, *options: int) -> int:
@@ -104,36 +104,36 @@ def test_a_log_that_is_rewritten_while_another_looks_is_not_that_of_an_ended_pro
         return file
 
     monkeypatch.setattr(os, "open", open_and_fall_behind)
-    assert list(reader.of_the_dead()) == []
+    assert list(reader.of_dead_processes()) == []
     other.close()
-    assert list(reader.of_the_dead()) == [(other.id, {(ATTEMPT, 1)})]
+    assert list(reader.of_dead_processes()) == [(other.id, {(ATTEMPT, 1)})]
 
 
 def test_a_rewriting_that_fails_leaves_the_log_as_it_was(tmp_path: Path, reader: SendJournal) -> None:
     other = SendJournal.open(tmp_path)
     for attempt, number in LEFT:
-        other.note(attempt, number)
+        other.append(attempt, number)
     with largest_file(10), pytest.raises(OSError):
         other._rewrite()
     other.close()
-    assert list(reader.of_the_dead()) == [(other.id, LEFT)]
+    assert list(reader.of_dead_processes()) == [(other.id, LEFT)]
 
 
 def test_a_log_from_before_the_machine_was_started_proves_nothing(
     tmp_path: Path, reader: SendJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = SendJournal.open(tmp_path)
-    other.note(ATTEMPT, 1)
+    other.append(ATTEMPT, 1)
     other.close()
     monkeypatch.setattr(module, "_boot", lambda: "another")
-    assert list(reader.of_the_dead()) == []
+    assert list(reader.of_dead_processes()) == []
 
 
 def ended(folder: Path) -> Path:
     """The log of a process that has noted what left and ended."""
     other = SendJournal.open(folder)
     for attempt, number in LEFT:
-        other.note(attempt, number)
+        other.append(attempt, number)
     other.close()
     return folder / "departures" / str(other.id)
 
@@ -160,8 +160,8 @@ def test_a_log_that_cannot_be_read_is_reported_once_and_the_others_are_read(
     logs = sorted(ended(tmp_path) for _ in range(3))
     spoil(logs[1])
     for _ in range(3):
-        assert list(reader.of_the_dead()) == [(logs[0].name, LEFT), (logs[2].name, LEFT)]
-        assert not reader.yet_to_leave(logs[1].name, ATTEMPT, 99)
+        assert list(reader.of_dead_processes()) == [(logs[0].name, LEFT), (logs[2].name, LEFT)]
+        assert not reader.unsent_by_living_process(logs[1].name, ATTEMPT, 99)
     (line,) = caplog.messages
     assert str(logs[1]) in line and "remove it" in line and "\n" not in line
 
@@ -173,11 +173,11 @@ def test_a_damaged_log_of_an_ended_process_proves_nothing(
     damaged, sound = ended(tmp_path), ended(tmp_path)
     damaged.write_bytes(damaged.read_bytes()[:40] + junk)
     for _ in range(3):
-        assert dict(reader.of_the_dead()) == {damaged.name: None, sound.name: LEFT}
+        assert dict(reader.of_dead_processes()) == {damaged.name: None, sound.name: LEFT}
     (line,) = caplog.messages
     assert str(damaged) in line and "damaged" in line
     reader.discard(damaged.name)
-    assert dict(reader.of_the_dead()) == {sound.name: LEFT}
+    assert dict(reader.of_dead_processes()) == {sound.name: LEFT}
 
 
 @given(junk=st.binary(max_size=200))
@@ -201,7 +201,7 @@ def test_a_log_that_is_removed_while_another_looks_is_no_fault(
         return read(path)
 
     monkeypatch.setattr(module, "_read", remove_and_read)
-    assert list(reader.of_the_dead()) == [(sound.name, LEFT)]
+    assert list(reader.of_dead_processes()) == [(sound.name, LEFT)]
     assert caplog.messages == []
 
 
@@ -224,7 +224,7 @@ def test_a_folder_that_is_gone_is_reported_once_and_nothing_is_proven(
 ) -> None:
     shutil.rmtree(tmp_path / "departures")
     for _ in range(3):
-        assert list(reader.of_the_dead()) == [] == list(reader.of_earlier_boots())
+        assert list(reader.of_dead_processes()) == [] == list(reader.of_earlier_boots())
     (line,) = caplog.messages
     assert "start the server again" in line
 
@@ -233,8 +233,8 @@ def test_a_folder_that_takes_no_file_gives_no_log_to_be_trusted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "departures").write_text("in the way")
-    departures = SendJournal.open(tmp_path)
+    send_journal = SendJournal.open(tmp_path)
     assert "make it writable" in caplog.text
-    departures.note(ATTEMPT, 1)
-    assert departures.id is None and departures.left(ATTEMPT, 1)
-    assert list(departures.of_the_dead()) == []
+    send_journal.append(ATTEMPT, 1)
+    assert send_journal.id is None and send_journal.has_sent(ATTEMPT, 1)
+    assert list(send_journal.of_dead_processes()) == []
