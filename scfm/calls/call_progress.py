@@ -9,7 +9,7 @@ from scfm.clock import now
 from scfm.models.callout import CALLS_UNDER_WAY
 from scfm.models.phone_call import FINAL, STATUSES
 from scfm.storage.query import Document
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 
 # The statuses of a call that did not take place.
 FAILED = ("failed", "busy", "not_answered", "canceled")

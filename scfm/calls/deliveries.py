@@ -23,7 +23,7 @@ from typing import Any
 from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.storage.query import Document
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 
 EVENTS = "remote_phone_call_events"
 FIELD = "_delivery"

@@ -13,7 +13,7 @@ from scfm.clock import now
 from scfm.models.merge import FLOW_MEMORY
 from scfm.storage.query import Document
 from scfm.storage.register import MEMORY
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 
 Memory = dict[str, Any]
 

@@ -10,7 +10,7 @@ from scfm.calls.flow_memory import Memory, joined, memory, remember
 from scfm.calls.reception import Known
 from scfm.errors import NotFound, Unavailable
 from scfm.storage.query import Document
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 from scfm.twiml.document import document
 from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, render
 

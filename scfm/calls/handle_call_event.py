@@ -15,8 +15,10 @@ from scfm.calls.webhook_accounts import Refused
 from scfm.errors import Invalid
 from scfm.models.remote_phone_call_event import UNIQUE_DELIVERY
 from scfm.settings import Settings
+from scfm.storage.errors import Taken
 from scfm.storage.query import Document
-from scfm.storage.store import Store, Taken, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from scfm.twiml.flow import FlowSettings
 from scfm.twiml.registry import Registry
 

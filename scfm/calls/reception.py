@@ -17,8 +17,9 @@ from scfm.models.callout import CALLS_UNDER_WAY
 from scfm.models.contact import CONTACTS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
+from scfm.storage.errors import Taken
 from scfm.storage.query import Document
-from scfm.storage.store import DELETE_LOOK_SECONDS, Taken, TenantView
+from scfm.storage.tenant_view import DELETE_LOOK_SECONDS, TenantView
 
 INBOUND = "inbound"
 UNKNOWN_CALL = {"base": ["Phone call must exist"]}

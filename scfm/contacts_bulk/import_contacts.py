@@ -16,7 +16,7 @@ from scfm.models.merge import merge, with_memory, without_memory
 from scfm.models.resource import same
 from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Document
-from scfm.storage.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView
+from scfm.storage.tenant_view import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView
 
 # A batch is stored when it has so many lines or bytes.
 BATCH_LINES = 250

@@ -16,8 +16,9 @@ from scfm.models.filters import as_id
 from scfm.models.idempotency import IdempotentRequest
 from scfm.models.resource import Client, Resource, Scope
 from scfm.runtime.offload import offload
+from scfm.storage.large_page import LargePage
 from scfm.storage.query import Query
-from scfm.storage.store import LargePage, TenantView
+from scfm.storage.tenant_view import TenantView
 
 
 class ClientHandler(BaseHandler):

@@ -12,7 +12,7 @@ from scfm.handlers.base import FRESH
 from scfm.handlers.client import ClientHandler
 from scfm.models import idempotency
 from scfm.models.idempotency import Answer, IdempotentRequest
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 
 REPLAYED = "Idempotent-Replayed"
 

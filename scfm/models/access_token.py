@@ -9,8 +9,9 @@ from typing import Any
 from scfm.errors import Invalid
 from scfm.models.fields import Field, Id, Metadata, Time
 from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, by
+from scfm.storage.index import Index
 from scfm.storage.query import Document
-from scfm.storage.store import Index, TenantView
+from scfm.storage.tenant_view import TenantView
 
 NOT_THE_CREATOR = "Cannot delete record because the destroyer is not the creator"
 

@@ -15,8 +15,9 @@ from scfm.models.fields import NOT_IN_LIST, Field, FieldError, Id, Metadata, Rul
 from scfm.models.filters import text
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource
 from scfm.settings import PROVIDERS
+from scfm.storage.index import Index
 from scfm.storage.query import Document
-from scfm.storage.store import Index, TenantView
+from scfm.storage.tenant_view import TenantView
 
 SUPER_ADMIN = "super_admin"
 

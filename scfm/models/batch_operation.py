@@ -26,8 +26,9 @@ from scfm.models.resource import (
     by,
 )
 from scfm.models.state_machine import StateMachine
+from scfm.storage.index import Index
 from scfm.storage.query import Document
-from scfm.storage.store import Index, TenantView
+from scfm.storage.tenant_view import TenantView
 
 TYPES: dict[str, OperationType] = {
     one.name: one for one in (CalloutPopulation(), PhoneCallCreate(), PhoneCallQueue(), PhoneCallQueueRemoteFetch())

@@ -7,8 +7,8 @@ from scfm.models import filters, renumbering
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Status, Time
 from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Resource, Scope, by, through
 from scfm.models.state_machine import NOT_AN_EVENT, StateMachine
+from scfm.storage.index import Index
 from scfm.storage.query import Document
-from scfm.storage.store import Index
 
 MACHINE = StateMachine(
     "initialized",

@@ -20,8 +20,9 @@ from scfm.models.resource import (
     Unique,
     by,
 )
+from scfm.storage.index import Index
 from scfm.storage.query import Document
-from scfm.storage.store import Index, TenantView
+from scfm.storage.tenant_view import TenantView
 
 
 class CalloutParticipations(Resource):

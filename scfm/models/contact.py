@@ -6,8 +6,9 @@ from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
 from scfm.models.fields import Id, Link, MetadataWithMemory, Msisdn, Time
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Unique, by, through
+from scfm.storage.index import Index
 from scfm.storage.query import Document
-from scfm.storage.store import Index, TenantView
+from scfm.storage.tenant_view import TenantView
 
 
 class Contacts(Resource):

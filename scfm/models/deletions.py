@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from scfm.clock import now
-from scfm.storage.store import DELETIONS, Index, TenantView
+from scfm.storage.index import Index
+from scfm.storage.tenant_view import DELETIONS, TenantView
 
 # Far longer than a request takes, even with a database that answers at the last moment.
 LATER = timedelta(minutes=5)

@@ -14,8 +14,10 @@ from datetime import timedelta
 
 from scfm.clock import now
 from scfm.errors import Conflict, Invalid
+from scfm.storage.errors import Taken
+from scfm.storage.index import Index
 from scfm.storage.query import Document
-from scfm.storage.store import Index, Taken, TenantView
+from scfm.storage.tenant_view import TenantView
 
 COLLECTION = "idempotency_keys"
 KEPT = timedelta(hours=24)

@@ -28,8 +28,9 @@ from scfm.models.fields import (
 )
 from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Reference, Resource, Scope, by
 from scfm.models.state_machine import NOT_AN_EVENT, StateMachine
+from scfm.storage.index import Index
 from scfm.storage.query import Document
-from scfm.storage.store import Index, TenantView
+from scfm.storage.tenant_view import TenantView
 
 # What a call with a remote id may still turn into something else from.
 UNSETTLED = ("remotely_queued", "in_progress")

@@ -13,7 +13,8 @@ from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.resource import Resource
 from scfm.models.user import USERS
-from scfm.storage.store import DELETIONS, Index
+from scfm.storage.index import Index
+from scfm.storage.tenant_view import DELETIONS
 
 RESOURCES: tuple[Resource, ...] = (
     ACCOUNTS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scfm.models import filters
 from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Time
 from scfm.models.resource import COMMON_FILTERS, Reference, Resource, by
-from scfm.storage.store import Index
+from scfm.storage.index import Index
 
 # One event a delivery: see scfm.calls.deliveries.
 UNIQUE_DELIVERY = Index(

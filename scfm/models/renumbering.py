@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
+from scfm.storage.errors import Taken
+from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
-from scfm.storage.store import Index, Taken, TenantView
+from scfm.storage.tenant_view import TenantView
 
 CONTACTS, PARTICIPATIONS, CALLS, CALLOUTS = "contacts", "callout_participations", "phone_calls", "callouts"
 # On a contact: {"from": [{"msisdn": former number, "at": when}], "token", "due": when to look again, "open"}.

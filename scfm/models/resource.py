@@ -22,8 +22,10 @@ from scfm.models import deletions, filters, hints
 from scfm.models.fields import Field, FieldError, Rules, Schema
 from scfm.models.filters import Filter
 from scfm.models.state_machine import StateMachine
+from scfm.storage.errors import Taken
+from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
-from scfm.storage.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, Index, Taken, TenantView, unmarked
+from scfm.storage.tenant_view import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView, unmarked
 
 TAKEN = "has already been taken"
 MUST_EXIST = "must exist"

@@ -10,8 +10,8 @@ from scfm.models.fields import BLANK, Field, FieldError, Id, Link, Metadata, Rul
 from scfm.models.filters import text
 from scfm.models.passwords import PASSWORDS
 from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, Unique, by
+from scfm.storage.index import Index
 from scfm.storage.query import Document
-from scfm.storage.store import Index
 
 SHORTEST_PASSWORD, MAX_PASSWORD = 6, 128
 MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets

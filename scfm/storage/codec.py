@@ -9,6 +9,8 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
+from scfm.storage.query import Document
+
 _SPECIAL = re.compile(r"[%$.\0]")
 # A field name may be empty, but a path cannot end in nothing.
 _EMPTY = "%"
@@ -54,3 +56,23 @@ def restored(value: Any) -> Any:
     if isinstance(value, list):
         return [restored(inner) for inner in value]
     return value
+
+
+def escape_document(document: Document) -> Document:
+    """The document as it is stored: a copy, with every name inside its objects and arrays escaped."""
+    return {name: escaped(value) if isinstance(value, (dict, list)) else value for name, value in document.items()}
+
+
+def escape_update(update: Document) -> Document:
+    """MongoDB's UPDATE with what it sets escaped."""
+    if "$set" not in update:
+        return update
+    return {**update, "$set": escape_document(update["$set"])}
+
+
+def restore_document(document: Document) -> Document:
+    """What ``escape_document`` was given; DOCUMENT itself is changed."""
+    for name, value in document.items():
+        if isinstance(value, (dict, list)):
+            document[name] = restored(value)
+    return document

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scfm.errors import Unavailable
 from scfm.storage.query import Document
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 
 RETRY_SECONDS = 0.5
 MAX_BATCH = 500

@@ -20,7 +20,8 @@ from scfm.errors import Invalid, Unavailable
 from scfm.models.batch_operation import TYPES, checked_type
 from scfm.models.batch_operations.operation import OperationType, Skipped
 from scfm.storage.query import Document
-from scfm.storage.store import Store, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from scfm.workers.runner import Job, cut_off
 
 log = logging.getLogger("scfm.work")

@@ -17,7 +17,8 @@ from scfm.models import deletions, idempotency, renumbering
 from scfm.models.registry import RESOURCES
 from scfm.settings import Settings
 from scfm.storage.query import Document
-from scfm.storage.store import DELETE_LEASE, DELETIONS, Store
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import DELETE_LEASE, DELETIONS
 from scfm.workers.batch_runner import BACKOFF, MAX_TRIES, OPERATIONS
 from scfm.workers.claims import CALLS
 from scfm.workers.runner import Job

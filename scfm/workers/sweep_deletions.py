@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from scfm.clock import now
 from scfm.models.registry import RESOURCES
 from scfm.storage.query import Document
-from scfm.storage.store import DELETIONS, Store
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import DELETIONS
 from scfm.workers.runner import Job
 
 BY_COLLECTION = {resource.collection: resource for resource in RESOURCES}

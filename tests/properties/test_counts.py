@@ -16,10 +16,13 @@ from tornado.ioloop import IOLoop
 
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import Unavailable
-from scfm.storage import block_counts, register
+from scfm.storage import block_counts, register, tenant_lists
 from scfm.storage import store as store_module
+from scfm.storage.errors import Taken
+from scfm.storage.large_page import LargePage
 from scfm.storage.query import Document, Query
-from scfm.storage.store import LargePage, Store, Taken, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from tests.conftest import DATABASE
 
 BLOCK = 4
@@ -38,7 +41,7 @@ CONDITIONS: tuple[Document, ...] = (
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (register, block_counts, store_module):
+    for module in (register, block_counts, store_module, tenant_lists):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
     monkeypatch.setattr(register, "MAX_TOUCHED", 20)
 

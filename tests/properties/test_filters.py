@@ -25,7 +25,8 @@ from scfm.models.batch_operation import TYPES
 from scfm.models.registry import RESOURCES
 from scfm.schemas import schema
 from scfm.storage.query import Query
-from scfm.storage.store import Store, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from tests.server import Client, Server
 
 Document = dict[str, Any]

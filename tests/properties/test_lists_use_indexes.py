@@ -22,7 +22,8 @@ from scfm.models.registry import RESOURCES, indexes
 from scfm.storage.driver import Client
 from scfm.storage.query import Query
 from scfm.storage.register import BLOCK, KINDS
-from scfm.storage.store import Store, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 
 Document = dict[str, Any]
 

@@ -19,7 +19,8 @@ from scfm.models.phone_call import STATUSES_OF_A_CALL
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
 from scfm.schemas import pointer, schema
-from scfm.storage.store import Store, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from tests.properties.test_filters import RESOURCE, build, worlds
 
 Document = dict[str, Any]

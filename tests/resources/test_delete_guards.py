@@ -17,8 +17,9 @@ from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
 from scfm.models.resource import Client as Asking
 from scfm.models.resource import Scope
-from scfm.storage import store as store_module
-from scfm.storage.store import DELETIONS, Store
+from scfm.storage import tenant_view
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import DELETIONS
 from scfm.workers.sweep_deletions import SweepDeletions
 from tests.resources.conftest import Documents, make
 from tests.server import Answer, Client
@@ -161,7 +162,7 @@ async def take_part(scope: Scope, contact: int, callout: int) -> Any:
 
 async def test_a_deletion_that_nobody_ends_is_forgotten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     scope, contact, callout = await furnished(store)
-    monkeypatch.setattr(store_module, "DELETE_LEASE", timedelta(seconds=-1))
+    monkeypatch.setattr(tenant_view, "DELETE_LEASE", timedelta(seconds=-1))
     token = await scope.view.mark_deleting("contacts", contact)
     assert (await take_part(scope, contact, callout))["contact_id"] == contact
     # Should it go on after all, it finds its mark gone.
@@ -176,7 +177,7 @@ async def test_who_meets_a_deletion_waits_for_its_end_and_not_for_ever(
     scope, contact, callout = await furnished(store)
     await scope.view.mark_deleting("contacts", contact)
     for name, value in (("DELETE_LOOKS", 3), ("DELETE_LOOK_SECONDS", 0)):
-        monkeypatch.setattr(store_module, name, value)
+        monkeypatch.setattr(tenant_view, name, value)
         monkeypatch.setattr(f"scfm.models.resource.{name}", value)
     with pytest.raises(Unavailable):
         await take_part(scope, contact, callout)

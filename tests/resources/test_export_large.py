@@ -11,7 +11,9 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 
 from scfm.models.contact import CONTACTS
-from scfm.storage.store import MAX_PIECE, MIN_PIECE, Store
+from scfm.storage.large_page import MAX_PIECE
+from scfm.storage.store import Store
+from scfm.storage.tenant_lists import MIN_PIECE
 from tests.resources.conftest import Documents
 from tests.server import Client
 

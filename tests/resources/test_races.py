@@ -33,9 +33,10 @@ from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.resource import Client as Asking
 from scfm.models.resource import Resource, Scope
 from scfm.models.user import USERS
-from scfm.storage import store as store_module
+from scfm.storage import tenant_view
 from scfm.storage.query import Document
-from scfm.storage.store import Store, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from tests.resources.conftest import make
 from tests.server import Answer, Client
 
@@ -377,7 +378,7 @@ RACES = {
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for another looks again at once: the order is drawn, not timed."""
-    for module in (store_module, resource_module, linked):
+    for module in (tenant_view, resource_module, linked):
         monkeypatch.setattr(module, "DELETE_LOOK_SECONDS", 0)
 
 

@@ -19,9 +19,10 @@ from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.callout_population import CalloutPopulation
 from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
-from scfm.storage import store as store_module
+from scfm.storage import tenant_lists
 from scfm.storage.query import Document, Query
-from scfm.storage.store import Store, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from scfm.workers import batch_runner
 from tests.workers.background import (
     PARAMS,
@@ -235,7 +236,7 @@ async def test_a_run_takes_what_its_preview_shows_whatever_calls_there_were(
     parameters, meant = BY_CALLS[name]
     chance = random.Random(seed)
     if seed % 2:
-        monkeypatch.setattr(store_module, "CURSOR_SECONDS", 0.0)
+        monkeypatch.setattr(tenant_lists, "CURSOR_SECONDS", 0.0)
     ours, theirs = await village(store), store.for_account(await account(store))
     # Theirs are between ours, and further ones of ours in another callout.
     ids = await store.new_ids("callout_participation", 60)
@@ -389,7 +390,7 @@ async def test_what_somebody_is_deleting_is_referred_to_only_if_it_stays(store: 
 async def test_a_cursor_that_gets_old_is_left_for_a_new_one(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "CURSOR_SECONDS", 0.000001)
+    monkeypatch.setattr(tenant_lists, "CURSOR_SECONDS", 0.000001)
     view = await village(store)
     read = [[one["_id"] for one in some] async for some in view.batches(Query("contacts"), 1, 3)]
     assert [number for some in read for number in some] == list(range(2, CONTACTS + 1))

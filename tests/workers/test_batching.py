@@ -10,8 +10,11 @@ import pytest
 from scfm.errors import NotFound, Unavailable
 from scfm.storage import batching as module
 from scfm.storage.batching import Batcher
+from scfm.storage.errors import Taken
 from scfm.storage.query import Document
-from scfm.storage.store import MAX_SWAPS, Store, Taken, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
+from scfm.storage.tenant_writes import MAX_SWAPS
 
 CONTACTS = "contacts"
 

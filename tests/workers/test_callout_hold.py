@@ -10,7 +10,8 @@ import pytest
 from scfm.clock import now
 from scfm.simulator import Faults
 from scfm.storage.query import Document
-from scfm.storage.store import Store, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from scfm.workers import callout_hold as module
 from scfm.workers.callout_hold import CalloutHold
 from tests.workers.background import (

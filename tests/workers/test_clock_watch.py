@@ -11,7 +11,8 @@ import pytest
 from scfm.clock import now
 from scfm.models import deletions
 from scfm.storage.query import Document
-from scfm.storage.store import DELETIONS, Store
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import DELETIONS
 from scfm.workers.clock_watch import SKEW, TOLERANCE, ClockWatch
 from tests.workers.background import account, background, calls_of, carrier, pass_over, queued_calls, told
 from tests.workers.owned_clock import Wall

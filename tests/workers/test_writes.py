@@ -11,7 +11,8 @@ import pytest
 from scfm.errors import Unavailable
 from scfm.storage import writes as module
 from scfm.storage.query import Document
-from scfm.storage.store import Store, TenantView
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from scfm.storage.writes import Update, Writes
 
 CALLS = "phone_calls"

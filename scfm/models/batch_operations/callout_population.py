@@ -12,7 +12,7 @@ from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.storage.query import Document, Query
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 
 
 class CalloutPopulation(OperationType):

@@ -11,7 +11,7 @@ from scfm.errors import Unavailable
 from scfm.models import renumbering
 from scfm.models.resource import Resource
 from scfm.storage.query import Document
-from scfm.storage.store import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView
+from scfm.storage.tenant_view import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView
 
 # So many times as many as are looked for are read in one go before each is looked for by itself.
 NEAR = 2

@@ -20,7 +20,7 @@ from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.resource import Errors, Resource
 from scfm.runtime.offload import offload
 from scfm.storage.query import Document, Query
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 
 # The time by which the calls of a period are counted, if the parameters name no other.
 DEFAULT_TIMESTAMP = "remotely_queued_at"

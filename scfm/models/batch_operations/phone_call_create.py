@@ -14,7 +14,7 @@ from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.renumbering import NUMBER_KIND, SET_ASIDE
 from scfm.models.resource import Errors
 from scfm.storage.query import Document, Query
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 
 
 class PhoneCallCreate(OperationType):

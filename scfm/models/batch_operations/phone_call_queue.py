@@ -10,7 +10,7 @@ from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, phone_calls_of
 from scfm.models.phone_call import waiting
 from scfm.storage.query import Document, Query
-from scfm.storage.store import TenantView, unmarked
+from scfm.storage.tenant_view import TenantView, unmarked
 
 
 class PhoneCallQueue(OperationType):

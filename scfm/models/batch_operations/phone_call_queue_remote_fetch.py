@@ -11,7 +11,7 @@ from scfm.models.batch_operations.operation import NOBODY_SKIPPED, Skipped
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.phone_call import UNSETTLED, waiting
 from scfm.storage.query import Document
-from scfm.storage.store import TenantView
+from scfm.storage.tenant_view import TenantView
 
 
 class PhoneCallQueueRemoteFetch(PhoneCallQueue):

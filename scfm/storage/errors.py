@@ -1,0 +1,82 @@
+"""What the driver raises, as what the rest of the program knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
+
+from scfm.errors import ScfmError, StartError, Unreachable
+
+# https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml: HostUnreachable, HostNotFound,
+# CursorNotFound, WriteConcernFailed, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit,
+# SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange,
+# NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
+PASSING = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+DUPLICATE = 11000
+# Characters of an error of the driver: a line in the log.
+MAX_REASON = 200
+
+
+class Taken(ScfmError):
+    """A unique index refused the document. ``index`` is the index's name."""
+
+    def __init__(self, index: str) -> None:
+        super().__init__(f"taken: {index}")
+        self.index = index
+
+
+@contextmanager
+def permitted() -> Iterator[None]:
+    """Raise StartError where the database does not let us in."""
+    try:
+        yield
+    except (OperationFailure, ConfigurationError) as error:
+        raise StartError(f"the database at MONGODB_URI cannot be used: {error}") from None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the driver raises into what the rest of the program knows."""
+    try:
+        yield
+    except DuplicateKeyError as error:
+        raise Taken(index_of(error.details or {})) from None
+    except (ConnectionFailure, NotPrimaryError, ExecutionTimeout, WriteConcernError) as error:
+        raise Unreachable(reason(error)) from error
+    except PyMongoError as error:
+        if error.timeout or _passes(error):
+            raise Unreachable(reason(error)) from error
+        raise
+
+
+def reason(error: PyMongoError) -> str:
+    """What of the driver's words helps the reader: which server, and what is wrong with it."""
+    words, _, _ = str(error).partition(", Timeout:")
+    words, _, _ = words.partition(", full error:")
+    words = re.sub(r" \(configured timeouts:[^)]*\)", "", words)
+    return " ".join(words.split())[:MAX_REASON]
+
+
+def _passes(error: PyMongoError) -> bool:
+    """Whether the error comes of a server that stops, or hands over to another, and not of what was asked."""
+    details = (error.details or {}) if isinstance(error, OperationFailure) else {}
+    parts = [details, *details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+    return error.has_error_label("RetryableWriteError") or any(part.get("code") in PASSING for part in parts)
+
+
+def index_of(details: Mapping[str, Any]) -> str:
+    message = str(details.get("errmsg", ""))
+    return message.partition("index: ")[2].partition(" dup key")[0] or "unknown"

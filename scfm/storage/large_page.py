@@ -1,0 +1,45 @@
+"""Pages of a list, and those that are too large to be held at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+
+from scfm.storage import driver
+from scfm.storage.codec import restore_document
+from scfm.storage.errors import translated
+from scfm.storage.query import Document
+
+# Bytes of documents that are read and shown at once, and those of a larger page that are between two turns of others.
+MAX_AT_ONCE, MAX_PIECE = 1 << 20, 1 << 17
+# Documents of a larger page that MongoDB sends at once: 16 MB at most.
+LARGE_BATCH = 32
+
+
+class LargePage:
+    """Documents that are too large to be held at once. OPENED gives a cursor of ``Store.raw_collection``."""
+
+    def __init__(self, opened: Callable[[], Awaitable[Any]]) -> None:
+        self._opened = opened
+
+    async def pieces(self) -> AsyncGenerator[list[Document], None]:
+        """The documents, a piece of them at a time; raises Unavailable."""
+        piece: list[Document] = []
+        size = 0
+        with translated():
+            cursor = await self._opened()
+            try:
+                async for raw in cursor:
+                    piece.append(restore_document(driver.decoded(raw)))
+                    size += len(raw.raw)
+                    if size >= MAX_PIECE:
+                        yield piece
+                        piece, size = [], 0
+            finally:
+                await cursor.close()
+        if piece:
+            yield piece
+
+
+Page = list[Document] | LargePage
+"""A page of a list."""

@@ -1,0 +1,92 @@
+"""Reads of one account's documents, or of everyone's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scfm.errors import NotFound
+from scfm.storage.codec import restore_document
+from scfm.storage.errors import translated
+from scfm.storage.lookup import Look
+from scfm.storage.query import Document, Query
+
+if TYPE_CHECKING:
+    from scfm.storage.store import Store
+
+
+class TenantReads:
+    """Reads within one account, or, for ``account_id`` None, within all of them."""
+
+    def __init__(self, store: Store, account_id: int | None) -> None:
+        self.store = store
+        self.account_id = account_id
+
+    def _own(self, condition: Document) -> Document:
+        if self.account_id is None:
+            return condition
+        return {"account_id": self.account_id, **condition}
+
+    def _query(self, query: Query) -> Query:
+        return query if self.account_id is None else query.owned_by(self.account_id)
+
+    async def get(self, collection: str, number: int) -> Document:
+        """The document with that id; raises NotFound."""
+        document = await self.first_by(collection, "_id", number)
+        if document is None:
+            raise NotFound
+        return document
+
+    async def first_by(self, collection: str, name: str, value: Any, *, within: bool = False) -> Document | None:
+        """The first document, by id, with VALUE in the field NAME, or None; cheaper than ``find_one`` under load.
+
+        WITHIN: the index on NAME begins with the account.
+        """
+        found = await self.store.find_by(Look(collection, name, self.account_id if within else None), value)
+        own = (one for one in found if self.account_id in (None, one.get("account_id")))
+        return next(own, None)
+
+    async def all_with(
+        self, collection: str, name: str, value: Any, references: Mapping[str, str]
+    ) -> list[tuple[Document, dict[str, Document | None]]]:
+        """Every document, by id, with VALUE in the field NAME, each with what it refers to.
+
+        REFERENCES are its fields that do, and their collections.
+        """
+        found = []
+        for one in await self.store.find_by(Look(collection, name, None, tuple(references.items())), value):
+            if self.account_id in (None, one.get("account_id")):
+                named = one.pop("_named")
+                found.append((one, {field: next(iter(named[field]), None) for field in references}))
+        return found
+
+    async def find_one(self, collection: str, condition: Document) -> Document | None:
+        """A document that fits, or None."""
+        with translated():
+            document = await self.store.collection(collection).find_one(self._own(condition))
+        return restore_document(document) if document is not None else None
+
+    async def find(
+        self,
+        collection: str,
+        condition: Document,
+        *,
+        fields: Sequence[str] | Mapping[str, Any] | None = None,
+        sort: Sequence[tuple[str, int]] = (("_id", 1),),
+        limit: int = 0,
+    ) -> list[Document]:
+        """All documents that fit, or the first LIMIT, sorted; only FIELDS of them when named.
+
+        FIELDS may be a projection, ``{"name": 1, "_id": 0}``.
+        """
+        with translated():
+            cursor = self.store.collection(collection).find(self._own(condition), fields, limit=limit)
+            if sort:
+                cursor = cursor.sort(list(sort))
+            return [restore_document(document) for document in await cursor.to_list(None)]
+
+    async def exists(self, collection: str, condition: Document) -> bool:
+        """Whether any document fits."""
+        with translated():
+            found = await self.store.collection(collection).find_one(self._own(condition), {"_id": 1})
+        return found is not None

@@ -1,0 +1,182 @@
+"""Writes to one account's documents, or to everyone's."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from pymongo import ReturnDocument, UpdateMany, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from scfm.errors import Unavailable
+from scfm.storage.codec import escape_document, escape_update, restore_document
+from scfm.storage.errors import DUPLICATE, Taken, index_of, translated
+from scfm.storage.query import Document
+from scfm.storage.register import KINDS, announces, blocks_of
+from scfm.storage.tenant_reads import TenantReads
+
+# What removes a document changes every field.
+REMOVAL: Document = {"$unset": {"_id": ""}}
+# How many marks of those who have swapped a document it holds: see TenantWrites.swap.
+MAX_SWAPS = 8
+
+
+class TenantWrites(TenantReads):
+    """Writes within one account, or within all of them."""
+
+    async def insert(self, kind: str, collection: str, document: Document) -> Document:
+        """Store a new document under its ``_id``, if it has one from ``new_ids``, or else under the next of its kind.
+
+        Raises Taken and stores nothing.
+        """
+        register = self.store.register(kind)
+        number = document.get("_id")
+        while True:
+            if number is None or not register.holds([number]):
+                number = (await register.new_ids(1))[0]
+            numbered = {**self._own({}), **document, "_id": number}
+            try:
+                await self.store.insert_one(collection, numbered)
+            except Taken as taken:
+                if taken.index != "_id_":
+                    await register.give_back(number)
+                    raise
+                register.settle([number])
+                number = None  # MongoDB has died, and given this one again
+            else:
+                register.settle([number])
+                return numbered
+
+    async def add(self, collection: str, document: Document) -> None:
+        """Store a document that carries its id; raises Taken."""
+        with translated():
+            await self.store.collection(collection).insert_one(escape_document(document))
+
+    async def insert_many(
+        self, collection: str, documents: Sequence[Document], common: Document | None = None
+    ) -> set[int]:
+        """Store new documents, leaving out those a unique index refuses; the ids of those left out.
+
+        The documents carry their ids already. What they have in COMMON is escaped once for all; with it, the rest of
+        them must be plain values.
+        """
+        if common is None:
+            stored = [escape_document({**self._own({}), **document}) for document in documents]
+        else:
+            shared = escape_document({**self._own({}), **common})
+            stored = [{**shared, **document} for document in documents]
+        numbers = [document["_id"] for document in stored]
+        register = self.store.register(KINDS[collection]) if collection in KINDS else None
+        if register is not None and not register.holds(numbers):
+            raise Unavailable(f"new {collection} were not stored in time")
+        refused = await self._insert_many(collection, stored)
+        if register is not None:
+            register.settle(numbers)
+        return refused
+
+    async def _insert_many(self, collection: str, stored: list[Document]) -> set[int]:
+        try:
+            with translated():
+                await self.store.collection(collection).insert_many(stored, ordered=False)
+        except BulkWriteError as error:
+            failures = (error.details or {}).get("writeErrors", [])
+            if any(failure["code"] != DUPLICATE for failure in failures):
+                raise
+            if any(index_of(failure) == "_id_" for failure in failures):
+                raise Unavailable("MongoDB has died, and given ids again that it had given before") from None
+            return {stored[failure["index"]]["_id"] for failure in failures}
+        return set()
+
+    async def update(self, collection: str, condition: Document, change: Document) -> Document | None:
+        """Apply CHANGE (names to values) to a document that fits, atomically; it as it then is, or None.
+
+        A name with the value None is set to null. Raises Taken.
+        """
+        return await self.apply(collection, condition, {"$set": change})
+
+    async def apply(self, collection: str, condition: Document, update: Document) -> Document | None:
+        """Like ``update``, with MongoDB's update operators."""
+        async with self._announced(collection, [(condition, update)]):
+            with translated():
+                document = await self.store.collection(collection).find_one_and_update(
+                    self._own(condition), escape_update(update), return_document=ReturnDocument.AFTER
+                )
+        return restore_document(document) if document is not None else None
+
+    async def apply_to(
+        self, collection: str, number: int, condition: Document | None = None, update: Document | None = None
+    ) -> Document | None:
+        """Apply UPDATE to one document if it fits, or just look at it; its BOOKKEEPING, or None if it is gone.
+
+        Cheaper than ``apply`` under load, but does not tell whether it fitted.
+        """
+        own = self._own({"_id": number, **(condition or {})})
+        async with self._announced(collection, [(own, update)] if update else []):
+            books = await self.store.update_one(collection, own, escape_update(update) if update else None)
+        return books if books and self.account_id in (None, books.get("account_id")) else None
+
+    async def swap(self, collection: str, document: Document, change: Document) -> bool:
+        """Set CHANGE in a document if nobody has changed it since it was read; whether it was set.
+
+        Each leaves a mark in the document, as what is written together is not answered one by one. Raises Unavailable
+        where others have changed the document so often meanwhile that this cannot be told.
+        """
+        number, version, mark = document["_id"], document.get("_version", 1), secrets.randbits(62)
+        update = {
+            "$set": {**change, "_version": version + 1},
+            "$push": {"_swaps": {"$each": [mark], "$slice": -MAX_SWAPS}},
+        }
+        books = await self.apply_to(collection, number, {"_version": version}, update)
+        if books is None or mark in books.get("_swaps", ()):
+            return books is not None
+        if books.get("_version", 1) > version + MAX_SWAPS:
+            raise Unavailable(f"{collection} {number} is changed by too many at a time")
+        return False
+
+    async def update_many(self, collection: str, condition: Document, update: Document) -> int:
+        """Apply MongoDB's UPDATE to all that fit; how many were changed."""
+        async with self._announced(collection, [(condition, update)]):
+            with translated():
+                changed = self.store.collection(collection).update_many(self._own(condition), escape_update(update))
+                return int((await changed).modified_count)
+
+    async def update_each(
+        self, collection: str, updates: Iterable[tuple[Document, Document]], *, many: bool = False
+    ) -> int:
+        """Apply each (condition, update) of UPDATES in one round trip; how many documents were changed."""
+        operation = UpdateMany if many else UpdateOne
+        updates = list(updates)
+        operations = [operation(self._own(condition), escape_update(update)) for condition, update in updates]
+        if not operations:
+            return 0
+        async with self._announced(collection, updates):
+            with translated():
+                result = await self.store.collection(collection).bulk_write(operations, ordered=False)
+        return int(result.modified_count)
+
+    async def remove(self, collection: str, condition: Document) -> int:
+        """Remove all that fit; how many there were."""
+        async with self._announced(collection, [(condition, REMOVAL)]):
+            with translated():
+                result = await self.store.collection(collection).delete_many(self._own(condition))
+        return int(result.deleted_count)
+
+    @asynccontextmanager
+    async def _announced(self, collection: str, updates: Sequence[tuple[Document, Document]]) -> AsyncGenerator[None]:
+        """Within it (condition, update)s are carried out; those that what is remembered may depend on are announced.
+
+        What fails may still be carried out, so the register is not told that it has ended: see Register.
+        """
+        conditions = [condition for condition, update in updates if collection in KINDS and announces(update)]
+        if not conditions:
+            yield
+            return
+        register = self.store.register(KINDS[collection])
+        number = await register.announce(blocks_of(conditions))
+        try:
+            yield
+        except Taken:
+            register.changed(number)
+            raise
+        register.changed(number)
