@@ -1,6 +1,6 @@
 """The REST API of the provider, Twilio or Somleng: make a call, fetch a call, list the calls to a number.
 
-A call sent twice rings twice. So the class of a failure says what is known of the request: ``Refused``,
+A call sent twice rings twice. So the class of a failure says what is known of the request: ``CallRejected``,
 ``NotSent`` or ``Unknown``. Nothing here sends anything again by itself.
 """
 
@@ -94,11 +94,11 @@ class ProviderError(ScfmError):
         super().__init__(self.message)
 
 
-class Refused(ProviderError):
+class CallRejected(ProviderError):
     """The provider said no (4xx), or would have: asking the same again is of no use. Nothing rang."""
 
 
-class AccountRefused(Refused):
+class AccountRefused(CallRejected):
     """The provider refuses the account, whatever is asked (401, 403); or a setting of it is ``missing``.
 
     What the call is, has nothing to do with it.
@@ -174,12 +174,12 @@ class Provider:
         """Ring ``to`` (a msisdn) with ``params`` (see CALL_PARAMETERS; its own ``to`` is ignored).
 
         ``leaving`` is awaited when there is a connection and the request is about to be written to it; it may raise
-        NotSent. Gives the provider's JSON, nulls dropped; it has a ``sid``. Raises Refused, NotSent or Unknown.
+        NotSent. Gives the provider's JSON, nulls dropped; it has a ``sid``. Raises CallRejected, NotSent or Unknown.
         """
         try:
             form = _Form(_form(params, to), leaving)
         except ValueError as error:
-            raise Refused(f"{CREATE}: {error}") from error
+            raise CallRejected(f"{CREATE}: {error}") from error
         try:
             return _call(await self._ask(credentials, "POST", "Calls.json", CREATE, data=form), CREATE)
         except Unknown:
@@ -248,7 +248,7 @@ class Provider:
         if credentials.base_url is None and credentials.provider != "twilio":  # whose token is not Twilio's to see
             raise AccountRefused(f"{failure}: {setting}_CLIENT_REST_API_BASE_URL is not set", missing=True)
         if credentials.base_url is not None and not _is_url(credentials.base_url):
-            raise Refused(f"{failure}: {setting}_CLIENT_REST_API_BASE_URL is not an http or https URL")
+            raise CallRejected(f"{failure}: {setting}_CLIENT_REST_API_BASE_URL is not an http or https URL")
 
     def _warn(self, setting: str) -> None:
         """Name a missing setting in the log, once: a village has thousands of phones."""
@@ -413,11 +413,11 @@ def _verdict(response: Response, method: str, path: str, failure: str) -> Provid
     if status == 429:
         return NotSent(message, _retry_after(response.headers.get("Retry-After")))
     if status in MOVED:
-        return Refused(f"{message}, moved to {response.headers.get('Location')}")
+        return CallRejected(f"{message}, moved to {response.headers.get('Location')}")
     if status in ACCOUNT_REFUSALS and getattr(error, "code", None) not in CALL_ERRORS:
         return AccountRefused(message)
     if 400 <= status < 500 and status != 408:
-        return Refused(message)
+        return CallRejected(message)
     return Unknown(message)
 
 

@@ -23,11 +23,11 @@ from scfm.errors import Unavailable
 from scfm.providers.client import (
     CREATE,
     AccountRefused,
+    CallRejected,
     Credentials,
     NotSent,
     Provider,
     ProviderError,
-    Refused,
     Unknown,
 )
 from scfm.settings import Settings
@@ -307,7 +307,7 @@ class Dispatcher(Job):
             )
         except AccountRefused as refused:
             return await self._account_refused(call, credentials, refused)
-        except Refused as refused:
+        except CallRejected as refused:
             self._answered(account_id)
             return partial(self._arrived, call, (_mine(call), errored(refused)))
         except Withheld:

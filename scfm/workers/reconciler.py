@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from scfm.clock import now
-from scfm.providers.client import Credentials, Provider, ProviderError, Refused
+from scfm.providers.client import CallRejected, Credentials, Provider, ProviderError
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -133,7 +133,7 @@ class Reconciler(Job):
             await self._store.everyone.update(CALLS, mine, change)
         else:
             words = f"{MAY_HAVE_RUNG}. {type(error).__name__}"
-            await self._store.everyone.apply(CALLS, {**mine, "status": "queued"}, errored(Refused(words)))
+            await self._store.everyone.apply(CALLS, {**mine, "status": "queued"}, errored(CallRejected(words)))
 
     async def _finish(self, call: Document) -> None:
         """A report has moved the call on while it was under way, and nobody has heard the answer to its request."""
@@ -208,7 +208,7 @@ class Reconciler(Job):
         asked = call["_work"].get("asked", 0) + 1
         reason = call["_work"].get("reason") or LOST
         if asked >= TIMES_ASKED:
-            await self._settled(call, ({**_held(call), "remote_call_id": None}, errored(Refused(reason))))
+            await self._settled(call, ({**_held(call), "remote_call_id": None}, errored(CallRejected(reason))))
             return
         change = {
             "_work.asked": asked,
@@ -221,7 +221,7 @@ class Reconciler(Job):
     async def _not_answered(self, call: Document, error: ProviderError) -> None:
         if now() - call["_work"]["attempt"]["at"] > self._limit:
             words = f"{MAY_HAVE_RUNG}. {call['_work'].get('reason') or error.message}"
-            await self._settled(call, (_held(call), errored(Refused(words))))
+            await self._settled(call, (_held(call), errored(CallRejected(words))))
             return
         change = {
             "_work.lease": later(max(self._grace, 1)),

@@ -29,11 +29,11 @@ from twilio.rest import Client
 from scfm.providers.client import (
     CALL_PARAMETERS,
     AccountRefused,
+    CallRejected,
     Credentials,
     NotSent,
     Provider,
     ProviderError,
-    Refused,
     Unknown,
 )
 
@@ -296,7 +296,7 @@ async def test_the_answer_is_the_providers_json_without_its_nulls() -> None:
 async def test_a_client_error_is_refused_with_the_providers_words() -> None:
     words = {"code": 21212, "message": "The 'From' number 345 is not valid.", "status": 400}
     error = await failure(answers(400, words))
-    assert isinstance(error, Refused)
+    assert isinstance(error, CallRejected)
     assert error.message == "Unable to create record: The 'From' number 345 is not valid."
 
 
@@ -312,12 +312,14 @@ async def test_words_of_rfc_9457_are_understood_and_its_status_is_not_believed()
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
 async def test_a_client_error_without_words_is_refused_with_its_status(status: int) -> None:
     error = await failure(answers(status, b"<html>no</html>"))
-    kind = AccountRefused if status in (401, 403) else Refused
+    kind = AccountRefused if status in (401, 403) else CallRejected
     assert (type(error), error.message) == (kind, f"Unable to create record: HTTP {status}")
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize(("code", "kind"), [(20003, "AccountRefused"), (21215, "Refused"), (None, "AccountRefused")])
+@pytest.mark.parametrize(
+    ("code", "kind"), [(20003, "AccountRefused"), (21215, "CallRejected"), (None, "AccountRefused")]
+)
 async def test_a_403_is_about_the_account_unless_its_code_is_about_the_call(code: int | None, kind: str) -> None:
     error = await failure(answers(403, {"code": code, "message": "No", "status": 403}))
     assert type(error).__name__ == kind
@@ -341,7 +343,7 @@ async def test_an_answer_that_proves_nothing_leaves_it_unknown(status: int) -> N
 @pytest.mark.parametrize("status", [301, 307, 308])
 async def test_a_resource_that_moved_is_refused_and_not_followed(status: int) -> None:
     error = await failure(answers(status, Location="https://elsewhere.example/"))
-    assert isinstance(error, Refused)
+    assert isinstance(error, CallRejected)
     assert "https://elsewhere.example/" in error.message
 
 
@@ -392,7 +394,7 @@ async def test_an_answer_without_an_end_is_given_up() -> None:
 @pytest.mark.gen_test
 async def test_a_refusal_means_what_its_status_says_however_long_it_is() -> None:
     async with carrier(answers(400, CALL_JSON)) as (credentials, _), provider() as opened:
-        with pytest.raises(Refused, match="HTTP 400"):
+        with pytest.raises(CallRejected, match="HTTP 400"):
             await opened.create_call(credentials, "+85512345678", {})
 
 
@@ -590,12 +592,12 @@ async def test_an_account_without_a_sid_is_refused_with_the_words_of_the_guide(
     async with carrier(answers(201, QUEUED)) as (credentials, asked), provider() as client:
         nobody = replace(credentials, account_sid="")
         for _ in range(2):
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(CallRejected) as caught:
                 await client.create_call(nobody, TO, PARAMS)
             assert caught.value.message == (
                 "Unable to create record: The requested resource /2010-04-01/Accounts//Calls.json was not found"
             )
-        with pytest.raises(Refused, match="Unable to fetch record: The requested resource"):
+        with pytest.raises(CallRejected, match="Unable to fetch record: The requested resource"):
             await client.fetch_call(nobody, "CA1")
     assert not asked
     assert [record.message.partition(" ")[0] for record in caplog.records] == ["TWILIO_ACCOUNT_SID"]
@@ -604,7 +606,7 @@ async def test_an_account_without_a_sid_is_refused_with_the_words_of_the_guide(
 @pytest.mark.gen_test
 async def test_an_account_without_a_token_is_refused_and_the_setting_named() -> None:
     async with carrier(answers(201, QUEUED)) as (credentials, asked), provider() as client:
-        with pytest.raises(Refused, match="Unable to create record: SOMLENG_AUTH_TOKEN is not set"):
+        with pytest.raises(CallRejected, match="Unable to create record: SOMLENG_AUTH_TOKEN is not set"):
             await client.create_call(replace(credentials, provider="somleng", auth_token=""), TO, PARAMS)
     assert not asked
 
@@ -622,7 +624,7 @@ async def test_an_account_without_a_token_is_refused_and_the_setting_named() -> 
 )
 async def test_parameters_that_cannot_be_sent_are_refused(params: dict[str, Any], why: str) -> None:
     async with carrier(answers(201, QUEUED)) as (credentials, asked), provider() as client:
-        with pytest.raises(Refused, match=f"Unable to create record: .*{why}"):
+        with pytest.raises(CallRejected, match=f"Unable to create record: .*{why}"):
             await client.create_call(credentials, TO, params)
     assert not asked
 
@@ -646,7 +648,7 @@ async def test_parameters_that_cannot_be_sent_are_refused(params: dict[str, Any]
 )
 async def test_a_base_url_that_is_no_url_is_refused_and_the_setting_named(url: str) -> None:
     async with provider() as client:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(CallRejected) as caught:
             await client.create_call(Credentials("somleng", "1", "t", url), TO, PARAMS)
     assert caught.value.message == (
         "Unable to create record: SOMLENG_CLIENT_REST_API_BASE_URL is not an http or https URL"
@@ -656,7 +658,7 @@ async def test_a_base_url_that_is_no_url_is_refused_and_the_setting_named(url: s
 @pytest.mark.gen_test
 async def test_a_somleng_account_without_a_base_url_is_not_taken_to_twilio() -> None:
     async with provider() as client:
-        with pytest.raises(Refused, match="record: SOMLENG_CLIENT_REST_API_BASE_URL is not set"):
+        with pytest.raises(CallRejected, match="record: SOMLENG_CLIENT_REST_API_BASE_URL is not set"):
             await client.create_call(Credentials("somleng", "1", "t"), TO, PARAMS)
 
 
@@ -669,7 +671,7 @@ async def test_a_fetch_that_fails_has_the_words_of_a_fetch() -> None:
         carrier(answers(404, {"message": "The requested resource was not found"})) as (credentials, asked),
         provider() as client,
     ):
-        with pytest.raises(Refused, match=r"^Unable to fetch record: The requested resource was not found$"):
+        with pytest.raises(CallRejected, match=r"^Unable to fetch record: The requested resource was not found$"):
             await client.fetch_call(credentials, "CA1")
     assert asked[0].path == "/2010-04-01/Accounts/AC1/Calls/CA1.json"
 

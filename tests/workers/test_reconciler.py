@@ -12,7 +12,7 @@ import pytest
 
 from scfm.calls import call_progress, reception
 from scfm.clock import now
-from scfm.providers.client import Call, Credentials, Provider, ProviderError, Refused, Unknown
+from scfm.providers.client import Call, CallRejected, Credentials, Provider, ProviderError, Unknown
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers import reconciler as module
@@ -148,7 +148,7 @@ async def test_the_provider_is_asked_for_calls_since_just_before_the_attempt(
     assert timedelta(seconds=30) < began - since < timedelta(minutes=2), "clocks differ"
 
 
-@pytest.mark.parametrize("failure", [Unknown("HTTP 503"), Refused("HTTP 401")])
+@pytest.mark.parametrize("failure", [Unknown("HTTP 503"), CallRejected("HTTP 401")])
 async def test_a_provider_that_cannot_be_asked_is_asked_for_fifteen_minutes(
     store: Store, tmp_path: Path, failure: ProviderError
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from scfm.calls import call_progress
 from scfm.clock import now
-from scfm.providers.client import Call, Credentials, NotSent, Provider, Refused, Unknown
+from scfm.providers.client import Call, CallRejected, Credentials, NotSent, Provider, Unknown
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from tests.workers.background import Background, account, calls_of, eventually, pass_over, queued_calls, told
@@ -88,7 +88,7 @@ async def test_each_word_of_the_providers_has_its_status_and_any_other_goes_back
 
 
 @pytest.mark.parametrize("before", BEFORE)
-@pytest.mark.parametrize("kind", [Refused, NotSent, Unknown])
+@pytest.mark.parametrize("kind", [CallRejected, NotSent, Unknown])
 async def test_a_fetch_that_fails_keeps_its_error_and_goes_back(
     store: Store, tmp_path: Path, before: str, kind: type[Exception]
 ) -> None:
