@@ -11,7 +11,7 @@ from scfm.calls.caller import number_of
 from scfm.calls.flow_turn import FlowTurn, NoTurn
 from scfm.calls.reception import Known
 from scfm.calls.sender import Sender
-from scfm.calls.webhook_accounts import Refused
+from scfm.calls.webhook_accounts import InvalidSignature
 from scfm.errors import Invalid
 from scfm.models.remote_phone_call_event import UNIQUE_DELIVERY
 from scfm.settings import Settings
@@ -42,8 +42,8 @@ class CallReport:
     async def handle(self) -> str:
         """Keep the report, move the call, and let the flow take its turn; the TwiML.
 
-        Raises Refused where the signature does not prove enough, Invalid for a report that cannot be, NotFound where
-        the call is deleted meanwhile, and Unavailable.
+        Raises InvalidSignature where the signature does not prove enough, Invalid for a report that cannot be,
+        NotFound where the call is deleted meanwhile, and Unavailable.
         """
         reception.check(self.details)
         for _ in range(reception.TRIES):
@@ -70,12 +70,12 @@ class CallReport:
             if known is not None:
                 view = store.for_account(int(known.call["account_id"]))
             elif owner is None:
-                raise Refused(
+                raise InvalidSignature(
                     "it was signed with credentials that have been replaced, and is of no call placed with them"
                 )
             else:
                 known = await reception.new_call(view, details, self.flows.default.name, caller, contact)
-        except (Invalid, Refused):
+        except (Invalid, InvalidSignature):
             await reception.no_event(view, number)
             raise
         event = reception.event_of(known.call, details, known.flow or self.flows.default.name, number)

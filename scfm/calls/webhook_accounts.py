@@ -34,7 +34,7 @@ MAX_LOOKS = 10_000
 _SID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
-class Refused(Exception):
+class InvalidSignature(Exception):
     """The webhook does not come from a provider that we know; the text is the reason, for the log."""
 
 
@@ -74,16 +74,16 @@ class WebhookAccounts:
             remembered.forget()
 
     async def verify(self, sid: str, form: SignedForm) -> Sender:
-        """Whose the webhook is that came with this AccountSid. Raises Refused."""
+        """Whose the webhook is that came with this AccountSid. Raises InvalidSignature."""
         if not form.is_signed:
-            raise Refused("it has no X-Twilio-Signature")
+            raise InvalidSignature("it has no X-Twilio-Signature")
         began = time.monotonic()
         sender = await self._verified(sid, form)
         if sender is None and await self._look_again(sid, began):
             # Another process may have changed an account just now.
             sender = await self._verified(sid, form)
         if sender is None:
-            raise Refused(await self._reason(sid))
+            raise InvalidSignature(await self._reason(sid))
         return sender
 
     async def _verified(self, sid: str, form: SignedForm) -> Sender | None:

@@ -10,7 +10,7 @@ from scfm.calls import deliveries
 from scfm.calls.handle_call_event import CallReport
 from scfm.calls.sender import Sender
 from scfm.calls.signed_form import SignedForm
-from scfm.calls.webhook_accounts import Refused
+from scfm.calls.webhook_accounts import InvalidSignature
 from scfm.errors import BadRequest, Invalid, TooLarge, Unavailable
 from scfm.handlers import webhook_form
 from scfm.handlers.collection import CollectionHandler
@@ -49,7 +49,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             async with _in_turn(details.get("CallSid", "")):
                 with self.app.traffic.caller():
                     answer = await self._report(sender, details).handle()
-        except Refused as refused:
+        except InvalidSignature as refused:
             self._log_refused(403, str(refused), details)
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.set_status(403)
@@ -84,7 +84,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             raise TooLarge
         content_type = self.request.headers.get("Content-Type", "")
         if not webhook_form.is_form(content_type):
-            raise Refused("its body is no form")
+            raise InvalidSignature("its body is no form")
         return webhook_form.read(bytes(self.content), content_type, Limits(body=self.largest_body))
 
     def _public_url(self) -> str:
