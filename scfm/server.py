@@ -93,11 +93,11 @@ class Server:
         self.super_admin_id = await account_setup.first_super_admin(store)
         platform = Platform(self.settings, await self._open_simulator())
         callout_hold = CalloutHold(store)
-        traffic = RequestTracker()
+        request_tracker = RequestTracker()
         outage = DatabaseOutage(store.ping)
         self._closing.push_async_callback(outage.close)
         calling_accounts = Accounts(store, platform)
-        loop = self._open_loop(store, calling_accounts, callout_hold, traffic, outage)
+        loop = self._open_loop(store, calling_accounts, callout_hold, request_tracker, outage)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -111,7 +111,7 @@ class Server:
             callout_moved=callout_hold.on_event,
             contact_renumbered=callout_hold.on_renumbered,
             calling_accounts_changed=calling_accounts.forget,
-            traffic=traffic,
+            request_tracker=request_tracker,
             outage=outage,
             bodies=BodyBudget(self.settings.max_body_size),
             large_answers=LargeAnswers(self.settings.data_dir),
@@ -163,7 +163,7 @@ class Server:
         store: Store,
         calling_accounts: Accounts,
         callout_hold: CalloutHold,
-        traffic: RequestTracker,
+        request_tracker: RequestTracker,
         outage: DatabaseOutage,
     ) -> Loop:
         settings = self.settings
@@ -175,7 +175,7 @@ class Server:
         loop = Loop(settings.sweep_seconds, outage)
         ends = CalloutEnds(store)
         made = partial(loop.wake, Dispatcher.name, StatusFetcher.name)
-        loop.add(BatchRunner(store, lease, made, send_journal.id, lambda: traffic.callers))
+        loop.add(BatchRunner(store, lease, made, send_journal.id, lambda: request_tracker.webhooks_recent))
         loop.add(
             Dispatcher(
                 store,
@@ -184,7 +184,7 @@ class Server:
                 send_journal,
                 callout_hold,
                 settings,
-                traffic.stand_aside,
+                request_tracker.yield_to_webhooks,
                 ends.sent,
             )
         )
@@ -205,7 +205,7 @@ class Server:
         self.port = listener.getsockname()[1]
         connections = Connections(application, listener, open_files.client_connections(self.settings.calls_in_flight))
         connections.start()
-        self._closing.push_async_callback(_finish_requests, connections, application.collaborators.traffic)
+        self._closing.push_async_callback(_finish_requests, connections, application.collaborators.request_tracker)
 
     @property
     def url(self) -> str:
@@ -217,13 +217,13 @@ class Server:
         await self._closing.aclose()
 
 
-async def _finish_requests(connections: Connections, traffic: RequestTracker) -> None:
+async def _finish_requests(connections: Connections, request_tracker: RequestTracker) -> None:
     """Let nobody in any more, and let those who are in get their answers."""
     connections.stop()
     try:
         async with asyncio.timeout(REQUESTS_PATIENCE):
             await asyncio.sleep(FIRST_BYTE_SECONDS)
-            while traffic.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
+            while request_tracker.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
                 await asyncio.sleep(LOOK_SECONDS)
             await connections.close()
     except TimeoutError:

@@ -42,9 +42,9 @@ class Collaborators:
     ``wake`` tells the background that there is something to do, ``callout_moved`` that an event has moved a
     callout, so that its queued calls wait, go on or are canceled, ``contact_renumbered`` that the number of the
     contact with that id may have changed, ``calling_accounts_changed`` that what the background knows of accounts is
-    old; ``traffic`` is what is being answered; ``refused_webhooks`` writes down which are not let in; ``outage`` is
-    told when the database does not answer; ``bodies`` is what is held of request bodies, and ``large_answers`` of
-    answers that are too large for memory.
+    old; ``request_tracker`` is what is being answered; ``refused_webhooks`` writes down which are not let in;
+    ``outage`` is told when the database does not answer; ``bodies`` is what is held of request bodies, and
+    ``large_answers`` of answers that are too large for memory.
     """
 
     store: Store
@@ -59,7 +59,7 @@ class Collaborators:
     callout_moved: Callable[[Document], Awaitable[None]]
     contact_renumbered: Callable[[int], None]
     calling_accounts_changed: Callable[[], None]
-    traffic: RequestTracker
+    request_tracker: RequestTracker
     outage: DatabaseOutage
     bodies: BodyBudget
     large_answers: LargeAnswers
@@ -86,12 +86,12 @@ class Application(tornado.web.Application):
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
         """Tornado's way in: the head of a request has come."""
         cast(Any, request.connection).stream.begin_request()
-        self.collaborators.traffic.began(request.connection)
+        self.collaborators.request_tracker.began(request.connection)
         return super().find_handler(request, **options)
 
     def log_request(self, handler: tornado.web.RequestHandler) -> None:
         """Tornado's way out: the answer has been given."""
-        self.collaborators.traffic.ended(handler.request.connection)
+        self.collaborators.request_tracker.ended(handler.request.connection)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s", _described(handler))
 

@@ -154,7 +154,7 @@ class BaseHandler(tornado.web.RequestHandler):
     def _give_up_body(self) -> None:
         """Nothing more of the body will come: end Tornado's wait for it, which would keep everything for ever."""
         self._release_body()
-        self.app.traffic.ended(self.request.connection)
+        self.app.request_tracker.ended(self.request.connection)
         cast(Any, self).ui = None  # a cycle that Tornado breaks when a request has been answered
         waited_for = self.request._body_future
         # The error will know the frame that waits, and with it this request: it must not be known by the request.

@@ -12,10 +12,10 @@ from scfm.clock import SYSTEM_CLOCK, MonotonicClock
 
 # A caller hears silence until the webhook answers, and the event loop is one for all. So a call that is about to go
 # out waits while requests are under way and the loop is behind with its work, but no longer than this.
-ASIDE_SECONDS = 0.05
+MAX_YIELD_SECONDS = 0.05
 STEP_SECONDS = 0.001
 # So long after a webhook more of them are awaited: people are on the phone.
-CALLERS_SECONDS = 10.0
+RECENT_SECONDS = 10.0
 # While they are, the loop is left alone for a moment before each call.
 SPACING_SECONDS = 0.001
 # But a loop that is busy with those who have been called must go on to call the others: one call in this time leaves
@@ -33,7 +33,7 @@ class RequestTracker:
         self._begun: WeakSet[Any] = WeakSet()
         # Since when each of those on the phone waits, the longest first.
         self._waiting: dict[object, float] = {}
-        self._callers_until = 0.0
+        self._recent_until = 0.0
         self._leaving_at = 0.0
 
     def began(self, connection: Any) -> None:
@@ -45,35 +45,35 @@ class RequestTracker:
         self._begun.discard(connection)
 
     @contextmanager
-    def caller(self) -> Iterator[None]:
+    def webhook(self) -> Iterator[None]:
         """As long as this lasts, somebody on the phone waits for the answer to a webhook."""
-        began, caller = self._clock.monotonic(), object()
-        self._callers_until = began + CALLERS_SECONDS
-        self._waiting[caller] = began
+        began, webhook = self._clock.monotonic(), object()
+        self._recent_until = began + RECENT_SECONDS
+        self._waiting[webhook] = began
         try:
             yield
         finally:
-            del self._waiting[caller]
+            del self._waiting[webhook]
             self._leaving_at -= LEAVING_SECONDS / 2
 
     @property
-    def callers(self) -> bool:
+    def webhooks_recent(self) -> bool:
         """Whether people are on the phone, so that what can wait should not take all of the database."""
-        return self._clock.monotonic() < self._callers_until
+        return self._clock.monotonic() < self._recent_until
 
     @property
     def under_way(self) -> int:
         """How many requests are being answered whose clients are still there."""
         return sum(not connection.stream.closed() for connection in self._begun)
 
-    async def stand_aside(self) -> None:
+    async def yield_to_webhooks(self) -> None:
         """Returns when nothing else is due, or when a call must leave all the same."""
-        if not self.callers:
+        if not self.webhooks_recent:
             await asyncio.sleep(0)
-            await self._quiet(self._clock.monotonic() + ASIDE_SECONDS)
+            await self._quiet(self._clock.monotonic() + MAX_YIELD_SECONDS)
             return
         moment = self._clock.monotonic()
-        until = moment + ASIDE_SECONDS if self._kept_waiting else self._leaving_at
+        until = moment + MAX_YIELD_SECONDS if self._kept_waiting else self._leaving_at
         if moment < until:
             await self._clock.sleep(SPACING_SECONDS)
             await self._quiet(until)

@@ -47,7 +47,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             form = SignedForm(self._public_url(), fields, self.request.headers.get("X-Twilio-Signature", ""))
             sender = await self.app.senders.verify(details.get("AccountSid", ""), form)
             async with _in_turn(details.get("CallSid", "")):
-                with self.app.traffic.caller():
+                with self.app.request_tracker.webhook():
                     answer = await self._report(sender, details).handle()
         except InvalidSignature as refused:
             self._log_refused(403, str(refused), details)

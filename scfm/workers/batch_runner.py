@@ -61,14 +61,14 @@ class BatchRunner(Job):
         lease: float,
         wake: Callable[[], None],
         log: str | None = None,
-        callers: Callable[[], bool] = lambda: False,
+        webhooks_recent: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``callers`` tells whether people are on the phone, who wait for the database, too."""
+        """``webhooks_recent`` tells whether people are on the phone, who wait for the database, too."""
         self._store = store
         self._log = log
         self._lease = timedelta(seconds=lease)
         self._wake = wake
-        self._callers = callers
+        self._webhooks_recent = webhooks_recent
 
     async def take(self, most: int) -> Sequence[Document]:
         due = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
@@ -97,7 +97,7 @@ class BatchRunner(Job):
 
     async def work(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
-        run, began = _Run(view, item, self._until, self._wake, self._callers), time.monotonic()
+        run, began = _Run(view, item, self._until, self._wake, self._webhooks_recent), time.monotonic()
         log.info("%s %s", _described(item), "goes on" if "cursor" in item["_work"] else "begins")
         try:
             await run.finish()
@@ -158,7 +158,7 @@ class _Run:
         operation: Document,
         until: Callable[[], datetime],
         wake: Callable[[], None],
-        callers: Callable[[], bool],
+        webhooks_recent: Callable[[], bool],
     ) -> None:
         self._view = view
         self._operation = operation
@@ -166,7 +166,7 @@ class _Run:
         self._until = until
         self._wake = wake
         self._work: Document = operation["_work"]
-        self._callers = callers
+        self._webhooks_recent = webhooks_recent
         self._turn = asyncio.Lock()
         # How many have been left out, by reason.
         self._skipped: Counter[str] = Counter()
@@ -205,7 +205,7 @@ class _Run:
                 documents, read = batch
                 reading = _next(batches)
                 done = None
-                while len(acting) >= (1 if self._callers() else AT_ONCE):
+                while len(acting) >= (1 if self._webhooks_recent() else AT_ONCE):
                     done = await self._first(acting)
                 acting.append((documents[-1]["_id"], asyncio.create_task(self._act(documents, read))))
                 if done is not None:  # only now, as it waits for the disk
@@ -256,14 +256,14 @@ class _Run:
         while documents:
             if time.monotonic() - read > OLD_SECONDS:  # some of it may be long gone: see TenantView.leaving
                 documents, read = await self._again([one["_id"] for one in documents]), time.monotonic()
-            size = PART if self._callers() else BATCH
+            size = PART if self._webhooks_recent() else BATCH
             part, documents = documents[:size], documents[size:]
             began = time.monotonic()
             skipped.update(await self._kind.act(self._view, self._operation, part, self._turn))
             self.acted += len(part)
             if self._kind.queues:
                 self._wake()
-            if self._callers():
+            if self._webhooks_recent():
                 await asyncio.sleep(min(REST * (time.monotonic() - began), MAX_REST))
         return skipped
 

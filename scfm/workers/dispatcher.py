@@ -92,7 +92,7 @@ class Dispatcher(Job):
         send_journal: SendJournal,
         callout_hold: CalloutHold,
         settings: Settings,
-        stand_aside: Callable[[], Awaitable[None]] | None = None,
+        yield_to_webhooks: Callable[[], Awaitable[None]] | None = None,
         sent: Callable[[Document], None] = lambda call: None,
         clock: MonotonicClock = SYSTEM_CLOCK,
     ) -> None:
@@ -117,7 +117,7 @@ class Dispatcher(Job):
         self._again_at = 0.0
         # Calls leave one by one: what else is due has its turn between two of them.
         self._door = asyncio.Lock()
-        self._stand_aside = stand_aside or partial(asyncio.sleep, 0)
+        self._yield_to_webhooks = yield_to_webhooks or partial(asyncio.sleep, 0)
         self._sent = sent
         # Attempts that the database may have taken though it did not say so, and until when it may take them still.
         self._astray: dict[str, datetime] = {}
@@ -230,7 +230,7 @@ class Dispatcher(Job):
         if (early := item.moment - self._clock.monotonic()) > 0:
             await self._clock.sleep(early)
         async with self._door:
-            await self._stand_aside()
+            await self._yield_to_webhooks()
         moment = item.moment
         while (late := self._clock.monotonic()) - moment > item.tolerance and not item.late(late):
             rate, _ = await self._limits(item.call["account_id"])

@@ -44,7 +44,7 @@ class Serving(NamedTuple):
     connections: Connections
     address: tuple[str, int]
     held: asyncio.Event
-    traffic: RequestTracker
+    request_tracker: RequestTracker
 
 
 @asynccontextmanager
@@ -53,13 +53,15 @@ async def serving(limit: int = 100, listener: socket.socket | None = None) -> As
     listener.setblocking(False)
     held = asyncio.Event()
     settings: Any = SimpleNamespace(max_body_size=1 << 20)
-    traffic = RequestTracker()
-    collaborators: Any = SimpleNamespace(traffic=traffic, settings=settings, bodies=BodyBudget(1 << 20))
+    request_tracker = RequestTracker()
+    collaborators: Any = SimpleNamespace(
+        request_tracker=request_tracker, settings=settings, bodies=BodyBudget(1 << 20)
+    )
     routes = [("/(.*)", Handler, {"verbs": "GET POST", "held": held})]
     connections = Connections(Application(routes, collaborators, ErrorHandler), listener, limit, TIMES)
     connections.start()
     try:
-        yield Serving(connections, listener.getsockname(), held, traffic)
+        yield Serving(connections, listener.getsockname(), held, request_tracker)
     finally:
         held.set()
         connections.stop()
@@ -164,8 +166,10 @@ async def test_requests_that_were_sent_in_advance_end_with_the_connection(monkey
         async with peer(server, GET + waiting * 50) as client:
             await seen(server, len(GET) + len(waiting) * 50)
             assert await client.is_open()  # with an answer that is not taken, so that closing resets the connection
-        began = server.traffic.began
-        monkeypatch.setattr(server.traffic, "began", lambda connection: (begun.append(connection), began(connection)))
+        began = server.request_tracker.began
+        monkeypatch.setattr(
+            server.request_tracker, "began", lambda connection: (begun.append(connection), began(connection))
+        )
         server.held.set()
         async with asyncio.timeout(120):
             while server.connections._open:

@@ -348,7 +348,7 @@ async def test_while_people_are_on_the_phone_it_acts_on_few_at_once_and_rests(
 
     monkeypatch.setattr(CalloutPopulation, "act", watched)
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        jobs.run._callers = lambda: True
+        jobs.run._webhooks_recent = lambda: True
         await pass_over(jobs.run)
     assert parts == [2, 1, 2, 1, 2]
     participations = await view.find("callout_participations", {})

@@ -9,10 +9,10 @@ import pytest
 
 from scfm.handlers import request_tracker as module
 from scfm.handlers.request_tracker import (
-    ASIDE_SECONDS,
-    CALLERS_SECONDS,
     CATCH_UP_SECONDS,
     LEAVING_SECONDS,
+    MAX_YIELD_SECONDS,
+    RECENT_SECONDS,
     SPACING_SECONDS,
     RequestTracker,
 )
@@ -39,10 +39,10 @@ def clock() -> OwnedClock:
     return OwnedClock()
 
 
-async def aside(traffic: RequestTracker, clock: OwnedClock, work: float) -> float:
+async def aside(request_tracker: RequestTracker, clock: OwnedClock, work: float) -> float:
     """How many seconds a call stands aside while the loop does pieces of work of WORK seconds each."""
     began = clock.monotonic()
-    standing = asyncio.ensure_future(traffic.stand_aside())
+    standing = asyncio.ensure_future(request_tracker.yield_to_webhooks())
     while not standing.done():
         clock.advance(work)
         for _ in range(SPINS):
@@ -51,51 +51,51 @@ async def aside(traffic: RequestTracker, clock: OwnedClock, work: float) -> floa
 
 
 async def test_a_call_goes_at_once_when_no_request_is_under_way(clock: OwnedClock) -> None:
-    traffic = RequestTracker(clock)
+    request_tracker = RequestTracker(clock)
     answered = Connection()
-    traffic.began(answered)
-    traffic.ended(answered)
-    assert await aside(traffic, clock, 0.01) < ASIDE_SECONDS
+    request_tracker.began(answered)
+    request_tracker.ended(answered)
+    assert await aside(request_tracker, clock, 0.01) < MAX_YIELD_SECONDS
 
 
 async def test_a_call_waits_for_requests_while_the_loop_is_behind_but_not_for_ever(clock: OwnedClock) -> None:
-    traffic = RequestTracker(clock)
+    request_tracker = RequestTracker(clock)
     asked = Connection()
-    traffic.began(asked)
-    assert await aside(traffic, clock, 0.01) >= ASIDE_SECONDS * 0.999
+    request_tracker.began(asked)
+    assert await aside(request_tracker, clock, 0.01) >= MAX_YIELD_SECONDS * 0.999
 
 
 async def test_people_are_on_the_phone_for_a_while_after_a_webhook(clock: OwnedClock) -> None:
-    traffic = RequestTracker(clock)
-    assert not traffic.callers
-    with traffic.caller():
-        assert traffic.callers
-    clock.advance(CALLERS_SECONDS - 0.1)
-    assert traffic.callers
+    request_tracker = RequestTracker(clock)
+    assert not request_tracker.webhooks_recent
+    with request_tracker.webhook():
+        assert request_tracker.webhooks_recent
+    clock.advance(RECENT_SECONDS - 0.1)
+    assert request_tracker.webhooks_recent
     clock.advance(0.2)
-    assert not traffic.callers
+    assert not request_tracker.webhooks_recent
 
 
 async def test_while_people_are_on_the_phone_calls_leave_the_loop_alone_for_a_moment(clock: OwnedClock) -> None:
-    traffic = RequestTracker(clock)
-    with traffic.caller():
+    request_tracker = RequestTracker(clock)
+    with request_tracker.webhook():
         for _ in range(int(CATCH_UP_SECONDS / LEAVING_SECONDS) + 1):
-            await aside(traffic, clock, SPACING_SECONDS)  # as they may who have been kept
-        spent = [await aside(traffic, clock, SPACING_SECONDS) for _ in range(10)]
+            await aside(request_tracker, clock, SPACING_SECONDS)  # as they may who have been kept
+        spent = [await aside(request_tracker, clock, SPACING_SECONDS) for _ in range(10)]
     assert sum(spent) >= 10 * SPACING_SECONDS * 0.999
 
 
 async def test_a_loop_that_is_busy_with_callers_lets_calls_leave_at_a_pace_unless_a_caller_has_waited_for_too_long(
     monkeypatch: pytest.MonkeyPatch, clock: OwnedClock
 ) -> None:
-    traffic = RequestTracker(clock)
-    traffic.began(asked := Connection())
-    with traffic.caller():
-        paced = [await aside(traffic, clock, 0.01) for _ in range(10)]
+    request_tracker = RequestTracker(clock)
+    request_tracker.began(asked := Connection())
+    with request_tracker.webhook():
+        paced = [await aside(request_tracker, clock, 0.01) for _ in range(10)]
         monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
-        standing = [await aside(traffic, clock, 0.01) for _ in range(10)]
+        standing = [await aside(request_tracker, clock, 0.01) for _ in range(10)]
     assert asked
-    assert min(standing) >= ASIDE_SECONDS * 0.999
+    assert min(standing) >= MAX_YIELD_SECONDS * 0.999
     # The pace is kept as well as pieces of work of 10 ms let it.
     assert median(paced) < median(standing) / 2
 
@@ -104,20 +104,20 @@ async def test_calls_that_left_while_the_loop_was_quiet_do_not_keep_the_next_wai
     monkeypatch: pytest.MonkeyPatch, clock: OwnedClock
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
-    traffic = RequestTracker(clock)
-    traffic.began(asked := Connection())
-    with traffic.caller():
+    request_tracker = RequestTracker(clock)
+    request_tracker.began(asked := Connection())
+    with request_tracker.webhook():
         for _ in range(200):
-            await aside(traffic, clock, SPACING_SECONDS)
-        assert await aside(traffic, clock, 0.01) < 200 * LEAVING_SECONDS / 4
+            await aside(request_tracker, clock, SPACING_SECONDS)
+        assert await aside(request_tracker, clock, 0.01) < 200 * LEAVING_SECONDS / 4
     assert asked
 
 
 async def test_requests_count_while_their_clients_are_there(clock: OwnedClock) -> None:
-    traffic = RequestTracker(clock)
+    request_tracker = RequestTracker(clock)
     here, gone = Connection(), Connection(gone=True)
-    traffic.began(here)
-    traffic.began(gone)
-    assert traffic.under_way == 1
-    traffic.ended(here)
-    assert traffic.under_way == 0
+    request_tracker.began(here)
+    request_tracker.began(gone)
+    assert request_tracker.under_way == 1
+    request_tracker.ended(here)
+    assert request_tracker.under_way == 0
