@@ -298,7 +298,7 @@ async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: s
         await cut_off([opening])
         return received[0] != signal.SIGINT
     await opening
-    garbage_collector.calm()
+    garbage_collector.freeze_gc()
     try:
         announce(server)
         await stop

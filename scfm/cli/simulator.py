@@ -65,7 +65,7 @@ async def serve(simulator: Simulator, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
     url = await simulator.start(port, host)
-    garbage_collector.calm()
+    garbage_collector.freeze_gc()
     simulator.resume()
     print(f"simulator listening on {url}", flush=True)
     try:

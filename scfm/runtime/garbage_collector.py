@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 
-def calm() -> None:
+def freeze_gc() -> None:
     """Keep the collector from stopping the event loop. To be called once, when everything is there and runs.
 
     What there is by now stays: walking the classes of the libraries takes 40 ms each time. And few of the things that
