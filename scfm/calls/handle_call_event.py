@@ -55,7 +55,7 @@ class CallReport:
         """The same; None where the report made a call that did not stand, and nothing of it was kept."""
         store, sender, details = self.store, self.sender, self.details
         owner = sender.owner
-        reach = store.everyone if sender.only_account is None else store.for_account(sender.only_account)
+        reach = store.all_tenants if sender.only_account is None else store.for_account(sender.only_account)
         inbound = owner is not None and details.get("Direction") == reception.INBOUND
         caller = number_of(details.get("From", ""), owner.country) if owner and inbound else None
         view = store.for_account(owner.account_id) if owner else reach

@@ -15,7 +15,7 @@ from scfm.calls.signed_form import SignedForm
 from scfm.clock import now
 from scfm.models.account import FORMER, FORMER_KEPT, country_of
 from scfm.models.platform import Platform, provider_of
-from scfm.storage.batching import Batcher, apart
+from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
@@ -59,9 +59,9 @@ class WebhookAccounts:
     """Tells whose a webhook is; what it knows of the accounts is remembered for a moment."""
 
     def __init__(self, store: Store, platform: Platform) -> None:
-        self._everyone = store.everyone
+        self._all_tenants = store.all_tenants
         self._platform = platform
-        self._found: Batcher[str, list[Document]] = Batcher(partial(apart, self._find))
+        self._found: Batcher[str, list[Document]] = Batcher(partial(isolate_failures, self._find))
         self._own = TTLCache(self._find_own, REMEMBERED_SECONDS)
         self._former = TTLCache(self._find_former, REMEMBERED_SECONDS)
         self._first = TTLCache(self._find_first, REMEMBERED_SECONDS)
@@ -143,17 +143,17 @@ class WebhookAccounts:
         return await self._calling_with.get(account_id) == sid
 
     async def _find_sid(self, account_id: int) -> str:
-        account = await self._everyone.find_one("accounts", {"_id": account_id})
+        account = await self._all_tenants.find_one("accounts", {"_id": account_id})
         return self._platform.credentials(account).account_sid if account else ""
 
     async def _find_first(self, _: None) -> Owner | None:
-        first = await self._everyone.find("accounts", {}, fields=["settings"], limit=1)
+        first = await self._all_tenants.find("accounts", {}, fields=["settings"], limit=1)
         return Owner(int(first[0]["_id"]), country_of(first[0])) if first else None
 
     async def _find_own(self, sid: str) -> _Own:
         looked_at = time.monotonic()
         by_token: dict[str, tuple[Owner, ...]] = {}
-        for account in await self._found.ask(sid):
+        for account in await self._found.submit(sid):
             token = account[f"{provider_of(sid)}_auth_token"]
             if not token:
                 continue
@@ -172,7 +172,7 @@ class WebhookAccounts:
         names = [f"{provider_of(sid)}_account_sid" for sid in sids]
         wanted = [{name: {"$in": [sid for sid in sids if provider_of(sid) in name]}} for name in set(names)]
         fields = [f"{name}_{what}" for name in ("twilio", "somleng") for what in ("account_sid", "auth_token")]
-        found = await self._everyone.find("accounts", {"$or": wanted}, fields=[*fields, "settings"])
+        found = await self._all_tenants.find("accounts", {"$or": wanted}, fields=[*fields, "settings"])
         return [
             [account for account in found if account.get(name) == sid] for name, sid in zip(names, sids, strict=True)
         ]
@@ -180,7 +180,7 @@ class WebhookAccounts:
     async def _find_former(self, _: None) -> dict[str, list[_Former]]:
         condition = {f"{FORMER}.at": {"$gt": now() - FORMER_KEPT}}
         former: dict[str, list[_Former]] = {}
-        for account in await self._everyone.find("accounts", condition, fields=[FORMER]):
+        for account in await self._all_tenants.find("accounts", condition, fields=[FORMER]):
             for one in account[FORMER]:
                 if one["at"] > now() - FORMER_KEPT:
                     former.setdefault(one["sid"], []).append(_Former(account["_id"], one["token"], one["at"]))

@@ -45,12 +45,12 @@ class NumberCheck:
 
     async def run(self) -> int:
         """Look at everything, and say in the last line how much it was."""
-        for account in await self._store.everyone.find("accounts", {}, fields=["settings"]):
+        for account in await self._store.all_tenants.find("accounts", {}, fields=["settings"]):
             self._countries[account["_id"]] = country_of(account)
         looked, findings = [], 0
         for noun, query in LOOKED_AT.items():
             count = 0
-            async for batch in self._store.everyone.batches(query, 0, BATCH, ["account_id", "msisdn"]):
+            async for batch in self._store.all_tenants.batches(query, 0, BATCH, ["account_id", "msisdn"]):
                 count += len(batch)
                 found = [finding for one in batch if (finding := self._look_at(one)) is not None]
                 findings += len(found)

@@ -207,12 +207,12 @@ class ContactImport:
 
         Take them back and raise NotFound if it took place (see TenantView.mark_deleting).
         """
-        everyone, account = self._view.store.everyone, self._view.account_id
+        all_tenants, account = self._view.store.all_tenants, self._view.account_id
         assert account is not None
         for _ in range(DELETE_LOOKS):
-            if await everyone.standing("accounts", [account]):
+            if await all_tenants.standing("accounts", [account]):
                 return
-            if not await everyone.exists("accounts", {"_id": account}):
+            if not await all_tenants.exists("accounts", {"_id": account}):
                 await self._view.remove(CONTACTS.collection, {"_id": {"$in": list(numbers)}})
                 raise NotFound
             await asyncio.sleep(DELETE_LOOK_SECONDS)

@@ -35,8 +35,8 @@ class Authenticator:
         self._clients.forget()
 
     async def _find(self, key: str) -> Client:
-        token = await self._store.everyone.find_one("access_tokens", {"digest": key})
-        account = token and await self._store.everyone.find_one("accounts", {"_id": token["account_id"]})
+        token = await self._store.all_tenants.find_one("access_tokens", {"digest": key})
+        account = token and await self._store.all_tenants.find_one("accounts", {"_id": token["account_id"]})
         if not token or not account:
             raise Unauthorized
         return Client(account["_id"], token["_id"], SUPER_ADMIN in account["permissions"], country_of(account))

@@ -32,7 +32,7 @@ class ResourceHandler(ClientHandler):
     def reach(self, parameters: dict[str, Any]) -> Scope:
         """Within what the request is carried out."""
         if not self.resource.tenant:
-            return self.scope_of(self.app.store.everyone)
+            return self.scope_of(self.app.store.all_tenants)
         named = parameters.get("account_id")
         if self.told.get("for_any_account") and self.client.super_admin and named is not None:
             return self.scope_of(self.app.store.for_account(as_id(text(named) or "")))
@@ -84,7 +84,7 @@ class NestedHandler(CollectionHandler):
         return cast(Resource, self.told["parent"])
 
     def reach(self, parameters: dict[str, Any]) -> Scope:
-        return self.scope_of(self.app.store.everyone) if self.parent is ACCOUNTS else self.own()
+        return self.scope_of(self.app.store.all_tenants) if self.parent is ACCOUNTS else self.own()
 
     async def get(self, written: str) -> None:  # type: ignore[override]
         parameters = self.parameters()

@@ -14,7 +14,7 @@ from scfm.storage.store import Store
 
 async def first_account(store: Store) -> str | None:
     """On an empty database, make the super admin's account; its access token, or None."""
-    if await store.everyone.exists("accounts", {}):
+    if await store.all_tenants.exists("accounts", {}):
         return None
     return await make_account(store, super_admin=True)
 
@@ -25,7 +25,7 @@ async def make_account(store: Store, *, super_admin: bool) -> str:
     fields = {one.name: one.initial() for one in ACCOUNTS.fields if one.name != "id"}
     permissions = [SUPER_ADMIN] if super_admin else []
     account = await ACCOUNTS.insert(
-        store.everyone,
+        store.all_tenants,
         {**fields, "permissions": permissions, "created_at": moment, "updated_at": moment, "_version": 1},
     )
     return await _make_token(store, account)
@@ -34,7 +34,7 @@ async def make_account(store: Store, *, super_admin: bool) -> str:
 async def make_token(store: Store, account_id: int) -> str:
     """Make another access token for an account; raises StartError if there is no such account."""
     try:
-        account = await store.everyone.get(ACCOUNTS.collection, account_id)
+        account = await store.all_tenants.get(ACCOUNTS.collection, account_id)
         return await _make_token(store, account)
     except (NotFound, Invalid):  # the latter if it is deleted just now
         raise StartError(f"there is no account {account_id}; the first start makes account 1") from None
@@ -50,5 +50,5 @@ async def _make_token(store: Store, account: Document) -> str:
 async def first_super_admin(store: Store) -> int:
     """The id of the first account that may manage others; 1 where there is none."""
     admins = {"permissions": SUPER_ADMIN}
-    found = await store.everyone.find(ACCOUNTS.collection, admins, fields=["_id"], sort=[("_id", 1)], limit=1)
+    found = await store.all_tenants.find(ACCOUNTS.collection, admins, fields=["_id"], sort=[("_id", 1)], limit=1)
     return int(found[0]["_id"]) if found else 1

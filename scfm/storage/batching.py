@@ -14,7 +14,7 @@ Found = TypeVar("Found")
 MAX_BATCH = 200
 
 
-async def apart(
+async def isolate_failures(
     together: Callable[[list[Asked]], Awaitable[Sequence[Found]]], asked: list[Asked]
 ) -> Sequence[Found | Exception]:
     """What TOGETHER gives for each of the requests; one that cannot be done does not take the others with it.
@@ -28,7 +28,7 @@ async def apart(
     except Exception as error:
         if len(asked) == 1:
             return [error]
-        return [(await apart(together, [one]))[0] for one in asked]
+        return [(await isolate_failures(together, [one]))[0] for one in asked]
 
 
 class Batcher(Generic[Asked, Found]):
@@ -44,7 +44,7 @@ class Batcher(Generic[Asked, Found]):
         self._waiting: list[tuple[Asked, asyncio.Future[Found]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def ask(self, asked: Asked) -> Found:
+    async def submit(self, asked: Asked) -> Found:
         """What the request found."""
         found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._waiting.append((asked, found))

@@ -100,7 +100,7 @@ class Counts:
         self._known[key] = known
         if len(self._known) > MAX_QUERIES:
             del self._known[next(iter(self._known))]
-        return await known.asked.ask(None)
+        return await known.asked.submit(None)
 
 
 class _Known:

@@ -48,7 +48,7 @@ def permitted() -> Iterator[None]:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def map_driver_errors() -> Iterator[None]:
     """Turn what the driver raises into what the rest of the program knows."""
     try:
         yield

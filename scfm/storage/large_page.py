@@ -7,7 +7,7 @@ from typing import Any
 
 from scfm.storage import driver
 from scfm.storage.codec import restore_document
-from scfm.storage.errors import translated
+from scfm.storage.errors import map_driver_errors
 from scfm.storage.query import Document
 
 # Bytes of documents that are read and shown at once, and those of a larger page that are between two turns of others.
@@ -26,7 +26,7 @@ class LargePage:
         """The documents, a piece of them at a time; raises Unavailable."""
         piece: list[Document] = []
         size = 0
-        with translated():
+        with map_driver_errors():
             cursor = await self._opened()
             try:
                 async for raw in cursor:

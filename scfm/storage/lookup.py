@@ -13,7 +13,7 @@ MAX_NAMED = 1000
 
 
 @dataclass(frozen=True)
-class Look:
+class LookupKey:
     """For documents by their field NAME, of one account or of all.
 
     ``references`` are fields that name others, and their collections: those come with each, in ``_named``.

@@ -164,7 +164,7 @@ class Register:
 
     async def new_ids(self, count: int) -> range:
         """The next COUNT ids. Say ``settle`` when they are stored, or will not be."""
-        ids: range = await self._asked.ask(Entry(ids=count))
+        ids: range = await self._asked.submit(Entry(ids=count))
         return ids
 
     def holds(self, numbers: Sequence[int]) -> bool:
@@ -188,13 +188,13 @@ class Register:
 
     async def give_back(self, number: int) -> None:
         """No document took the id: the next gets it, if it is still the following."""
-        await self._asked.ask(Entry(returned=number))
+        await self._asked.submit(Entry(returned=number))
 
     async def announce(self, blocks: Sequence[int] | None) -> int:
         """Documents of these blocks, for None of any, are about to change. Say ``changed`` with what this gives."""
         while True:
             began = _moment()
-            number: int = await self._asked.ask(Entry(changes=True, blocks=blocks))
+            number: int = await self._asked.submit(Entry(changes=True, blocks=blocks))
             if _moment() < began + HOLD_SECONDS:
                 return number
 
@@ -208,7 +208,7 @@ class Register:
 
     async def state(self) -> State:
         """What the register says now."""
-        return await self._looks.ask(None)
+        return await self._looks.submit(None)
 
     async def rest(self) -> None:
         """Say now that nothing is under way any more, if that is so; returns when it is said."""
@@ -299,7 +299,7 @@ class Register:
         """Write our entry as it is, and remove those of the dead."""
         self._cleaned = time.monotonic()
         with suppress(Unavailable):  # the next who writes says it, too
-            await self._asked.ask(Entry())
+            await self._asked.submit(Entry())
 
     async def _look(self, asked: list[None]) -> Sequence[State]:
         found = await self._read() or {}

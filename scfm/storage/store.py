@@ -1,7 +1,7 @@
 """The only file that speaks MongoDB, by ``driver``: documents in, documents out, every acknowledged write on disk.
 
 A ``TenantView`` is how the rest reads and writes: ``store.for_account(id)`` sees one account and nothing else,
-``store.everyone`` is for what belongs to no account (tokens by digest, work by status).
+``store.all_tenants`` is for what belongs to no account (tokens by digest, work by status).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from pymongo.write_concern import WriteConcern
 from scfm.errors import StartError, Unavailable, Unreachable
 from scfm.runtime.turns import AccountTurns
 from scfm.storage import driver
-from scfm.storage.batching import Batcher, apart
+from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.block_counts import Counts, Span
 from scfm.storage.codec import escape_document, restore_document
-from scfm.storage.errors import DUPLICATE, Taken, index_of, permitted, reason, translated
+from scfm.storage.errors import DUPLICATE, Taken, index_of, map_driver_errors, permitted, reason
 from scfm.storage.index import Index
 from scfm.storage.large_page import MAX_AT_ONCE
-from scfm.storage.lookup import MAX_NAMED, Look
+from scfm.storage.lookup import MAX_NAMED, LookupKey
 from scfm.storage.query import Document, Query
 from scfm.storage.register import BLOCK, KINDS, Register, State
 from scfm.storage.tenant_view import TenantView
@@ -73,13 +73,13 @@ class Store:
         self._collections = {"counters": counters}
         # What single requests ask at the same time goes to the database together.
         self._registers: dict[str, Register] = {}
-        self._finds: dict[Look, Batcher[Any, list[Document]]] = {}
+        self._finds: dict[LookupKey, Batcher[Any, list[Document]]] = {}
         self._inserts: dict[str, Batcher[Document, None]] = {}
         self._updates: dict[str, Batcher[Update, Document | None]] = {}
         self.reads = AccountTurns("large lists and exports are being read", MAX_READS, MAX_READ_WAIT)
         self.imports = AccountTurns("batches are being imported", MAX_IMPORTS)
         self.counts = Counts(self._look, self._count, self._count_blocks)
-        self.everyone = TenantView(self, None)
+        self.all_tenants = TenantView(self, None)
 
     @classmethod
     def open(cls, uri: str, database: str) -> Store:
@@ -123,7 +123,7 @@ class Store:
 
     async def ping(self) -> None:
         """Return when the database answers; raises Unavailable, or StartError if it does not let us in."""
-        with permitted(), translated():
+        with permitted(), map_driver_errors():
             await self._client.admin.command("ping")
 
     async def prepare(
@@ -134,7 +134,7 @@ class Store:
         OBSOLETE maps a collection to the names of indexes of older versions, which are dropped. Raises StartError for
         a database that does not let us in, or that has them in another form.
         """
-        with permitted(), translated():
+        with permitted(), map_driver_errors():
             for collection, names in (obsolete or {}).items():
                 for name in names:
                     await self._drop_index(collection, name)
@@ -165,46 +165,46 @@ class Store:
     async def _write_register(
         self, kind: str, pipeline: list[Document], projection: Document, durable: bool
     ) -> Document:
-        with translated():
+        with map_driver_errors():
             counters = self._database["counters"] if durable else self.collection("counters")
             return await counters.find_one_and_update(
                 {"_id": kind}, pipeline, projection, upsert=True, return_document=ReturnDocument.AFTER
             )
 
     async def _read_register(self, kind: str) -> Document | None:
-        with translated():
+        with map_driver_errors():
             return await self.collection("counters").find_one({"_id": kind})
 
     async def _look(self, collection: str) -> State:
         return await self.register(KINDS[collection]).state()
 
     async def _count(self, query: Query, span: Span) -> int:
-        with translated():
+        with map_driver_errors():
             return int(await self.collection(query.collection).count_documents(query.within([span])))
 
     async def _count_blocks(self, query: Query, spans: Sequence[Span]) -> dict[int, int]:
         block: Document = {"$floor": {"$divide": ["$_id", BLOCK]}}
         pipeline = [{"$match": query.within(spans)}, {"$group": {"_id": block, "total": {"$sum": 1}}}]
-        with translated():
+        with map_driver_errors():
             found = await (await self.collection(query.collection).aggregate(pipeline, allowDiskUse=True)).to_list(
                 None
             )
         return {int(one["_id"]): one["total"] for one in found}
 
-    async def find_by(self, look: Look, value: Any) -> list[Document]:
+    async def find_by(self, look: LookupKey, value: Any) -> list[Document]:
         """Every document with VALUE in the look's field, by id; each caller has its own."""
         if look not in self._finds:
-            self._finds[look] = Batcher(partial(apart, partial(self._find_together, look)))
-        return [restore_document(dict(document)) for document in await self._finds[look].ask(value)]
+            self._finds[look] = Batcher(partial(isolate_failures, partial(self._find_together, look)))
+        return [restore_document(dict(document)) for document in await self._finds[look].submit(value)]
 
-    async def _find_together(self, look: Look, values: list[Any]) -> list[list[Document]]:
+    async def _find_together(self, look: LookupKey, values: list[Any]) -> list[list[Document]]:
         found: dict[Any, list[Document]] = {value: [] for value in values}
-        with translated():
+        with map_driver_errors():
             for document in await self._with(look, list(found)):
                 found[document[look.name]].append(document)
         return [found[value] for value in values]
 
-    async def _with(self, look: Look, values: list[Any]) -> list[Document]:
+    async def _with(self, look: LookupKey, values: list[Any]) -> list[Document]:
         collection = self.collection(look.collection)
         if look.references:
             cursor = await collection.aggregate(look.pipeline(values), batchSize=MAX_NAMED)
@@ -247,7 +247,7 @@ class Store:
         """Store a document under an id of ``new_ids``; raises Taken."""
         if collection not in self._inserts:
             self._inserts[collection] = Batcher(partial(self._insert, collection))
-        await self._inserts[collection].ask(escape_document(document))
+        await self._inserts[collection].submit(escape_document(document))
 
     async def _insert(self, collection: str, documents: list[Document]) -> Sequence[Exception | None]:
         """What kept each of the documents from being stored, None for nothing."""
@@ -264,7 +264,7 @@ class Store:
     async def _insert_together(self, collection: str, documents: list[Document]) -> list[Exception | None]:
         refused: list[Exception | None] = [None] * len(documents)
         try:
-            with translated():
+            with map_driver_errors():
                 await self.collection(collection).insert_many(documents, ordered=False)
         except BulkWriteError as error:
             details = error.details or {}
@@ -277,7 +277,7 @@ class Store:
 
     async def _insert_alone(self, collection: str, document: Document, again: bool = False) -> Exception | None:
         try:
-            with translated():
+            with map_driver_errors():
                 if again and await self.collection(collection).find_one({"_id": document["_id"]}) == document:
                     return None
                 await self.collection(collection).insert_one(document)
@@ -293,13 +293,13 @@ class Store:
         """
         if collection not in self._updates:
             together = partial(self._update_together, self.collection(collection))
-            self._updates[collection] = Batcher(partial(apart, together))
-        return await self._updates[collection].ask((condition, update))
+            self._updates[collection] = Batcher(partial(isolate_failures, together))
+        return await self._updates[collection].submit((condition, update))
 
     @staticmethod
     async def _update_together(collection: driver.Collection, updates: list[Update]) -> list[Document | None]:
         writes = [(condition, update) for condition, update in updates if update is not None]
-        with translated():
+        with map_driver_errors():
             if len(updates) == len(writes) == 1:
                 books = await collection.find_one_and_update(
                     *writes[0], BOOKKEEPING, return_document=ReturnDocument.AFTER
@@ -329,7 +329,7 @@ class Store:
         wait: Document = {"$subtract": ["$begin", moment]}
         until: Document = {"$add": ["$begin", seconds * 1000]}
         reserved: Document = {"$lte": ["$wait", most * 1000]}
-        with translated():
+        with map_driver_errors():
             found = await self.collection(collection).find_one_and_update(
                 {"_id": key},
                 [

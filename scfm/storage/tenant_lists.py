@@ -12,7 +12,7 @@ from typing import Any
 from scfm.storage import driver
 from scfm.storage.block_counts import END, rememberable
 from scfm.storage.codec import restore_document
-from scfm.storage.errors import translated
+from scfm.storage.errors import map_driver_errors
 from scfm.storage.large_page import LARGE_BATCH, MAX_PIECE, LargePage, Page
 from scfm.storage.lookup import MAX_NAMED
 from scfm.storage.query import Document, Newest, Query, all_of
@@ -46,7 +46,7 @@ class TenantLists(TenantReads):
 
     async def _window(self, query: Query, condition: Document, skip: int, limit: int) -> Page:
         async with self.store.reads.turn(self.account_id):
-            with translated():
+            with map_driver_errors():
                 found = await self.store.find_window(query, condition, skip, limit)
         if found is not None:
             return [restore_document(document) for document in found]
@@ -69,7 +69,7 @@ class TenantLists(TenantReads):
         source, stages = self._source(query), query.page(skip, limit)
         command = {"aggregate": source, "pipeline": stages, "allowDiskUse": True, "cursor": {"batchSize": limit + 1}}
         async with self.store.reads.turn(self.account_id):
-            with translated():
+            with map_driver_errors():
                 found = await self.store.run_at_once(source, command)
         if found is not None:
             return [restore_document(document) for document in found]
@@ -82,7 +82,7 @@ class TenantLists(TenantReads):
         if rememberable(query):
             return (await self.store.counts.sizes(query)).total
         collection = self.store.collection(query.collection)
-        with translated():
+        with map_driver_errors():
             if query.limit == 0:
                 return 0
             if query.plain:
@@ -115,7 +115,7 @@ class TenantLists(TenantReads):
         found: list[Document] = []
         size = 0
         async with self.store.reads.turn(self.account_id):
-            with translated():
+            with map_driver_errors():
                 cursor = await self._beyond(query, last, fields, count, count, self.store.raw_collection)
                 try:
                     async for raw in cursor:
@@ -144,7 +144,7 @@ class TenantLists(TenantReads):
         joined, query = query.newest, self._query(replace(query, newest=()))
         fit: list[Document] = []
         while True:
-            with translated():
+            with map_driver_errors():
                 cursor, until = await self._beyond(query, last, fields, size), time.monotonic() + CURSOR_SECONDS
             try:
                 while found := await self._some(cursor, size):
@@ -165,14 +165,14 @@ class TenantLists(TenantReads):
 
     @staticmethod
     async def _some(cursor: Any, size: int) -> list[Document]:
-        with translated():
+        with map_driver_errors():
             return [restore_document(document) for document in await cursor.to_list(size)]
 
     async def _fitting(self, joined: Sequence[Newest], documents: list[Document]) -> list[Document]:
         """Those of the documents whose newest are as asked."""
         for newest in joined:
             pipeline = newest.deciding([document["_id"] for document in documents])
-            with translated():
+            with map_driver_errors():
                 cursor = await self.store.collection(newest.collection).aggregate(
                     pipeline, batchSize=len(documents) + 1
                 )

@@ -1,4 +1,4 @@
-"""Reads of one account's documents, or of everyone's."""
+"""Reads of one account's documents, or of all accounts'."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from scfm.errors import NotFound
 from scfm.storage.codec import restore_document
-from scfm.storage.errors import translated
-from scfm.storage.lookup import Look
+from scfm.storage.errors import map_driver_errors
+from scfm.storage.lookup import LookupKey
 from scfm.storage.query import Document, Query
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class TenantReads:
 
         WITHIN: the index on NAME begins with the account.
         """
-        found = await self.store.find_by(Look(collection, name, self.account_id if within else None), value)
+        found = await self.store.find_by(LookupKey(collection, name, self.account_id if within else None), value)
         own = (one for one in found if self.account_id in (None, one.get("account_id")))
         return next(own, None)
 
@@ -54,7 +54,7 @@ class TenantReads:
         REFERENCES are its fields that do, and their collections.
         """
         found = []
-        for one in await self.store.find_by(Look(collection, name, None, tuple(references.items())), value):
+        for one in await self.store.find_by(LookupKey(collection, name, None, tuple(references.items())), value):
             if self.account_id in (None, one.get("account_id")):
                 named = one.pop("_named")
                 found.append((one, {field: next(iter(named[field]), None) for field in references}))
@@ -62,7 +62,7 @@ class TenantReads:
 
     async def find_one(self, collection: str, condition: Document) -> Document | None:
         """A document that fits, or None."""
-        with translated():
+        with map_driver_errors():
             document = await self.store.collection(collection).find_one(self._own(condition))
         return restore_document(document) if document is not None else None
 
@@ -79,7 +79,7 @@ class TenantReads:
 
         FIELDS may be a projection, ``{"name": 1, "_id": 0}``.
         """
-        with translated():
+        with map_driver_errors():
             cursor = self.store.collection(collection).find(self._own(condition), fields, limit=limit)
             if sort:
                 cursor = cursor.sort(list(sort))
@@ -87,6 +87,6 @@ class TenantReads:
 
     async def exists(self, collection: str, condition: Document) -> bool:
         """Whether any document fits."""
-        with translated():
+        with map_driver_errors():
             found = await self.store.collection(collection).find_one(self._own(condition), {"_id": 1})
         return found is not None

@@ -65,18 +65,18 @@ class TenantView(TenantLists, TenantWrites):
 
         It costs the same for a thousand as for one: deletions are few, and each is written down before it is done.
         """
-        everyone, named = self.store.everyone, {name: numbers for name, numbers in named.items() if numbers}
+        all_tenants, named = self.store.all_tenants, {name: numbers for name, numbers in named.items() if numbers}
         if not named:
             return {}
         # In this order: whose mark is gone with it by now has been written down before.
         marked = {"_deleting.until": {"$exists": True}}
-        marks = await asyncio.gather(*(everyone.find(name, marked, fields=["_id"], sort=()) for name in named))
+        marks = await asyncio.gather(*(all_tenants.find(name, marked, fields=["_id"], sort=()) for name in named))
         leaving = {name: {one["_id"] for one in found} for name, found in zip(named, marks, strict=True)}
         deleted = [
             {"collection": name, "number": {"$gte": min(numbers), "$lte": max(numbers)}}
             for name, numbers in named.items()
         ]
-        for one in await everyone.find(DELETIONS, {"$or": deleted}, fields=["collection", "number"], sort=()):
+        for one in await all_tenants.find(DELETIONS, {"$or": deleted}, fields=["collection", "number"], sort=()):
             leaving[one["collection"]].add(one["number"])
         return {name: numbers & leaving[name] for name, numbers in named.items()}
 

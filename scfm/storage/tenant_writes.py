@@ -1,4 +1,4 @@
-"""Writes to one account's documents, or to everyone's."""
+"""Writes to one account's documents, or to all accounts'."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from scfm.errors import Unavailable
 from scfm.storage.codec import escape_document, escape_update, restore_document
-from scfm.storage.errors import DUPLICATE, Taken, index_of, translated
+from scfm.storage.errors import DUPLICATE, Taken, index_of, map_driver_errors
 from scfm.storage.query import Document
 from scfm.storage.register import KINDS, announces, blocks_of
 from scfm.storage.tenant_reads import TenantReads
@@ -50,7 +50,7 @@ class TenantWrites(TenantReads):
 
     async def add(self, collection: str, document: Document) -> None:
         """Store a document that carries its id; raises Taken."""
-        with translated():
+        with map_driver_errors():
             await self.store.collection(collection).insert_one(escape_document(document))
 
     async def insert_many(
@@ -77,7 +77,7 @@ class TenantWrites(TenantReads):
 
     async def _insert_many(self, collection: str, stored: list[Document]) -> set[int]:
         try:
-            with translated():
+            with map_driver_errors():
                 await self.store.collection(collection).insert_many(stored, ordered=False)
         except BulkWriteError as error:
             failures = (error.details or {}).get("writeErrors", [])
@@ -98,7 +98,7 @@ class TenantWrites(TenantReads):
     async def apply(self, collection: str, condition: Document, update: Document) -> Document | None:
         """Like ``update``, with MongoDB's update operators."""
         async with self._announced(collection, [(condition, update)]):
-            with translated():
+            with map_driver_errors():
                 document = await self.store.collection(collection).find_one_and_update(
                     self._own(condition), escape_update(update), return_document=ReturnDocument.AFTER
                 )
@@ -137,7 +137,7 @@ class TenantWrites(TenantReads):
     async def update_many(self, collection: str, condition: Document, update: Document) -> int:
         """Apply MongoDB's UPDATE to all that fit; how many were changed."""
         async with self._announced(collection, [(condition, update)]):
-            with translated():
+            with map_driver_errors():
                 changed = self.store.collection(collection).update_many(self._own(condition), escape_update(update))
                 return int((await changed).modified_count)
 
@@ -151,14 +151,14 @@ class TenantWrites(TenantReads):
         if not operations:
             return 0
         async with self._announced(collection, updates):
-            with translated():
+            with map_driver_errors():
                 result = await self.store.collection(collection).bulk_write(operations, ordered=False)
         return int(result.modified_count)
 
     async def remove(self, collection: str, condition: Document) -> int:
         """Remove all that fit; how many there were."""
         async with self._announced(collection, [(condition, REMOVAL)]):
-            with translated():
+            with map_driver_errors():
                 result = await self.store.collection(collection).delete_many(self._own(condition))
         return int(result.deleted_count)
 

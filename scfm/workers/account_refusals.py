@@ -32,7 +32,7 @@ class AccountRefusals:
     """Decides whether a call that was refused for its account waits. PACE holds such an account's calls back."""
 
     def __init__(self, store: Store, accounts: Accounts, pace: RateLimiter) -> None:
-        self._everyone = store.everyone
+        self._all_tenants = store.all_tenants
         self._accounts = accounts
         self._pace = pace
         # The accounts whose calls wait as they are refused; and the credentials by which accounts are kept back.
@@ -61,13 +61,13 @@ class AccountRefusals:
         """Show on the calls that wait in the queue what they wait for."""
         waiting = {"account_id": account_id, "status": "queued", "_work.due": {"$exists": True}}
         update = {"$set": {**change, "updated_at": now()}}
-        await self._everyone.update_many(CALLS, {**waiting, "remote_error_message": None}, update)
+        await self._all_tenants.update_many(CALLS, {**waiting, "remote_error_message": None}, update)
 
     async def _has_called(self, account_id: int) -> bool:
         """Whether the provider ever took a call of the account; the calls themselves tell, after a restart, too."""
         if account_id not in self._have_called:
             taken = {"account_id": account_id, "status": {"$in": TAKEN}, "remotely_queued_at": {"$ne": None}}
-            if not await self._everyone.exists(CALLS, taken):
+            if not await self._all_tenants.exists(CALLS, taken):
                 return False
             self._have_called.add(account_id)
         return True
@@ -86,7 +86,7 @@ class AccountRefusals:
                 continue
             if credentials != tried:
                 put_off = {"account_id": account_id, "status": "queued", "_work.due": {"$gt": now()}}
-                await self._everyone.update_many(CALLS, put_off, {"$set": {"_work.due": now()}})
+                await self._all_tenants.update_many(CALLS, put_off, {"$set": {"_work.due": now()}})
                 self._pace.try_now(account_id)
                 self._kept_back[account_id] = credentials
 

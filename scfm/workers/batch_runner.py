@@ -73,10 +73,10 @@ class BatchRunner(Job):
     async def take(self, most: int) -> Sequence[Document]:
         due = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
         taken = []
-        for found in await self._store.everyone.find(
+        for found in await self._store.all_tenants.find(
             OPERATIONS, due, fields=["_id"], sort=[("_work.due", 1)], limit=most
         ):
-            operation = await self._store.everyone.update(
+            operation = await self._store.all_tenants.update(
                 OPERATIONS,
                 {"_id": found["_id"], **due},
                 {
@@ -109,7 +109,7 @@ class BatchRunner(Job):
             # The server stops: the next need not wait for the lease to run out.
             with suppress(TimeoutError, Unavailable):
                 async with asyncio.timeout(HAND_BACK_SECONDS):
-                    await self._store.everyone.apply(OPERATIONS, _mine(item), {"$set": {"_work.due": now()}})
+                    await self._store.all_tenants.apply(OPERATIONS, _mine(item), {"$set": {"_work.due": now()}})
             raise
 
     async def failed(self, item: Document, error: Exception) -> None:
@@ -121,12 +121,12 @@ class BatchRunner(Job):
         mine = _mine(item)
         if tries < MAX_TRIES and not isinstance(error, Invalid):
             change = {"_work.tries": tries, "_work.due": now() + BACKOFF * tries}
-            await self._store.everyone.apply(OPERATIONS, mine, {"$set": change})
+            await self._store.all_tenants.apply(OPERATIONS, mine, {"$set": change})
             return
         metadata = {**item["metadata"], "failure": _reason(error)[:MAX_FAILURE]}
         change = {"status": "finished", "metadata": metadata, "updated_at": now()}
         log.error("%s is given up after %d tries: see metadata.failure", _described(item), tries)
-        await self._store.everyone.apply(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
+        await self._store.all_tenants.apply(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
 
 
 def _reason(error: Exception) -> str:

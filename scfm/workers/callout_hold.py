@@ -55,7 +55,7 @@ class CalloutHold:
         number = call.get("callout_id")
         known = (CONTACTS, call.get("contact_id")) in self._changed_at
         if known or (number is not None and (await self._callouts.get(number)).renumbered):
-            return await renumbering.outdated(self._store.everyone, call)
+            return await renumbering.outdated(self._store.all_tenants, call)
         return None
 
     def changed_since(self, call: Document, moment: float) -> bool:
@@ -67,7 +67,7 @@ class CalloutHold:
 
     async def _read(self, number: int) -> _CalloutState:
         fields = ["status", renumbering.CALLOUT_MARK]
-        found = await self._store.everyone.find(CALLOUTS, {"_id": number}, fields=fields, sort=())
+        found = await self._store.all_tenants.find(CALLOUTS, {"_id": number}, fields=fields, sort=())
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
         if not found:
             return _CalloutState("stopped", renumbered=False)
@@ -95,10 +95,10 @@ class CalloutHold:
         if status == "paused":
             # All at once, lest each be taken first, and use up a moment of its account's rate.
             waiting = {**queued, "_work.due": {"$exists": True}}
-            await self._store.everyone.update_many(CALLS, waiting, {"$set": {"_work": {"held": True}}})
+            await self._store.all_tenants.update_many(CALLS, waiting, {"$set": {"_work": {"held": True}}})
         elif status == "stopped":
             waiting = {**queued, "$or": [{"_work.due": {"$exists": True}}, {"_work.held": True}]}
-            await self._store.everyone.update_many(CALLS, waiting, canceled())
+            await self._store.all_tenants.update_many(CALLS, waiting, canceled())
         else:
             await self._release(number)
 
@@ -107,7 +107,7 @@ class CalloutHold:
         last = 0
         while True:
             held = {"_work.held": True, "callout_id": {"$gt": last}}
-            found = await self._store.everyone.find(
+            found = await self._store.all_tenants.find(
                 CALLS, held, fields=["callout_id"], sort=[("callout_id", 1)], limit=1
             )
             if not found:
@@ -119,7 +119,7 @@ class CalloutHold:
 
     async def _release(self, number: int) -> None:
         held = {"_work.held": True, "callout_id": number, "status": "queued"}
-        await self._store.everyone.update_many(CALLS, held, {"$set": {"_work": {"due": now()}}})
+        await self._store.all_tenants.update_many(CALLS, held, {"$set": {"_work": {"due": now()}}})
 
 
 def canceled() -> Document:

@@ -72,7 +72,7 @@ class Accounts:
         return settings.get("calls_per_second"), settings.get("calls_in_flight")
 
     async def _look(self, account_id: int) -> Document:
-        return await self._store.everyone.get("accounts", account_id)
+        return await self._store.all_tenants.get("accounts", account_id)
 
 
 class Waiting:
@@ -120,7 +120,7 @@ class Waiting:
         last = 0
         while True:
             condition = {"status": self._status, "account_id": {"$gt": last}, "_work.due": {"$lte": now()}}
-            found = await self._store.everyone.find(
+            found = await self._store.all_tenants.find(
                 CALLS, condition, fields=["account_id"], sort=[("account_id", 1)], limit=1
             )
             if not found:

@@ -76,7 +76,7 @@ class WatchClock(Job):
     name = "watch the clock"
 
     def __init__(self, store: Store, watch: ClockWatch, settings: Settings, wake: Callable[[], None]) -> None:
-        self._everyone = store.everyone
+        self._all_tenants = store.all_tenants
         self._watch = watch
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._grace = timedelta(seconds=settings.unknown_grace_seconds + 1)
@@ -110,7 +110,7 @@ class WatchClock(Job):
             *self._operations(moment, late),
             *self._others(moment, late, everything=everything),
         ):
-            changed += await self._everyone.update_many(collection, condition, {"$set": change})
+            changed += await self._all_tenants.update_many(collection, condition, {"$set": change})
         return changed
 
     def _calls(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:

@@ -122,8 +122,8 @@ class Dispatcher(Job):
         # Attempts that the database may have taken though it did not say so, and until when it may take them still.
         self._astray: dict[str, datetime] = {}
         self._waiting = Waiting(store, "queued")
-        self._everyone = store.everyone
-        self._writes = Writes(store.everyone, CALLS)
+        self._all_tenants = store.all_tenants
+        self._writes = Writes(store.all_tenants, CALLS)
 
     async def take(self, most: int) -> Sequence[ScheduledCall]:
         """Calls whose attempt is now in the database, and when each may leave."""
@@ -157,7 +157,7 @@ class Dispatcher(Job):
         """Queue the calls again that the database gave to an attempt of ours which did not hear of it."""
         for attempt, until in list(self._astray.items()):
             mine = {"status": "queued", "_work.lease": {"$exists": True}, "_work.attempt.id": attempt}
-            await self._everyone.update_many(CALLS, mine, {"$set": {"_work": {"due": now()}}})
+            await self._all_tenants.update_many(CALLS, mine, {"$set": {"_work": {"due": now()}}})
             if now() > until:
                 del self._astray[attempt]
 

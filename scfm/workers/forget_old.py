@@ -21,7 +21,7 @@ class ForgetOld(Job):
     slots = 1
 
     def __init__(self, store: Store) -> None:
-        self._everyone = store.everyone
+        self._all_tenants = store.all_tenants
         self._due = time.monotonic()
 
     async def take(self, most: int) -> Sequence[None]:
@@ -31,6 +31,6 @@ class ForgetOld(Job):
         return [None]
 
     async def work(self, item: None) -> None:
-        await forget_former(self._everyone)
-        while await deliveries.forget(self._everyone, BATCH) == BATCH:
+        await forget_former(self._all_tenants)
+        while await deliveries.forget(self._all_tenants, BATCH) == BATCH:
             pass

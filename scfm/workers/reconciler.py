@@ -76,9 +76,9 @@ class Reconciler(Job):
             # By the clock leases may have run out under senders that live; in this time those leave, or give up.
             return ()
         taken = []
-        for call in await self._store.everyone.find(CALLS, expired, sort=[("_work.lease", 1)], limit=most):
+        for call in await self._store.all_tenants.find(CALLS, expired, sort=[("_work.lease", 1)], limit=most):
             mine = {"_work.lease": later(self._lease), "_work.settling": True}
-            held = await self._store.everyone.update(CALLS, {"_id": call["_id"], **expired}, mine)
+            held = await self._store.all_tenants.update(CALLS, {"_id": call["_id"], **expired}, mine)
             if held is not None:
                 taken.append(held)
         return taken
@@ -92,21 +92,21 @@ class Reconciler(Job):
                 self._send_journal.discard(dead)
                 del self._dead_since[dead]
         for log_id in self._send_journal.of_earlier_boots():
-            if not await self._store.everyone.exists(CALLS, _under(log_id)):
+            if not await self._store.all_tenants.exists(CALLS, _under(log_id)):
                 self._send_journal.discard(log_id)
 
     async def _take_over(self, dead: str, left: set[tuple[str, int]] | None) -> None:
-        calls = await self._store.everyone.find(CALLS, _under(dead), fields=["_work", "status"])
+        calls = await self._store.all_tenants.find(CALLS, _under(dead), fields=["_work", "status"])
         # Another process may be at it, too, or a report.
         updates = [
             ({**_under(dead), "_id": call["_id"], "status": call["status"]}, {"$set": self._after_death(call, left)})
             for call in calls
         ]
-        await self._store.everyone.update_each(CALLS, updates)
+        await self._store.all_tenants.update_each(CALLS, updates)
         if calls:
             log.info("%d calls of an ended process are taken over", len(calls))
         run = {"_work.due": {"$exists": True}, "_work.log": dead}
-        await self._store.everyone.update_many(OPERATIONS, run, {"$set": {"_work.due": now()}})
+        await self._store.all_tenants.update_many(OPERATIONS, run, {"$set": {"_work.due": now()}})
 
     def _after_death(self, call: Document, left: set[tuple[str, int]] | None) -> Document:
         if call["status"] != "queued":
@@ -130,10 +130,10 @@ class Reconciler(Job):
         mine = {"_id": item["_id"], "_work.lease": item["_work"]["lease"]}
         if failures < MAX_FAILURES:
             change = {"_work.failures": failures, "_work.lease": later(self._grace)}
-            await self._store.everyone.update(CALLS, mine, change)
+            await self._store.all_tenants.update(CALLS, mine, change)
         else:
             words = f"{MAY_HAVE_RUNG}. {type(error).__name__}"
-            await self._store.everyone.apply(CALLS, {**mine, "status": "queued"}, errored(CallRejected(words)))
+            await self._store.all_tenants.apply(CALLS, {**mine, "status": "queued"}, errored(CallRejected(words)))
 
     async def _finish(self, call: Document) -> None:
         """A report has moved the call on while it was under way, and nobody has heard the answer to its request."""
@@ -141,7 +141,7 @@ class Reconciler(Job):
         update: Document = {"$unset": {"_work": ""}}
         if "attempt" in call["_work"]:
             update = placed(call, self._first_check(call))
-        await self._store.everyone.apply(CALLS, mine, update)
+        await self._store.all_tenants.apply(CALLS, mine, update)
 
     def _first_check(self, call: Document) -> datetime | None:
         """Its reports may have come while nobody listened, so it is asked about even if it has a status callback."""
@@ -153,12 +153,12 @@ class Reconciler(Job):
         mine = attempt["log"] is not None and attempt["log"] == self._send_journal.id
         if mine and not self._send_journal.has_sent(*attempt_of(item)):
             # Taken by this process, and overtaken by a failing database before it could leave.
-            await self._store.everyone.update(CALLS, _held(item), {"_work": {"due": now()}})
+            await self._store.all_tenants.update(CALLS, _held(item), {"_work": {"due": now()}})
             return
         recent = now() - attempt["at"] <= self._limit
         if recent and self._send_journal.unsent_by_living_process(attempt["log"], *attempt_of(item)):
             # So it is in another process, which knows best, and will say so when it reaches the database.
-            await self._store.everyone.update(CALLS, _held(item), {"_work.lease": later(max(self._grace, 1))})
+            await self._store.all_tenants.update(CALLS, _held(item), {"_work.lease": later(max(self._grace, 1))})
             return
         try:
             listed = await self._listed(item)
@@ -166,14 +166,14 @@ class Reconciler(Job):
             await self._not_answered(item, error)
             return
         # This must be looked at first: a rival that is no more has left its mark on the call that is its own.
-        rivals = await self._store.everyone.exists(CALLS, _rivals(item))
+        rivals = await self._store.all_tenants.exists(CALLS, _rivals(item))
         for response in listed:
             # Of any account: they may share the server's own credentials.
             another = {"remote_call_id": response["sid"], "_id": {"$ne": item["_id"]}}
-            if await self._store.everyone.exists(CALLS, another):
+            if await self._store.all_tenants.exists(CALLS, another):
                 continue
             if rivals and item["remote_call_id"] is None:
-                await self._store.everyone.update(CALLS, _held(item), {"_work.lease": later(self._grace)})
+                await self._store.all_tenants.update(CALLS, _held(item), {"_work.lease": later(self._grace)})
             else:
                 await self._settled(item, *accepted(item, response, self._first_check(item)))
             return
@@ -198,10 +198,10 @@ class Reconciler(Job):
 
     async def _requeue_fetch(self, call: Document) -> None:
         condition = {"_id": call["_id"], "status": "remote_fetch_queued"}
-        await self._store.everyone.update(CALLS, condition, {"_work": {"due": now()}})
+        await self._store.all_tenants.update(CALLS, condition, {"_work": {"due": now()}})
 
     async def _settled(self, call: Document, *updates: tuple[Document, Document]) -> None:
-        await self._store.everyone.update_each(CALLS, updates)
+        await self._store.all_tenants.update_each(CALLS, updates)
         self._send_journal.acknowledge(*attempt_of(call))
 
     async def _not_listed(self, call: Document) -> None:
@@ -216,7 +216,7 @@ class Reconciler(Job):
             "remote_error_message": UNKNOWN + reason,
             "updated_at": now(),
         }
-        await self._store.everyone.update(CALLS, _held(call), change)
+        await self._store.all_tenants.update(CALLS, _held(call), change)
 
     async def _not_answered(self, call: Document, error: ProviderError) -> None:
         if now() - call["_work"]["attempt"]["at"] > self._limit:
@@ -228,7 +228,7 @@ class Reconciler(Job):
             "remote_error_message": UNKNOWN + error.message,
             "updated_at": now(),
         }
-        await self._store.everyone.update(CALLS, _held(call), change)
+        await self._store.all_tenants.update(CALLS, _held(call), change)
 
 
 def _under(log_id: str) -> Document:

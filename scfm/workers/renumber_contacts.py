@@ -25,10 +25,10 @@ class RenumberContacts(Job):
         self._store = store
 
     async def take(self, most: int) -> Sequence[Document]:
-        everyone, due = self._store.everyone, {f"{MARK}.due": {"$lte": now()}}
-        found = await everyone.find(CONTACTS, due, fields=["_id"], sort=[(f"{MARK}.due", 1)], limit=most)
+        all_tenants, due = self._store.all_tenants, {f"{MARK}.due": {"$lte": now()}}
+        found = await all_tenants.find(CONTACTS, due, fields=["_id"], sort=[(f"{MARK}.due", 1)], limit=most)
         lease = {f"{MARK}.due": now() + LEASE}
-        taken = [await everyone.update(CONTACTS, {"_id": one["_id"], **due}, lease) for one in found]
+        taken = [await all_tenants.update(CONTACTS, {"_id": one["_id"], **due}, lease) for one in found]
         return [contact for contact in taken if contact is not None]
 
     async def work(self, item: Document) -> None:

@@ -23,7 +23,7 @@ class StatusFetcher(Job):
         self._accounts = accounts
         self._lease = lease
         self._waiting = Waiting(store, "remote_fetch_queued")
-        self._writes = Writes(store.everyone, CALLS)
+        self._writes = Writes(store.all_tenants, CALLS)
 
     async def take(self, most: int) -> Sequence[Document]:
         return await self._waiting.take(most, later(self._lease))

@@ -33,7 +33,7 @@ class StatusPoller(Job):
     slots = 20
 
     def __init__(self, store: Store, provider: Provider, accounts: Accounts, *, lease: float, seconds: float) -> None:
-        self._everyone = store.everyone
+        self._all_tenants = store.all_tenants
         self._provider = provider
         self._accounts = accounts
         self._lease = lease
@@ -42,8 +42,8 @@ class StatusPoller(Job):
     async def take(self, most: int) -> Sequence[Document]:
         due = {"_check": {"$lte": now()}}
         taken = []
-        for call in await self._everyone.find(CALLS, due, fields=["_id"], sort=[("_check", 1)], limit=most):
-            mine = await self._everyone.update(CALLS, {"_id": call["_id"], **due}, {"_check": later(self._lease)})
+        for call in await self._all_tenants.find(CALLS, due, fields=["_id"], sort=[("_check", 1)], limit=most):
+            mine = await self._all_tenants.update(CALLS, {"_id": call["_id"], **due}, {"_check": later(self._lease)})
             if mine is not None:
                 taken.append(mine)
         return taken
@@ -51,7 +51,7 @@ class StatusPoller(Job):
     async def work(self, item: Document) -> None:
         same = {"_id": item["_id"], "_check": item["_check"]}
         if item["status"] not in UNSETTLED:
-            await self._everyone.apply(CALLS, same, self._next(item))
+            await self._all_tenants.apply(CALLS, same, self._next(item))
             return
         try:
             response = await self._accounts.ask(
@@ -67,11 +67,11 @@ class StatusPoller(Job):
         again = self._next({**item, **change})
         update = {**again, "$set": {**again.get("$set", {}), **change}}
         # A callback that has come meanwhile knows better.
-        if not await self._everyone.apply(CALLS, {**same, "status": item["status"]}, update):
-            await self._everyone.apply(CALLS, same, {"$set": {"_check": later(self._lease)}})
+        if not await self._all_tenants.apply(CALLS, {**same, "status": item["status"]}, update):
+            await self._all_tenants.apply(CALLS, same, {"$set": {"_check": later(self._lease)}})
 
     async def failed(self, item: Document, error: Exception) -> None:
-        await self._everyone.apply(CALLS, {"_id": item["_id"]}, self._next(item))
+        await self._all_tenants.apply(CALLS, {"_id": item["_id"]}, self._next(item))
 
     def _next(self, call: Document) -> Document:
         """The update that says when to ask again: after as long as the call has been under way, or never."""

@@ -25,13 +25,13 @@ class SweepDeletions(Job):
 
     async def take(self, most: int) -> Sequence[Document]:
         due = {"due": {"$lte": now()}}
-        return await self._store.everyone.find(DELETIONS, due, sort=[("due", 1)], limit=most)
+        return await self._store.all_tenants.find(DELETIONS, due, sort=[("due", 1)], limit=most)
 
     async def work(self, item: Document) -> None:
         owner, collection, number = item["account_id"], item["collection"], item["number"]
-        view = self._store.everyone if owner is None else self._store.for_account(owner)
+        view = self._store.all_tenants if owner is None else self._store.for_account(owner)
         # Takes the mark of a deletion that never ended away, so that it cannot end after all.
         await view.standing(collection, [number])
         if not await view.exists(collection, {"_id": number}):
             await BY_COLLECTION[collection].sweep(view, number)
-        await self._store.everyone.remove(DELETIONS, {"_id": item["_id"]})
+        await self._store.all_tenants.remove(DELETIONS, {"_id": item["_id"]})

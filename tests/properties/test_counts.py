@@ -156,7 +156,7 @@ class World:
         for store in self.stores:
             condition = self.random.choice(CONDITIONS)
             account = self.random.choice((OURS, OURS, OURS, THEIRS, None))
-            view = store.everyone if account is None else store.for_account(account)
+            view = store.all_tenants if account is None else store.for_account(account)
             found = await view.find("contacts", condition)
             skip, limit = self.random.randrange(len(found) + 3 * BLOCK), self.random.randrange(1, 3 * BLOCK)
             query = Query("contacts", (condition,) if condition else ())

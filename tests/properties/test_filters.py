@@ -544,14 +544,14 @@ def of_account(document: Document, account: int) -> Document:
 async def build(store: Store, world: World) -> TenantView:
     """Put the world into the database in place of the last one; our account's view."""
     for collection, documents in world.documents.items():
-        await store.everyone.remove(collection, {})
+        await store.all_tenants.remove(collection, {})
         if documents:
             both = [of_account(one, account) for one in documents for account in (OURS, THEIRS)]
             # What only unique indexes over all accounts look at.
             unique = {"users": "email", "access_tokens": "digest"}.get(collection)
             if unique:
                 both = [{**one, unique: str(one["_id"])} for one in both]
-            await asyncio.gather(*(store.everyone.add(collection, one) for one in both))
+            await asyncio.gather(*(store.all_tenants.add(collection, one) for one in both))
     return store.for_account(OURS)
 
 
@@ -576,7 +576,7 @@ def test_lists_find_what_the_contract_says(store: Store, io_loop: IOLoop, data: 
         parameters, fits = data.draw(filters(world, collection))
         resource, under, seen = RESOURCE[collection], None, view
         if kind == "account":
-            under, seen = {"_id": OURS}, store.everyone
+            under, seen = {"_id": OURS}, store.all_tenants
             query = resource.under(kind, under, parameters)
         elif kind is not None:
             parents = world[f"{kind}s"]

@@ -171,7 +171,7 @@ def asked(
 
     async def ask() -> Query:
         store = Store(Client(mongod.uri, event_listeners=[recorder], tz_aware=True), DATABASE)
-        view = store.everyone if account is None else store.for_account(account)
+        view = store.all_tenants if account is None else store.for_account(account)
         query = await asking(view)
         await view.count(query)
         await view.page(query, 25, 25)

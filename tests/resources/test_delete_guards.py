@@ -129,19 +129,19 @@ def test_an_operation_under_way_is_not_deleted(api: Client, database: Documents,
     ],
 )
 async def test_an_account_is_kept_by_the_first_of_what_it_has(store: Store, kinds: list[str]) -> None:
-    scope = Scope(store.everyone, Rules(), Asking(1, 1, super_admin=True))
+    scope = Scope(store.all_tenants, Rules(), Asking(1, 1, super_admin=True))
     number = (await ACCOUNTS.create(scope, {}))["_id"]
     for kind in kinds:
         await store.for_account(number).insert(kind, kind, {"account_id": number, "digest": kind, "email": kind})
     if not kinds:
         await ACCOUNTS.delete(scope, number)
-        assert not await store.everyone.exists("accounts", {"_id": number})
+        assert not await store.all_tenants.exists("accounts", {"_id": number})
         return
     with pytest.raises(Invalid) as refusal:
         await ACCOUNTS.delete(scope, number)
     message = f"Cannot delete record because dependent {kinds[0].replace('_', ' ')} exist"
     assert refusal.value.errors == {"base": [message]}
-    assert await store.everyone.exists("accounts", {"_id": number, "_deleting": None})
+    assert await store.all_tenants.exists("accounts", {"_id": number, "_deleting": None})
 
 
 # Processes that died halfway
@@ -149,8 +149,8 @@ async def test_an_account_is_kept_by_the_first_of_what_it_has(store: Store, kind
 
 async def furnished(store: Store) -> tuple[Scope, int, int]:
     """An account's scope, a contact and a callout of its own."""
-    everyone = Scope(store.everyone, Rules(), Asking(1, 1))
-    account = (await ACCOUNTS.create(everyone, {}))["_id"]
+    all_tenants = Scope(store.all_tenants, Rules(), Asking(1, 1))
+    account = (await ACCOUNTS.create(all_tenants, {}))["_id"]
     scope = Scope(store.for_account(account), Rules(), Asking(account, 1))
     contact = await CONTACTS.create(scope, {"msisdn": ALICE})
     return scope, contact["_id"], (await CALLOUTS.create(scope, {}))["_id"]
@@ -194,7 +194,7 @@ async def test_a_reference_stored_by_who_died_before_looking_is_swept_away(store
     await view.insert("callout_participation", "callout_participations", late)
     job = SweepDeletions(store)
     assert await job.take(10) == []  # a request of that time may still be under way
-    await store.everyone.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
+    await store.all_tenants.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
     (item,) = await job.take(10)
     await job.work(item)
     assert not await view.exists("callout_participations", {})
@@ -205,7 +205,7 @@ async def test_a_sweep_leaves_what_was_not_deleted_after_all(store: Store) -> No
     scope, contact, callout = await furnished(store)
     participation = await take_part(scope, contact, callout)
     await deletions.record(scope.view, "token", "contacts", contact)
-    await store.everyone.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
+    await store.all_tenants.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
     job = SweepDeletions(store)
     for item in await job.take(10):
         await job.work(item)

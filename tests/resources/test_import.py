@@ -306,7 +306,7 @@ ROWS = [Row(number, f"+25261{number:07d}", {}, 1) for number in range(200)]
 
 async def account(store: Store) -> int:
     (number,) = await store.new_ids("account")
-    await store.everyone.add("accounts", {"_id": number})
+    await store.all_tenants.add("accounts", {"_id": number})
     return number
 
 
@@ -330,7 +330,7 @@ async def test_imports_that_change_the_same_contacts_at_once_lose_nothing_of_eac
 
 async def test_nothing_is_left_in_an_account_that_is_deleted_meanwhile(store: Store) -> None:
     number = await account(store)
-    await store.everyone.remove("accounts", {"_id": number})
+    await store.all_tenants.remove("accounts", {"_id": number})
     with pytest.raises(NotFound):
         await run(store, number, {})
     assert await store.for_account(number).find("contacts", {}) == []
@@ -338,13 +338,13 @@ async def test_nothing_is_left_in_an_account_that_is_deleted_meanwhile(store: St
 
 async def test_an_account_whose_deletion_is_given_up_keeps_its_new_contacts(store: Store) -> None:
     number = await account(store)
-    token = await store.everyone.mark_deleting("accounts", number)
+    token = await store.all_tenants.mark_deleting("accounts", number)
     importing = asyncio.create_task(run(store, number, {}))
     view = store.for_account(number)
     while not await view.exists("contacts", {}):
         await asyncio.sleep(0)
     assert not importing.done()
-    await store.everyone.unmark("accounts", number, token)
+    await store.all_tenants.unmark("accounts", number, token)
     assert (await importing).tally.created == len(ROWS)
     assert len(await view.find("contacts", {})) == len(ROWS)
 

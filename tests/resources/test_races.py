@@ -179,10 +179,10 @@ for name in (*READS, *WRITES):
 def stepping(store: Store, account: int, turnstile: Turnstile, actor: int) -> TenantView:
     """The account's view, whose way to the other accounts steps too."""
     beside = copy.copy(store)
-    view, everyone = SteppingView(beside, account), SteppingView(beside, None)
-    view.turnstile = everyone.turnstile = turnstile
-    view.actor = everyone.actor = actor
-    beside.everyone = everyone
+    view, all_tenants = SteppingView(beside, account), SteppingView(beside, None)
+    view.turnstile = all_tenants.turnstile = turnstile
+    view.actor = all_tenants.actor = actor
+    beside.all_tenants = all_tenants
     return view
 
 
@@ -201,8 +201,8 @@ class House:
 
     @classmethod
     async def build(cls, store: Store, *, furnished: bool) -> House:
-        everyone = Scope(store.everyone, Rules(), Asking(1, 1))
-        account = (await ACCOUNTS.create(everyone, {}))["_id"]
+        all_tenants = Scope(store.all_tenants, Rules(), Asking(1, 1))
+        account = (await ACCOUNTS.create(all_tenants, {}))["_id"]
         view = store.for_account(account)
         house = cls(view, account, 0, 0, {"_id": 0})
         if furnished:
@@ -248,7 +248,7 @@ async def callout_of(house: House) -> Document:
 
 
 async def account_of(house: House) -> Document:
-    return await house.view.store.everyone.get("accounts", house.account)
+    return await house.view.store.all_tenants.get("accounts", house.account)
 
 
 async def participation_of(house: House) -> Document:
@@ -432,7 +432,7 @@ async def raced(store: Store, house: House, seed: int, owner: Resource, number: 
     """Delete a document while DEED is done to it; whether each was told that it could not be."""
     turnstile = Turnstile(seed)
     deleting, doing = (stepping(store, house.account, turnstile, actor) for actor in (0, 1))
-    scope = house.scope(deleting if owner.tenant else deleting.store.everyone)
+    scope = house.scope(deleting if owner.tenant else deleting.store.all_tenants)
     answers = await asyncio.gather(
         turnstile.through(0, owner.delete(scope, number)), turnstile.through(1, deed(doing))
     )
@@ -443,9 +443,9 @@ async def dangling(store: Store) -> list[tuple[str, int, str]]:
     """Every reference to nothing: (collection, id, field)."""
     found = []
     for owner in RESOURCES:
-        there = {one["_id"] for one in await store.everyone.find(owner.collection, {}, fields=["_id"])}
+        there = {one["_id"] for one in await store.all_tenants.find(owner.collection, {}, fields=["_id"])}
         for guard in owner.guards:
-            for one in await store.everyone.find(guard.collection, {guard.field: {"$ne": None}}):
+            for one in await store.all_tenants.find(guard.collection, {guard.field: {"$ne": None}}):
                 if one[guard.field] not in there and guard.field not in OF_OPERATIONS:
                     found.append((guard.collection, one["_id"], guard.field))
     return found
@@ -459,8 +459,8 @@ async def test_a_document_is_deleted_or_used_and_never_both(store: Store, race: 
         house = await House.build(store, furnished=race.owner is not ACCOUNTS)
         subject = await race.prepare(house)
         refused = await raced(store, house, seed, race.owner, subject["_id"], partial(race.deed, house, subject))
-        gone = not await store.everyone.exists(race.owner.collection, {"_id": subject["_id"]})
-        used = await store.everyone.exists(race.collection, {race.field: subject["_id"]})
+        gone = not await store.all_tenants.exists(race.owner.collection, {"_id": subject["_id"]})
+        used = await store.all_tenants.exists(race.collection, {race.field: subject["_id"]})
         assert (gone, used) == (not refused[0], refused[0]), seed
         assert refused[1] == (gone and race.told), seed
         deleted += gone

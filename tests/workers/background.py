@@ -136,7 +136,7 @@ async def eventually(condition: Callable[[], Awaitable[T]], seconds: float = 120
 async def account(store: Store) -> int:
     """A new account; its id."""
     await make_account(store, super_admin=False)
-    newest = await store.everyone.find("accounts", {}, fields=["_id"], sort=[("_id", -1)], limit=1)
+    newest = await store.all_tenants.find("accounts", {}, fields=["_id"], sort=[("_id", -1)], limit=1)
     return int(newest[0]["_id"])
 
 
@@ -169,13 +169,13 @@ async def queued_calls(store: Store, account_id: int, numbers: list[str], **fiel
         }
         for number, msisdn in zip(ids, numbers, strict=True)
     ]
-    await store.everyone.insert_many("phone_calls", calls)
+    await store.all_tenants.insert_many("phone_calls", calls)
     return list(ids)
 
 
 async def calls_of(store: Store) -> list[Document]:
     """Every call, by id."""
-    return await store.everyone.find("phone_calls", {})
+    return await store.all_tenants.find("phone_calls", {})
 
 
 @contextmanager

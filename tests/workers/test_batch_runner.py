@@ -95,7 +95,7 @@ async def finishes(store: Store, tmp_path: Path) -> None:
     async def finished() -> bool:
         await pass_over(jobs.settle)
         await pass_over(jobs.run)
-        operations = await store.everyone.find("batch_operations", {})
+        operations = await store.all_tenants.find("batch_operations", {})
         return all(one["status"] == "finished" and "_work" not in one for one in operations)
 
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
@@ -184,7 +184,7 @@ async def test_a_limited_queueing_of_calls_is_cut_off_at_every_step(store: Store
 
 async def remembered(store: Store, callout: int, histories: Mapping[int, Sequence[str]]) -> None:
     """Calls that there have been: the statuses of each participation's, the oldest first, all mixed in time."""
-    participations = await store.everyone.find("callout_participations", {"_id": {"$in": list(histories)}})
+    participations = await store.all_tenants.find("callout_participations", {"_id": {"$in": list(histories)}})
     calls = [
         {**common_of(one), "callout_id": callout, "status": status}
         for turn in range(max(map(len, histories.values()), default=0))
@@ -193,7 +193,7 @@ async def remembered(store: Store, callout: int, histories: Mapping[int, Sequenc
     ]
     if calls:
         numbers = await store.new_ids("phone_call", len(calls))
-        await store.everyone.insert_many(
+        await store.all_tenants.insert_many(
             "phone_calls", [{**call, "_id": number} for call, number in zip(calls, numbers, strict=True)]
         )
 
@@ -208,7 +208,7 @@ async def invited(view: TenantView, callout: int, numbers: Sequence[int]) -> Non
     """Participations of that many contacts, under these ids."""
     moment = now()
     common = {"callout_id": callout, "call_flow_logic": None, "metadata": {}, "created_at": moment, "_version": 1}
-    await view.store.everyone.insert_many(
+    await view.store.all_tenants.insert_many(
         "callout_participations",
         [
             {**common, "_id": number, "account_id": view.account_id, "contact_id": number, "msisdn": f"+2526{number}"}
@@ -262,7 +262,7 @@ async def test_a_run_takes_what_its_preview_shows_whatever_calls_there_were(
 
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
         operation = await runs(ours, jobs, operation_links.CREATE, remote_request_params=PARAMS, **given)
-    calls = await store.everyone.find("phone_calls", {"create_batch_operation_id": operation["_id"]})
+    calls = await store.all_tenants.find("phone_calls", {"create_batch_operation_id": operation["_id"]})
     assert [call["callout_participation_id"] for call in calls] == wanted
     assert all(call["account_id"] == ours.account_id for call in calls)
 

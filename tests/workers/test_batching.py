@@ -42,9 +42,9 @@ async def begun(slow: Slow, groups: int) -> None:
 async def test_what_comes_during_a_round_trip_goes_together_in_the_next() -> None:
     slow = Slow()
     doubled: Batcher[int, int] = Batcher(slow.double)
-    first = asyncio.ensure_future(doubled.ask(1))
+    first = asyncio.ensure_future(doubled.submit(1))
     await begun(slow, 1)
-    later = asyncio.gather(*(doubled.ask(number) for number in range(2, 6)))
+    later = asyncio.gather(*(doubled.submit(number) for number in range(2, 6)))
     slow.go.set()
     assert (await first, await later) == (2, [4, 6, 8, 10])
     # Whoever asked later is not told what was true before.
@@ -56,7 +56,7 @@ async def test_a_group_is_not_larger_than_the_database_should_be_asked_for(monke
     slow = Slow()
     slow.go.set()
     doubled: Batcher[int, int] = Batcher(slow.double)
-    assert await asyncio.gather(*(doubled.ask(number) for number in range(7))) == [0, 2, 4, 6, 8, 10, 12]
+    assert await asyncio.gather(*(doubled.submit(number) for number in range(7))) == [0, 2, 4, 6, 8, 10, 12]
     assert [len(group) for group in slow.groups] == [3, 3, 1]
 
 
@@ -64,17 +64,17 @@ async def test_what_fails_alone_fails_alone_and_a_broken_line_fails_all() -> Non
     slow = Slow()
     slow.go.set()
     doubled: Batcher[int, int] = Batcher(slow.double)
-    found = await asyncio.gather(*(doubled.ask(number) for number in (1, 13, 3)), return_exceptions=True)
+    found = await asyncio.gather(*(doubled.submit(number) for number in (1, 13, 3)), return_exceptions=True)
     assert (found[0], found[2]) == (2, 6) and isinstance(found[1], ValueError)
-    broken = await asyncio.gather(*(doubled.ask(number) for number in (1, -1)), return_exceptions=True)
+    broken = await asyncio.gather(*(doubled.submit(number) for number in (1, -1)), return_exceptions=True)
     assert [type(error) for error in broken] == [NotFound, NotFound]
-    assert await doubled.ask(4) == 8
+    assert await doubled.submit(4) == 8
 
 
 async def test_one_who_waits_no_more_keeps_no_other_waiting() -> None:
     slow = Slow()
     doubled: Batcher[int, int] = Batcher(slow.double)
-    gone, there = asyncio.ensure_future(doubled.ask(1)), asyncio.ensure_future(doubled.ask(2))
+    gone, there = asyncio.ensure_future(doubled.submit(1)), asyncio.ensure_future(doubled.submit(2))
     await begun(slow, 1)
     gone.cancel()
     slow.go.set()
@@ -121,7 +121,7 @@ async def test_documents_found_together_are_each_callers_own(store: Store) -> No
 async def test_an_id_that_a_database_gives_twice_after_its_death_is_used_once(store: Store) -> None:
     view = store.for_account(1)
     first = await view.insert("contact", CONTACTS, contact(1))
-    await store.everyone.update("counters", {"_id": "contact"}, {"last": first["_id"] - 1})
+    await store.all_tenants.update("counters", {"_id": "contact"}, {"last": first["_id"] - 1})
     second = await view.insert("contact", CONTACTS, contact(2))
     assert [one["_id"] for one in await view.find(CONTACTS, {})] == [first["_id"], second["_id"]]
     # Nor does one that is taken for what a document holds lose its own number to another.
@@ -200,13 +200,13 @@ async def test_whoever_has_been_overtaken_by_too_many_to_tell_says_so(store: Sto
 async def test_whoever_waits_when_it_is_closed_is_cancelled_begun_or_not() -> None:
     slow = Slow()
     doubled: Batcher[int, int] = Batcher(slow.double)
-    waiting = [asyncio.ensure_future(doubled.ask(number)) for number in range(2)]
+    waiting = [asyncio.ensure_future(doubled.submit(number)) for number in range(2)]
     await begun(slow, 1)
-    waiting.append(asyncio.ensure_future(doubled.ask(2)))
+    waiting.append(asyncio.ensure_future(doubled.submit(2)))
     await asyncio.sleep(0)
     doubled.close()
     not_begun: Batcher[int, int] = Batcher(slow.double)
-    asking = not_begun.ask(3)
+    asking = not_begun.submit(3)
     asking.send(None)  # it has made its task, which has not had a turn yet
     found = not_begun._waiting[0][1]
     not_begun.close()

@@ -39,7 +39,7 @@ async def callout(store: Store, status: str, numbers: list[str]) -> None:
 
 async def becomes(jobs: Background, status: str) -> None:
     """An event moves the callout, as it comes to this process."""
-    moved = await jobs.store.everyone.update("callouts", {"_id": CALLOUT}, {"status": status})
+    moved = await jobs.store.all_tenants.update("callouts", {"_id": CALLOUT}, {"status": status})
     assert moved is not None
     await jobs.callout_hold.on_event(moved)
 
@@ -129,7 +129,7 @@ async def reached(simulator: Any, count: int) -> bool:
 
 
 async def nothing_held(store: Store) -> bool:
-    return not await store.everyone.exists("phone_calls", {"_work.lease": {"$exists": True}})
+    return not await store.all_tenants.exists("phone_calls", {"_work.lease": {"$exists": True}})
 
 
 async def test_a_call_that_waits_for_its_moment_does_not_leave_once_its_callout_is_paused(
@@ -154,7 +154,7 @@ async def test_another_process_sees_the_event_when_it_looks_again(
     await callout(store, "running", NUMBERS[:2])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         claimed = await jobs.send.take(2)
-        await store.everyone.update("callouts", {"_id": CALLOUT}, {"status": "paused"})
+        await store.all_tenants.update("callouts", {"_id": CALLOUT}, {"status": "paused"})
         for item in claimed:
             await jobs.send.work(item)
         assert not simulator.ledger.requests
@@ -175,7 +175,7 @@ class Interrupted(TenantView):
 
 async def test_an_event_that_comes_while_the_callout_is_looked_at_is_not_missed(store: Store) -> None:
     await callout(store, "running", NUMBERS[:1])
-    store.everyone = view = Interrupted(store, None)
+    store.all_tenants = view = Interrupted(store, None)
     callout_hold = CalloutHold(store)
 
     async def pause() -> None:

@@ -87,7 +87,7 @@ async def test_everything_that_has_a_time_is_brought_back(store: Store, tmp_path
         first, second = await calls_of(store)
         assert first["_check"] <= soon and second["_work"]["lease"] <= soon
         assert all(one["_work"]["due"] <= soon for one in await view.find("batch_operations", {}))
-        (deletion,) = await store.everyone.find(DELETIONS, {})
+        (deletion,) = await store.all_tenants.find(DELETIONS, {})
         assert deletion["due"] <= soon
         contact = await view.get("contacts", number)
         assert contact["_deleting"]["until"] <= soon and contact["_renumbered"]["due"] <= soon

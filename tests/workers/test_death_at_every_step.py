@@ -103,9 +103,9 @@ def check(calls: list[Document], simulator: Simulator) -> int:
 
 async def begin_anew(store: Store, simulator: Simulator, *numbers: str) -> None:
     """Forget every call, and queue one to each number, in turn from two accounts."""
-    await store.everyone.remove("phone_calls", {})
+    await store.all_tenants.remove("phone_calls", {})
     simulator.ledger.requests.clear()
-    accounts = [found["_id"] for found in await store.everyone.find("accounts", {})]
+    accounts = [found["_id"] for found in await store.all_tenants.find("accounts", {})]
     for account_id, number in zip(itertools.cycle(accounts), numbers, strict=False):
         await queued_calls(store, account_id, [number])
 

@@ -57,7 +57,7 @@ async def settled(jobs: Background) -> list[Document]:
 async def let_leases_run_out(store: Store) -> None:
     """As if all that is held had been held for too long."""
     past = {"$set": {"_work.lease": now() - timedelta(seconds=1)}}
-    await store.everyone.update_many("phone_calls", {"_work.lease": {"$exists": True}}, past)
+    await store.all_tenants.update_many("phone_calls", {"_work.lease": {"$exists": True}}, past)
 
 
 async def test_a_queued_call_is_placed_once_and_shows_the_providers_answer(store: Store, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ async def test_a_clock_that_jumps_while_a_call_waits_to_leave_rings_nobody_twice
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         (item,) = await jobs.send.take(1)
         lease = item.call["_work"]["lease"] - by
-        await store.everyone.update_many("phone_calls", {}, {"$set": {"_work.lease": lease}})
+        await store.all_tenants.update_many("phone_calls", {}, {"$set": {"_work.lease": lease}})
         await pass_over(jobs.settle)
         await jobs.send.work(replace(item, until=item.until - by))
         await settled(jobs)
@@ -244,7 +244,7 @@ async def test_calls_of_a_paused_callout_wait_and_those_of_a_stopped_one_are_can
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         await pass_over(jobs.send)
         assert [call["status"] for call in await calls_of(store)] == ["queued", "canceled", "remotely_queued"]
-        await store.everyone.update("callouts", {"_id": 1}, {"status": "running"})
+        await store.all_tenants.update("callouts", {"_id": 1}, {"status": "running"})
         await settled(jobs)
         assert [call["status"] for call in await calls_of(store)] == [
             "remotely_queued",
@@ -262,7 +262,7 @@ async def test_calls_held_for_a_callout_that_was_stopped_by_a_process_that_died_
     await queued_calls(store, own, NUMBERS[:2], callout_id=1)
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         await pass_over(jobs.send)
-        await store.everyone.update("callouts", {"_id": 1}, {"status": "stopped"})
+        await store.all_tenants.update("callouts", {"_id": 1}, {"status": "stopped"})
         await pass_over(jobs.settle)
         assert [call["status"] for call in await calls_of(store)] == ["canceled", "canceled"]
         assert not simulator.ledger.requests
@@ -276,7 +276,7 @@ async def test_no_call_leaves_while_the_disk_takes_no_departures(store: Store, t
             for item in taken:
                 await jobs.send.work(item)
         assert not simulator.ledger.requests
-        await store.everyone.update_many("phone_calls", {}, {"$set": {"_work.due": now()}})
+        await store.all_tenants.update_many("phone_calls", {}, {"$set": {"_work.due": now()}})
         await settled(jobs)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS[:3], 1)
 

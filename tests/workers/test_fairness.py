@@ -46,7 +46,7 @@ async def test_an_account_whose_provider_never_answers_keeps_no_other_from_calli
 ) -> None:
     stuck, well = await account(store), await account(store)
     somleng = {"settings": {"platform_provider_name": "somleng"}, "somleng_account_sid": "SM1"}
-    await store.everyone.update("accounts", {"_id": well}, {**somleng, "somleng_auth_token": "secret"})
+    await store.all_tenants.update("accounts", {"_id": well}, {**somleng, "somleng_auth_token": "secret"})
     await queued_calls(store, stuck, MANY[:200])
     async with carrier(faults=Faults(timeout=1.0)) as silent, carrier(account_sid="SM1") as quick:
         settings = told(
@@ -91,4 +91,4 @@ async def test_no_more_calls_are_held_than_may_be_in_flight_however_many_wait(st
 
 async def held(jobs: Background) -> int:
     claimed = {"_work.lease": {"$exists": True}}
-    return len(await jobs.store.everyone.find("phone_calls", claimed, fields=["_id"], sort=()))
+    return len(await jobs.store.all_tenants.find("phone_calls", claimed, fields=["_id"], sort=()))

@@ -54,7 +54,7 @@ async def test_a_callout_is_told_to_have_ended_when_none_of_its_calls_waits_or_g
         ends.sent(call)
     await ends.take(1)
     assert caplog.messages == []
-    await store.everyone.update("phone_calls", {"_id": busy}, {"status": "busy"})
+    await store.all_tenants.update("phone_calls", {"_id": busy}, {"status": "busy"})
     for _ in range(3):
         await ends.take(1)
     line = f"callout 7 of account {own}: no call waits or goes on any more (1 busy, 30 completed)"

@@ -47,7 +47,7 @@ async def test_a_call_that_always_raises_is_errored_with_its_reason(store: Store
             jobs.loop.start()
 
             async def none_waits() -> bool:
-                return not await store.everyone.exists("phone_calls", {"status": "queued"})
+                return not await store.all_tenants.exists("phone_calls", {"status": "queued"})
 
             await eventually(none_waits)
             await jobs.loop.stop(patience=5)
@@ -69,12 +69,12 @@ async def test_calls_of_an_account_that_is_gone_hold_up_nobody_elses(store: Stor
             jobs.loop.start()
 
             async def all_ended() -> bool:
-                return not await store.everyone.exists("phone_calls", {"status": "queued"})
+                return not await store.all_tenants.exists("phone_calls", {"status": "queued"})
 
             await eventually(all_ended)
             await jobs.loop.stop(patience=5)
         assert [request.to for request in simulator.ledger.requests] == [SOUND]
-    gone = await store.everyone.find("phone_calls", {"account_id": 999})
+    gone = await store.all_tenants.find("phone_calls", {"account_id": 999})
     assert {(call["status"], call["remote_error_message"]) for call in gone} == {
         ("errored", "Unable to create record: NotFound")
     }
@@ -89,7 +89,7 @@ async def test_an_operation_that_always_raises_is_finished_with_its_reason(store
         jobs.loop.start()
 
         async def all_finished() -> bool:
-            return not await store.everyone.exists("batch_operations", {"status": {"$ne": "finished"}})
+            return not await store.all_tenants.exists("batch_operations", {"status": {"$ne": "finished"}})
 
         await eventually(all_finished)
         await jobs.loop.stop(patience=5)

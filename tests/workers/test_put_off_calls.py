@@ -92,8 +92,8 @@ async def test_an_account_that_is_kept_back_and_deleted_keeps_no_other_back(stor
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         jobs.send._provider = crowded
         assert await pass_over(jobs.send) == 1
-        await store.everyone.remove("phone_calls", {"account_id": own})
-        await store.everyone.remove("accounts", {"_id": own})
+        await store.all_tenants.remove("phone_calls", {"account_id": own})
+        await store.all_tenants.remove("accounts", {"_id": own})
         jobs.accounts.forget()
         await queued_calls(store, other, NUMBERS[1:2])
         assert await pass_over(jobs.send) == 1

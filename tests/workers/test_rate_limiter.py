@@ -37,7 +37,7 @@ OTHERS = [f"+1555003{number:04}" for number in range(10)]
 
 
 async def limit(store: Store, account_id: int, **settings: Any) -> None:
-    await store.everyone.update("accounts", {"_id": account_id}, {"settings": settings})
+    await store.all_tenants.update("accounts", {"_id": account_id}, {"settings": settings})
 
 
 async def rings(simulator: Simulator, numbers: list[str]) -> None:
@@ -259,7 +259,7 @@ async def test_a_429_slows_its_account_down_and_no_other(store: Store, tmp_path:
         async with running(store, settings, provider) as jobs:
 
             async def all_back() -> bool:
-                return provider.refused > 0 and not await store.everyone.exists(
+                return provider.refused > 0 and not await store.all_tenants.exists(
                     "phone_calls", {"_work.lease": {"$exists": True}}
                 )
 
@@ -318,4 +318,4 @@ async def test_a_provider_that_fails_is_tried_with_single_calls_until_it_is_well
 
 
 async def is_empty(store: Store) -> bool:
-    return not await store.everyone.exists("phone_calls", {"status": "queued"})
+    return not await store.all_tenants.exists("phone_calls", {"status": "queued"})

@@ -76,7 +76,7 @@ class House:
     async def waits(self) -> None:
         """As if the time until each call is looked at again had passed."""
         past = {"$set": {"_work.lease": now() - timedelta(seconds=1)}}
-        await self.store.everyone.update_many("phone_calls", {"_work.lease": {"$exists": True}}, past)
+        await self.store.all_tenants.update_many("phone_calls", {"_work.lease": {"$exists": True}}, past)
 
     async def settles_when_due(self) -> None:
         await self.waits()
@@ -168,7 +168,7 @@ async def test_a_provider_that_cannot_be_asked_is_asked_for_fifteen_minutes(
 
 async def attempted(store: Store, ago: timedelta) -> None:
     """As if the attempt had been made so long ago."""
-    await store.everyone.update_many("phone_calls", {}, {"$set": {"_work.attempt.at": now() - ago}})
+    await store.all_tenants.update_many("phone_calls", {}, {"$set": {"_work.attempt.at": now() - ago}})
 
 
 async def test_a_provider_that_is_back_in_time_settles_the_call(store: Store, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ async def test_calls_to_one_number_are_matched_each_with_its_own(store: Store, t
 async def test_a_call_that_is_known_already_is_nobody_elses(store: Store, tmp_path: Path) -> None:
     house = House(store, tmp_path, Silent(SIDS[0]))
     await queued_calls(store, await account(store), [NUMBER], remote_call_id=SIDS[0], status="completed", _work={})
-    await store.everyone.update_many("phone_calls", {}, {"$unset": {"_work": ""}})
+    await store.all_tenants.update_many("phone_calls", {}, {"$unset": {"_work": ""}})
     await house.sends(NUMBER)
     for _ in range(TIMES_ASKED):
         await house.settles_when_due()
@@ -218,7 +218,7 @@ async def test_what_is_listed_may_be_a_call_that_is_still_under_way_and_is_left_
     (rival,) = await queued_calls(store, await account(store), [NUMBER])
     (scheduled,) = await house.jobs.send.take(1)
     assert scheduled.call["_id"] == rival
-    await store.everyone.update_many("phone_calls", {"_id": lost}, {"$set": {"_work.lease": now()}})
+    await store.all_tenants.update_many("phone_calls", {"_id": lost}, {"$set": {"_work.lease": now()}})
     await house.settles()
     found = {call["_id"]: call for call in await calls_of(store)}
     assert found[lost]["status"] == "queued" and found[lost]["remote_call_id"] is None
@@ -258,7 +258,7 @@ async def test_a_call_that_cannot_be_settled_is_set_aside_with_its_reason_and_bl
     house = House(store, tmp_path, Silent())
     await house.sends(NUMBER, ANOTHER)
     poisoned, sound = [call["_id"] for call in await calls_of(store)]
-    await store.everyone.update("phone_calls", {"_id": poisoned}, {"_work.attempt.at": "no time"})
+    await store.all_tenants.update("phone_calls", {"_id": poisoned}, {"_work.attempt.at": "no time"})
     for _ in range(MAX_FAILURES):
         await house.waits()
         for item in await house.jobs.settle.take(2):
@@ -273,7 +273,7 @@ async def test_a_call_that_cannot_be_settled_is_set_aside_with_its_reason_and_bl
 
 
 async def only_of(store: Store, number: int) -> Document:
-    return await store.everyone.get("phone_calls", number)
+    return await store.all_tenants.get("phone_calls", number)
 
 
 async def test_what_a_dead_process_had_sent_is_given_time_before_it_is_asked_about(
@@ -365,7 +365,7 @@ async def test_a_log_from_before_the_machine_was_started_goes_when_no_call_refer
     old = f"0a1b2c3d-0000-0000-0000-000000000000.{'f' * 32}"
     log = tmp_path / "departures" / old
     log.write_text("")
-    await store.everyone.update_many("phone_calls", {}, {"$set": {"_work.attempt.log": old}})
+    await store.all_tenants.update_many("phone_calls", {}, {"$set": {"_work.attempt.log": old}})
     await house.settles()
     assert log.exists()
     for _ in range(TIMES_ASKED):

@@ -32,7 +32,7 @@ class Left(Silent):
 
 
 async def changes(store: Store, house: House, own: int, credentials: dict[str, Any]) -> None:
-    await ACCOUNTS.update(Scope(store.everyone, Rules(), Client(own, 1)), own, credentials)
+    await ACCOUNTS.update(Scope(store.all_tenants, Rules(), Client(own, 1)), own, credentials)
     house.jobs.accounts.forget()
 
 

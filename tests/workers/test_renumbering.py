@@ -30,7 +30,7 @@ async def test_a_corrected_number_goes_on_to_participations_and_to_calls_that_ha
     contact = await house.contact(OLD)
     part = await house.participation(contact)
     created, queued, gone = [await house.call(part, event) for event in (None, "queue", "queue")]
-    await store.everyone.apply(
+    await store.all_tenants.apply(
         "phone_calls", {"_id": gone}, {"$set": {"status": "completed"}, "$unset": {"_work": ""}}
     )
     await house.renumber(contact, NEW)
@@ -127,7 +127,7 @@ async def test_a_call_that_comes_back_with_the_old_number_rings_the_new_one(
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         await jobs.send.take(5)
         await house.renumber(contact, NEW)
-        await store.everyone.update("phone_calls", {"_id": number}, {"_work": {"due": now()}})
+        await store.all_tenants.update("phone_calls", {"_id": number}, {"_work": {"due": now()}})
         assert (await house.view.get("phone_calls", number))["msisdn"] == OLD
         while not await has_rung(store):
             await pass_over(jobs.send)
@@ -210,8 +210,8 @@ async def test_a_population_says_whom_it_leaves_out_and_its_preview_leaves_them_
     stranger = await house.contact(OTHER)
     await house.participation(stranger, msisdn="+855125550201")
     if old_version:  # which knew of no marks
-        await store.everyone.update_many("callout_participations", {}, {"$unset": {"_number": ""}})
-        await store.everyone.update_many("callouts", {}, {"$unset": {"_strays_known": ""}})
+        await store.all_tenants.update_many("callout_participations", {}, {"$unset": {"_number": ""}})
+        await store.all_tenants.update_many("callouts", {}, {"$unset": {"_strays_known": ""}})
     operation = await house.operation("CalloutPopulation")
     expected = sorted([contacts[0], *contacts[2:], stranger])
     assert await house.preview(operation) == expected

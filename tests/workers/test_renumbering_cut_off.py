@@ -91,7 +91,7 @@ async def test_a_process_that_corrects_a_number_may_die_at_any_step(store: Store
     house = await House.open(store)
     for step in range(1, 200):
         for name in ("phone_calls", "callout_participations", "contacts"):
-            await store.everyone.remove(name, {})
+            await store.all_tenants.remove(name, {})
         contact, blocked = await house.contact(OLD), await house.contact(OTHER)
         for one in (contact, blocked):
             part = await house.participation(one)
@@ -105,7 +105,9 @@ async def test_a_process_that_corrects_a_number_may_die_at_any_step(store: Store
             # Another takes the number that was given up, if it was.
             if changed == NEW:
                 await house.renumber(blocked, OLD)
-            await store.everyone.update_many("contacts", {MARK: {"$exists": True}}, {"$set": {f"{MARK}.due": now()}})
+            await store.all_tenants.update_many(
+                "contacts", {MARK: {"$exists": True}}, {"$set": {f"{MARK}.due": now()}}
+            )
             while await pass_over(jobs.renumber):
                 pass
         for one in (contact, blocked):
@@ -128,10 +130,10 @@ async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him
     stranger = await house.contact(OTHER)
     operation = await house.operation("CalloutPopulation")
     for step in range(1, 200):
-        await store.everyone.remove("callout_participations", {})
+        await store.all_tenants.remove("callout_participations", {})
         await house.participation(stranger, msisdn="+855125550202")
         fresh = {"$set": {"status": "queued", "_work": {"due": now()}, "metadata": {}}}
-        await store.everyone.apply("batch_operations", {"_id": operation}, fresh)
+        await store.all_tenants.apply("batch_operations", {"_id": operation}, fresh)
         life = Life(step)
         process = Background(MortalStore.within(store, life), told(NOWHERE, tmp_path))
 
@@ -142,7 +144,7 @@ async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him
         await process.close()
         async with background(store, told(NOWHERE, tmp_path)) as jobs:
             due = {"$set": {"_work.due": now()}}
-            await store.everyone.apply("batch_operations", {"_work": {"$exists": True}}, due)
+            await store.all_tenants.apply("batch_operations", {"_work": {"$exists": True}}, due)
             await pass_over(jobs.run)
         done = await house.view.get("batch_operations", operation)
         assert (done["status"], done["metadata"]) == ("finished", {"skipped": {"number_taken": 1}}), step
@@ -160,12 +162,12 @@ async def test_the_marks_of_a_change_go_when_nobody_can_hold_the_old_number(stor
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
         await jobs.send.take(5)
         await house.renumber(contact, NEW)
-        await store.everyone.apply("contacts", {"_id": contact}, past)
+        await store.all_tenants.apply("contacts", {"_id": contact}, past)
         await pass_over(jobs.renumber)
         assert MARK in await house.view.get("contacts", contact), "a call is still held"
         assert CALLOUT_MARK in await house.view.get("callouts", house.callout)
-        await store.everyone.update("phone_calls", {"_id": number}, {"_work": {"due": now()}})
-        await store.everyone.apply("contacts", {"_id": contact}, past)
+        await store.all_tenants.update("phone_calls", {"_id": number}, {"_work": {"due": now()}})
+        await store.all_tenants.apply("contacts", {"_id": contact}, past)
         await pass_over(jobs.renumber)
     assert MARK not in await house.view.get("contacts", contact)
     assert CALLOUT_MARK not in await house.view.get("callouts", house.callout)

@@ -58,7 +58,7 @@ async def placed(store: Store, *, ago: timedelta = timedelta(0), **fields: Any) 
     moment = now() - ago
     known = {"remote_call_id": SID, "remotely_queued_at": moment, "_check": now(), "_work": None}
     await queued_calls(store, await account(store), [NUMBER], **{"status": "remotely_queued", **known, **fields})
-    await store.everyone.update_many("phone_calls", {}, {"$unset": {"_work": ""}})
+    await store.all_tenants.update_many("phone_calls", {}, {"$unset": {"_work": ""}})
 
 
 async def only(store: Store) -> Document:
@@ -68,7 +68,7 @@ async def only(store: Store) -> Document:
 
 async def due_again(store: Store) -> None:
     """As if the time had come."""
-    await store.everyone.update_many("phone_calls", {"_check": {"$exists": True}}, {"$set": {"_check": now()}})
+    await store.all_tenants.update_many("phone_calls", {"_check": {"$exists": True}}, {"$set": {"_check": now()}})
 
 
 def asking(store: Store, tmp_path: Path, provider: Provider, **settings: Any) -> Background:

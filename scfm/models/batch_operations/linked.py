@@ -74,12 +74,12 @@ async def _without(
     if not parents:
         return []
     # Both fields are in one index, and whose documents they are follows from AMONG: no document need be read.
-    everyone, names = view.store.everyone, {link: 1, "_id": 0}
+    all_tenants, names = view.store.all_tenants, {link: 1, "_id": 0}
     near = {**among, link: {"$gte": parents[0]["_id"], "$lte": parents[-1]["_id"]}}
     most = NEAR * len(parents)
-    found = await everyone.find(collection, near, fields=names, sort=(), limit=most)
+    found = await all_tenants.find(collection, near, fields=names, sort=(), limit=most)
     if len(found) == most:  # there are many more in between
         these = {**among, link: {"$in": [parent["_id"] for parent in parents]}}
-        found = await everyone.find(collection, these, fields=names, sort=())
+        found = await all_tenants.find(collection, these, fields=names, sort=())
     has = {document[link] for document in found}
     return [parent for parent in parents if parent["_id"] not in has] if has else parents
