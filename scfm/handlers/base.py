@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import re
-import sys
 import uuid
-from collections.abc import Awaitable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, cast
@@ -16,7 +13,6 @@ from urllib.parse import urlsplit
 
 import orjson
 import tornado.web
-from tornado.iostream import StreamClosedError
 
 from scfm.errors import (
     BadRequest,
@@ -34,7 +30,7 @@ from scfm.errors import (
 )
 from scfm.handlers import refusals
 from scfm.handlers.application import Application
-from scfm.handlers.parameters import Limits, parse
+from scfm.handlers.request_body import RequestBodyHandler
 
 log = logging.getLogger("scfm.http")
 
@@ -42,8 +38,6 @@ JSON = "application/json; charset=utf-8"
 FRESH = "max-age=0, private, must-revalidate"
 CHALLENGE = 'Bearer realm="scfm", error="invalid_token", error_description="The access token is invalid"'
 RETRY_AFTER_SECONDS = 5
-# More than any body has, and few enough digits for int(), which refuses some thousands of them.
-MAX_LENGTH_DIGITS = 19
 
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (BadRequest, 400),
@@ -59,23 +53,22 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 _REQUEST_ID = re.compile(r"[A-Za-z0-9@_-]{1,255}")
 
 
-@tornado.web.stream_request_body
-class BaseHandler(tornado.web.RequestHandler):
-    """The base of every handler. Bodies are read by hand, so that a large one can be refused before it is read."""
+class BaseHandler(RequestBodyHandler):
+    """The base of every handler: who may go on, the headers of an answer, its body, and errors."""
+
+    location: str | None = None
+    etag: str | None = None
+    # The body of the answer as it may be given again: a secret that is shown once is not in it.
+    replayable_body = b""
 
     def initialize(self, verbs: str = "GET", route: str = "(no route)", **options: Any) -> None:
+        """Tornado's way to hand over what a route says; ``route_options`` is what is particular to its handler."""
         self.app = cast(Application, self.application).collaborators
         # For the log: a path may hold what it must not show.
         self.route = route
         self.verbs = verbs.replace("GET", "GET HEAD").replace("PATCH", "PATCH PUT").split()
-        self.told = options
-        # What has come of the body; not a list of its pieces, of which a body may have a million.
+        self.route_options = options
         self.content = bytearray()
-        self.size = 0
-        self.location: str | None = None
-        self.etag: str | None = None
-        # The body of the answer as it may be given again: a secret that is shown once is not in it.
-        self.lasting_entity = b""
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -98,82 +91,6 @@ class BaseHandler(tornado.web.RequestHandler):
 
     async def admit(self) -> None:
         """Decide whether the client may go on; raises what it is to be told."""
-
-    # The body.
-
-    # A body up to this many times the limit is read and thrown away, so that the client sees the answer.
-    drained = 32
-
-    @property
-    def largest_body(self) -> int:
-        return self.app.settings.max_body_size
-
-    def _refuse_large_body(self) -> None:
-        most = self.largest_body
-        if "Content-Length" in self.request.headers and self._declared_length() > most * self.drained:
-            self.set_header("Connection", "close")
-            raise TooLarge
-        # One that does not say how long it is is found to be too large in data_received.
-        cast(Any, self.request.connection).set_max_body_size(most * max(self.drained, 2))
-
-    def _declared_length(self) -> int:
-        """The Content-Length; raises BadRequest for one that is no number (RFC 9110, 8.6)."""
-        declared = self.request.headers["Content-Length"]
-        if not re.fullmatch(r"[0-9]+(?:, *[0-9]+)*\Z", declared, re.ASCII):
-            self.set_header("Connection", "close")
-            raise BadRequest("Content-Length is not a number")
-        digits = declared.partition(",")[0].lstrip("0")  # Tornado refuses a list of different ones
-        return int(digits or 0) if len(digits) <= MAX_LENGTH_DIGITS else sys.maxsize
-
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        self.size += len(chunk)
-        if self.size <= self.largest_body:
-            self.content += chunk
-            self.app.bodies.hold(self, len(chunk))
-        else:
-            self._release_body()
-        return None
-
-    @property
-    def body_is_unfinished(self) -> bool:
-        return not self.request._body_future.done()
-
-    def refuse_body(self) -> None:
-        error = Overloaded("too many large requests are being sent at once; try again")
-        self.send_error(503, exc_info=(Overloaded, error, None))
-        self._give_up_body()
-
-    def on_connection_close(self) -> None:
-        if self.body_is_unfinished:
-            self._give_up_body()
-
-    def on_finish(self) -> None:
-        if self.size:
-            self._release_body()
-
-    def _give_up_body(self) -> None:
-        """Nothing more of the body will come: end Tornado's wait for it, which would keep everything for ever."""
-        self._release_body()
-        self.app.request_tracker.ended(self.request.connection)
-        cast(Any, self).ui = None  # a cycle that Tornado breaks when a request has been answered
-        waited_for = self.request._body_future
-        # The error will know the frame that waits, and with it this request: it must not be known by the request.
-        self.request._body_future = asyncio.Future()
-        self.request._body_future.set_result(None)
-        waited_for.set_exception(StreamClosedError())
-        waited_for.exception()  # asyncio would complain of one that nobody has looked at
-
-    def _release_body(self) -> None:
-        self.content = bytearray()
-        self.app.bodies.release(self)
-
-    def parameters(self) -> dict[str, Any]:
-        """The request's parameters, wherever they stand; raises BadRequest, TooLarge."""
-        if self.size > self.largest_body:
-            raise TooLarge
-        limits = Limits(body=self.largest_body)
-        content_type = self.request.headers.get("Content-Type", "")
-        return parse(self.request.query, bytes(self.content), content_type, limits)
 
     # Where the server is.
 
@@ -208,7 +125,7 @@ class BaseHandler(tornado.web.RequestHandler):
     def write_entity(self, content: bytes) -> None:
         """Write the whole body, with its weak ETag."""
         self.etag = f'W/"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
-        self.lasting_entity = content
+        self.replayable_body = content
         self.write(content)
 
     def compute_etag(self) -> str | None:

@@ -29,7 +29,7 @@ class ClientHandler(BaseHandler):
 
     async def admit(self) -> None:
         self.client = await self.app.authenticator.client(self.request.headers.get("Authorization"))
-        if self.told.get("super_admin") and not self.client.super_admin:
+        if self.route_options.get("super_admin") and not self.client.super_admin:
             raise Unauthorized(challenge=False)
 
     def scope_of(self, view: TenantView) -> Scope:

@@ -27,14 +27,14 @@ class ResourceHandler(ClientHandler):
 
     @property
     def resource(self) -> Resource:
-        return cast(Resource, self.told["resource"])
+        return cast(Resource, self.route_options["resource"])
 
     def reach(self, parameters: dict[str, Any]) -> Scope:
         """Within what the request is carried out."""
         if not self.resource.tenant:
             return self.scope_of(self.app.store.all_tenants)
         named = parameters.get("account_id")
-        if self.told.get("for_any_account") and self.client.super_admin and named is not None:
+        if self.route_options.get("for_any_account") and self.client.super_admin and named is not None:
             return self.scope_of(self.app.store.for_account(as_id(text(named) or "")))
         return self.own()
 
@@ -73,7 +73,7 @@ class CollectionHandler(ResourceHandler):
         shown = await self.resource.present(scope.view, [document])
         self.answer(201, shown[0], location(self.resource, document))
         if shown[0].get("token"):
-            self.lasting_entity = orjson.dumps({**shown[0], "token": None})
+            self.replayable_body = orjson.dumps({**shown[0], "token": None})
 
 
 class NestedHandler(CollectionHandler):
@@ -81,7 +81,7 @@ class NestedHandler(CollectionHandler):
 
     @property
     def parent(self) -> Resource:
-        return cast(Resource, self.told["parent"])
+        return cast(Resource, self.route_options["parent"])
 
     def reach(self, parameters: dict[str, Any]) -> Scope:
         return self.scope_of(self.app.store.all_tenants) if self.parent is ACCOUNTS else self.own()

@@ -26,7 +26,7 @@ class DocumentHandler(BaseHandler):
 
     async def get(self) -> None:
         servers = [{"url": self.app.settings.public_url or self.root}]
-        self.answer(200, {**self.told["document"], "servers": servers})
+        self.answer(200, {**self.route_options["document"], "servers": servers})
 
     head = get
 

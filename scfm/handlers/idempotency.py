@@ -65,7 +65,7 @@ async def carry_out(
     except BaseException:
         await idempotency.give_up(own_view(handler), request)
         raise
-    answer = Answer(handler.get_status(), handler.lasting_entity, handler.location)
+    answer = Answer(handler.get_status(), handler.replayable_body, handler.location)
     await idempotency.end(own_view(handler), request, answer, body)
 
 

@@ -31,7 +31,7 @@ class ImportContactsHandler(ClientHandler):
     giving_up: asyncio.Task[None] | None = None
 
     # A larger one that says so is refused at once, as so much is not read to be thrown away.
-    drained = 1
+    drained_sizes = 1
 
     @property
     def largest_body(self) -> int:

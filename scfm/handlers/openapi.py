@@ -99,7 +99,7 @@ class Route:
 
     path: str
     handler: type
-    told: Mapping[str, Any]
+    options: Mapping[str, Any]
 
     @classmethod
     def of(cls, entry: URLSpec) -> Route:
@@ -108,15 +108,15 @@ class Route:
 
     @property
     def verbs(self) -> list[str]:
-        return str(self.told.get("verbs", "GET")).split()
+        return str(self.options.get("verbs", "GET")).split()
 
     @property
     def resource(self) -> Resource:
-        return cast(Resource, self.told["resource"])
+        return cast(Resource, self.options["resource"])
 
     @property
     def parent(self) -> Resource | None:
-        return self.told.get("parent")
+        return self.options.get("parent")
 
     @property
     def under(self) -> str:
@@ -126,7 +126,7 @@ class Route:
     def parameters(self, *names: str) -> list[Json]:
         """References to the path's own parameters, and to those called NAMES."""
         of_path = ["id"] if "{id}" in self.path else []
-        of_account = ["account_id"] if self.told.get("for_any_account") else []
+        of_account = ["account_id"] if self.options.get("for_any_account") else []
         return [ref("parameters", name) for name in (*of_path, *names, *of_account)]
 
 
@@ -153,7 +153,7 @@ def document(routes: Iterable[URLSpec]) -> Json:
 
 
 def _operation(route: Route, name: str, summary: str, responses: Json, **more: Any) -> Json:
-    if route.told.get("super_admin"):
+    if route.options.get("super_admin"):
         more["description"] = "For super admins only."
     return {
         "operationId": name,

@@ -25,7 +25,7 @@ LONG_FILES = {
     "scfm/storage/store.py",
     "scfm/workers/dispatcher.py",
 }
-LARGE_CLASSES = {"BaseHandler", "Resource", "Store", "TenantView"}
+LARGE_CLASSES = {"Resource", "Store", "TenantView"}
 
 
 @cache

@@ -31,7 +31,7 @@ class Handler(BaseHandler):
 
     async def get(self, kind: str) -> None:
         if kind == "waiting":
-            await self.told["held"].wait()
+            await self.route_options["held"].wait()
         self.write(LONG if kind == "long" else b"hello")
 
     async def post(self, _kind: str) -> None:

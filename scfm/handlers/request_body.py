@@ -1,0 +1,103 @@
+"""The body of a request, read by hand, so that a large one can be refused before it is read."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable
+from typing import Any, cast
+
+import tornado.web
+from tornado.iostream import StreamClosedError
+
+from scfm.errors import BadRequest, Overloaded, TooLarge
+from scfm.handlers.application import Collaborators
+from scfm.handlers.parameters import Limits, parse
+
+# More than any body has, and few enough digits for int(), which refuses some thousands of them.
+MAX_LENGTH_DIGITS = 19
+
+
+@tornado.web.stream_request_body
+class RequestBodyHandler(tornado.web.RequestHandler):
+    """Takes the body of a request as it comes, within bounds, and gives the parameters of the request."""
+
+    app: Collaborators
+    # What has come of the body; not a list of its pieces, of which a body may have a million.
+    content: bytearray
+    # The bytes that have come, also of a body that is too large to be kept.
+    size = 0
+    # A body up to this many times the limit is read and thrown away, so that the client sees the answer.
+    drained_sizes = 32
+
+    @property
+    def largest_body(self) -> int:
+        return self.app.settings.max_body_size
+
+    def _refuse_large_body(self) -> None:
+        most = self.largest_body
+        if "Content-Length" in self.request.headers and self._declared_length() > most * self.drained_sizes:
+            self.set_header("Connection", "close")
+            raise TooLarge
+        # One that does not say how long it is is found to be too large in data_received.
+        cast(Any, self.request.connection).set_max_body_size(most * max(self.drained_sizes, 2))
+
+    def _declared_length(self) -> int:
+        """The Content-Length; raises BadRequest for one that is no number (RFC 9110, 8.6)."""
+        declared = self.request.headers["Content-Length"]
+        if not re.fullmatch(r"[0-9]+(?:, *[0-9]+)*\Z", declared, re.ASCII):
+            self.set_header("Connection", "close")
+            raise BadRequest("Content-Length is not a number")
+        digits = declared.partition(",")[0].lstrip("0")  # Tornado refuses a list of different ones
+        return int(digits or 0) if len(digits) <= MAX_LENGTH_DIGITS else sys.maxsize
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self.size += len(chunk)
+        if self.size <= self.largest_body:
+            self.content += chunk
+            self.app.bodies.hold(self, len(chunk))
+        else:
+            self._release_body()
+        return None
+
+    @property
+    def body_is_unfinished(self) -> bool:
+        return not self.request._body_future.done()
+
+    def refuse_body(self) -> None:
+        error = Overloaded("too many large requests are being sent at once; try again")
+        self.send_error(503, exc_info=(Overloaded, error, None))
+        self._give_up_body()
+
+    def on_connection_close(self) -> None:
+        if self.body_is_unfinished:
+            self._give_up_body()
+
+    def on_finish(self) -> None:
+        if self.size:
+            self._release_body()
+
+    def _give_up_body(self) -> None:
+        """Nothing more of the body will come: end Tornado's wait for it, which would keep everything for ever."""
+        self._release_body()
+        self.app.request_tracker.ended(self.request.connection)
+        cast(Any, self).ui = None  # a cycle that Tornado breaks when a request has been answered
+        waited_for = self.request._body_future
+        # The error will know the frame that waits, and with it this request: it must not be known by the request.
+        self.request._body_future = asyncio.Future()
+        self.request._body_future.set_result(None)
+        waited_for.set_exception(StreamClosedError())
+        waited_for.exception()  # asyncio would complain of one that nobody has looked at
+
+    def _release_body(self) -> None:
+        self.content = bytearray()
+        self.app.bodies.release(self)
+
+    def parameters(self) -> dict[str, Any]:
+        """The request's parameters, wherever they stand; raises BadRequest, TooLarge."""
+        if self.size > self.largest_body:
+            raise TooLarge
+        limits = Limits(body=self.largest_body)
+        content_type = self.request.headers.get("Content-Type", "")
+        return parse(self.request.query, bytes(self.content), content_type, limits)
