@@ -22,9 +22,9 @@ from scfm.handlers.base import MissingHandler
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.connections import Connections
 from scfm.handlers.large_answers import LargeAnswers
-from scfm.handlers.refused_webhooks import RefusedWebhooks
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.routes import routes
+from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
 from scfm.models import account_setup
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
@@ -106,7 +106,7 @@ class Server:
             platform=platform,
             authenticator=Authenticator(store),
             senders=WebhookAccounts(store, platform),
-            refused_webhooks=RefusedWebhooks(),
+            webhook_rejections=WebhookRejectionLog(),
             wake=loop.wake,
             callout_moved=callout_hold.on_event,
             contact_renumbered=callout_hold.on_renumbered,

@@ -22,8 +22,8 @@ from scfm.calls.webhook_accounts import WebhookAccounts
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.large_answers import LargeAnswers
-from scfm.handlers.refused_webhooks import RefusedWebhooks
 from scfm.handlers.request_tracker import RequestTracker
+from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
 from scfm.runtime.outage import DatabaseOutage
@@ -37,15 +37,7 @@ log = logging.getLogger("scfm.http")
 
 @dataclass(frozen=True)
 class Collaborators:
-    """What the handlers work with.
-
-    ``wake`` tells the background that there is something to do, ``callout_moved`` that an event has moved a
-    callout, so that its queued calls wait, go on or are canceled, ``contact_renumbered`` that the number of the
-    contact with that id may have changed, ``calling_accounts_changed`` that what the background knows of accounts is
-    old; ``request_tracker`` is what is being answered; ``refused_webhooks`` writes down which are not let in;
-    ``outage`` is told when the database does not answer; ``bodies`` is what is held of request bodies, and
-    ``large_answers`` of answers that are too large for memory.
-    """
+    """What the handlers work with."""
 
     store: Store
     settings: Settings
@@ -53,15 +45,24 @@ class Collaborators:
     rules: Rules
     platform: Platform
     authenticator: Authenticator
+    # The accounts that a provider's webhook may be for, by its AccountSid.
     senders: WebhookAccounts
-    refused_webhooks: RefusedWebhooks
+    webhook_rejections: WebhookRejectionLog
+    # Tells the background that there is something to do.
     wake: Callable[[], None]
+    # An event has changed the status of this callout: its queued calls wait, go on or are canceled.
     callout_moved: Callable[[Document], Awaitable[None]]
+    # The number of the contact with this id may have changed.
     contact_renumbered: Callable[[int], None]
+    # What the background has cached of accounts is old.
     calling_accounts_changed: Callable[[], None]
+    # The requests that are being answered.
     request_tracker: RequestTracker
+    # Is told when the database does not answer.
     outage: DatabaseOutage
+    # The bytes that are held of request bodies.
     bodies: BodyBudget
+    # The files of answers that are too large for memory.
     large_answers: LargeAnswers
 
     def forget_accounts(self) -> None:

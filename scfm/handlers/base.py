@@ -28,8 +28,8 @@ from scfm.errors import (
     Unreachable,
     UnsupportedMediaType,
 )
-from scfm.handlers import refusals
 from scfm.handlers.application import Application
+from scfm.handlers.header_checks import check_headers
 from scfm.handlers.request_body import RequestBodyHandler
 
 log = logging.getLogger("scfm.http")
@@ -86,7 +86,7 @@ class BaseHandler(RequestBodyHandler):
         if self.request.method not in self.verbs:
             raise NotFound
         self._refuse_large_body()
-        refusals.check(self.request)
+        check_headers(self.request)
         await self.admit()
 
     async def admit(self) -> None:

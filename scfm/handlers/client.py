@@ -11,7 +11,7 @@ from tornado.iostream import StreamClosedError
 
 from scfm.errors import NotFound, Unauthorized
 from scfm.handlers.base import FRESH, BaseHandler
-from scfm.handlers.pagination import Page
+from scfm.handlers.pagination import PageRequest
 from scfm.models.filters import as_id
 from scfm.models.idempotency import IdempotentRequest
 from scfm.models.resource import Client, Resource, Scope
@@ -55,7 +55,7 @@ class ClientHandler(BaseHandler):
 
     async def answer_page(self, scope: Scope, query: Query, resource: Resource, parameters: dict[str, Any]) -> None:
         """Answer with the page of QUERY that the client asks for."""
-        page = Page.of(parameters)
+        page = PageRequest.of(parameters)
         view = scope.view
         found, total = await view.listed(query, page.skip, page.size)
         for name, value in page.headers(total, self.base_url + self.request.path, self.request.query).items():

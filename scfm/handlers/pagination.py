@@ -15,14 +15,14 @@ MAX_DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Page:
+class PageRequest:
     """Which page (from 1), of how many items at most."""
 
     number: int = 1
     size: int = DEFAULT_PER_PAGE
 
     @classmethod
-    def of(cls, parameters: dict[str, Any]) -> Page:
+    def of(cls, parameters: dict[str, Any]) -> PageRequest:
         """The page that a request asks for; nonsense means the default."""
         size = _count(parameters.get("per_page"), DEFAULT_PER_PAGE)
         return cls(_count(parameters.get("page"), 1), min(size, MAX_PER_PAGE))

@@ -77,7 +77,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         self.write_entity(body.encode("utf-8", "replace"))
 
     def _log_refused(self, status: int, reason: str, details: dict[str, str]) -> None:
-        self.app.refused_webhooks.refused(status, reason, details, self._public_url())
+        self.app.webhook_rejections.record(status, reason, details, self._public_url())
 
     def _fields(self) -> webhook_form.Fields:
         if self.size > self.largest_body:

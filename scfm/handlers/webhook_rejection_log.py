@@ -18,14 +18,14 @@ _SID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}\Z")
 _NUMBER = re.compile(r"\d{7,}")
 
 
-class RefusedWebhooks:
+class WebhookRejectionLog:
     """Counts the webhooks that are refused, and writes the first of them down."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
 
-    def refused(self, status: int, reason: str, details: Mapping[str, str], url: str) -> None:
-        """A webhook to a public URL was refused with a status: 403, 422…
+    def record(self, status: int, reason: str, details: Mapping[str, str], url: str) -> None:
+        """Write down that a webhook to a public URL was refused with a status: 403, 422…
 
         ``details`` may be what anybody has made up. Of them nothing is written but the ids, if they look like ids.
         """

@@ -1,4 +1,4 @@
-"""What no handler reads, whatever the request is for."""
+"""Requests that are refused by their headers alone, whatever they are for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from tornado.httputil import HTTPServerRequest
 from scfm.errors import Forbidden, UnsupportedMediaType
 
 
-def check(request: HTTPServerRequest) -> None:
-    """Raise what a request is refused for by its headers alone: Forbidden, UnsupportedMediaType."""
+def check_headers(request: HTTPServerRequest) -> None:
+    """Raise Forbidden for a page of another site, UnsupportedMediaType for an encoded body."""
     # A page of another site must not change anything through its visitor's browser (W3C, Fetch Metadata).
     site = request.headers.get("Sec-Fetch-Site", "").strip().lower()
     if site == "cross-site" and request.method not in ("GET", "HEAD"):
