@@ -29,7 +29,8 @@ from scfm.models import account_setup
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
 from scfm.models.registry import OBSOLETE_INDEXES, indexes
-from scfm.providers.client import Credentials, Provider
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
 from scfm.runtime import garbage_collector, open_files
 from scfm.runtime.outage import DatabaseOutage
 from scfm.settings import Settings

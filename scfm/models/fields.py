@@ -14,7 +14,7 @@ from scfm.clock import iso
 from scfm.models import hints, msisdn
 from scfm.models.filters import MAX_INTEGER, text
 from scfm.models.merge import MODES, merge, with_memory, without_memory
-from scfm.providers.client import CALL_PARAMETERS
+from scfm.providers.call_parameters import CALL_PARAMETERS
 from scfm.storage.query import Document
 
 BLANK = "can't be blank"

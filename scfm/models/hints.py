@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from scfm.providers.client import CALL_PARAMETERS
+from scfm.providers.call_parameters import CALL_PARAMETERS
 from scfm.twiml.registry import BUILT_IN, Registry
 
 # How many of the names that a client got wrong are looked at, and how many characters of each are shown.

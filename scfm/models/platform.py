@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from scfm.models.account import FORMER
-from scfm.providers.client import Credentials
+from scfm.providers.credentials import Credentials
 from scfm.settings import Settings
 from scfm.storage.query import Document
 

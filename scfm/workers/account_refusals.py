@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from scfm.clock import now
 from scfm.errors import NotFound
-from scfm.providers.client import AccountRefused, Credentials
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import AccountRefused
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.claims import CALLS, Accounts

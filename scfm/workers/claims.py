@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from scfm.clock import now
 from scfm.models.platform import Platform
-from scfm.providers.client import AccountRefused, Credentials
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import AccountRefused
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache

@@ -20,16 +20,9 @@ from itertools import groupby
 
 from scfm.clock import SYSTEM_CLOCK, MonotonicClock, now
 from scfm.errors import Unavailable
-from scfm.providers.client import (
-    CREATE,
-    AccountRefused,
-    CallRejected,
-    Credentials,
-    NotSent,
-    Provider,
-    ProviderError,
-    Unknown,
-)
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import CREATE, AccountRefused, CallRejected, NotSent, ProviderError, Unknown
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -105,7 +98,8 @@ class Dispatcher(Job):
         self._callout_hold = callout_hold
         self._settings = settings
         # A call waits for half a lease to leave. Then its request, which ends within twice the time-out (see
-        # provider.py), must end before the lease does: after that another process may take the call for abandoned.
+        # providers/transport.py), must end before the lease does: after that another process may take the call for
+        # abandoned.
         self._patience = settings.lease_seconds / 2
         self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
         self._clock = clock

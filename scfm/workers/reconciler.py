@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from scfm.clock import now
-from scfm.providers.client import CallRejected, Credentials, Provider, ProviderError
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import CallRejected, ProviderError
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from scfm.clock import now
 from scfm.models.phone_call import STATUSES, UNSETTLED
-from scfm.providers.client import FETCH, Provider, ProviderError
+from scfm.providers.client import Provider
+from scfm.providers.errors import FETCH, ProviderError
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.writes import Writes

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from scfm.clock import now
 from scfm.models.phone_call import STATUSES, UNSETTLED
-from scfm.providers.client import Provider, ProviderError
+from scfm.providers.client import Provider
+from scfm.providers.errors import ProviderError
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.claims import CALLS, Accounts, later

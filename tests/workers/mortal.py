@@ -9,7 +9,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scfm.providers.client import Call, Credentials, Provider
+from scfm.providers.answers import Call
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.send_journal import SendJournal

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scfm.clock import MonotonicClock
-from scfm.providers.client import Call, Credentials, Provider
+from scfm.providers.answers import Call
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
 from scfm.storage.store import Store
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)

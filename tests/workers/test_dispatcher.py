@@ -14,7 +14,10 @@ import pytest
 from scfm.calls.reception import known
 from scfm.clock import now
 from scfm.errors import Unavailable
-from scfm.providers.client import Call, Credentials, NotSent, Provider, Unknown
+from scfm.providers.answers import Call
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import NotSent, Unknown
 from scfm.simulator import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store

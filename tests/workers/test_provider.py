@@ -26,16 +26,10 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from scfm.providers.client import (
-    CALL_PARAMETERS,
-    AccountRefused,
-    CallRejected,
-    Credentials,
-    NotSent,
-    Provider,
-    ProviderError,
-    Unknown,
-)
+from scfm.providers.call_parameters import CALL_PARAMETERS
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import AccountRefused, CallRejected, NotSent, ProviderError, Unknown
 
 # A second, in which a busy machine connects and sends.
 TIMEOUT = 1.0

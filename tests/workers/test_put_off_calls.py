@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from scfm.providers.client import Call, Credentials, NotSent, Provider, ProviderError
+from scfm.providers.answers import Call
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import NotSent, ProviderError
 from scfm.storage.store import Store
 from scfm.workers import dispatcher as send_module
 from scfm.workers import rate_limiter as pace_module

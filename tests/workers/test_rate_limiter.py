@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from scfm.providers.client import Call, Credentials, NotSent, Provider, ProviderError, Unknown
+from scfm.providers.answers import Call
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import NotSent, ProviderError, Unknown
 from scfm.settings import Settings
 from scfm.simulator import Faults, Simulator
 from scfm.storage.store import Store

@@ -12,7 +12,10 @@ import pytest
 
 from scfm.calls import call_progress, reception
 from scfm.clock import now
-from scfm.providers.client import Call, CallRejected, Credentials, Provider, ProviderError, Unknown
+from scfm.providers.answers import Call
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import CallRejected, ProviderError, Unknown
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers import reconciler as module

@@ -9,7 +9,9 @@ from typing import Any
 from scfm.models.account import ACCOUNTS
 from scfm.models.fields import Rules
 from scfm.models.resource import Client, Scope
-from scfm.providers.client import AccountRefused, Call, Credentials
+from scfm.providers.answers import Call
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import AccountRefused
 from scfm.storage.store import Store
 from tests.workers.background import SID, TOKEN, account, pass_over, queued_calls
 from tests.workers.test_reconciler import NUMBER, SIDS, House, Silent, only

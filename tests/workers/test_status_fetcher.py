@@ -10,7 +10,10 @@ import pytest
 
 from scfm.calls import call_progress
 from scfm.clock import now
-from scfm.providers.client import Call, CallRejected, Credentials, NotSent, Provider, Unknown
+from scfm.providers.answers import Call
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import CallRejected, NotSent, Unknown
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from tests.workers.background import Background, account, calls_of, eventually, pass_over, queued_calls, told

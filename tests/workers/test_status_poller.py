@@ -12,7 +12,10 @@ import pytest
 
 from scfm.calls import call_progress
 from scfm.clock import now
-from scfm.providers.client import Call, Credentials, Provider, Unknown
+from scfm.providers.answers import Call
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import Unknown
 from scfm.simulator import Callee, Faults, Rule
 from scfm.storage.query import Document
 from scfm.storage.store import Store

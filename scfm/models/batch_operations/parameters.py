@@ -15,7 +15,7 @@ from scfm.models.filters import as_id, choices, moment_of, text
 from scfm.models.phone_call import STATUSES_OF_A_CALL
 from scfm.models.resource import Errors
 from scfm.models.texts import trimmed
-from scfm.providers.client import CALL_PARAMETERS
+from scfm.providers.call_parameters import CALL_PARAMETERS
 from scfm.schemas import NAMES, Formats, pointer, schema, violations
 
 # Errors of these come under their own names; those of all others under "parameters", with the place.

@@ -1,0 +1,68 @@
+"""What a request that failed means: which of the errors it is, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+from twilio.base.version import Version  # type: ignore[import-untyped]
+from twilio.http.response import Response  # type: ignore[import-untyped]
+
+from scfm import clock
+from scfm.providers.answers import parse_time
+from scfm.providers.errors import AccountRefused, CallRejected, NotSent, ProviderError, Unknown
+
+# RFC 9110, 15.4: the resource is elsewhere, and nothing was done here. Of other redirects that is not sure.
+MOVED_STATUSES = frozenset({301, 307, 308})
+# The account is refused, unless Twilio's code of the error (https://www.twilio.com/docs/api/errors) is of those that
+# are about a call: a number, or a country that the account may not call.
+ACCOUNT_STATUSES, CALL_ERROR_CODES = frozenset({401, 403}), range(21000, 22000)
+MAX_RETRY_AFTER = 3600.0
+
+
+@contextmanager
+def translate_failures(failure: str) -> Iterator[None]:
+    """Raises NotSent or Unknown for a request without an answer, by whether it can have been sent.
+
+    aiohttp raises the first kind before it writes a byte: there was no connection (name, TCP or TLS).
+    """
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise NotSent(f"{failure}: {str(error) or type(error).__name__}") from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
+        raise Unknown(f"{failure}: {str(error) or type(error).__name__}") from error
+
+
+def answer_error(response: Response, method: str, path: str, failure: str) -> ProviderError:
+    """The error that an answer with a status other than 2xx stands for."""
+    status = response.status_code
+    error = Version.exception(method, path, response, failure)
+    message = _message(error, status, failure)
+    if status == 429:
+        return NotSent(message, _retry_after(response.headers.get("Retry-After")))
+    if status in MOVED_STATUSES:
+        return CallRejected(f"{message}, moved to {response.headers.get('Location')}")
+    if status in ACCOUNT_STATUSES and getattr(error, "code", None) not in CALL_ERROR_CODES:
+        return AccountRefused(message)
+    if 400 <= status < 500 and status != 408:
+        return CallRejected(message)
+    return Unknown(message)
+
+
+def _message(error: Any, status: int, failure: str) -> str:
+    """The provider's words, from Twilio's JSON or RFC 9457's; else the HTTP status."""
+    message = str(error.msg) if hasattr(error, "msg") else f"{failure}: {error.detail or error.title}"
+    return f"{failure}: HTTP {status}" if message == failure else message
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds, at most an hour, from a number or a date (RFC 9110, 10.2.3); None from anything else."""
+    if header and header.isascii() and header.isdigit():
+        return min(float(header), MAX_RETRY_AFTER)
+    moment = parse_time(header)
+    if moment is None:
+        return None
+    return min(max((moment - clock.now()).total_seconds(), 0.0), MAX_RETRY_AFTER)
