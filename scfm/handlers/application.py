@@ -46,12 +46,12 @@ class Collaborators:
     platform: Platform
     authenticator: Authenticator
     # The accounts that a provider's webhook may be for, by its AccountSid.
-    senders: WebhookAccounts
+    webhook_accounts: WebhookAccounts
     webhook_rejections: WebhookRejectionLog
     # Tells the background that there is something to do.
     wake: Callable[[], None]
     # An event has changed the status of this callout: its queued calls wait, go on or are canceled.
-    callout_moved: Callable[[Document], Awaitable[None]]
+    callout_status_changed: Callable[[Document], Awaitable[None]]
     # The number of the contact with this id may have changed.
     contact_renumbered: Callable[[int], None]
     # What the background has cached of accounts is old.
@@ -68,7 +68,7 @@ class Collaborators:
     def forget_accounts(self) -> None:
         """An account or an access token has changed: ask the database again who clients and providers are."""
         self.authenticator.forget()
-        self.senders.forget()
+        self.webhook_accounts.forget()
         self.calling_accounts_changed()
 
 

@@ -81,7 +81,7 @@ class EventsHandler(ResourceHandler):
         if self.resource is CALLOUTS:
             told = (document["_id"], self.client.account_id, parameters["event"], document["status"], self.request_id)
             log.info("callout %d of account %d: %s, and is %s (request %s)", *told)
-            await self.app.callout_moved(document)
+            await self.app.callout_status_changed(document)
         self.app.wake()
         shown = await self.resource.present(scope.view, [document])
         self.answer(201, shown[0], location(self.resource, document))

@@ -45,7 +45,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             fields = self._fields()
             details = {name: values[-1] for name, values in fields.items()}
             form = SignedForm(self._public_url(), fields, self.request.headers.get("X-Twilio-Signature", ""))
-            sender = await self.app.senders.verify(details.get("AccountSid", ""), form)
+            sender = await self.app.webhook_accounts.verify(details.get("AccountSid", ""), form)
             async with _in_turn(details.get("CallSid", "")):
                 with self.app.request_tracker.webhook():
                     answer = await self._report(sender, details).handle()
