@@ -30,7 +30,7 @@ async def progress(view: TenantView, call: Document, details: Mapping[str, str])
     if not said or (
         _says_nothing_new(call, said, target, sequence) and reason in (None, call["remote_error_message"])
     ):
-        return await view.apply_to("phone_calls", call["_id"])
+        return await view.update_batched("phone_calls", call["_id"])
     fields = {**reported_fields(details), "updated_at": now()}
     # A report with a lower number may still tell why.
     latest = {"$max": {"_sequence": fields.pop("_sequence")}} if sequence is not None else {}
@@ -43,7 +43,7 @@ async def progress(view: TenantView, call: Document, details: Mapping[str, str])
     condition = _may_move(said, target, sequence)
     if reason is not None:
         condition["$or"].append({"status": target})
-    return await view.apply_to("phone_calls", call["_id"], condition, update)
+    return await view.update_batched("phone_calls", call["_id"], condition, update)
 
 
 def why_failed(details: Mapping[str, str]) -> str | None:

@@ -85,7 +85,9 @@ async def replace(view: TenantView, event: Document, outcome: Outcome) -> None:
     """
     older = {f"{FIELD}.versions.{name}": {"$lte": version} for name, version in outcome.versions.items()}
     change = {f"{FIELD}.{name}": value for name, value in outcome.document().items()}
-    await view.apply_to(EVENTS, event["_id"], {"_delivery.token": event[FIELD]["token"], **older}, {"$set": change})
+    await view.update_batched(
+        EVENTS, event["_id"], {"_delivery.token": event[FIELD]["token"], **older}, {"$set": change}
+    )
 
 
 def missing(event: Document, documents: Mapping[str, Document | None]) -> list[str]:

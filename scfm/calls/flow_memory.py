@@ -39,7 +39,7 @@ async def remember(
     change = {MEMORY: memories, "updated_at": now()}
     if event_id is not None:
         change[deliveries.TURNS] = await deliveries.with_turn(view, collection, document, event_id)
-    return await view.swap(collection, document, change)
+    return await view.compare_and_set(collection, document, change)
 
 
 def joined(before: Memory, *after: Memory) -> Memory:

@@ -210,7 +210,7 @@ class ContactImport:
         all_tenants, account = self._view.store.all_tenants, self._view.account_id
         assert account is not None
         for _ in range(DELETE_LOOKS):
-            if await all_tenants.standing("accounts", [account]):
+            if await all_tenants.live_ids("accounts", [account]):
                 return
             if not await all_tenants.exists("accounts", {"_id": account}):
                 await self._view.remove(CONTACTS.collection, {"_id": {"$in": list(numbers)}})

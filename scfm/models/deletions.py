@@ -1,6 +1,6 @@
 """What has been deleted a short while ago, so that what still refers to it can be removed once more.
 
-A process that dies between storing a reference and looking whether it leads anywhere (see ``TenantView.standing``)
+A process that dies between storing a reference and looking whether it leads anywhere (see ``TenantView.live_ids``)
 may have stored it after the deletion looked for such. By the time a record is due, no request of that time is under
 way.
 """

@@ -319,9 +319,9 @@ class Resource:
         for one in self.references:
             named[one.collection] |= {document[one.field] for document in stored} - {None}
         if seconds < deletions.REMEMBERED_SECONDS:
-            named = await view.leaving(named)
+            named = await view.recently_deleted_ids(named)
         gone = {
-            collection: numbers - await view.standing(collection, sorted(numbers))
+            collection: numbers - await view.live_ids(collection, sorted(numbers))
             for collection, numbers in named.items()
             if numbers
         }
@@ -373,7 +373,7 @@ class Resource:
     async def missing(self, view: TenantView, document: Document) -> tuple[str, str, int] | None:
         """What the document refers to and is not there, or will not be: (error's name, collection, id)."""
         for blames, collection, number in self._referred(view, document):
-            if not await self._reach(view, collection).standing(collection, [number]):
+            if not await self._reach(view, collection).live_ids(collection, [number]):
                 return blames, collection, number
         return None
 
@@ -395,7 +395,7 @@ class Resource:
         for _ in range(DELETE_LOOKS):
             if not await where.exists(collection, {"_id": number}):
                 raise Invalid({blames: [MUST_EXIST]})
-            if await where.standing(collection, [number]):
+            if await where.live_ids(collection, [number]):
                 return
             await asyncio.sleep(DELETE_LOOK_SECONDS)
         raise Unavailable(f"the deletion of {blames} {number} does not end")

@@ -51,7 +51,7 @@ class TenantView(TenantLists, TenantWrites):
         """Take the announcement back."""
         await self.apply(collection, {"_id": number, "_deleting.token": token}, {"$unset": {"_deleting": ""}})
 
-    async def standing(self, collection: str, numbers: Sequence[int]) -> set[int]:
+    async def live_ids(self, collection: str, numbers: Sequence[int]) -> set[int]:
         """Which of the documents are there and are not being deleted."""
         found = await self._marks(collection, numbers)
         if any(document.get("_deleting") for document in found):
@@ -60,7 +60,7 @@ class TenantView(TenantLists, TenantWrites):
             found = await self._marks(collection, numbers)
         return {document["_id"] for document in found if not document.get("_deleting")}
 
-    async def leaving(self, named: Mapping[str, set[int]]) -> dict[str, set[int]]:
+    async def recently_deleted_ids(self, named: Mapping[str, set[int]]) -> dict[str, set[int]]:
         """Which of the documents, by their collections, may be being deleted, or have been; they were there of late.
 
         It costs the same for a thousand as for one: deletions are few, and each is written down before it is done.

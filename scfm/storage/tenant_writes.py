@@ -18,7 +18,7 @@ from scfm.storage.tenant_reads import TenantReads
 
 # What removes a document changes every field.
 REMOVAL: Document = {"$unset": {"_id": ""}}
-# How many marks of those who have swapped a document it holds: see TenantWrites.swap.
+# How many marks of those who have compared and set a document it holds: see TenantWrites.compare_and_set.
 MAX_SWAPS = 8
 
 
@@ -104,7 +104,7 @@ class TenantWrites(TenantReads):
                 )
         return restore_document(document) if document is not None else None
 
-    async def apply_to(
+    async def update_batched(
         self, collection: str, number: int, condition: Document | None = None, update: Document | None = None
     ) -> Document | None:
         """Apply UPDATE to one document if it fits, or just look at it; its BOOKKEEPING, or None if it is gone.
@@ -116,7 +116,7 @@ class TenantWrites(TenantReads):
             books = await self.store.update_one(collection, own, escape_update(update) if update else None)
         return books if books and self.account_id in (None, books.get("account_id")) else None
 
-    async def swap(self, collection: str, document: Document, change: Document) -> bool:
+    async def compare_and_set(self, collection: str, document: Document, change: Document) -> bool:
         """Set CHANGE in a document if nobody has changed it since it was read; whether it was set.
 
         Each leaves a mark in the document, as what is written together is not answered one by one. Raises Unavailable
@@ -127,7 +127,7 @@ class TenantWrites(TenantReads):
             "$set": {**change, "_version": version + 1},
             "$push": {"_swaps": {"$each": [mark], "$slice": -MAX_SWAPS}},
         }
-        books = await self.apply_to(collection, number, {"_version": version}, update)
+        books = await self.update_batched(collection, number, {"_version": version}, update)
         if books is None or mark in books.get("_swaps", ()):
             return books is not None
         if books.get("_version", 1) > version + MAX_SWAPS:

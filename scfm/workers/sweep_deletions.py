@@ -31,7 +31,7 @@ class SweepDeletions(Job):
         owner, collection, number = item["account_id"], item["collection"], item["number"]
         view = self._store.all_tenants if owner is None else self._store.for_account(owner)
         # Takes the mark of a deletion that never ended away, so that it cannot end after all.
-        await view.standing(collection, [number])
+        await view.live_ids(collection, [number])
         if not await view.exists(collection, {"_id": number}):
             await BY_COLLECTION[collection].sweep(view, number)
         await self._store.all_tenants.remove(DELETIONS, {"_id": item["_id"]})

@@ -137,7 +137,7 @@ async def test_updates_at_one_time_change_what_fits_and_tell_what_is_there(store
     await view.remove(CONTACTS, {"_id": gone})
 
     def raised(number: int, seen: int, whose: TenantView = view) -> Awaitable[Document | None]:
-        return whose.apply_to(CONTACTS, number, {"calls": seen}, {"$inc": {"calls": 10}})
+        return whose.update_batched(CONTACTS, number, {"calls": seen}, {"$inc": {"calls": 10}})
 
     async def there(*asked: Awaitable[Document | None]) -> list[bool]:
         return [books is not None for books in await asyncio.gather(*asked)]
@@ -145,14 +145,14 @@ async def test_updates_at_one_time_change_what_fits_and_tell_what_is_there(store
     async def calls() -> list[int]:
         return [found["calls"] for found in await view.find(CONTACTS, {})]
 
-    looks = (view.apply_to(CONTACTS, other), stranger.apply_to(CONTACTS, other))
+    looks = (view.update_batched(CONTACTS, other), stranger.update_batched(CONTACTS, other))
     asked = (raised(one, 1), raised(other, 1), raised(gone, 3), raised(last, 4, stranger), *looks)
     assert await there(*asked) == [True, True, False, False, True, False]
     assert await calls() == [11, 2, 4]
     assert await there(raised(last, 4), raised(last, 4)) == [True, True]
     assert await calls() == [11, 2, 14]
     # And so it is for one that asks alone.
-    alone = (raised(one, 11), raised(other, 1), raised(gone, 3), view.apply_to(CONTACTS, one))
+    alone = (raised(one, 11), raised(other, 1), raised(gone, 3), view.update_batched(CONTACTS, one))
     assert [await there(update) for update in alone] == [[True], [True], [False], [True]]
     assert await calls() == [21, 2, 14]
 
@@ -161,7 +161,7 @@ async def test_an_update_that_cannot_be_done_does_not_take_the_others_with_it(st
     view = store.for_account(1)
     made = [await view.insert("contact", CONTACTS, contact(number)) for number in range(3)]
     texts = ["short", "x" * (17 << 20), "short"]
-    swaps = (view.swap(CONTACTS, one, {"text": text}) for one, text in zip(made, texts, strict=True))
+    swaps = (view.compare_and_set(CONTACTS, one, {"text": text}) for one, text in zip(made, texts, strict=True))
     swapped = await asyncio.gather(*swaps, return_exceptions=True)
     assert (swapped[0], swapped[2]) == (True, True) and isinstance(swapped[1], Exception)
     assert [one.get("text") for one in await view.find(CONTACTS, {})] == ["short", None, "short"]
@@ -175,7 +175,7 @@ async def test_of_those_who_swap_one_document_at_one_time_each_knows_whether_it_
         """How often he has had his way, of so many times."""
         wins = 0
         for _ in range(20):
-            wins += await view.swap(CONTACTS, await view.get(CONTACTS, first["_id"]), {"who": who})
+            wins += await view.compare_and_set(CONTACTS, await view.get(CONTACTS, first["_id"]), {"who": who})
         return wins
 
     wins = sum(await asyncio.gather(*(rounds(who) for who in range(5))))
@@ -186,15 +186,15 @@ async def test_whoever_has_been_overtaken_by_too_many_to_tell_says_so(store: Sto
     view = store.for_account(1)
     old = document = await view.insert("contact", CONTACTS, contact(1))
     for _ in range(MAX_SWAPS):
-        assert await view.swap(CONTACTS, document, {})
-        assert not await view.swap(CONTACTS, document, {})
+        assert await view.compare_and_set(CONTACTS, document, {})
+        assert not await view.compare_and_set(CONTACTS, document, {})
         document = await view.get(CONTACTS, document["_id"])
-    assert not await view.swap(CONTACTS, old, {})
-    assert await view.swap(CONTACTS, document, {})
+    assert not await view.compare_and_set(CONTACTS, old, {})
+    assert await view.compare_and_set(CONTACTS, document, {})
     with pytest.raises(Unavailable):
-        await view.swap(CONTACTS, old, {})
+        await view.compare_and_set(CONTACTS, old, {})
     await view.remove(CONTACTS, {"_id": old["_id"]})
-    assert not await view.swap(CONTACTS, document, {})
+    assert not await view.compare_and_set(CONTACTS, document, {})
 
 
 async def test_whoever_waits_when_it_is_closed_is_cancelled_begun_or_not() -> None:
