@@ -46,7 +46,7 @@ NO_INDEX = frozenset({26, 27})
 MAX_READS, MAX_READ_WAIT = 16, 20.0
 # Batches of an account's imports that are stored at once: two keep MongoDB busy.
 MAX_IMPORTS = 2
-# What a document holds besides its fields, and the marks of those who have compared and set it: see TenantWrites.compare_and_set.
+# What a document holds besides its fields; ``_swaps`` are the marks of compare_and_set.
 BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
 # What a reservation may end later than it can by rounding, in milliseconds.
 CLOCK_SLACK_MS = 1000

@@ -138,8 +138,8 @@ class TenantLists(TenantReads):
         """All documents of the query beyond LAST, by id, SIZE at a time; its own limit is not applied.
 
         One cursor reads them, as MongoDB looks ahead in a join much farther than a thousand documents. What a cursor
-        gives may be as old as the cursor, so none gets old: see ``recently_deleted_ids``. What is asked of their newest, though,
-        is looked for beside it: in the pipeline the join would cost several times as much.
+        gives may be as old as the cursor, so none gets old: see ``recently_deleted_ids``. What is asked of their
+        newest, though, is looked for beside it: in the pipeline the join would cost several times as much.
         """
         joined, query = query.newest, self._query(replace(query, newest=()))
         fit: list[Document] = []

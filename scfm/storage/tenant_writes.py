@@ -18,7 +18,7 @@ from scfm.storage.tenant_reads import TenantReads
 
 # What removes a document changes every field.
 REMOVAL: Document = {"$unset": {"_id": ""}}
-# How many marks of those who have compared and set a document it holds: see TenantWrites.compare_and_set.
+# How many marks of compare_and_set a document holds.
 MAX_SWAPS = 8
 
 
