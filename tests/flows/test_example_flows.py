@@ -9,9 +9,9 @@ import pytest
 
 from examples import flows
 from examples.flows import AlertHotline, FloodWarning, WaterSurvey
-from scfm.cli.rehearse import rehearse
 from scfm.twiml.flow import CallView, ContactView, Turn, answer
 from scfm.twiml.registry import Registry
+from scfm.twiml.rehearsal import rehearse
 
 GUIDE = Path(__file__).parents[2] / "docs" / "writing-a-flow.md"
 

@@ -13,10 +13,10 @@ from twilio.twiml.voice_response import VoiceResponse
 
 from examples.flows import FloodWarning
 from scfm.cli import rehearse as command
-from scfm.cli.rehearse import rehearse
 from scfm.errors import StartError
 from scfm.twiml.avf_capom import CapomShort
 from scfm.twiml.flow import Flow, Turn
+from scfm.twiml.rehearsal import rehearse
 
 SHORT = "CallFlowLogic::AvfCapom::CapomShort"
 
@@ -124,7 +124,7 @@ def test_a_flow_that_goes_on_with_a_growing_memory_is_stopped() -> None:
         turn.call_memory["turns"] = turn.call_memory.get("turns", 0) + 1
         return "<Response><Redirect/></Response>"
 
-    call = rehearse(flow_that(run), most_turns=20)
+    call = rehearse(flow_that(run), max_turns=20)
     assert call.endless
     assert len(call.turns) == 20
 

@@ -1,0 +1,240 @@
+"""Rehearses a flow with a scripted callee: what is heard, what is answered, which TwiML. It stores nothing.
+
+A test does it in two lines:
+
+    call = rehearse(FloodWarning, digits=["1"])
+    assert call.said("You are safe")
+
+``scfm rehearse`` prints the transcript.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scfm.twiml.flow import (
+    CalloutView,
+    CallView,
+    ContactView,
+    Flow,
+    FlowSettings,
+    Turn,
+    answer,
+    apology,
+)
+from scfm.twiml.rehearsal_text import describe_answer, describe_verb, read_answer
+from scfm.twiml.walk import Answer, End, Request, TwimlError, Verb, parse, walk
+
+URL = "https://scfm.example/api/remote_phone_call_events"
+MSISDN = "+252662345678"
+SHORT_CODE = "345"
+
+_ENDINGS = {
+    "hangup": "The flow hung up.",
+    "rejected": "The flow rejected the call.",
+    "busy": "The flow rejected the call as busy.",
+    "end": "The document ended, and with it the call.",
+}
+
+
+@dataclass(frozen=True)
+class RehearsedTurn:
+    """One webhook: what the provider sent, the flow's answer, and what was heard and done until the next."""
+
+    details: Mapping[str, str]
+    twiml: str
+    lines: list[str] = field(default_factory=list)
+    verbs: list[Verb] = field(default_factory=list)
+
+
+@dataclass
+class Rehearsal:
+    """A rehearsed call.
+
+    ``ending`` says how it ended. ``problem`` says what is wrong with the flow, None if nothing is; ``endless`` and
+    ``fault``, the exception that a turn raised, tell two of the problems apart. ``unused`` are the answers that
+    nobody asked for. The memories are as a real call would leave them.
+    """
+
+    flow: type[Flow]
+    turns: list[RehearsedTurn] = field(default_factory=list)
+    ending: str = ""
+    problem: str | None = None
+    endless: bool = False
+    fault: BaseException | None = None
+    unused: list[str] = field(default_factory=list)
+    contact_memory: dict[str, Any] = field(default_factory=dict)
+    call_memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def twiml(self) -> list[str]:
+        """The documents, one a turn."""
+        return [turn.twiml for turn in self.turns]
+
+    def said(self, words: str) -> bool:
+        """Whether WORDS were part of something said."""
+        return self._heard("Say", words)
+
+    def played(self, words: str) -> bool:
+        """Whether a file was played whose URL holds WORDS."""
+        return self._heard("Play", words)
+
+    def transcript(self) -> str:
+        """The whole call as text, with the TwiML of each turn."""
+        lines = [self.flow.name]
+        for number, turn in enumerate(self.turns, 1):
+            lines += ["", f"Turn {number}", f"  {turn.twiml}", *(f"  {line}" for line in turn.lines)]
+        lines += ["", self.ending]
+        if self.unused:
+            lines.append(f"Answers that were not asked for: {', '.join(self.unused)}")
+        if self.problem:
+            lines.append(f"PROBLEM: {self.problem}")
+        return "\n".join(lines)
+
+    def _heard(self, name: str, words: str) -> bool:
+        return any(verb.name == name and words in verb.text for turn in self.turns for verb in turn.verbs)
+
+
+def rehearse(
+    flow: type[Flow],
+    answers: Sequence[str] = (),
+    *,
+    digits: Sequence[str] = (),
+    inbound: bool = False,
+    contact: Mapping[str, Any] | None = None,
+    callout: Mapping[str, Any] | None = None,
+    contact_memory: Mapping[str, Any] | None = None,
+    settings: FlowSettings | None = None,
+    max_turns: int = 100,
+) -> Rehearsal:
+    """Run FLOW in one call with a callee who gives ANSWERS, one at each Gather or Record, then stays silent.
+
+    An answer is ``press 1``, ``say WORDS``, ``record SECONDS``, ``silence`` or ``hang up``; ``digits=["1"]`` is
+    short for ``["press 1"]``, before the others. CONTACT and CALLOUT are metadata; CONTACT_MEMORY is what earlier
+    calls left. What the flow raises is kept in the rehearsal, which is stopped after MAX_TURNS webhooks. Raises
+    StartError for an answer that cannot be read.
+    """
+    script = [*(f"press {keys}" if keys else "silence" for keys in digits), *answers]
+    run = _Run(
+        rehearsal=Rehearsal(flow, contact_memory=dict(contact_memory or {})),
+        script=deque((line, read_answer(line)) for line in script),
+        call=CallView(
+            id=1,
+            msisdn=MSISDN,
+            direction="inbound" if inbound else "outbound-api",
+            remote_call_id="CA1",
+            callout=None if callout is None else CalloutView(1, callout),
+        ),
+        contact=ContactView(1, MSISDN, contact or {}),
+        settings=settings or FlowSettings(),
+    )
+    run.run(max_turns)
+    return run.rehearsal
+
+
+@dataclass
+class _Run:
+    """One rehearsed call, turn by turn; ``rehearsal`` holds what came of it so far."""
+
+    rehearsal: Rehearsal
+    # What is left of the script: each line, and the answer that it stands for (None is hanging up).
+    script: deque[tuple[str, Answer | None]]
+    call: CallView
+    contact: ContactView
+    settings: FlowSettings
+    seen_states: set[str] = field(default_factory=set)
+
+    def run(self, max_turns: int) -> None:
+        """Take turns until the call ends, or is seen never to end, MAX_TURNS at the most."""
+        step: Request | End = Request(URL)
+        while isinstance(step, Request):
+            if step.url.partition("?")[0] != URL:
+                step = End(f"The call goes on at {step.url}, where the rehearsal cannot follow.")
+            elif step.method != "POST":
+                step = self._stopped(f"the flow asks for {step.method}, but the webhook takes POST only")
+            elif self._is_repetition(step) or len(self.rehearsal.turns) == max_turns:
+                self.rehearsal.endless = True
+                step = self._stopped(f"the flow never ends; it was stopped after turn {len(self.rehearsal.turns)}")
+            else:
+                step = self._take_turn(step)
+        self.rehearsal.ending = step.reason
+        self.rehearsal.unused = [line for line, _ in self.script]
+
+    def _take_turn(self, request: Request) -> Request | End:
+        turn = RehearsedTurn(self._details(request.params), self._render(request))
+        self.rehearsal.turns.append(turn)
+        turn.lines.extend(f"{name}: {value}" for name, value in request.params.items())
+        try:
+            return self._walk(turn, request.url)
+        except TwimlError as error:
+            return self._stopped(str(error))
+
+    def _render(self, request: Request) -> str:
+        """The flow's TwiML; if the flow raises, as in a real call, the apology, and the memory stays as it was."""
+        rehearsal = self.rehearsal
+        turn = Turn(
+            event_id=len(rehearsal.turns) + 1,
+            url=request.url,
+            details=self._details(request.params),
+            call=self.call,
+            contact=self.contact,
+            settings=self.settings,
+            contact_memory=rehearsal.contact_memory,
+            call_memory=rehearsal.call_memory,
+        )
+        try:
+            twiml = answer(rehearsal.flow, turn)
+        except (Exception, SystemExit) as error:  # whatever a flow raises is a finding
+            rehearsal.fault = error
+            self._stopped(f"turn {turn.event_id} raised {type(error).__name__}: {error}")
+            return apology()
+        rehearsal.contact_memory, rehearsal.call_memory = turn.contact_memory, turn.call_memory
+        return twiml
+
+    def _details(self, params: Mapping[str, str]) -> dict[str, str]:
+        """The parameters of a webhook: those that every one has, and PARAMS."""
+        ends = (MSISDN, SHORT_CODE) if self.call.direction == "inbound" else (SHORT_CODE, MSISDN)
+        return {
+            "CallSid": "CA1",
+            "AccountSid": "AC1",
+            "CallStatus": "in-progress",
+            "Direction": self.call.direction,
+            "From": ends[0],
+            "To": ends[1],
+            **params,
+        }
+
+    def _walk(self, turn: RehearsedTurn, url: str) -> Request | End:
+        """Walk the turn's document, which came from URL, with answers of the script, to where it leads."""
+        walking = walk(parse(turn.twiml), url)
+        reply: Answer | None = None
+        while True:
+            try:
+                verb = walking.send(reply)
+            except StopIteration as stop:
+                return End(_ENDINGS[stop.value.reason]) if isinstance(stop.value, End) else stop.value
+            turn.verbs.append(verb)
+            turn.lines.extend(describe_verb(verb))
+            reply = None
+            if verb.asks:
+                reply = self.script.popleft()[1] if self.script else Answer()
+                turn.lines.append(describe_answer(verb, reply))
+                if reply is None:
+                    return End("The callee hung up.")
+
+    def _is_repetition(self, request: Request) -> bool:
+        """Whether all that decides what comes next was so before, no answer used since: then the call never ends."""
+        memories = [self.rehearsal.contact_memory, self.rehearsal.call_memory]
+        state = json.dumps([request.url, request.params, memories, len(self.script)], sort_keys=True)
+        seen = state in self.seen_states
+        self.seen_states.add(state)
+        return seen
+
+    def _stopped(self, problem: str) -> End:
+        """The end of a call that PROBLEM stops; the first problem is kept."""
+        self.rehearsal.problem = self.rehearsal.problem or problem
+        return End("The rehearsal was stopped.")

@@ -1,0 +1,58 @@
+"""The text of rehearsals: the answers of a script, read, and what is heard and answered, shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from scfm.errors import StartError
+from scfm.twiml.walk import Answer, Verb, heard
+
+RECORDING_URL = "https://scfm.example/recordings/RE1"
+ANSWER_SYNTAX = "write: press 1, say WORDS, record SECONDS, silence, or hang up"
+
+_DESCRIPTIONS: Mapping[str, Callable[[Verb], str]] = {
+    "Say": lambda verb: f"says: {verb.text}",
+    "Play": lambda verb: f"plays: {verb.text or verb['digits']}",
+    "Pause": lambda verb: f"waits {verb.number('length')} s",
+    "Gather": lambda _: "waits for an answer",
+    "Record": lambda _: "records",
+    "Redirect": lambda verb: f"goes on at {verb.text}",
+    "Hangup": lambda _: "hangs up",
+    "Reject": lambda _: "rejects the call",
+}
+
+
+def read_answer(line: str) -> Answer | None:
+    """The answer that LINE of a script describes; None is hanging up. Raises StartError for any other line."""
+    word, _, rest = " ".join(line.split()).partition(" ")
+    if line.strip() in ("hang up", "hangup"):
+        return None
+    if word in ("", "silence") and not rest:
+        return Answer()
+    if word == "say" and rest:
+        return Answer(speech=rest)
+    if word == "record" and re.fullmatch("[0-9]*", rest):
+        return Answer(recording_url=RECORDING_URL, seconds=int(rest or 5))
+    keys = rest if word == "press" else line.strip()
+    if re.fullmatch("[0-9*#]+", keys):
+        return Answer(digits=keys)
+    raise StartError(f"{line.strip()!r} is not an answer; {ANSWER_SYNTAX}")
+
+
+def describe_verb(verb: Verb) -> list[str]:
+    """What the phone does, in words, if it knows VERB; then, in brackets, each warning about it."""
+    description = [_DESCRIPTIONS[verb.name](verb)] if verb.known else []
+    return description + [f"({warning})" for warning in verb.warnings]
+
+
+def describe_answer(verb: Verb, answer: Answer | None) -> str:
+    """What the callee does at VERB, in words; None is hanging up."""
+    if answer is None:
+        return "> hangs up"
+    if answer.digits:
+        digits = (heard(verb, answer) or {}).get("Digits", "")
+        return f"> presses {answer.digits}" + ("" if digits == answer.digits else f", {digits or 'nothing'} is taken")
+    if answer.speech:
+        return f"> says: {answer.speech}"
+    return f"> speaks for {answer.seconds} s" if answer.seconds else "> stays silent"
