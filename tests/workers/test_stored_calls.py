@@ -23,7 +23,10 @@ from scfm.clock import now
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.callout import CALLOUTS
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.providers.client import Call, Credentials, NotSent, Provider, Unknown
+from scfm.providers.answers import Call
+from scfm.providers.client import Provider
+from scfm.providers.credentials import Credentials
+from scfm.providers.errors import NotSent, Unknown
 from scfm.settings import Settings
 from scfm.simulator import Faults, Simulator
 from scfm.storage.query import Document
