@@ -70,11 +70,11 @@ class BatchRunner(Job):
         self._wake = wake
         self._webhooks_recent = webhooks_recent
 
-    async def take(self, most: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[Document]:
         due = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
         taken = []
         for found in await self._store.all_tenants.find(
-            OPERATIONS, due, fields=["_id"], sort=[("_work.due", 1)], limit=most
+            OPERATIONS, due, fields=["_id"], sort=[("_work.due", 1)], limit=limit
         ):
             operation = await self._store.all_tenants.update(
                 OPERATIONS,
@@ -95,7 +95,7 @@ class BatchRunner(Job):
     def _until(self) -> datetime:
         return now() + self._lease
 
-    async def work(self, item: Document) -> None:
+    async def process(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
         run, began = _Run(view, item, self._until, self._wake, self._webhooks_recent), time.monotonic()
         log.info("%s %s", _described(item), "goes on" if "cursor" in item["_work"] else "begins")
@@ -112,7 +112,7 @@ class BatchRunner(Job):
                     await self._store.all_tenants.apply(OPERATIONS, _mine(item), {"$set": {"_work.due": now()}})
             raise
 
-    async def failed(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: Document, error: Exception) -> None:
         """Try again a few times, then set the run aside, where its owner can see why.
 
         What it is asked to do is not understood better by trying again.

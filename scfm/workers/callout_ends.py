@@ -45,7 +45,7 @@ class CalloutEnds(Job):
         if number is not None and number not in self._followed:
             self._followed[number] = _Followed(call["account_id"], time.monotonic() + LOOK_SECONDS)
 
-    async def take(self, most: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[Document]:
         """Look at the callouts whose time has come. There is nothing to work on."""
         self._logged_at = {
             number: at for number, at in self._logged_at.items() if time.monotonic() - at < MIN_SECONDS_BETWEEN_LINES

@@ -87,26 +87,26 @@ class Waiting:
         self._accounts: list[int] = []
         self._known_until = 0.0
 
-    async def take(
-        self, most: int, lease: datetime, attempt: Document | None = None, allowance: Allowance | None = None
+    async def claim(
+        self, limit: int, lease: datetime, attempt: Document | None = None, allowance: Allowance | None = None
     ) -> list[Document]:
-        """Up to MOST calls, now held until LEASE; each account has its share, and no more than its allowance."""
+        """Up to LIMIT calls, now held until LEASE; each account has its share, and no more than its allowance."""
         remembered = bool(self._accounts) and time.monotonic() < self._known_until
         accounts = await self._in_turn()
         taken: list[Document] = []
         for position, account_id in enumerate(accounts):
-            share = -(-(most - len(taken)) // (len(accounts) - position))
+            share = -(-(limit - len(taken)) // (len(accounts) - position))
             if allowance is not None:
                 share = min(share, await allowance(account_id))
             if share > 0:
-                calls = await self._take_from(account_id, share, lease, attempt)
+                calls = await self._claim_from(account_id, share, lease, attempt)
                 taken += calls
                 self._last = account_id
                 if len(calls) < share:
                     self._accounts.remove(account_id)
         if remembered and not taken:
             self._known_until = 0.0  # none of these may have more now, but somebody new may
-            return await self.take(most, lease, attempt, allowance)
+            return await self.claim(limit, lease, attempt, allowance)
         return taken
 
     async def _in_turn(self) -> list[int]:
@@ -129,12 +129,12 @@ class Waiting:
             last = found[0]["account_id"]
             yield last
 
-    async def _take_from(
-        self, account_id: int, most: int, lease: datetime, attempt: Document | None
+    async def _claim_from(
+        self, account_id: int, limit: int, lease: datetime, attempt: Document | None
     ) -> list[Document]:
         view = self._store.for_account(account_id)
         due = {"status": self._status, "_work.due": {"$lte": now()}}
-        found = await view.find(CALLS, due, sort=[("_work.due", 1)], limit=most)
+        found = await view.find(CALLS, due, sort=[("_work.due", 1)], limit=limit)
         if not found:
             return []
         numbers = [call["_id"] for call in found]

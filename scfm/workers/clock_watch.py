@@ -85,7 +85,7 @@ class WatchClock(Job):
         self._next = 0.0
         self._brought_back = timedelta()
 
-    async def take(self, most: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[Document]:
         """Do what is to be done; there is nothing to work on."""
         self._watch.look()
         back = self._watch.gone_back

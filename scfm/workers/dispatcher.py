@@ -119,10 +119,10 @@ class Dispatcher(Job):
         self._all_tenants = store.all_tenants
         self._writes = Writes(store.all_tenants, CALLS)
 
-    async def take(self, most: int) -> Sequence[ScheduledCall]:
+    async def claim(self, limit: int) -> Sequence[ScheduledCall]:
         """Calls whose attempt is now in the database, and when each may leave."""
         if self._pace.in_flight > max(self._few, FEW) and (early := self._again_at - self._clock.monotonic()) > 0:
-            self.pause = early
+            self.next_claim_in = early
             return ()
         await self._fetch_back()
         await self._refusals.look()
@@ -131,7 +131,7 @@ class Dispatcher(Job):
         lease = until + timedelta(seconds=self._request_seconds)
         before = self._pace.in_flight
         try:
-            calls = await self._waiting.take(min(most, self._pace.room), lease, attempt, self._allowance)
+            calls = await self._waiting.claim(min(limit, self._pace.room), lease, attempt, self._allowance)
             scheduled_calls: list[ScheduledCall] = []
             for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
                 scheduled_calls += await self._book(account_id, list(group), deadline, until)
@@ -140,7 +140,7 @@ class Dispatcher(Job):
             raise
         for scheduled in scheduled_calls:
             self._pace.entered(scheduled.call["account_id"])
-        self.pause = self._pace.pause()
+        self.next_claim_in = self._pace.seconds_until_room()
         self._few = self._pace.in_flight * (BATCHED - 1) // BATCHED
         self._again_at = self._clock.monotonic() + GATHER_SECONDS
         if not scheduled_calls and self._pace.in_flight < before:
@@ -183,7 +183,7 @@ class Dispatcher(Job):
             log.exception("the limits of account %s cannot be read", account_id)
             return None, None
 
-    async def work(self, item: ScheduledCall) -> None:
+    async def process(self, item: ScheduledCall) -> None:
         call = item.call
         try:
             try:
@@ -259,7 +259,7 @@ class Dispatcher(Job):
         await self._writes.add(*updates)
         self._send_journal.acknowledge(*attempt_of(call))
 
-    async def failed(self, item: ScheduledCall, error: Exception) -> None:
+    async def on_error(self, item: ScheduledCall, error: Exception) -> None:
         """A call that has left is asked about; another is tried again a few times, and then given up."""
         call, reason = item.call, Unknown(f"{CREATE}: {type(error).__name__}")
         tries = _tries(call) + 1

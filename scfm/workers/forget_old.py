@@ -24,13 +24,13 @@ class ForgetOld(Job):
         self._all_tenants = store.all_tenants
         self._due = time.monotonic()
 
-    async def take(self, most: int) -> Sequence[None]:
+    async def claim(self, limit: int) -> Sequence[None]:
         if time.monotonic() < self._due:
             return []
         self._due = time.monotonic() + PAUSE_SECONDS
         return [None]
 
-    async def work(self, item: None) -> None:
+    async def process(self, item: None) -> None:
         await forget_former(self._all_tenants)
         while await deliveries.forget(self._all_tenants, BATCH) == BATCH:
             pass

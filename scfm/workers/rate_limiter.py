@@ -96,7 +96,7 @@ class RateLimiter:
         """How many more may be under way at once."""
         return self._in_flight - self._server.under_way
 
-    def pause(self) -> float:
+    def seconds_until_room(self) -> float:
         """In how many seconds an account will be allowed more that has been refused since this was asked last."""
         room_at, self._room_at = self._room_at, math.inf
         return max(0.0, room_at - self._clock.monotonic())

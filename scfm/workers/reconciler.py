@@ -70,7 +70,7 @@ class Reconciler(Job):
         self._limit = timedelta(seconds=settings.unknown_limit_seconds)
         self._dead_since: dict[str, float] = {}
 
-    async def take(self, most: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[Document]:
         await self._recover()
         await self._callout_hold.release_orphans()
         expired = {"_work.lease": {"$lt": now()}}
@@ -78,7 +78,7 @@ class Reconciler(Job):
             # By the clock leases may have run out under senders that live; in this time those leave, or give up.
             return ()
         taken = []
-        for call in await self._store.all_tenants.find(CALLS, expired, sort=[("_work.lease", 1)], limit=most):
+        for call in await self._store.all_tenants.find(CALLS, expired, sort=[("_work.lease", 1)], limit=limit):
             mine = {"_work.lease": later(self._lease), "_work.settling": True}
             held = await self._store.all_tenants.update(CALLS, {"_id": call["_id"], **expired}, mine)
             if held is not None:
@@ -118,7 +118,7 @@ class Reconciler(Job):
             return {"_work.attempt.log": None, "_work.lease": later(self._grace)}
         return {"_work": {"due": now()}}
 
-    async def work(self, item: Document) -> None:
+    async def process(self, item: Document) -> None:
         if item["status"] == "remote_fetch_queued":
             await self._requeue_fetch(item)
         elif item["status"] == "queued":
@@ -126,7 +126,7 @@ class Reconciler(Job):
         else:
             await self._finish(item)
 
-    async def failed(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: Document, error: Exception) -> None:
         """Try again a few times, then set the call aside, where its owner can see why."""
         failures = item["_work"].get("failures", 0) + 1
         mine = {"_id": item["_id"], "_work.lease": item["_work"]["lease"]}

@@ -24,14 +24,14 @@ class RenumberContacts(Job):
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def take(self, most: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[Document]:
         all_tenants, due = self._store.all_tenants, {f"{MARK}.due": {"$lte": now()}}
-        found = await all_tenants.find(CONTACTS, due, fields=["_id"], sort=[(f"{MARK}.due", 1)], limit=most)
+        found = await all_tenants.find(CONTACTS, due, fields=["_id"], sort=[(f"{MARK}.due", 1)], limit=limit)
         lease = {f"{MARK}.due": now() + LEASE}
         taken = [await all_tenants.update(CONTACTS, {"_id": one["_id"], **due}, lease) for one in found]
         return [contact for contact in taken if contact is not None]
 
-    async def work(self, item: Document) -> None:
+    async def process(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
         await renumbering.carry(view, item["_id"])
         contact = await view.find_one(CONTACTS, {"_id": item["_id"]})

@@ -1,7 +1,7 @@
 """The background: each job takes what waits for it and works on it, until the server stops.
 
-A job is two things: ``take``, what it waits for, and ``work``, what it does with one of them. The loop owns the
-rest: when to look, how many at once, what to do with errors, and how to stop.
+A job is two things: ``claim``, which makes what waits its own, and ``process``, what it does with one of them. The
+runner owns the rest: when to look, how many at once, what to do with errors, and how to stop.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ class Job:
     name: ClassVar[str]
     # How many are worked on at once.
     slots: int = 1
-    # In how many seconds ``take`` may give more, where it knows that this is sooner than the next sweep.
-    pause: float = math.inf
+    # In how many seconds ``claim`` may give more, where it knows that this is sooner than the next sweep.
+    next_claim_in: float = math.inf
 
     def wake(self) -> None:
-        """Have the loop look again at once: ``take`` may give more. The loop puts its own in this one's place."""
+        """Have the loop look again at once: ``claim`` may give more. The runner puts its own in this one's place."""
 
-    async def take(self, most: int) -> Sequence[Any]:
-        """Claim up to MOST pieces of work for this process; none where nothing waits."""
+    async def claim(self, limit: int) -> Sequence[Any]:
+        """Claim up to LIMIT pieces of work for this process; none where nothing waits."""
         raise NotImplementedError
 
-    async def work(self, item: Any) -> None:
-        """Do one piece of work. It may be cut off at any line, and is then taken again when its lease has run out."""
+    async def process(self, item: Any) -> None:
+        """Do one piece of work. It may be cut off at any line, and is claimed again when its lease has run out."""
         raise NotImplementedError
 
-    async def failed(self, item: Any, error: Exception) -> None:
-        """Something unforeseen was raised by ``work``: see that the piece does not come back for ever."""
+    async def on_error(self, item: Any, error: Exception) -> None:
+        """Something unforeseen was raised by ``process``: see that the piece does not come back for ever."""
 
 
 class Loop:
@@ -125,15 +125,15 @@ class _Runner:
                 await self._wait_for_room()
                 self.wake.clear()
                 try:
-                    taken = await self._take()
+                    claimed = await self._claim()
                 except Exception as error:
                     self._report(error)
                     pause = min(pause * 2, MAX_PAUSE)
                     await self._pause(pause)
                 else:
                     pause = self._sweep
-                    if not taken:
-                        await self._pause(min(self._sweep, self.job.pause))
+                    if not claimed:
+                        await self._pause(min(self._sweep, self.job.next_claim_in))
             await asyncio.gather(*self._running)
         except asyncio.CancelledError:
             await cut_off(self._running)
@@ -144,13 +144,13 @@ class _Runner:
             self.room.clear()
             await self.room.wait()
 
-    async def _take(self) -> bool:
-        """Take as much as there is room for, and begin it; whether there was anything."""
+    async def _claim(self) -> bool:
+        """Claim as much as there is room for, and begin it; whether there was anything."""
         if self._stopping.is_set():
             return False
-        items = await self.job.take(self._free)
+        items = await self.job.claim(self._free)
         for item in items:
-            task = asyncio.create_task(self._work(item))
+            task = asyncio.create_task(self._process(item))
             self._running.add(task)
             task.add_done_callback(self._ended)
         return bool(items)
@@ -159,9 +159,9 @@ class _Runner:
         self._running.discard(task)
         self.room.set()
 
-    async def _work(self, item: Any) -> None:
+    async def _process(self, item: Any) -> None:
         try:
-            await self.job.work(item)
+            await self.job.process(item)
         except Exception as error:
             self._report(error)
             if not isinstance(error, Unavailable):
@@ -169,7 +169,7 @@ class _Runner:
 
     async def _fail(self, item: Any, error: Exception) -> None:
         try:
-            await self.job.failed(item, error)
+            await self.job.on_error(item, error)
         except Exception as another:
             self._report(another)
 

@@ -26,10 +26,10 @@ class StatusFetcher(Job):
         self._waiting = Waiting(store, "remote_fetch_queued")
         self._writes = Writes(store.all_tenants, CALLS)
 
-    async def take(self, most: int) -> Sequence[Document]:
-        return await self._waiting.take(most, later(self._lease))
+    async def claim(self, limit: int) -> Sequence[Document]:
+        return await self._waiting.claim(limit, later(self._lease))
 
-    async def work(self, item: Document) -> None:
+    async def process(self, item: Document) -> None:
         change: Document = {"status": item.get("_fetch_from", UNSETTLED[0]), "updated_at": now()}
         try:
             response = await self._accounts.ask(
@@ -44,7 +44,7 @@ class StatusFetcher(Job):
         unset = {"_work": "", "_fetch_from": ""}
         await self._writes.add((_waits(item), {"$set": change, "$unset": unset}))
 
-    async def failed(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: Document, error: Exception) -> None:
         change = {
             "status": item.get("_fetch_from", UNSETTLED[0]),
             "remote_error_message": f"{FETCH}: {type(error).__name__}",

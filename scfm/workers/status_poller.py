@@ -40,16 +40,16 @@ class StatusPoller(Job):
         self._lease = lease
         self._first = timedelta(seconds=seconds)
 
-    async def take(self, most: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[Document]:
         due = {"_check": {"$lte": now()}}
         taken = []
-        for call in await self._all_tenants.find(CALLS, due, fields=["_id"], sort=[("_check", 1)], limit=most):
+        for call in await self._all_tenants.find(CALLS, due, fields=["_id"], sort=[("_check", 1)], limit=limit):
             mine = await self._all_tenants.update(CALLS, {"_id": call["_id"], **due}, {"_check": later(self._lease)})
             if mine is not None:
                 taken.append(mine)
         return taken
 
-    async def work(self, item: Document) -> None:
+    async def process(self, item: Document) -> None:
         same = {"_id": item["_id"], "_check": item["_check"]}
         if item["status"] not in UNSETTLED:
             await self._all_tenants.apply(CALLS, same, self._next(item))
@@ -71,7 +71,7 @@ class StatusPoller(Job):
         if not await self._all_tenants.apply(CALLS, {**same, "status": item["status"]}, update):
             await self._all_tenants.apply(CALLS, same, {"$set": {"_check": later(self._lease)}})
 
-    async def failed(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: Document, error: Exception) -> None:
         await self._all_tenants.apply(CALLS, {"_id": item["_id"]}, self._next(item))
 
     def _next(self, call: Document) -> Document:

@@ -23,11 +23,11 @@ class SweepDeletions(Job):
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def take(self, most: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[Document]:
         due = {"due": {"$lte": now()}}
-        return await self._store.all_tenants.find(DELETIONS, due, sort=[("due", 1)], limit=most)
+        return await self._store.all_tenants.find(DELETIONS, due, sort=[("due", 1)], limit=limit)
 
-    async def work(self, item: Document) -> None:
+    async def process(self, item: Document) -> None:
         owner, collection, number = item["account_id"], item["collection"], item["number"]
         view = self._store.all_tenants if owner is None else self._store.for_account(owner)
         # Takes the mark of a deletion that never ended away, so that it cannot end after all.

@@ -118,10 +118,10 @@ async def background(store: Store, settings: Settings) -> AsyncIterator[Backgrou
 
 
 async def pass_over(job: Job) -> int:
-    """Let the job take what it can, and work on each in turn; how many there were."""
-    items = await job.take(job.slots)
+    """Let the job claim what it can, and process each in turn; how many there were."""
+    items = await job.claim(job.slots)
     for item in items:
-        await job.work(item)
+        await job.process(item)
     return len(items)
 
 

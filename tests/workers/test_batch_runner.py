@@ -414,9 +414,9 @@ async def test_it_goes_on_where_it_has_come_to(store: Store, tmp_path: Path, mon
 
     monkeypatch.setattr(CalloutPopulation, "act", fails_at_seven)
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        (item,) = await jobs.run.take(1)
+        (item,) = await jobs.run.claim(1)
         with pytest.raises(ZeroDivisionError):
-            await jobs.run.work(item)
+            await jobs.run.process(item)
         await view.update("batch_operations", {"_id": number}, {"_work.due": now()})
         await pass_over(jobs.run)
     assert seen == [[1, 2, 3], [4, 5, 6], [7, 8], [7, 8]]
@@ -439,7 +439,7 @@ async def test_two_processes_never_run_one_operation_together(store: Store, tmp_
     await queued(view, operation_links.POPULATION)
     settings = told(NOWHERE, tmp_path)
     async with background(store, settings) as one, background(store, settings) as other:
-        taken = await asyncio.gather(one.run.take(2), other.run.take(2))
+        taken = await asyncio.gather(one.run.claim(2), other.run.claim(2))
     assert sorted(len(items) for items in taken) == [0, 1]
 
 
@@ -448,9 +448,9 @@ async def test_a_process_that_was_overtaken_stops(store: Store, tmp_path: Path) 
     number = await queued(view, operation_links.POPULATION)
     settings = told(NOWHERE, tmp_path, lease_seconds=0.0)
     async with background(store, settings) as slow, background(store, settings) as quick:
-        (item,) = await slow.run.take(1)
+        (item,) = await slow.run.claim(1)
         await eventually(lambda: pass_over(quick.run))
-        await slow.run.work(item)
+        await slow.run.process(item)
     assert (await view.get("batch_operations", number))["status"] == "finished"
     participations = await view.find("callout_participations", {})
     assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 1))
@@ -489,10 +489,10 @@ async def test_a_run_that_fails_again_and_again_is_set_aside_with_its_reason(
 
     async def set_aside() -> bool:
         await view.update_many("batch_operations", {"_work": {"$exists": True}}, {"$set": {"_work.due": now()}})
-        for item in await jobs.run.take(1):
+        for item in await jobs.run.claim(1):
             with pytest.raises(ZeroDivisionError) as raised:
-                await jobs.run.work(item)
-            await jobs.run.failed(item, raised.value)
+                await jobs.run.process(item)
+            await jobs.run.on_error(item, raised.value)
         return bool((await view.get("batch_operations", number))["status"] == "finished")
 
     async with background(store, told(NOWHERE, tmp_path)) as jobs:

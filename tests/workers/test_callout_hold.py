@@ -63,11 +63,11 @@ async def test_calls_that_were_claimed_before_the_event_do_not_leave(
 ) -> None:
     await callout(store, "running", NUMBERS[:5])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        claimed = await jobs.send.take(5)
+        claimed = await jobs.send.claim(5)
         assert len(claimed) == 5
         await becomes(jobs, event)
         for item in claimed:
-            await jobs.send.work(item)
+            await jobs.send.process(item)
         assert not simulator.ledger.requests
         assert await statuses(store) == {then}
         assert await pass_over(jobs.send) == 0
@@ -139,10 +139,10 @@ async def test_a_call_that_waits_for_its_moment_does_not_leave_once_its_callout_
     async with carrier() as simulator:
         settings = told(simulator.base_url, tmp_path, calls_per_second=8.0)
         async with background(store, settings) as jobs:
-            claimed = await eventually(lambda: jobs.send.take(3))
+            claimed = await eventually(lambda: jobs.send.claim(3))
             await becomes(jobs, "paused")
             for item in claimed:
-                await jobs.send.work(item)
+                await jobs.send.process(item)
             assert not simulator.ledger.requests
     assert await statuses(store) == {"queued"}
 
@@ -153,10 +153,10 @@ async def test_another_process_sees_the_event_when_it_looks_again(
     monkeypatch.setattr(module, "REMEMBERED_SECONDS", 0.0)
     await callout(store, "running", NUMBERS[:2])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        claimed = await jobs.send.take(2)
+        claimed = await jobs.send.claim(2)
         await store.all_tenants.update("callouts", {"_id": CALLOUT}, {"status": "paused"})
         for item in claimed:
-            await jobs.send.work(item)
+            await jobs.send.process(item)
         assert not simulator.ledger.requests
 
 

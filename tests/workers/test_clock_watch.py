@@ -36,16 +36,16 @@ async def test_queued_calls_leave_though_the_clock_went_back_by_an_hour(
     async with carrier() as simulator:
         settings = told(simulator.base_url, tmp_path)
         async with background(store, settings) as jobs:
-            await jobs.watch_clock.take(1)
+            await jobs.watch_clock.claim(1)
             if not restarted:
                 wall.set(-HOUR)
                 assert await pass_over(jobs.send) == 0, "else there is nothing to mend"
-                await jobs.watch_clock.take(1)
+                await jobs.watch_clock.claim(1)
                 await pass_over(jobs.send)
         if restarted:
             wall.set(-HOUR)
             async with background(store, settings) as jobs:
-                await jobs.watch_clock.take(1)
+                await jobs.watch_clock.claim(1)
                 await pass_over(jobs.send)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS, 1)
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -58,10 +58,10 @@ async def test_calls_that_wait_as_they_should_go_on_waiting(store: Store, tmp_pa
     waits = {"due": now() + timedelta(minutes=30), "tries": 2}
     await queued_calls(store, own, NUMBERS[:1], _work=waits)
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        await jobs.watch_clock.take(1)
+        await jobs.watch_clock.claim(1)
         assert (await only(store))["_work"]["due"] == waits["due"]
         wall.set(-HOUR)  # what the provider asked for is over by now, for all that is known
-        await jobs.watch_clock.take(1)
+        await jobs.watch_clock.claim(1)
         assert (await only(store))["_work"]["due"] <= now() + TOLERANCE
 
 
@@ -80,9 +80,9 @@ async def test_everything_that_has_a_time_is_brought_back(store: Store, tmp_path
     (number,) = await store.new_ids("contact", 1)
     await view.insert_many("contacts", [{"_id": number, "msisdn": "+1", **marked}])
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        await jobs.watch_clock.take(1)
+        await jobs.watch_clock.claim(1)
         wall.set(-2 * HOUR)
-        await jobs.watch_clock.take(1)
+        await jobs.watch_clock.claim(1)
         soon = now() + timedelta(minutes=5) + TOLERANCE
         first, second = await calls_of(store)
         assert first["_check"] <= soon and second["_work"]["lease"] <= soon
@@ -96,12 +96,12 @@ async def test_everything_that_has_a_time_is_brought_back(store: Store, tmp_path
 async def test_a_lease_under_which_a_call_may_leave_is_left_alone(store: Store, tmp_path: Path, wall: Wall) -> None:
     await queued_calls(store, await account(store), NUMBERS[:1])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.take(1)
+        (taken,) = await jobs.send.claim(1)
         lease = (await only(store))["_work"]["lease"]
         wall.set(-HOUR)
-        await jobs.watch_clock.take(1)
+        await jobs.watch_clock.claim(1)
         assert (await only(store))["_work"]["lease"] == lease
-        await jobs.send.work(taken)
+        await jobs.send.process(taken)
         assert simulator.ledger.accepted_by_number() == {NUMBERS[0]: 1}
 
 
@@ -112,16 +112,16 @@ async def test_a_clock_that_jumps_forward_gives_no_call_to_two_senders(
     """By the clock its lease has run out, but its sender lives."""
     await queued_calls(store, await account(store), NUMBERS[:1])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.take(1)
+        (taken,) = await jobs.send.claim(1)
         wall.set(HOUR)
         assert await pass_over(jobs.settle) == 0
         assert await pass_over(jobs.send) == 0
         if back_again:
             wall.set(-HOUR)
             assert await pass_over(jobs.settle) == 0
-        await jobs.send.work(taken)
+        await jobs.send.process(taken)
         while (await only(store))["status"] == "queued":
-            await jobs.watch_clock.take(1)
+            await jobs.watch_clock.claim(1)
             await pass_over(jobs.send)
         assert simulator.ledger.accepted_by_number() == {NUMBERS[0]: 1}
 

@@ -199,12 +199,12 @@ async def test_a_call_that_a_report_has_named_is_not_given_up(store: Store, tmp_
 async def test_a_database_that_fails_before_a_call_has_left_costs_no_call(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS)
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        taken = await jobs.send.take(len(NUMBERS))
+        taken = await jobs.send.claim(len(NUMBERS))
         assert len(taken) == len(NUMBERS)
         jobs.send._accounts.credentials = broken(Unavailable("gone"))  # type: ignore[method-assign]
         for item in taken:
             with pytest.raises(Unavailable):
-                await jobs.send.work(item)
+                await jobs.send.process(item)
         del jobs.send._accounts.credentials
         await let_leases_run_out(store)
         assert {call["status"] for call in await settled(jobs)} == {"remotely_queued"}
@@ -218,11 +218,11 @@ async def test_a_clock_that_jumps_while_a_call_waits_to_leave_rings_nobody_twice
     """As a laptop's does that sleeps: the lease has run out, though the process has not noticed."""
     await queued_calls(store, await account(store), NUMBERS[:1])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (item,) = await jobs.send.take(1)
+        (item,) = await jobs.send.claim(1)
         lease = item.call["_work"]["lease"] - by
         await store.all_tenants.update_many("phone_calls", {}, {"$set": {"_work.lease": lease}})
         await pass_over(jobs.settle)
-        await jobs.send.work(replace(item, until=item.until - by))
+        await jobs.send.process(replace(item, until=item.until - by))
         await settled(jobs)
         assert simulator.ledger.accepted_by_number() == {NUMBERS[0]: 1}
 
@@ -233,7 +233,7 @@ async def test_a_slow_answer_is_waited_for_before_the_call_is_taken_for_abandone
     await queued_calls(store, await account(store), NUMBERS[:1])
     settings = told("http://127.0.0.1:9", tmp_path, lease_seconds=1.0, provider_timeout=60.0)
     async with background(store, settings) as jobs:
-        (item,) = await jobs.send.take(1)
+        (item,) = await jobs.send.claim(1)
     assert item.call["_work"]["lease"] - item.until >= timedelta(seconds=120)
 
 
@@ -274,10 +274,10 @@ async def test_calls_held_for_a_callout_that_was_stopped_by_a_process_that_died_
 async def test_no_call_leaves_while_the_disk_takes_no_departures(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS[:3])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        taken = await jobs.send.take(3)
+        taken = await jobs.send.claim(3)
         with largest_file(20):
             for item in taken:
-                await jobs.send.work(item)
+                await jobs.send.process(item)
         assert not simulator.ledger.requests
         await store.all_tenants.update_many("phone_calls", {}, {"$set": {"_work.due": now()}})
         await settled(jobs)

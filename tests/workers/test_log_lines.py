@@ -52,14 +52,14 @@ async def test_a_callout_is_told_to_have_ended_when_none_of_its_calls_waits_or_g
     ends = CalloutEnds(store)
     for call in await calls_of(store):
         ends.sent(call)
-    await ends.take(1)
+    await ends.claim(1)
     assert caplog.messages == []
     await store.all_tenants.update("phone_calls", {"_id": busy}, {"status": "busy"})
     for _ in range(3):
-        await ends.take(1)
+        await ends.claim(1)
     line = f"callout 7 of account {own}: no call waits or goes on any more (1 busy, 30 completed)"
     assert caplog.messages == [line]
     # Calls that are queued one by one are not a line each.
     ends.sent({"callout_id": 7, "account_id": own})
-    await ends.take(1)
+    await ends.claim(1)
     assert caplog.messages == [line]

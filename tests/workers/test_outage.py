@@ -80,7 +80,7 @@ class Blind(Job):
 
     name = "blind"
 
-    async def take(self, most: int) -> list[object]:
+    async def claim(self, limit: int) -> list[object]:
         raise Unreachable("refused")
 
 

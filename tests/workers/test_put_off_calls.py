@@ -75,7 +75,7 @@ async def test_a_429_beside_a_call_that_is_taken_is_not_forgotten(store: Store, 
     uneven = Uneven(NotSent("Unable to create record: Too Many Requests", 3600.0))
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         jobs.send._provider = uneven
-        await asyncio.gather(*map(jobs.send.work, await jobs.send.take(2)))
+        await asyncio.gather(*map(jobs.send.process, await jobs.send.claim(2)))
         assert await statuses(store) == {"remotely_queued": 1, "queued": 3}
         assert await pass_over(jobs.send) == 0
         jobs.send._provider = jobs.provider

@@ -74,11 +74,11 @@ class Timed:
         self.processes = [Background(owned, settings, self.provider, clock=clock) for _ in range(processes)]
         self._working: set[asyncio.Task[None]] = set()
 
-    async def take(self) -> None:
+    async def claim(self) -> None:
         """Each process takes what it may; return when all that has been taken waits for its moment, or is done."""
         for jobs in self.processes:
-            for item in await jobs.send.take(jobs.send.slots):
-                self._working.add(asyncio.create_task(jobs.send.work(item)))
+            for item in await jobs.send.claim(jobs.send.slots):
+                self._working.add(asyncio.create_task(jobs.send.process(item)))
         await self.settle()
 
     async def settle(self) -> None:
@@ -99,7 +99,7 @@ class Timed:
         for _ in range(10_000):
             if len(self.provider.left) >= count:
                 return self.provider.moments
-            await self.take()
+            await self.claim()
             soon = self.clock.monotonic() + 0.01
             await self.advance(min(self.clock.next_waking or soon, soon) - self.clock.monotonic())
         raise AssertionError(f"only {len(self.provider.left)} calls have left")
@@ -141,7 +141,7 @@ async def test_a_rate_that_is_raised_holds_at_once_in_every_process(
     timed = Timed(store, told(NOWHERE, tmp_path), OwnedClock(), processes=2)
     await timed.until_left(1)
     for _ in range(20):
-        await timed.take()
+        await timed.claim()
         await timed.advance(0.1)
     assert len(timed.provider.left) == 1
     await limit(store, own, calls_per_second=RATE)
@@ -168,7 +168,7 @@ async def test_calls_that_missed_their_moments_while_the_machine_stood_still_do_
     timed = Timed(store, settings, OwnedClock(), processes=2)
     await timed.until_left(5)
     for stall in (0.3, 5.0):
-        await timed.take()
+        await timed.claim()
         assert timed.clock.sleeping > 5, "else nothing could leave together"
         before = len(timed.provider.left)
         await timed.advance(stall)
@@ -199,7 +199,7 @@ async def test_one_accounts_rate_does_not_slow_another(store: Store, tmp_path: P
     await queued_calls(store, await account(store), OTHERS)
     timed = Timed(store, told(NOWHERE, tmp_path), OwnedClock(), processes=1)
     while not {to for _, to in timed.provider.left} >= set(OTHERS):
-        await timed.take()
+        await timed.claim()
     await timed.close()
     assert sum(to in NUMBERS for _, to in timed.provider.left) <= 3
 

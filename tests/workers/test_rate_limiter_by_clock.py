@@ -82,7 +82,7 @@ async def test_nothing_is_taken_that_others_have_left_no_moment_for(store: Store
     assert await one.book(1, 2.0, 4) is not None
     assert await other.book(1, 2.0, 1) is None
     assert other.allowance(1, 2.0, None) == 0
-    assert 0 < other.pause() < 3
+    assert 0 < other.seconds_until_room() < 3
     assert other.allowance(2, 2.0, None) == 1
 
 

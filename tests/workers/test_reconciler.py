@@ -219,7 +219,7 @@ async def test_what_is_listed_may_be_a_call_that_is_still_under_way_and_is_left_
     house = House(store, tmp_path, Silent(SIDS[0]))
     (lost,) = await house.sends(NUMBER)
     (rival,) = await queued_calls(store, await account(store), [NUMBER])
-    (scheduled,) = await house.jobs.send.take(1)
+    (scheduled,) = await house.jobs.send.claim(1)
     assert scheduled.call["_id"] == rival
     await store.all_tenants.update_many("phone_calls", {"_id": lost}, {"$set": {"_work.lease": now()}})
     await house.settles()
@@ -264,11 +264,11 @@ async def test_a_call_that_cannot_be_settled_is_set_aside_with_its_reason_and_bl
     await store.all_tenants.update("phone_calls", {"_id": poisoned}, {"_work.attempt.at": "no time"})
     for _ in range(MAX_FAILURES):
         await house.waits()
-        for item in await house.jobs.settle.take(2):
+        for item in await house.jobs.settle.claim(2):
             try:
-                await house.jobs.settle.work(item)
+                await house.jobs.settle.process(item)
             except Exception as error:
-                await house.jobs.settle.failed(item, error)
+                await house.jobs.settle.on_error(item, error)
     assert (await only_of(store, sound))["status"] == "errored"
     status, message = shown(await only_of(store, poisoned))
     assert status == "errored" and message is not None
@@ -284,7 +284,7 @@ async def test_what_a_dead_process_had_sent_is_given_time_before_it_is_asked_abo
 ) -> None:
     dead = House(store, tmp_path, silent)
     await queued_calls(store, await account(store), [NUMBER, ANOTHER])
-    sent, _ = await dead.jobs.send.take(2)
+    sent, _ = await dead.jobs.send.claim(2)
     dead.jobs.send_journal.append(sent.call["_work"]["attempt"]["id"], sent.call["_id"])
     await dead.jobs.close()
     house = House(store, tmp_path, silent)
@@ -305,7 +305,7 @@ async def test_of_what_a_damaged_log_had_every_call_may_have_rung_and_other_logs
     account_id = await account(store)
     for dead, number in ((damaged, NUMBER), (folder, ANOTHER), (sound, "+15550060002")):
         await queued_calls(store, account_id, [number])
-        assert len(await dead.jobs.send.take(1)) == 1
+        assert len(await dead.jobs.send.claim(1)) == 1
         await dead.jobs.close()
     (tmp_path / "departures" / str(damaged.jobs.send_journal.id)).write_bytes(b"\xff\xfe\n")
     (tmp_path / "departures" / str(folder.jobs.send_journal.id)).unlink()
@@ -332,7 +332,7 @@ async def test_what_a_dead_process_asked_of_the_database_last_is_taken_over_too(
     house = House(store, tmp_path, silent)
     await house.settles()
     await queued_calls(store, await account(store), [NUMBER])
-    assert len(await dead.jobs.send.take(1)) == 1
+    assert len(await dead.jobs.send.claim(1)) == 1
     await house.settles()
     assert "attempt" not in (await only(store))["_work"]
     clock = time.monotonic
@@ -384,7 +384,7 @@ async def test_a_call_that_a_living_process_has_yet_to_send_is_left_to_it(
     """Its claim was answered when the database was away, say: it will queue the call again."""
     owner, other = House(store, tmp_path, silent), House(store, tmp_path, silent)
     await queued_calls(store, await account(store), [NUMBER])
-    assert len(await owner.jobs.send.take(1)) == 1
+    assert len(await owner.jobs.send.claim(1)) == 1
     for _ in range(TIMES_ASKED + 1):
         await other.settles_when_due()
         assert (await only(store))["status"] == "queued"
@@ -399,7 +399,7 @@ async def test_a_call_that_a_living_process_has_yet_to_send_is_left_to_it(
 async def test_a_living_process_is_not_waited_for_for_ever(store: Store, tmp_path: Path, silent: Silent) -> None:
     owner, other = House(store, tmp_path, silent), House(store, tmp_path, silent)
     await queued_calls(store, await account(store), [NUMBER])
-    assert len(await owner.jobs.send.take(1)) == 1
+    assert len(await owner.jobs.send.claim(1)) == 1
     await attempted(store, timedelta(minutes=16))
     for _ in range(TIMES_ASKED):
         await other.settles_when_due()

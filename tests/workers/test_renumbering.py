@@ -64,11 +64,11 @@ async def test_only_one_number_rings_whoever_has_taken_the_call(store: Store, tm
     async with carrier() as simulator:
         settings = told(simulator.base_url, tmp_path)
         async with background(store, settings) as jobs:
-            (taken,) = await jobs.send.take(5)
+            (taken,) = await jobs.send.claim(5)
             assert await jobs.callout_hold.blocking_status(taken.call) is None  # the callout has just been looked at
             await house.renumber(contact, NEW)
             jobs.callout_hold.on_renumbered(contact)
-            await jobs.send.work(taken)
+            await jobs.send.process(taken)
             assert not simulator.ledger.requests
             await pass_over(jobs.send)
         assert simulator.ledger.accepted_by_number() == {NEW: 1}
@@ -82,9 +82,9 @@ async def test_another_process_sees_the_change_when_it_looks_at_the_callout_agai
     contact = await house.contact(OLD)
     await house.call(await house.participation(contact), "queue")
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.take(5)
+        (taken,) = await jobs.send.claim(5)
         await house.renumber(contact, NEW)
-        await jobs.send.work(taken)
+        await jobs.send.process(taken)
         assert not simulator.ledger.requests
         await pass_over(jobs.send)
         assert simulator.ledger.accepted_by_number() == {NEW: 1}
@@ -95,7 +95,7 @@ async def test_a_change_while_the_connection_is_opened_is_not_missed(store: Stor
     contact = await house.contact(OLD)
     await house.call(await house.participation(contact), "queue")
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.take(5)
+        (taken,) = await jobs.send.claim(5)
         create = jobs.provider.create_call
 
         async def slow(*given: Any, **options: Any) -> Any:
@@ -104,7 +104,7 @@ async def test_a_change_while_the_connection_is_opened_is_not_missed(store: Stor
             return await create(*given, **options)
 
         jobs.provider.create_call = slow  # type: ignore[method-assign]
-        await jobs.send.work(taken)
+        await jobs.send.process(taken)
         jobs.provider.create_call = create  # type: ignore[method-assign]
         assert not simulator.ledger.accepted_by_number()
         while not await has_rung(store):
@@ -125,7 +125,7 @@ async def test_a_call_that_comes_back_with_the_old_number_rings_the_new_one(
     contact = await house.contact(OLD)
     number = await house.call(await house.participation(contact), "queue")
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        await jobs.send.take(5)
+        await jobs.send.claim(5)
         await house.renumber(contact, NEW)
         await store.all_tenants.update("phone_calls", {"_id": number}, {"_work": {"due": now()}})
         assert (await house.view.get("phone_calls", number))["msisdn"] == OLD
@@ -192,10 +192,10 @@ async def test_a_call_that_was_taken_is_canceled_when_its_new_number_is_taken(st
     await house.participation(other, msisdn=NEW)
     number = await house.call(await house.participation(one), "queue")
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.take(5)
+        (taken,) = await jobs.send.claim(5)
         await house.renumber(one, NEW)
         jobs.callout_hold.on_renumbered(one)
-        await jobs.send.work(taken)
+        await jobs.send.process(taken)
         assert not simulator.ledger.requests
     call = await house.view.get("phone_calls", number)
     assert call["status"] == "canceled" and "_work" not in call

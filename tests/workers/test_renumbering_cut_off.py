@@ -160,7 +160,7 @@ async def test_the_marks_of_a_change_go_when_nobody_can_hold_the_old_number(stor
     long_ago = now() - renumbering.KEPT - timedelta(minutes=1)
     past = {"$set": {f"{MARK}.due": long_ago, f"{MARK}.from.0.at": long_ago}}
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        await jobs.send.take(5)
+        await jobs.send.claim(5)
         await house.renumber(contact, NEW)
         await store.all_tenants.apply("contacts", {"_id": contact}, past)
         await pass_over(jobs.renumber)

@@ -1,4 +1,4 @@
-"""The loop: when a job looks, how much it takes, what becomes of errors, and how it stops."""
+"""The runner: when a job looks, how much it claims, what becomes of errors, and how it stops."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Errands(Job):
         self.leave = asyncio.Event()
         self.leave.set()
 
-    async def take(self, most: int) -> Sequence[object]:
+    async def claim(self, limit: int) -> Sequence[object]:
         self.looks += 1
-        self.asked.append(most)
+        self.asked.append(limit)
         if self.waiting and self.waiting[0] is Unavailable:
             self.waiting.popleft()
             raise Unavailable("gone")
-        return [self.waiting.popleft() for _ in range(min(most, len(self.waiting)))]
+        return [self.waiting.popleft() for _ in range(min(limit, len(self.waiting)))]
 
-    async def work(self, item: object) -> None:
+    async def process(self, item: object) -> None:
         self.begun.append(item)
         if isinstance(item, Exception):
             raise item
@@ -55,7 +55,7 @@ class Errands(Job):
             raise
         self.done.append(item)
 
-    async def failed(self, item: object, error: Exception) -> None:
+    async def on_error(self, item: object, error: Exception) -> None:
         self.set_aside.append(item)
 
 
@@ -191,13 +191,13 @@ class Strict(Errands):
     most = 2
     taken = 0
 
-    async def take(self, most: int) -> Sequence[object]:
-        items = await super().take(min(most, self.most - (self.taken - len(self.done))))
+    async def claim(self, limit: int) -> Sequence[object]:
+        items = await super().claim(min(limit, self.most - (self.taken - len(self.done))))
         self.taken += len(items)
         return items
 
-    async def work(self, item: object) -> None:
-        await super().work(item)
+    async def process(self, item: object) -> None:
+        await super().process(item)
         self.wake()
 
 
@@ -218,10 +218,10 @@ async def test_a_job_that_refused_more_is_asked_again_when_it_says_so() -> None:
 class Deaf(Errands):
     """Does not hear the first that it is told, as Python 3.11 may lose it while the driver sends."""
 
-    async def work(self, item: object) -> None:
+    async def process(self, item: object) -> None:
         with suppress(asyncio.CancelledError):
             await self.leave.wait()
-        await super().work(item)
+        await super().process(item)
 
 
 async def test_work_that_misses_its_end_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,10 +130,10 @@ async def test_a_call_that_cannot_be_worked_on_goes_back_with_its_error_and_bloc
 async def test_a_report_that_comes_meanwhile_knows_better(store: Store, tmp_path: Path) -> None:
     await queued_for_fetch(store)
     jobs = Background(store, told(NOWHERE, tmp_path), Oracle(lambda: {"status": "ringing"}))
-    (item,) = await jobs.fetch.take(1)
+    (item,) = await jobs.fetch.claim(1)
     report = {"CallStatus": "completed", "SequenceNumber": "3"}
     await call_progress.progress(store.for_account(item["account_id"]), item, report)
-    await jobs.fetch.work(item)
+    await jobs.fetch.process(item)
     await jobs.close()
     assert (await only(store))["status"] == "completed"
 
@@ -141,7 +141,7 @@ async def test_a_report_that_comes_meanwhile_knows_better(store: Store, tmp_path
 async def test_a_fetch_that_died_with_its_process_is_carried_out_by_another(store: Store, tmp_path: Path) -> None:
     await queued_for_fetch(store)
     dead = Background(store, told(NOWHERE, tmp_path, lease_seconds=0.0))
-    assert len(await dead.fetch.take(1)) == 1
+    assert len(await dead.fetch.claim(1)) == 1
     await dead.close()
     assert (await only(store))["_work"]["lease"] <= now()
     jobs = Background(store, told(NOWHERE, tmp_path), Oracle(lambda: {"status": "busy"}))

@@ -183,10 +183,10 @@ async def test_a_question_that_fails_is_asked_again_and_its_error_goes_when_it_i
 async def test_an_answer_that_cannot_be_worked_with_does_not_end_the_questions(store: Store, tmp_path: Path) -> None:
     await placed(store)
     jobs = asking(store, tmp_path, Oracle(ZeroDivisionError()))
-    (item,) = await jobs.check.take(1)
+    (item,) = await jobs.check.claim(1)
     with pytest.raises(ZeroDivisionError) as raised:
-        await jobs.check.work(item)
-    await jobs.check.failed(item, raised.value)
+        await jobs.check.process(item)
+    await jobs.check.on_error(item, raised.value)
     assert (await only(store))["_check"] > now() + timedelta(seconds=FIRST / 2)
     await jobs.close()
 
@@ -220,7 +220,7 @@ async def test_a_report_that_comes_meanwhile_knows_better(store: Store, tmp_path
 async def test_two_processes_do_not_ask_about_one_call_together(store: Store, tmp_path: Path) -> None:
     await placed(store)
     one, other = asking(store, tmp_path, Oracle("ringing")), asking(store, tmp_path, Oracle("ringing"))
-    taken = await asyncio.gather(one.check.take(5), other.check.take(5))
+    taken = await asyncio.gather(one.check.claim(5), other.check.claim(5))
     assert sorted(len(items) for items in taken) == [0, 1]
     await one.close()
     await other.close()
@@ -229,7 +229,7 @@ async def test_two_processes_do_not_ask_about_one_call_together(store: Store, tm
 async def test_a_question_that_died_with_its_process_is_asked_by_another(store: Store, tmp_path: Path) -> None:
     await placed(store)
     dead = asking(store, tmp_path, Oracle("ringing"), lease_seconds=0.0)
-    assert len(await dead.check.take(1)) == 1
+    assert len(await dead.check.claim(1)) == 1
     await dead.close()
     jobs = asking(store, tmp_path, Oracle("completed"))
     await eventually(lambda: pass_over(jobs.check))
