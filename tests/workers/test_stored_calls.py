@@ -155,7 +155,7 @@ class Story:
     async def callout(self, event: str) -> None:
         """A client pauses, resumes or stops the callout."""
         moved = await CALLOUTS.fire(self.house.scope, self.house.callout, event)
-        await self.jobs.gate.moved(moved)
+        await self.jobs.callout_hold.moved(moved)
 
     async def sent(self) -> None:
         """The process sends what is due."""
@@ -417,7 +417,7 @@ async def process_dies_before_it_leaves(story: Story, data_dir: Path) -> None:
     await story.queued()
     await story.jobs.send.take(5)
     story.note("claimed")
-    story.jobs.departures.close()
+    story.jobs.send_journal.close()
     story.process(data_dir)
     await story.jobs.settle.take(5)
     story.note("taken over")
@@ -427,7 +427,7 @@ async def process_dies_after_it_left(story: Story, data_dir: Path) -> None:
     await story.queued()
     async with sending_until(story) as reached:
         story.provider.when_it_has_left = reached
-    story.jobs.departures.close()
+    story.jobs.send_journal.close()
     story.note("left")
     story.process(data_dir)
     await story.jobs.settle.take(5)
@@ -450,7 +450,7 @@ async def process_dies_after_a_report(story: Story, data_dir: Path) -> None:
             await reached()
 
         story.provider.when_it_is_answered = early
-    story.jobs.departures.close()
+    story.jobs.send_journal.close()
     story.note("reported while it was being sent")
     story.process(data_dir)
     (item,) = await story.jobs.settle.take(5)
@@ -529,7 +529,7 @@ async def corrected_while_it_is_claimed(story: Story, data_dir: Path) -> None:
     await story.queued()
     (taken,) = await story.jobs.send.take(5)
     await story.house.renumber(story.contact, CORRECTED)
-    story.jobs.gate.renumbered(story.contact)
+    story.jobs.callout_hold.renumbered(story.contact)
     await story.jobs.send.work(taken)
     story.note("queued again")
 
