@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from scfm import __version__, server, settings
-from scfm.cli import demo, rehearse, simulator
+from scfm.cli import rehearse, simulator
 from scfm.cli.check_numbers import NumberCheck
+from scfm.cli.demo import command as demo
 from scfm.embedded_mongod.mongod import PrivateMongod, has_database
 from scfm.errors import StartError, Unavailable
 from scfm.models import account_setup

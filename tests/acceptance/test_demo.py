@@ -19,7 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scfm.cli.demo import EVERYBODY, Api, WrongStep, shares
+from scfm.cli.demo.alert import ALL_CONTACTS
+from scfm.cli.demo.api import Api, StepFailed
+from scfm.cli.demo.screen import shares
 from tests.server import wait_until
 
 SECONDS = 300.0
@@ -73,7 +75,7 @@ def test_it_walks_the_alert_whatever_server_and_provider_the_environment_names(f
     demo = start(folder, elsewhere)
     output, _ = demo.communicate(timeout=SECONDS)
     assert demo.returncode == 0, output
-    assert f"ok  phone calls with an outcome: {EVERYBODY}" in output
+    assert f"ok  phone calls with an outcome: {ALL_CONTACTS}" in output
     assert "Everybody was called once" in output
     assert "\x1b" not in output
     assert sum(map(int, re.findall(r"(\d+)%$", output, re.MULTILINE))) == 100
@@ -149,13 +151,13 @@ def wrong_server() -> Iterator[Api]:
 
 def test_a_wrong_answer_is_named_with_what_was_expected() -> None:
     with wrong_server() as api:
-        with pytest.raises(WrongStep, match="expected 201 from POST /api/callouts, but came 200"):
+        with pytest.raises(StepFailed, match="expected 201 from POST /api/callouts, but came 200"):
             api.post("/api/callouts")
-        with pytest.raises(WrongStep, match="expected 204 from PATCH /api/callouts/1, but came 200"):
+        with pytest.raises(StepFailed, match="expected 204 from PATCH /api/callouts/1, but came 200"):
             api.patch("/api/callouts/1", {"metadata[a]": "b"})
-        with pytest.raises(WrongStep, match='expected status "initialized" from GET /api/callouts/1, but came 200'):
+        with pytest.raises(StepFailed, match='expected status "initialized" from GET /api/callouts/1, but came 200'):
             api.get("/api/callouts/1", id=1, status="initialized")
-        with pytest.raises(WrongStep, match="expected Total: 2 from GET /api/contacts, but came Total: 3"):
+        with pytest.raises(StepFailed, match="expected Total: 2 from GET /api/contacts, but came Total: 3"):
             api.get("/api/contacts", total=2)
 
 
@@ -163,6 +165,6 @@ def test_a_server_that_goes_away_is_a_wrong_step() -> None:
     with wrong_server() as api:
         port = api.port
     gone = Api(port, "token")
-    with pytest.raises(WrongStep, match="an answer to GET /api/contacts"):
+    with pytest.raises(StepFailed, match="an answer to GET /api/contacts"):
         gone.get("/api/contacts")
     gone.close()
