@@ -25,7 +25,7 @@ from pymongo.database import Database
 from scfm.clock import now
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.contact import CONTACTS
-from scfm.models.registry import indexes
+from scfm.models.registry import counted_fields, indexes
 from scfm.storage.store import DURABLE, Store
 from tests.server import Server
 
@@ -132,7 +132,7 @@ class Ground:
 
 async def _fill(uri: str, database: str, contacts: int) -> None:
     """Through the store, so that whatever it keeps beside the documents is right."""
-    store = Store.open(uri, database)
+    store = Store.open(uri, database, counted_fields())
     view, moment = store.for_account(1), now()
     empty = {one.name: one.initial() for one in CONTACTS.fields if one.name not in ("id", "account_id")}
     stamps = {"created_at": moment, "updated_at": moment, "_version": 1}

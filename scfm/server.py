@@ -28,7 +28,7 @@ from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
 from scfm.models import account_setup
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
-from scfm.models.registry import OBSOLETE_INDEXES, indexes
+from scfm.models.registry import OBSOLETE_INDEXES, counted_fields, indexes
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.runtime import garbage_collector, open_files
@@ -264,7 +264,7 @@ async def _close_store(store: Store) -> None:
 
 async def open_store(uri: str, settings: Settings, *, read_only: bool = False) -> Store:
     """The store of a server or a command, with its indexes, unless it only reads. Raises StartError."""
-    store = Store.open(uri, settings.mongodb_database)
+    store = Store.open(uri, settings.mongodb_database, counted_fields())
     try:
         await store.ping()
         if not read_only:

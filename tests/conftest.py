@@ -16,7 +16,7 @@ from pymongo import MongoClient
 from tornado.ioloop import IOLoop
 
 from scfm.embedded_mongod.mongod import PrivateMongod
-from scfm.models.registry import indexes
+from scfm.models.registry import counted_fields, indexes
 from scfm.storage.store import Store
 from tests.server import Client, Server
 
@@ -77,7 +77,7 @@ def store(io_loop: IOLoop, mongod: PrivateMongod) -> Iterator[Store]:
     """An empty database with every index, for this test alone, in this test's event loop."""
 
     async def opened() -> Store:
-        store = Store.open(mongod.uri, DATABASE)
+        store = Store.open(mongod.uri, DATABASE, counted_fields())
         await store.prepare(indexes())
         return store
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from scfm.calls import deliveries
 from scfm.clock import now
-from scfm.models.merge import FLOW_MEMORY
+from scfm.models.merge import FLOW_MEMORY, MEMORY_PATH
 from scfm.storage.query import Document
-from scfm.storage.register import MEMORY
 from scfm.storage.tenant_view import TenantView
 
 Memory = dict[str, Any]
@@ -36,7 +35,7 @@ async def remember(
         return True
     data = document["metadata"].get(FLOW_MEMORY)
     memories = {**(data if isinstance(data, dict) else {}), flow: new}
-    change = {MEMORY: memories, "updated_at": now()}
+    change = {MEMORY_PATH: memories, "updated_at": now()}
     if event_id is not None:
         change[deliveries.TURNS] = await deliveries.with_turn(view, collection, document, event_id)
     return await view.compare_and_set(collection, document, change)

@@ -20,6 +20,7 @@ from scfm.models.resource import (
     Unique,
     by,
 )
+from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -66,6 +67,13 @@ class CalloutParticipations(Resource):
         "contact": by("callout_participations", "contact_id"),
         "batch_operation": operation_links.participations,
     }
+    counted = CountedFields(
+        kind,
+        fields=frozenset(
+            {"_id", "account_id", "created_at", "msisdn", "contact_id", "callout_id", renumbering.NUMBER_KIND}
+        ),
+        objects=frozenset({"metadata"}),
+    )
     indexes = (
         Index("account_id", "_id"),
         Index("callout_id", "_id"),

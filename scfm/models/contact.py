@@ -5,7 +5,9 @@ from __future__ import annotations
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
 from scfm.models.fields import Id, Link, MetadataWithMemory, Msisdn, Time
+from scfm.models.merge import MEMORY_PATH
 from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Unique, by, through
+from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -30,6 +32,12 @@ class Contacts(Resource):
         "callout": through("contacts", "contact_id", by("callout_participations", "callout_id")),
         "batch_operation": operation_links.contacts,
     }
+    counted = CountedFields(
+        kind,
+        fields=frozenset({"_id", "account_id", "created_at", "msisdn"}),
+        objects=frozenset({"metadata"}),
+        uncounted=frozenset({MEMORY_PATH}),
+    )
     indexes = (Index("account_id", "_id"), renumbering.MARKED)
 
     async def _replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:

@@ -8,6 +8,7 @@ MODES = ("merge", "replace", "deep_merge")
 # Where the metadata of contacts and phone calls holds what call flows remember, by the flow's name. Clients read it
 # and cannot set it: a file that was exported before a call would otherwise undo what the call has left.
 FLOW_MEMORY = "call_flow_data"
+MEMORY_PATH = f"metadata.{FLOW_MEMORY}"
 
 
 def merge(old: dict[str, Any], new: dict[str, Any], mode: object = "merge") -> dict[str, Any]:

@@ -26,8 +26,10 @@ from scfm.models.fields import (
     Status,
     Time,
 )
+from scfm.models.merge import MEMORY_PATH
 from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Reference, Resource, Scope, by
 from scfm.models.state_machine import NOT_AN_EVENT, StateMachine
+from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -132,6 +134,14 @@ class PhoneCalls(Resource):
     }
     machine = MACHINE
     required = ("remote_request_params",)
+    counted = CountedFields(
+        kind,
+        fields=frozenset(
+            {"_id", "account_id", "created_at", "msisdn", "contact_id", "callout_id", "callout_participation_id"}
+        ),
+        objects=frozenset({"metadata"}),
+        uncounted=frozenset({MEMORY_PATH}),
+    )
     indexes = (
         Index("account_id", "_id"),
         Index("account_id", "status", "_id"),

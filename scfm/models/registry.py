@@ -13,6 +13,7 @@ from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.resource import Resource
 from scfm.models.user import USERS
+from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 from scfm.storage.tenant_view import DELETIONS
 
@@ -42,3 +43,8 @@ def indexes() -> dict[str, list[Index]]:
         for one in RESOURCES
     }
     return {**resources, idempotency.COLLECTION: [idempotency.EXPIRY], DELETIONS: [*deletions.INDEXES]}
+
+
+def counted_fields() -> dict[str, CountedFields]:
+    """By collection, what those declare whose totals are remembered."""
+    return {one.collection: one.counted for one in RESOURCES if one.counted is not None}

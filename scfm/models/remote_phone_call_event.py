@@ -5,6 +5,7 @@ from __future__ import annotations
 from scfm.models import filters
 from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Time
 from scfm.models.resource import COMMON_FILTERS, Reference, Resource, by
+from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 
 # One event a delivery: see scfm.calls.deliveries.
@@ -44,6 +45,21 @@ class RemotePhoneCallEvents(Resource):
         parent: by("remote_phone_call_events", f"{parent}_id")
         for parent in ("phone_call", "callout_participation", "contact", "callout")
     }
+    counted = CountedFields(
+        kind,
+        fields=frozenset(
+            {
+                "_id",
+                "account_id",
+                "created_at",
+                "contact_id",
+                "callout_id",
+                "callout_participation_id",
+                "phone_call_id",
+            }
+        ),
+        objects=frozenset({"metadata"}),
+    )
     indexes = (
         Index("account_id", "_id"),
         *(

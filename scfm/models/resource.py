@@ -22,6 +22,7 @@ from scfm.models import deletions, filters, hints
 from scfm.models.fields import Field, FieldError, Rules, Schema
 from scfm.models.filters import Filter
 from scfm.models.state_machine import StateMachine
+from scfm.storage.counted_fields import CountedFields
 from scfm.storage.errors import Taken
 from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
@@ -157,6 +158,8 @@ class Resource:
     accepts_new: ClassVar[Mapping[str, Schema]] = {}
     required: ClassVar[tuple[str, ...]] = ()
     indexes: ClassVar[tuple[Index, ...]] = ()
+    # For a collection that may become so large that its totals are remembered.
+    counted: ClassVar[CountedFields | None] = None
     tenant: ClassVar[bool] = True
 
     # What a resource may add.

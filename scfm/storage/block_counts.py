@@ -17,8 +17,9 @@ from typing import Any
 import orjson
 
 from scfm.storage.batching import Batcher
+from scfm.storage.counted_fields import CountedFields
 from scfm.storage.query import Query
-from scfm.storage.register import BLOCK, KINDS, State, announced
+from scfm.storage.register import BLOCK, State
 
 # How many queries are remembered. Each takes twelve bytes a block.
 MAX_QUERIES = 200
@@ -26,12 +27,6 @@ MAX_QUERIES = 200
 Span = tuple[int, int]
 """Ids from the first up to, not including, the second."""
 END = 2**63 - 1
-
-
-def rememberable(query: Query) -> bool:
-    """Whether all that the query asks of a document changes only with an announcement."""
-    plain = query.plain and query.limit is None
-    return plain and query.collection in KINDS and all(map(announced, _names(list(query.where))))
 
 
 def _names(condition: Any) -> list[str]:
@@ -89,12 +84,22 @@ Look = Callable[[str], Awaitable[State]]
 class Counts:
     """What is remembered of every query, the latest MAX_QUERIES of them. The three functions reach the database."""
 
-    def __init__(self, look: Look, count: Count, count_blocks: CountBlocks) -> None:
+    def __init__(
+        self, counted: Mapping[str, CountedFields], look: Look, count: Count, count_blocks: CountBlocks
+    ) -> None:
+        self._counted = counted
         self.look, self.count, self.count_blocks = look, count, count_blocks
         self._known: dict[bytes, _Known] = {}
 
+    def remembers(self, query: Query) -> bool:
+        """Whether all that the query asks of a document changes only with an announcement."""
+        counted = self._counted.get(query.collection)
+        if counted is None or not query.plain or query.limit is not None:
+            return False
+        return all(map(counted.announced, _names(list(query.where))))
+
     async def sizes(self, query: Query) -> Sizes:
-        """The sizes of a ``rememberable`` query, as they are now."""
+        """The sizes of a query that is remembered, as they are now."""
         key = orjson.dumps([query.collection, query.account_id, query.where], default=repr)
         known = self._known.pop(key, None) or _Known(query, self)
         self._known[key] = known

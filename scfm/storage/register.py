@@ -18,23 +18,9 @@ from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 from scfm.errors import Unavailable
-from scfm.models.merge import FLOW_MEMORY
 from scfm.storage.batching import Batcher
 from scfm.storage.query import Document
 
-# The collections that can become so large that what is in them is not counted anew each time, and their kinds.
-KINDS: Mapping[str, str] = {
-    "contacts": "contact",
-    "callout_participations": "callout_participation",
-    "phone_calls": "phone_call",
-    "remote_phone_call_events": "remote_phone_call_event",
-}
-# The fields that no document changes without an announcement. All but what clients give are also final.
-ANNOUNCED = frozenset(
-    {"_id", "account_id", "msisdn", "contact_id", "callout_id", "callout_participation_id", "phone_call_id"}
-    | {"created_at", "_number"}
-)
-METADATA, MEMORY = "metadata.", f"metadata.{FLOW_MEMORY}"
 # So many ids are a block: what changes is announced by block.
 BLOCK = 1024
 # More changed blocks than these are not told apart any more.
@@ -45,18 +31,6 @@ HOLD_SECONDS, FORGET_SECONDS, ABANDONED_SECONDS = 60.0, 180.0, 300.0
 # The end of a change is told with the next one, or after so long.
 REST_SECONDS = 0.05
 CLEAN_SECONDS = 30.0
-
-
-def announced(name: str) -> bool:
-    """Whether what is in a field, or at a path, changes only with an announcement."""
-    if name.startswith(METADATA):
-        return name != MEMORY and not name.startswith(f"{MEMORY}.")
-    return name in ANNOUNCED
-
-
-def announces(update: Mapping[str, Any]) -> bool:
-    """Whether MongoDB's UPDATE must be announced before it is carried out."""
-    return any(name == "metadata" or announced(name) for changes in update.values() for name in changes)
 
 
 def blocks_of(conditions: Iterable[Document]) -> Sequence[int] | None:

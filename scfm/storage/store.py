@@ -28,12 +28,13 @@ from scfm.storage import driver
 from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.block_counts import Counts, Span
 from scfm.storage.codec import escape_document, restore_document
+from scfm.storage.counted_fields import CountedFields
 from scfm.storage.errors import DUPLICATE, Taken, index_of, map_driver_errors, permitted, reason
 from scfm.storage.index import Index
 from scfm.storage.large_page import MAX_AT_ONCE
 from scfm.storage.lookup import MAX_NAMED, LookupKey
 from scfm.storage.query import Document, Query
-from scfm.storage.register import BLOCK, KINDS, Register, State
+from scfm.storage.register import BLOCK, Register, State
 from scfm.storage.tenant_view import TenantView
 
 # A write is acknowledged when it is in the journal, and, on a replica set, in those of the majority.
@@ -59,7 +60,8 @@ Update = tuple[Document, Document | None]
 class Store:
     """The database. Open one per process with ``Store.open``; ``close`` it at the end."""
 
-    def __init__(self, client: driver.Client, database: str) -> None:
+    def __init__(self, client: driver.Client, database: str, counted: Mapping[str, CountedFields]) -> None:
+        """COUNTED: by collection, what those declare whose totals are remembered."""
         self._client = client
         self._database = client.get_database(
             database,
@@ -72,17 +74,18 @@ class Store:
         counters: driver.Collection = self._database.get_collection("counters", write_concern=COUNTED)
         self._collections = {"counters": counters}
         # What single requests ask at the same time goes to the database together.
+        self.counted = counted
         self._registers: dict[str, Register] = {}
         self._finds: dict[LookupKey, Batcher[Any, list[Document]]] = {}
         self._inserts: dict[str, Batcher[Document, None]] = {}
         self._updates: dict[str, Batcher[Update, Document | None]] = {}
         self.reads = AccountTurns("large lists and exports are being read", MAX_READS, MAX_READ_WAIT)
         self.imports = AccountTurns("batches are being imported", MAX_IMPORTS)
-        self.counts = Counts(self._look, self._count, self._count_blocks)
+        self.counts = Counts(counted, self._look, self._count, self._count_blocks)
         self.all_tenants = TenantView(self, None)
 
     @classmethod
-    def open(cls, uri: str, database: str) -> Store:
+    def open(cls, uri: str, database: str, counted: Mapping[str, CountedFields]) -> Store:
         """A store on the MongoDB at URI. Connects when first used; raises StartError for a URI it cannot read."""
         try:
             client = driver.Client(
@@ -96,7 +99,7 @@ class Store:
         except (PyMongoError, ValueError) as error:
             raise StartError(f"MONGODB_URI cannot be used: {error}") from None
         try:
-            return cls(client, database)
+            return cls(client, database, counted)
         except PyMongoError as error:
             raise StartError(f"MONGODB_DATABASE cannot be used: {error}") from None
 
@@ -176,7 +179,7 @@ class Store:
             return await self.collection("counters").find_one({"_id": kind})
 
     async def _look(self, collection: str) -> State:
-        return await self.register(KINDS[collection]).state()
+        return await self.register(self.counted[collection].kind).state()
 
     async def _count(self, query: Query, span: Span) -> int:
         with map_driver_errors():

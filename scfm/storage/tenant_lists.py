@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from scfm.storage import driver
-from scfm.storage.block_counts import END, rememberable
+from scfm.storage.block_counts import END
 from scfm.storage.codec import restore_document
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.large_page import LARGE_BATCH, MAX_PIECE, LargePage, Page
@@ -30,7 +30,7 @@ class TenantLists(TenantReads):
     async def listed(self, query: Query, skip: int, limit: int) -> tuple[Page, int]:
         """The ``page``, and the ``count``."""
         query = self._query(query)
-        if not rememberable(query):
+        if not self.store.counts.remembers(query):
             total = await self.count(query)
             return (await self.page(query, skip, limit) if skip < total else []), total
         if not query.where and skip < BLOCK:  # they are where they would be looked for
@@ -79,7 +79,7 @@ class TenantLists(TenantReads):
     async def count(self, query: Query) -> int:
         """How many documents the query has."""
         query = self._query(query)
-        if rememberable(query):
+        if self.store.counts.remembers(query):
             return (await self.store.counts.sizes(query)).total
         collection = self.store.collection(query.collection)
         with map_driver_errors():

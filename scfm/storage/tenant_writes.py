@@ -13,7 +13,7 @@ from scfm.errors import Unavailable
 from scfm.storage.codec import escape_document, escape_update, restore_document
 from scfm.storage.errors import DUPLICATE, Taken, index_of, map_driver_errors
 from scfm.storage.query import Document
-from scfm.storage.register import KINDS, announces, blocks_of
+from scfm.storage.register import blocks_of
 from scfm.storage.tenant_reads import TenantReads
 
 # What removes a document changes every field.
@@ -67,7 +67,8 @@ class TenantWrites(TenantReads):
             shared = escape_document({**self._own({}), **common})
             stored = [{**shared, **document} for document in documents]
         numbers = [document["_id"] for document in stored]
-        register = self.store.register(KINDS[collection]) if collection in KINDS else None
+        counted = self.store.counted.get(collection)
+        register = None if counted is None else self.store.register(counted.kind)
         if register is not None and not register.holds(numbers):
             raise Unavailable(f"new {collection} were not stored in time")
         refused = await self._insert_many(collection, stored)
@@ -168,11 +169,12 @@ class TenantWrites(TenantReads):
 
         What fails may still be carried out, so the register is not told that it has ended: see Register.
         """
-        conditions = [condition for condition, update in updates if collection in KINDS and announces(update)]
-        if not conditions:
+        counted = self.store.counted.get(collection)
+        conditions = [condition for condition, update in updates if counted is not None and counted.announces(update)]
+        if counted is None or not conditions:
             yield
             return
-        register = self.store.register(KINDS[collection])
+        register = self.store.register(counted.kind)
         number = await register.announce(blocks_of(conditions))
         try:
             yield

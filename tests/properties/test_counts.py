@@ -16,6 +16,7 @@ from tornado.ioloop import IOLoop
 
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import Unavailable
+from scfm.models.registry import counted_fields
 from scfm.storage import block_counts, register, tenant_lists
 from scfm.storage import store as store_module
 from scfm.storage.errors import Taken
@@ -173,7 +174,7 @@ def world_of(io_loop: IOLoop, mongod: PrivateMongod, store: Store) -> Iterator[C
     worlds: list[World] = []
 
     def opened() -> Store:
-        return Store.open(mongod.uri, DATABASE)
+        return Store.open(mongod.uri, DATABASE, counted_fields())
 
     def build(seed: int) -> World:
         worlds.append(World(seed, opened))

@@ -18,10 +18,10 @@ from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import OperationType
-from scfm.models.registry import RESOURCES, indexes
+from scfm.models.registry import RESOURCES, counted_fields, indexes
 from scfm.storage.driver import Client
 from scfm.storage.query import Query
-from scfm.storage.register import BLOCK, KINDS
+from scfm.storage.register import BLOCK
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 
@@ -136,8 +136,9 @@ def many(mongod: PrivateMongod) -> Iterator[Database[Document]]:
     with MongoClient[Document](mongod.uri) as client:
         for collection, (count, shape) in SHAPES.items():
             fill(client[DATABASE], collection, count, shape)
-            if collection in KINDS:
-                client[DATABASE].counters.insert_one({"_id": KINDS[collection], "last": count})
+            if collection in counted_fields():
+                kind = counted_fields()[collection].kind
+                client[DATABASE].counters.insert_one({"_id": kind, "last": count})
         yield client[DATABASE]
         client.drop_database(DATABASE)
 
@@ -170,7 +171,7 @@ def asked(
     recorder = Recorder()
 
     async def ask() -> Query:
-        store = Store(Client(mongod.uri, event_listeners=[recorder], tz_aware=True), DATABASE)
+        store = Store(Client(mongod.uri, event_listeners=[recorder], tz_aware=True), DATABASE, counted_fields())
         view = store.all_tenants if account is None else store.for_account(account)
         query = await asking(view)
         await view.count(query)

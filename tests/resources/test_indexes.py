@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import MongoClient
 
 from scfm.embedded_mongod.mongod import PrivateMongod
-from scfm.models.registry import indexes
+from scfm.models.registry import counted_fields, indexes
 from scfm.storage.store import Store
 
 LISTED = Path(__file__).parent / "indexes.json"
@@ -31,7 +31,7 @@ def made(client: MongoClient[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
 
 
 async def test_the_indexes_are_those_that_are_listed(mongod: PrivateMongod) -> None:
-    store = Store.open(mongod.uri, DATABASE)
+    store = Store.open(mongod.uri, DATABASE, counted_fields())
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         try:
             await store.prepare(indexes())

@@ -59,7 +59,7 @@ class MortalStore(Store):
     @classmethod
     def within(cls, store: Store, life: Life) -> MortalStore:
         """The same database, as the process sees it."""
-        mortal = cls(store._client, store._database.name)
+        mortal = cls(store._client, store._database.name, store.counted)
         mortal._life = life
         life.stores.append(mortal)
         return mortal

@@ -81,7 +81,7 @@ class OwnedStore(Store):
     @classmethod
     def within(cls, store: Store, clock: OwnedClock) -> OwnedStore:
         """The same database."""
-        owned = cls(store._client, store._database.name)
+        owned = cls(store._client, store._database.name, store.counted)
         owned.owned = clock
         return owned
 

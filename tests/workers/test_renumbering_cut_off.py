@@ -66,7 +66,7 @@ async def test_what_is_made_from_a_number_read_before_its_correction_gets_the_ne
 ) -> None:
     house = await House.open(store)
     contact = await house.contact(OLD)
-    late = Late(store._client, store._database.name)
+    late = Late(store._client, store._database.name, store.counted)
     slow = House(late, house.account_id, house.callout)
     late.where = "phone_calls" if made in ("calls", "call") else "callout_participations"
     if late.where == "phone_calls":
