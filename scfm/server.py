@@ -46,7 +46,7 @@ from scfm.workers.dispatcher import Dispatcher
 from scfm.workers.forget_old import ForgetOld
 from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
-from scfm.workers.runner import Loop, cut_off
+from scfm.workers.runner import Runner, cut_off
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.status_fetcher import StatusFetcher
 from scfm.workers.status_poller import StatusPoller
@@ -98,7 +98,7 @@ class Server:
         outage = DatabaseOutage(store.ping)
         self._closing.push_async_callback(outage.close)
         calling_accounts = Accounts(store, platform)
-        loop = self._open_loop(store, calling_accounts, callout_hold, request_tracker, outage)
+        runner = self._open_runner(store, calling_accounts, callout_hold, request_tracker, outage)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -108,7 +108,7 @@ class Server:
             authenticator=Authenticator(store),
             webhook_accounts=WebhookAccounts(store, platform),
             webhook_rejections=WebhookRejectionLog(),
-            wake=loop.wake,
+            wake=runner.wake,
             callout_status_changed=callout_hold.on_event,
             contact_renumbered=callout_hold.on_renumbered,
             calling_accounts_changed=calling_accounts.forget,
@@ -118,7 +118,7 @@ class Server:
             large_answers=LargeAnswers(self.settings.data_dir),
         )
         await self._listen(Application(routes(), collaborators, MissingHandler))
-        loop.start()
+        runner.start()
         if self._simulator is not None:
             self._closing.callback(self._simulator.application_stops)
             self._simulator.resume()  # its callbacks come to us
@@ -159,25 +159,25 @@ class Server:
         self._closing.push_async_callback(simulator.stop)
         return Credentials("simulator", sid, token, url)
 
-    def _open_loop(
+    def _open_runner(
         self,
         store: Store,
         calling_accounts: Accounts,
         callout_hold: CalloutHold,
         request_tracker: RequestTracker,
         outage: DatabaseOutage,
-    ) -> Loop:
+    ) -> Runner:
         settings = self.settings
         provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
         self._closing.push_async_callback(provider.close)
         send_journal = SendJournal.open(settings.data_dir)
         self._closing.callback(send_journal.close)
         slots, lease = settings.calls_in_flight, settings.lease_seconds
-        loop = Loop(settings.sweep_seconds, outage)
+        runner = Runner(settings.sweep_seconds, outage)
         ends = CalloutEnds(store)
-        made = partial(loop.wake, Dispatcher.name, StatusFetcher.name)
-        loop.add(BatchRunner(store, lease, made, send_journal.id, lambda: request_tracker.webhooks_recent))
-        loop.add(
+        wake_senders = partial(runner.wake, Dispatcher.name, StatusFetcher.name)
+        runner.add(BatchRunner(store, lease, wake_senders, send_journal.id, lambda: request_tracker.webhooks_recent))
+        runner.add(
             Dispatcher(
                 store,
                 provider,
@@ -189,17 +189,19 @@ class Server:
                 ends.sent,
             )
         )
-        loop.add(StatusFetcher(store, provider, calling_accounts, slots=slots, lease=lease))
+        runner.add(StatusFetcher(store, provider, calling_accounts, slots=slots, lease=lease))
         watch = ClockWatch()
-        loop.add(WatchClock(store, watch, settings, loop.wake))
-        loop.add(Reconciler(store, provider, calling_accounts, send_journal, callout_hold, settings, watch))
-        loop.add(StatusPoller(store, provider, calling_accounts, lease=lease, seconds=settings.status_check_seconds))
-        loop.add(SweepDeletions(store))
-        loop.add(ForgetOld(store))
-        loop.add(RenumberContacts(store))
-        loop.add(ends)
-        self._closing.push_async_callback(loop.stop, WORK_PATIENCE)
-        return loop
+        runner.add(WatchClock(store, watch, settings, runner.wake))
+        runner.add(Reconciler(store, provider, calling_accounts, send_journal, callout_hold, settings, watch))
+        runner.add(
+            StatusPoller(store, provider, calling_accounts, lease=lease, seconds=settings.status_check_seconds)
+        )
+        runner.add(SweepDeletions(store))
+        runner.add(ForgetOld(store))
+        runner.add(RenumberContacts(store))
+        runner.add(ends)
+        self._closing.push_async_callback(runner.stop, WORK_PATIENCE)
+        return runner
 
     async def _listen(self, application: Application) -> None:
         listener = _listener(self.settings.host, self.settings.port)

@@ -48,7 +48,7 @@ class Job:
         """Something unforeseen was raised by ``process``: see that the piece does not come back for ever."""
 
 
-class Loop:
+class Runner:
     """Runs jobs. ``wake`` makes all of them look at once; otherwise they look every SWEEP seconds.
 
     OUTAGE is told when a job finds that the database does not answer.
@@ -58,29 +58,29 @@ class Loop:
         self._sweep = sweep
         self._outage = outage
         self._stopping = asyncio.Event()
-        self._runners: list[_Runner] = []
+        self._job_loops: list[_JobLoop] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def add(self, job: Job) -> None:
         """Run JOB, too, from ``start`` on."""
-        self._runners.append(_Runner(job, self._sweep, self._stopping, self._outage))
+        self._job_loops.append(_JobLoop(job, self._sweep, self._stopping, self._outage))
 
     def start(self) -> None:
         """Begin."""
-        self._tasks = [asyncio.create_task(runner.run(), name=runner.job.name) for runner in self._runners]
+        self._tasks = [asyncio.create_task(job_loop.run(), name=job_loop.job.name) for job_loop in self._job_loops]
 
     def wake(self, *names: str) -> None:
         """Something has been queued, for the jobs of these names, or for any."""
-        for runner in self._runners:
-            if not names or runner.job.name in names:
-                runner.wake.set()
+        for job_loop in self._job_loops:
+            if not names or job_loop.job.name in names:
+                job_loop.wake.set()
 
     async def stop(self, patience: float) -> None:
         """Take nothing more, wait PATIENCE seconds for what is under way, and cut off the rest."""
         self._stopping.set()
-        for runner in self._runners:
-            runner.wake.set()
-            runner.room.set()
+        for job_loop in self._job_loops:
+            job_loop.wake.set()
+            job_loop.room.set()
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=patience)
@@ -103,7 +103,7 @@ async def cut_off(tasks: Collection[asyncio.Task[Any]], times: float = 1) -> Non
     await asyncio.gather(*tasks, return_exceptions=True)  # nobody else asks how they ended
 
 
-class _Runner:
+class _JobLoop:
     def __init__(self, job: Job, sweep: float, stopping: asyncio.Event, outage: DatabaseOutage | None) -> None:
         self.job = job
         self._outage = outage

@@ -24,7 +24,7 @@ from scfm.workers.clock_watch import ClockWatch, WatchClock
 from scfm.workers.dispatcher import Dispatcher
 from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
-from scfm.workers.runner import Job, Loop
+from scfm.workers.runner import Job, Runner
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.status_fetcher import StatusFetcher
 from scfm.workers.status_poller import StatusPoller
@@ -82,15 +82,15 @@ class Background:
         self.provider = provider or Provider(timeout=settings.provider_timeout)
         self.send_journal = send_journal or SendJournal.open(settings.data_dir)
         self.callout_hold = CalloutHold(store)
-        self.loop = Loop(settings.sweep_seconds)
+        self.runner = Runner(settings.sweep_seconds)
         self.accounts = accounts = Accounts(store, Platform(settings))
         lease = settings.lease_seconds
-        self.run = BatchRunner(store, lease, self.loop.wake, self.send_journal.id)
+        self.run = BatchRunner(store, lease, self.runner.wake, self.send_journal.id)
         self.send = Dispatcher(
             store, self.provider, accounts, self.send_journal, self.callout_hold, settings, clock=clock
         )
         self.watch = ClockWatch()
-        self.watch_clock = WatchClock(store, self.watch, settings, self.loop.wake)
+        self.watch_clock = WatchClock(store, self.watch, settings, self.runner.wake)
         self.fetch = StatusFetcher(store, self.provider, accounts, slots=20, lease=lease)
         self.settle = Reconciler(
             store, self.provider, accounts, self.send_journal, self.callout_hold, settings, self.watch
@@ -99,7 +99,7 @@ class Background:
         self.check = StatusPoller(store, self.provider, accounts, lease=lease, seconds=seconds)
         self.renumber = RenumberContacts(store)
         for job in (self.run, self.send, self.fetch, self.settle, self.check, self.renumber):
-            self.loop.add(job)
+            self.runner.add(job)
 
     async def close(self) -> None:
         """Let go of the carrier and of the send journal."""

@@ -469,9 +469,9 @@ async def test_a_run_that_a_stop_cuts_off_is_due_at_once(
 
     monkeypatch.setattr(CalloutPopulation, "act", act)
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        jobs.loop.start()
+        jobs.runner.start()
         await begun.wait()
-        await jobs.loop.stop(patience=0)
+        await jobs.runner.stop(patience=0)
     operation = await view.get("batch_operations", number)
     assert operation["status"] == "running" and operation["_work"]["due"] <= now()
 

@@ -109,7 +109,7 @@ async def test_a_pause_in_the_middle_stops_the_sending_and_a_resume_finishes_it(
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.05)) as simulator:
         settings = told(simulator.base_url, tmp_path, calls_in_flight=4)
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
             await eventually(lambda: reached(simulator, 5))
             await becomes(jobs, "paused")
             left = len(simulator.ledger.requests)
@@ -118,9 +118,9 @@ async def test_a_pause_in_the_middle_stops_the_sending_and_a_resume_finishes_it(
             assert len(simulator.ledger.requests) <= left + settings.calls_in_flight < len(NUMBERS)
             assert await statuses(store) == {"queued", "remotely_queued"}
             await becomes(jobs, "running")
-            jobs.loop.wake()
+            jobs.runner.wake()
             await eventually(lambda: reached(simulator, len(NUMBERS)))
-            await jobs.loop.stop(patience=5)
+            await jobs.runner.stop(patience=5)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS, 1)
 
 

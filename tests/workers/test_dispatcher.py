@@ -302,15 +302,15 @@ async def test_the_loop_sends_what_is_queued_when_it_is_woken(store: Store, tmp_
     async with carrier() as simulator:
         settings = told(simulator.base_url, tmp_path, sweep_seconds=60.0)
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
             await queued_calls(store, own, NUMBERS)
-            jobs.loop.wake()
+            jobs.runner.wake()
 
             async def all_sent() -> bool:
                 return len(simulator.ledger.requests) == len(NUMBERS)
 
             await eventually(all_sent)
-            await jobs.loop.stop(patience=10)
+            await jobs.runner.stop(patience=10)
     assert {call["status"] for call in await calls_of(store)} == {"remotely_queued"}
 
 
@@ -319,13 +319,13 @@ async def test_what_is_under_way_when_the_loop_stops_is_finished(store: Store, t
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.3)) as simulator:
         settings = replace(told(simulator.base_url, tmp_path), calls_in_flight=10)
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
 
             async def under_way() -> bool:
                 return len(simulator.ledger.requests) > 0
 
             await eventually(under_way)
-            await jobs.loop.stop(patience=10)
+            await jobs.runner.stop(patience=10)
         sent = simulator.ledger.accepted_by_number()
     calls = await calls_of(store)
     assert {call["msisdn"] for call in calls if call["status"] == "remotely_queued"} == set(sent)
@@ -338,13 +338,13 @@ async def test_a_call_cut_off_by_a_stop_is_settled_by_the_next_process(store: St
     async with carrier(faults=Faults(timeout=1.0)) as simulator:
         settings = told(simulator.base_url, tmp_path)
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
 
             async def under_way() -> bool:
                 return len(simulator.ledger.requests) == 10
 
             await eventually(under_way)
-            await jobs.loop.stop(patience=0)
+            await jobs.runner.stop(patience=0)
         async with background(store, settings) as jobs:
             calls = await settled(jobs)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS[:10], 1)

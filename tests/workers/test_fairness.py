@@ -27,14 +27,14 @@ async def test_ten_calls_wait_for_few_of_the_thousands_that_another_account_has_
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.1)) as simulator:
         settings = told(simulator.base_url, tmp_path, calls_in_flight=SLOTS)
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
             await eventually(lambda: reached(simulator, 3 * SLOTS))
             await queued_calls(store, small, FEW)
             before = len(simulator.ledger.requests)
-            jobs.loop.wake()
+            jobs.runner.wake()
             await eventually(lambda: all_of_few(simulator))
             assert len(simulator.ledger.requests) - before <= 10 * SLOTS + len(FEW)
-            await jobs.loop.stop(patience=5)
+            await jobs.runner.stop(patience=5)
 
 
 async def all_of_few(simulator: Simulator) -> bool:
@@ -58,14 +58,14 @@ async def test_an_account_whose_provider_never_answers_keeps_no_other_from_calli
             somleng_client_rest_api_base_url=quick.base_url,
         )
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
             # A part of what may be in flight is left to others.
             await eventually(lambda: reached(silent, SLOTS * 3 // 4))
             for number in FEW:
                 await queued_calls(store, well, [number])
-                jobs.loop.wake()
+                jobs.runner.wake()
                 await eventually(lambda to=number: rung(quick, to))
-            await jobs.loop.stop(patience=0)
+            await jobs.runner.stop(patience=0)
         assert len(silent.ledger.requests) == SLOTS * 3 // 4
 
 
@@ -79,11 +79,11 @@ async def test_no_more_calls_are_held_than_may_be_in_flight_however_many_wait(st
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.02)) as simulator:
         settings = told(simulator.base_url, tmp_path, calls_in_flight=SLOTS)
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
             most = 0
             while len(simulator.ledger.requests) < 10 * SLOTS:
                 most = max(most, await held(jobs))
-            await jobs.loop.stop(patience=5)
+            await jobs.runner.stop(patience=5)
             # Those that have their answer are held until it is stored.
             assert 0 < most <= 2 * SLOTS
             assert await held(jobs) == 0 and not jobs.send_journal._sent

@@ -11,7 +11,7 @@ from scfm.errors import Unreachable
 from scfm.runtime import outage as module
 from scfm.runtime.outage import DatabaseOutage, Outage
 from scfm.storage.store import Store
-from scfm.workers.runner import Job, Loop
+from scfm.workers.runner import Job, Runner
 from tests.workers.background import Background, account, carrier, eventually, queued_calls, told
 
 QUIET = 0.05
@@ -93,16 +93,16 @@ async def test_jobs_that_cannot_reach_the_database_say_so_once_together(caplog: 
         raise Unreachable("refused")
 
     outage = DatabaseOutage(ping)
-    loop = Loop(0.001, outage)
+    runner = Runner(0.001, outage)
     for _ in range(5):
-        loop.add(Blind())
-    loop.start()
+        runner.add(Blind())
+    runner.start()
 
     async def was_asked() -> bool:
         return looks >= 2
 
     await eventually(was_asked)
-    await loop.stop(1)
+    await runner.stop(1)
     await outage.close()
     assert len(lines(caplog)) == 1 and "refused" in lines(caplog)[0]
 
@@ -115,9 +115,9 @@ async def test_a_provider_that_cannot_be_reached_is_told_of_once(
     account_id = await account(store)
     await queued_calls(store, account_id, [f"+1555002{number:04}" for number in range(30)])
     jobs = Background(store, told(gone, tmp_path))
-    jobs.loop.start()
+    jobs.runner.start()
     await told_lines(caplog, 1)
-    await jobs.loop.stop(5)
+    await jobs.runner.stop(5)
     await jobs.close()
     (line,) = lines(caplog)
     assert line.startswith(f"the provider of account {account_id} does not answer; its calls wait: ")

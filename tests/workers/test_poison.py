@@ -44,13 +44,13 @@ async def test_a_call_that_always_raises_is_errored_with_its_reason(store: Store
     async with carrier() as simulator:
         settings = told(simulator.base_url, tmp_path, sweep_seconds=0.02)
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
 
             async def none_waits() -> bool:
                 return not await store.all_tenants.exists("phone_calls", {"status": "queued"})
 
             await eventually(none_waits)
-            await jobs.loop.stop(patience=5)
+            await jobs.runner.stop(patience=5)
         assert [request.to for request in simulator.ledger.requests] == [SOUND]
     calls = {call["msisdn"]: call for call in await shown(store, PHONE_CALLS, own)}
     assert calls[SOUND]["status"] == "remotely_queued"
@@ -66,13 +66,13 @@ async def test_calls_of_an_account_that_is_gone_hold_up_nobody_elses(store: Stor
     async with carrier() as simulator:
         settings = told(simulator.base_url, tmp_path, sweep_seconds=0.02)
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
 
             async def all_ended() -> bool:
                 return not await store.all_tenants.exists("phone_calls", {"status": "queued"})
 
             await eventually(all_ended)
-            await jobs.loop.stop(patience=5)
+            await jobs.runner.stop(patience=5)
         assert [request.to for request in simulator.ledger.requests] == [SOUND]
     gone = await store.all_tenants.find("phone_calls", {"account_id": 999})
     assert {(call["status"], call["remote_error_message"]) for call in gone} == {
@@ -86,13 +86,13 @@ async def test_an_operation_that_always_raises_is_finished_with_its_reason(store
     another = await operation(store, own, type=operation_links.CREATE, parameters="not an object")
     sound = await operation(store, own, type=operation_links.CREATE, parameters={"remote_request_params": PARAMS})
     async with background(store, told("http://127.0.0.1:9", tmp_path, sweep_seconds=0.02)) as jobs:
-        jobs.loop.start()
+        jobs.runner.start()
 
         async def all_finished() -> bool:
             return not await store.all_tenants.exists("batch_operations", {"status": {"$ne": "finished"}})
 
         await eventually(all_finished)
-        await jobs.loop.stop(patience=5)
+        await jobs.runner.stop(patience=5)
     operations = {one["id"]: one for one in await shown(store, BATCH_OPERATIONS, own)}
     assert operations[number]["metadata"]["failure"].startswith("KeyError")
     assert operations[another]["metadata"]["failure"]

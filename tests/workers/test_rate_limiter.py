@@ -56,11 +56,11 @@ async def rings(simulator: Simulator, numbers: list[str]) -> None:
 async def running(store: Store, settings: Settings, provider: Provider | None = None) -> AsyncIterator[Background]:
     """A process at work."""
     jobs = Background(store, settings, provider)
-    jobs.loop.start()
+    jobs.runner.start()
     try:
         yield jobs
     finally:
-        await jobs.loop.stop(patience=5)
+        await jobs.runner.stop(patience=5)
         await jobs.close()
 
 
@@ -268,7 +268,7 @@ async def test_a_429_slows_its_account_down_and_no_other(store: Store, tmp_path:
 
             await eventually(all_back)
             await queued_calls(store, await account(store), OTHERS)
-            jobs.loop.wake()
+            jobs.runner.wake()
             await rings(simulator, OTHERS)
     assert 1 <= provider.refused <= 4
     waiting = [call for call in await calls_of(store) if call["msisdn"] in NUMBERS]

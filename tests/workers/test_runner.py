@@ -13,7 +13,7 @@ import pytest
 from scfm.errors import Unavailable
 from scfm.storage import driver
 from scfm.workers import runner as module
-from scfm.workers.runner import Job, Loop
+from scfm.workers.runner import Job, Runner
 from tests.workers.background import eventually
 
 NEVER = 3600.0
@@ -59,12 +59,12 @@ class Errands(Job):
         self.set_aside.append(item)
 
 
-def loop_of(job: Job, sweep: float = NEVER) -> Loop:
-    """A loop that has begun."""
-    loop = Loop(sweep)
-    loop.add(job)
-    loop.start()
-    return loop
+def runner_of(job: Job, sweep: float = NEVER) -> Runner:
+    """A runner that has begun."""
+    runner = Runner(sweep)
+    runner.add(job)
+    runner.start()
+    return runner
 
 
 async def becomes(job: Errands, *done: object) -> None:
@@ -79,70 +79,70 @@ async def becomes(job: Errands, *done: object) -> None:
 
 async def test_what_waits_is_taken_as_much_as_there_is_room_for() -> None:
     job = Errands(*range(10))
-    loop = loop_of(job)
+    runner = runner_of(job)
     await becomes(job, *range(10))
     assert max(job.asked) <= job.slots
-    await loop.stop(1)
+    await runner.stop(1)
 
 
 async def test_no_more_is_under_way_than_there_are_slots() -> None:
     job = Errands(*range(10))
     job.leave.clear()
-    loop = loop_of(job)
+    runner = runner_of(job)
 
     async def full() -> bool:
         return len(job.begun) == job.slots
 
     await eventually(full)
-    loop.wake()
+    runner.wake()
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(job.begun) == job.slots
     job.leave.set()
     await becomes(job, *range(10))
-    await loop.stop(1)
+    await runner.stop(1)
 
 
 async def test_a_wake_is_not_lost_while_the_job_looks() -> None:
     job = Errands()
-    loop = loop_of(job)
+    runner = runner_of(job)
 
     async def looked() -> bool:
         return job.looks == 1
 
     await eventually(looked)
     job.waiting.append("late")
-    loop.wake()
+    runner.wake()
     await becomes(job, "late")
-    await loop.stop(1)
+    await runner.stop(1)
 
 
 async def test_without_a_wake_it_looks_again_after_a_sweep() -> None:
     job = Errands()
-    loop = loop_of(job, sweep=0.01)
+    runner = runner_of(job, sweep=0.01)
 
     async def looked() -> bool:
         return job.looks > 3
 
     await eventually(looked)
-    await loop.stop(1)
+    await runner.stop(1)
 
 
 async def test_a_database_that_is_gone_is_asked_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
     job = Errands(*[Unavailable] * 4, "after")
-    loop = loop_of(job, sweep=0.001)
+    runner = runner_of(job, sweep=0.001)
     await becomes(job, "after")
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 4
     assert all(record.exc_info is None for record in caplog.records)
-    await loop.stop(1)
+    await runner.stop(1)
 
 
 async def test_what_fails_is_logged_and_set_aside_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     broken, gone = ZeroDivisionError(), Unavailable("gone")
     job = Errands(broken, gone, "sound")
-    loop = loop_of(job)
+    runner = runner_of(job)
     await becomes(job, "sound")
-    await loop.stop(1)
+    await runner.stop(1)
     assert job.set_aside == [broken]  # the lease of the other runs out
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 
@@ -150,14 +150,14 @@ async def test_what_fails_is_logged_and_set_aside_and_the_rest_goes_on(caplog: p
 async def test_a_stop_waits_for_what_is_under_way_and_takes_nothing_more() -> None:
     job = Errands("first", slots=1)
     job.leave.clear()
-    loop = loop_of(job)
+    runner = runner_of(job)
 
     async def begun() -> bool:
         return job.begun == ["first"]
 
     await eventually(begun)
     job.waiting.append("second")
-    stopping = asyncio.create_task(loop.stop(10))
+    stopping = asyncio.create_task(runner.stop(10))
     await asyncio.sleep(0)
     job.leave.set()
     await stopping
@@ -167,22 +167,22 @@ async def test_a_stop_waits_for_what_is_under_way_and_takes_nothing_more() -> No
 async def test_a_stop_cuts_off_what_takes_too_long(caplog: pytest.LogCaptureFixture) -> None:
     job = Errands("endless")
     job.leave.clear()
-    loop = loop_of(job)
+    runner = runner_of(job)
 
     async def begun() -> bool:
         return job.begun == ["endless"]
 
     await eventually(begun)
-    await loop.stop(0.01)
+    await runner.stop(0.01)
     assert job.cut_off == ["endless"]
     assert "cut off" in caplog.text
 
 
 async def test_a_loop_that_never_began_can_be_stopped() -> None:
-    loop = Loop(NEVER)
-    loop.add(Errands())
-    loop.wake()
-    await loop.stop(1)
+    runner = Runner(NEVER)
+    runner.add(Errands())
+    runner.wake()
+    await runner.stop(1)
 
 
 class Strict(Errands):
@@ -204,7 +204,7 @@ class Strict(Errands):
 async def test_a_job_that_refused_more_is_asked_again_when_it_says_so() -> None:
     job = Strict(*range(10))
     job.leave.clear()
-    loop = loop_of(job)
+    runner = runner_of(job)
 
     async def refused() -> bool:
         return len(job.begun) == job.most and job.looks > 1
@@ -212,7 +212,7 @@ async def test_a_job_that_refused_more_is_asked_again_when_it_says_so() -> None:
     await eventually(refused)
     job.leave.set()
     await becomes(job, *range(10))
-    await loop.stop(1)
+    await runner.stop(1)
 
 
 class Deaf(Errands):
@@ -228,12 +228,12 @@ async def test_work_that_misses_its_end_is_told_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "CUT_OFF_SECONDS", 0.01)
     job = Deaf("a", "b")
     job.leave.clear()
-    loop = loop_of(job)
+    runner = runner_of(job)
     async with asyncio.timeout(120):
         while job.waiting:
             await asyncio.sleep(0)
         await asyncio.sleep(0)
-        await loop.stop(0.01)
+        await runner.stop(0.01)
     assert set(job.cut_off) == {"a", "b"}
 
 

@@ -114,13 +114,13 @@ async def test_a_call_that_cannot_be_worked_on_goes_back_with_its_error_and_bloc
     await queued_for_fetch(store)
     answers = iter([ZeroDivisionError(), {"status": "completed"}])
     jobs = Background(store, told(NOWHERE, tmp_path), Oracle(lambda: next(answers)))
-    jobs.loop.start()
+    jobs.runner.start()
 
     async def ended() -> bool:
         return all(call["status"] != "remote_fetch_queued" for call in await calls_of(store))
 
     await eventually(ended)
-    await jobs.loop.stop(patience=5)
+    await jobs.runner.stop(patience=5)
     await jobs.close()
     shown = {(call["status"], call["remote_error_message"]) for call in await calls_of(store)}
     assert ("completed", None) in shown

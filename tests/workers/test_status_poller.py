@@ -246,13 +246,13 @@ async def test_calls_whose_every_report_is_lost_come_to_an_end_by_themselves(sto
     async with carrier(faults=Faults(callback_lost=1.0), life_size=0.01, callees=callees) as simulator:
         settings = told(simulator.base_url, tmp_path, status_check_seconds=0.1, sweep_seconds=0.05)
         async with background(store, settings) as jobs:
-            jobs.loop.start()
+            jobs.runner.start()
 
             async def all_ended() -> bool:
                 return {call["status"] for call in await calls_of(store)} == {"completed"}
 
             await eventually(all_ended)
-            await jobs.loop.stop(patience=5)
+            await jobs.runner.stop(patience=5)
     assert all("_check" not in call for call in await calls_of(store))
 
 
