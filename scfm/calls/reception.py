@@ -16,10 +16,11 @@ from scfm.models import msisdn
 from scfm.models.callout import CALLS_UNDER_WAY
 from scfm.models.contact import CONTACTS
 from scfm.models.phone_call import PHONE_CALLS
+from scfm.models.references import DELETION_LOOK_SECONDS
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.storage.errors import Taken
 from scfm.storage.query import Document
-from scfm.storage.tenant_view import DELETE_LOOK_SECONDS, TenantView
+from scfm.storage.tenant_view import TenantView
 
 INBOUND = "inbound"
 UNKNOWN_CALL = {"base": ["Phone call must exist"]}
@@ -128,7 +129,7 @@ async def new_call(
             made = await call_by(view, "remote_call_id", details["CallSid"])
             if made and made.whole:
                 return made
-            await asyncio.sleep(DELETE_LOOK_SECONDS)  # what it has made is being taken back
+            await asyncio.sleep(DELETION_LOOK_SECONDS)  # what it has made is being taken back
         except Invalid:  # somebody else made the contact just now, or has deleted it
             contact = await contact_with(view, number)
     raise Invalid(UNKNOWN_CALL)

@@ -13,10 +13,11 @@ from scfm.errors import NotFound, Unavailable
 from scfm.models.contact import CONTACTS
 from scfm.models.fields import FieldError, check_size
 from scfm.models.merge import merge, with_memory, without_memory
+from scfm.models.references import DELETION_LOOK_SECONDS, MAX_DELETION_LOOKS, live_ids
 from scfm.models.resource import same
 from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Document
-from scfm.storage.tenant_view import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView
+from scfm.storage.tenant_view import TenantView
 
 # A batch is stored when it has so many lines or bytes.
 BATCH_LINES = 250
@@ -205,17 +206,17 @@ class ContactImport:
     async def _keep(self, numbers: Sequence[int]) -> None:
         """Wait for the end of a deletion of the account that may not have seen these new contacts.
 
-        Take them back and raise NotFound if it took place (see TenantView.mark_deleting).
+        Take them back and raise NotFound if it took place (see models.references).
         """
         all_tenants, account = self._view.store.all_tenants, self._view.account_id
         assert account is not None
-        for _ in range(DELETE_LOOKS):
-            if await all_tenants.live_ids("accounts", [account]):
+        for _ in range(MAX_DELETION_LOOKS):
+            if await live_ids(all_tenants, "accounts", [account]):
                 return
             if not await all_tenants.exists("accounts", {"_id": account}):
                 await self._view.remove(CONTACTS.collection, {"_id": {"$in": list(numbers)}})
                 raise NotFound
-            await asyncio.sleep(DELETE_LOOK_SECONDS)
+            await asyncio.sleep(DELETION_LOOK_SECONDS)
         raise Unavailable(f"the deletion of account {account} does not end")
 
     async def _update(self, drafts: Sequence[Draft]) -> set[str]:

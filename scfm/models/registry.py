@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scfm.models import deletions, idempotency
+from scfm.models import idempotency, references
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS
@@ -15,7 +15,6 @@ from scfm.models.resource import Resource
 from scfm.models.user import USERS
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
-from scfm.storage.tenant_view import DELETIONS
 
 RESOURCES: tuple[Resource, ...] = (
     ACCOUNTS,
@@ -39,10 +38,14 @@ OBSOLETE_INDEXES = {"accounts": ("unique_twilio_account_sid", "unique_somleng_ac
 def indexes() -> dict[str, list[Index]]:
     """By collection, every index that the resources need."""
     resources = {
-        one.collection: [*(unique.index for unique in one.unique), *one.indexes, REQUEST, deletions.MARKED]
+        one.collection: [*(unique.index for unique in one.unique), *one.indexes, REQUEST, references.MARKED]
         for one in RESOURCES
     }
-    return {**resources, idempotency.COLLECTION: [idempotency.EXPIRY], DELETIONS: [*deletions.INDEXES]}
+    return {
+        **resources,
+        idempotency.COLLECTION: [idempotency.EXPIRY],
+        references.DELETIONS: [*references.DELETIONS_INDEXES],
+    }
 
 
 def counted_fields() -> dict[str, CountedFields]:

@@ -18,15 +18,16 @@ from typing import Any, ClassVar
 
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
-from scfm.models import deletions, filters, hints
+from scfm.models import filters, hints, references
 from scfm.models.fields import Field, FieldError, Rules, Schema
 from scfm.models.filters import Filter
+from scfm.models.references import DELETION_LOOK_SECONDS, MAX_DELETION_LOOKS
 from scfm.models.state_machine import StateMachine
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.errors import Taken
 from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
-from scfm.storage.tenant_view import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView, unmarked
+from scfm.storage.tenant_view import TenantView
 
 TAKEN = "has already been taken"
 MUST_EXIST = "must exist"
@@ -321,10 +322,10 @@ class Resource:
         named: dict[str, set[int]] = defaultdict(set)
         for one in self.references:
             named[one.collection] |= {document[one.field] for document in stored} - {None}
-        if seconds < deletions.REMEMBERED_SECONDS:
-            named = await view.recently_deleted_ids(named)
+        if seconds < references.REMEMBERED_SECONDS:
+            named = await references.recently_deleted_ids(view, named)
         gone = {
-            collection: numbers - await view.live_ids(collection, sorted(numbers))
+            collection: numbers - await references.live_ids(view, collection, sorted(numbers))
             for collection, numbers in named.items()
             if numbers
         }
@@ -341,25 +342,25 @@ class Resource:
 
     async def _held_back(self, view: TenantView, stored: Document) -> tuple[str, str, int] | None:
         """Take a document just stored back if something that it refers to goes: what that is, as in ``missing``."""
-        for _ in range(DELETE_LOOKS):
+        for _ in range(MAX_DELETION_LOOKS):
             missing = await self.missing(view, stored)
             if missing is None or await self._take_back(view, stored["_id"]):
                 return missing
-            await asyncio.sleep(DELETE_LOOK_SECONDS)
+            await asyncio.sleep(DELETION_LOOK_SECONDS)
         raise Unavailable(f"{self.kind} {stored['_id']} can neither stay nor go")
 
     async def withdraw(self, view: TenantView, number: int) -> None:
         """Delete a document just stored, once nothing refers to it; raises Unavailable if something goes on to."""
-        for _ in range(DELETE_LOOKS):
+        for _ in range(MAX_DELETION_LOOKS):
             if await self._take_back(view, number):
                 return
-            await asyncio.sleep(DELETE_LOOK_SECONDS)
+            await asyncio.sleep(DELETION_LOOK_SECONDS)
         raise Unavailable(f"{self.kind} {number} cannot be taken back")
 
     async def _take_back(self, view: TenantView, number: int) -> bool:
         """Delete a document just stored, by the rules of every deletion, as somebody may have found it already."""
         try:
-            token = await view.mark_deleting(self.collection, number)
+            token = await references.mark_deleting(view, self.collection, number)
         except NotFound:
             return True
         try:
@@ -367,16 +368,16 @@ class Resource:
         except Invalid:
             pass
         else:
-            await deletions.record(view, token, self.collection, number)
+            await references.record_deletion(view, token, self.collection, number)
             if await view.remove(self.collection, {"_id": number, "_deleting.token": token, **UNSENT}):
                 return True
-        await view.unmark(self.collection, number, token)
+        await references.unmark(view, self.collection, number, token)
         return False
 
     async def missing(self, view: TenantView, document: Document) -> tuple[str, str, int] | None:
         """What the document refers to and is not there, or will not be: (error's name, collection, id)."""
         for blames, collection, number in self._referred(view, document):
-            if not await self._reach(view, collection).live_ids(collection, [number]):
+            if not await references.live_ids(self._reach(view, collection), collection, [number]):
                 return blames, collection, number
         return None
 
@@ -395,27 +396,27 @@ class Resource:
     async def _settled(self, view: TenantView, blames: str, collection: str, number: int) -> None:
         """Wait until the deletion of what is referred to has ended; raise Invalid if it took place."""
         where = self._reach(view, collection)
-        for _ in range(DELETE_LOOKS):
+        for _ in range(MAX_DELETION_LOOKS):
             if not await where.exists(collection, {"_id": number}):
                 raise Invalid({blames: [MUST_EXIST]})
-            if await where.live_ids(collection, [number]):
+            if await references.live_ids(where, collection, [number]):
                 return
-            await asyncio.sleep(DELETE_LOOK_SECONDS)
+            await asyncio.sleep(DELETION_LOOK_SECONDS)
         raise Unavailable(f"the deletion of {blames} {number} does not end")
 
     async def delete(self, scope: Scope, number: int) -> None:
         """Delete a document that nothing refers to; raises NotFound, Invalid."""
         view = scope.view
         await self._check_free(scope, number)
-        token = await view.mark_deleting(self.collection, number)
+        token = await references.mark_deleting(view, self.collection, number)
         try:
             await self._check_free(scope, number)
         except Invalid:
-            await view.unmark(self.collection, number, token)
+            await references.unmark(view, self.collection, number, token)
             raise
-        await deletions.record(view, token, self.collection, number)
+        await references.record_deletion(view, token, self.collection, number)
         if not await view.remove(self.collection, {"_id": number, "_deleting.token": token, **self.deletable()}):
-            await view.unmark(self.collection, number, token)
+            await references.unmark(view, self.collection, number, token)
             await view.get(self.collection, number)
             raise Invalid({"base": ["Cannot delete record because it has just been changed; try again"]})
         await self.sweep(view, number)
@@ -435,14 +436,14 @@ class Resource:
         for guard in self.guards:
             left = {guard.field: number, **UNSENT}
             for one in await view.find(guard.collection, left, fields=["_id"]) if guard.created else ():
-                await deletions.record(view, secrets.token_hex(8), guard.collection, one["_id"])
+                await references.record_deletion(view, secrets.token_hex(8), guard.collection, one["_id"])
                 await view.remove(guard.collection, {**left, "_id": one["_id"]})
 
     async def fire(self, scope: Scope, number: int, event: Any) -> Document:
         """Carry out EVENT; the document in its new state. Raises NotFound, Invalid."""
         if self.machine is None:
             raise NotFound
-        for _ in range(DELETE_LOOKS):
+        for _ in range(MAX_DELETION_LOOKS):
             document = await scope.view.get(self.collection, number)
             if scope.is_retry and document.get("_event_request") == scope.request:
                 return document
@@ -456,12 +457,12 @@ class Resource:
             # A mark that is still there was abandoned: without it the deletion cannot go on behind our back.
             moved = await scope.view.apply(
                 self.collection,
-                {"_id": number, "status": document["status"], **unmarked()},
+                {"_id": number, "status": document["status"], **references.not_being_deleted()},
                 {"$set": change, "$unset": {"_deleting": ""}},
             )
             if moved is not None:
                 return moved
-            await asyncio.sleep(DELETE_LOOK_SECONDS)  # lost a race, or a deletion is under way: look again
+            await asyncio.sleep(DELETION_LOOK_SECONDS)  # lost a race, or a deletion is under way: look again
         raise Unavailable(f"the deletion of {self.kind} {number} does not end")
 
     async def _change_by(self, scope: Scope, document: Document, event: Any) -> Document:

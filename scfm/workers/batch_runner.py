@@ -254,9 +254,7 @@ class _Run:
         """
         skipped: Counter[str] = Counter()
         while documents:
-            if (
-                time.monotonic() - read > OLD_SECONDS
-            ):  # some of it may be long gone: see TenantView.recently_deleted_ids
+            if time.monotonic() - read > OLD_SECONDS:  # see recently_deleted_ids
                 documents, read = await self._again([one["_id"] for one in documents]), time.monotonic()
             size = PART if self._webhooks_recent() else BATCH
             part, documents = documents[:size], documents[size:]

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from scfm import clock
-from scfm.models import deletions, idempotency, renumbering
+from scfm.models import idempotency, renumbering
+from scfm.models.references import DELETION_LEASE, DELETIONS, SWEEP_DELAY
 from scfm.models.registry import RESOURCES
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.storage.tenant_view import DELETE_LEASE, DELETIONS
 from scfm.workers.batch_runner import BACKOFF, MAX_TRIES, OPERATIONS
 from scfm.workers.claims import CALLS
 from scfm.workers.runner import Job
@@ -140,10 +140,10 @@ class WatchClock(Job):
         mark = "_deleting.until"
         look = f"{renumbering.MARK}.due"
         found: list[tuple[str, Document, Document]] = [
-            (DELETIONS, {"due": {"$gt": late + deletions.LATER}}, {"due": moment + deletions.LATER}),
+            (DELETIONS, {"due": {"$gt": late + SWEEP_DELAY}}, {"due": moment + SWEEP_DELAY}),
             (renumbering.CONTACTS, {look: {"$gt": late + renumbering.KEPT}}, {look: moment}),
             *(
-                (one.collection, {mark: {"$gt": late + DELETE_LEASE}}, {mark: moment + DELETE_LEASE})
+                (one.collection, {mark: {"$gt": late + DELETION_LEASE}}, {mark: moment + DELETION_LEASE})
                 for one in RESOURCES
             ),
         ]

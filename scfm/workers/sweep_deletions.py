@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scfm.clock import now
+from scfm.models.references import DELETIONS, live_ids
 from scfm.models.registry import RESOURCES
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.storage.tenant_view import DELETIONS
 from scfm.workers.runner import Job
 
 BY_COLLECTION = {resource.collection: resource for resource in RESOURCES}
@@ -31,7 +31,7 @@ class SweepDeletions(Job):
         owner, collection, number = item["account_id"], item["collection"], item["number"]
         view = self._store.all_tenants if owner is None else self._store.for_account(owner)
         # Takes the mark of a deletion that never ended away, so that it cannot end after all.
-        await view.live_ids(collection, [number])
+        await live_ids(view, collection, [number])
         if not await view.exists(collection, {"_id": number}):
             await BY_COLLECTION[collection].sweep(view, number)
         await self._store.all_tenants.remove(DELETIONS, {"_id": item["_id"]})

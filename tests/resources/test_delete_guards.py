@@ -9,17 +9,16 @@ import pytest
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
-from scfm.models import deletions
+from scfm.models import references
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
+from scfm.models.references import DELETIONS
 from scfm.models.resource import Client as Asking
 from scfm.models.resource import Scope
-from scfm.storage import tenant_view
 from scfm.storage.store import Store
-from scfm.storage.tenant_view import DELETIONS
 from scfm.workers.sweep_deletions import SweepDeletions
 from tests.resources.conftest import Documents, make
 from tests.server import Answer, Client
@@ -162,8 +161,8 @@ async def take_part(scope: Scope, contact: int, callout: int) -> Any:
 
 async def test_a_deletion_that_nobody_ends_is_forgotten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     scope, contact, callout = await furnished(store)
-    monkeypatch.setattr(tenant_view, "DELETE_LEASE", timedelta(seconds=-1))
-    token = await scope.view.mark_deleting("contacts", contact)
+    monkeypatch.setattr(references, "DELETION_LEASE", timedelta(seconds=-1))
+    token = await references.mark_deleting(scope.view, "contacts", contact)
     assert (await take_part(scope, contact, callout))["contact_id"] == contact
     # Should it go on after all, it finds its mark gone.
     assert await scope.view.remove("contacts", {"_id": contact, "_deleting.token": token}) == 0
@@ -175,9 +174,9 @@ async def test_who_meets_a_deletion_waits_for_its_end_and_not_for_ever(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scope, contact, callout = await furnished(store)
-    await scope.view.mark_deleting("contacts", contact)
-    for name, value in (("DELETE_LOOKS", 3), ("DELETE_LOOK_SECONDS", 0)):
-        monkeypatch.setattr(tenant_view, name, value)
+    await references.mark_deleting(scope.view, "contacts", contact)
+    for name, value in (("MAX_DELETION_LOOKS", 3), ("DELETION_LOOK_SECONDS", 0)):
+        monkeypatch.setattr(references, name, value)
         monkeypatch.setattr(f"scfm.models.resource.{name}", value)
     with pytest.raises(Unavailable):
         await take_part(scope, contact, callout)
@@ -204,7 +203,7 @@ async def test_a_reference_stored_by_who_died_before_looking_is_swept_away(store
 async def test_a_sweep_leaves_what_was_not_deleted_after_all(store: Store) -> None:
     scope, contact, callout = await furnished(store)
     participation = await take_part(scope, contact, callout)
-    await deletions.record(scope.view, "token", "contacts", contact)
+    await references.record_deletion(scope.view, "token", "contacts", contact)
     await store.all_tenants.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
     job = SweepDeletions(store)
     for item in await job.take(10):

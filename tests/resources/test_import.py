@@ -17,6 +17,7 @@ from scfm.contacts_bulk import import_contacts
 from scfm.contacts_bulk.import_contacts import ContactImport
 from scfm.contacts_bulk.text_lines import Problem, Row
 from scfm.errors import NotFound
+from scfm.models.references import mark_deleting, unmark
 from scfm.storage.store import Store
 from tests.resources.imports import CSV, JSON_LINES, contacts, counts, send
 from tests.server import REQUEST_SECONDS, Client, Server, wait_until
@@ -338,13 +339,13 @@ async def test_nothing_is_left_in_an_account_that_is_deleted_meanwhile(store: St
 
 async def test_an_account_whose_deletion_is_given_up_keeps_its_new_contacts(store: Store) -> None:
     number = await account(store)
-    token = await store.all_tenants.mark_deleting("accounts", number)
+    token = await mark_deleting(store.all_tenants, "accounts", number)
     importing = asyncio.create_task(run(store, number, {}))
     view = store.for_account(number)
     while not await view.exists("contacts", {}):
         await asyncio.sleep(0)
     assert not importing.done()
-    await store.all_tenants.unmark("accounts", number, token)
+    await unmark(store.all_tenants, "accounts", number, token)
     assert (await importing).tally.created == len(ROWS)
     assert len(await view.find("contacts", {})) == len(ROWS)
 

@@ -18,6 +18,7 @@ from scfm.calls import reception
 from scfm.contacts_bulk.import_contacts import ContactImport
 from scfm.contacts_bulk.text_lines import Row
 from scfm.errors import Invalid, NotFound
+from scfm.models import references
 from scfm.models import resource as resource_module
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
@@ -33,7 +34,6 @@ from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.resource import Client as Asking
 from scfm.models.resource import Resource, Scope
 from scfm.models.user import USERS
-from scfm.storage import tenant_view
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -378,8 +378,8 @@ RACES = {
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for another looks again at once: the order is drawn, not timed."""
-    for module in (tenant_view, resource_module, linked):
-        monkeypatch.setattr(module, "DELETE_LOOK_SECONDS", 0)
+    for module in (references, resource_module, linked):
+        monkeypatch.setattr(module, "DELETION_LOOK_SECONDS", 0)
 
 
 async def test_a_caller_whose_contact_is_deleted_meanwhile_has_a_contact_and_a_call(store: Store) -> None:

@@ -14,7 +14,7 @@ from pymongo.errors import AutoReconnect
 
 from scfm.clock import now
 from scfm.errors import Unavailable
-from scfm.models import deletions
+from scfm.models import references
 from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.callout_population import CalloutPopulation
@@ -362,7 +362,7 @@ async def test_what_is_deleted_while_its_batch_is_stored_is_not_referred_to(stor
     await view.remove("contacts", {"_id": 2})
     operation = {"_id": 1, "callout_id": 1, "parameters": {}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deletions, "REMEMBERED_SECONDS", 0.0)
+        patch.setattr(references, "REMEMBERED_SECONDS", 0.0)
         await CalloutPopulation().act(view, operation, contacts, asyncio.Lock())
     participations = await view.find("callout_participations", {})
     assert [one["contact_id"] for one in participations] == [1, *range(3, CONTACTS + 1)]
@@ -371,7 +371,7 @@ async def test_what_is_deleted_while_its_batch_is_stored_is_not_referred_to(stor
 async def test_what_somebody_is_deleting_is_referred_to_only_if_it_stays(store: Store, tmp_path: Path) -> None:
     view = await village(store)
     contacts = await view.find("contacts", {})
-    goes, stays = [await view.mark_deleting("contacts", number) for number in (2, 5)]
+    goes, stays = [await references.mark_deleting(view, "contacts", number) for number in (2, 5)]
     operation = {"_id": 1, "callout_id": 1, "parameters": {}}
     acting = asyncio.ensure_future(CalloutPopulation().act(view, operation, contacts, asyncio.Lock()))
 
@@ -379,9 +379,9 @@ async def test_what_somebody_is_deleting_is_referred_to_only_if_it_stays(store: 
         return len(await view.find("callout_participations", {})) == CONTACTS - 2
 
     await eventually(all_but_two)
-    await deletions.record(view, goes, "contacts", 2)
+    await references.record_deletion(view, goes, "contacts", 2)
     await view.remove("contacts", {"_id": 2})
-    await view.unmark("contacts", 5, stays)
+    await references.unmark(view, "contacts", 5, stays)
     await acting
     participations = await view.find("callout_participations", {}, sort=[("contact_id", 1)])
     assert [one["contact_id"] for one in participations] == [1, *range(3, CONTACTS + 1)]

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from scfm.clock import now
-from scfm.models import deletions
+from scfm.models.references import DELETIONS, record_deletion
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.storage.tenant_view import DELETIONS
 from scfm.workers.clock_watch import SKEW, TOLERANCE, ClockWatch
 from tests.workers.background import account, background, calls_of, carrier, pass_over, queued_calls, told
 from tests.workers.owned_clock import Wall
@@ -75,7 +74,7 @@ async def test_everything_that_has_a_time_is_brought_back(store: Store, tmp_path
     operation = {"_id": 1, "status": "queued", "type": "x", "_work": {"due": moment}, "updated_at": moment}
     running = {**operation, "_id": 2, "status": "running", "_work": {"due": moment + timedelta(seconds=30)}}
     await view.insert_many("batch_operations", [operation, running])
-    await deletions.record(view, "token", "contacts", 1)
+    await record_deletion(view, "token", "contacts", 1)
     marked = {"_deleting": {"token": "t", "until": moment + timedelta(seconds=10)}, "_renumbered": {"due": moment}}
     (number,) = await store.new_ids("contact", 1)
     await view.insert_many("contacts", [{"_id": number, "msisdn": "+1", **marked}])

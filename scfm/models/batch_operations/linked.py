@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.models import renumbering
+from scfm.models.references import DELETION_LOOK_SECONDS, MAX_DELETION_LOOKS
 from scfm.models.resource import Resource
 from scfm.storage.query import Document
-from scfm.storage.tenant_view import DELETE_LOOK_SECONDS, DELETE_LOOKS, TenantView
+from scfm.storage.tenant_view import TenantView
 
 # So many times as many as are looked for are read in one go before each is looked for by itself.
 NEAR = 2
@@ -39,7 +40,7 @@ async def make_missing(
     Gives the parents whose document a unique index refused.
     """
     began = time.monotonic()
-    for _ in range(DELETE_LOOKS):
+    for _ in range(MAX_DELETION_LOOKS):
         async with turn:
             parents = await _without(view, resource.collection, parents, link, among)
             numbers = await view.store.new_ids(resource.kind, len(parents)) if parents else range(0)
@@ -60,7 +61,7 @@ async def make_missing(
         )
         if stays:
             return left_out
-        await asyncio.sleep(DELETE_LOOK_SECONDS)
+        await asyncio.sleep(DELETION_LOOK_SECONDS)
         # One that is still marked may stay: it is looked at again.
         these = {"_id": {"$in": [parent["_id"] for parent in parents]}}
         left = {one["_id"] for one in await view.find(parent_collection, these, fields=["_id"], sort=())}

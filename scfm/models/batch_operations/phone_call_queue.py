@@ -9,8 +9,9 @@ from scfm.clock import now
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, phone_calls_of
 from scfm.models.phone_call import waiting
+from scfm.models.references import not_being_deleted
 from scfm.storage.query import Document, Query
-from scfm.storage.tenant_view import TenantView, unmarked
+from scfm.storage.tenant_view import TenantView
 
 
 class PhoneCallQueue(OperationType):
@@ -34,6 +35,6 @@ class PhoneCallQueue(OperationType):
             "updated_at": now(),
             "_work": waiting(),
         }
-        condition = {"_id": {"$in": numbers}, "status": "created", **unmarked()}
+        condition = {"_id": {"$in": numbers}, "status": "created", **not_being_deleted()}
         await view.update_many("phone_calls", condition, {"$set": change})
         return NOBODY_SKIPPED
