@@ -14,7 +14,8 @@ from scfm.contacts_bulk.text_lines import Found
 from scfm.errors import TooLarge
 from scfm.handlers.client import ClientHandler
 from scfm.handlers.idempotency import carry_out, key_of, own_view
-from scfm.handlers.parameters import Limits, parse
+from scfm.handlers.parameter_limits import Limits
+from scfm.handlers.parameters import parse
 from scfm.models import idempotency
 from scfm.runtime.time_slice import TimeSlice
 

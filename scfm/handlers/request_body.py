@@ -13,7 +13,8 @@ from tornado.iostream import StreamClosedError
 
 from scfm.errors import BadRequest, Overloaded, TooLarge
 from scfm.handlers.application import Collaborators
-from scfm.handlers.parameters import Limits, parse
+from scfm.handlers.parameter_limits import Limits
+from scfm.handlers.parameters import parse
 
 # More than any body has, and few enough digits for int(), which refuses some thousands of them.
 MAX_LENGTH_DIGITS = 19

@@ -12,9 +12,9 @@ from scfm.calls.sender import Sender
 from scfm.calls.signed_form import SignedForm
 from scfm.calls.webhook_accounts import InvalidSignature
 from scfm.errors import BadRequest, Invalid, TooLarge, Unavailable
-from scfm.handlers import webhook_form
 from scfm.handlers.collection import CollectionHandler
-from scfm.handlers.parameters import Limits
+from scfm.handlers.forms import Fields, flat_form, is_form
+from scfm.handlers.parameter_limits import Limits
 from scfm.runtime.turns import Turn
 
 XML = "application/xml; charset=utf-8"
@@ -79,13 +79,13 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
     def _log_refused(self, status: int, reason: str, details: dict[str, str]) -> None:
         self.app.webhook_rejections.record(status, reason, details, self._public_url())
 
-    def _fields(self) -> webhook_form.Fields:
+    def _fields(self) -> Fields:
         if self.size > self.largest_body:
             raise TooLarge
         content_type = self.request.headers.get("Content-Type", "")
-        if not webhook_form.is_form(content_type):
+        if not is_form(content_type):
             raise InvalidSignature("its body is no form")
-        return webhook_form.read(bytes(self.content), content_type, Limits(body=self.largest_body))
+        return flat_form(bytes(self.content), content_type, Limits(body=self.largest_body))
 
     def _public_url(self) -> str:
         """The URL that the provider used, as far as we can tell."""

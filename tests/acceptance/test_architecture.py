@@ -15,7 +15,6 @@ MAX_PUBLIC_METHODS = 15
 LONG_FILES = {
     "scfm/embedded_mongod/mongod.py",
     "scfm/handlers/openapi.py",
-    "scfm/handlers/parameters.py",
     "scfm/models/resource.py",
     "scfm/server.py",
     "scfm/storage/register.py",

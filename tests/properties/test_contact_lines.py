@@ -16,7 +16,7 @@ from scfm.contacts_bulk.json_lines import JsonLinesReader, json_line
 from scfm.contacts_bulk.table import column_of, path_of
 from scfm.contacts_bulk.text_lines import Problem, Reader, Row
 from scfm.errors import Invalid
-from scfm.handlers.parameters import Limits
+from scfm.handlers.parameter_limits import Limits
 from scfm.models.merge import merge
 from scfm.models.texts import stored_form
 

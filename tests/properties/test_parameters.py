@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scfm.errors import BadRequest, ScfmError
-from scfm.handlers.parameters import FORM, JSON, Limits, parse
+from scfm.handlers.forms import FORM
+from scfm.handlers.parameter_limits import Limits
+from scfm.handlers.parameters import JSON, parse
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAME = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="[]"), min_size=1, max_size=10)

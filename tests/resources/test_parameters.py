@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from scfm.errors import BadRequest, TooLarge
-from scfm.handlers.parameters import FORM, JSON, Limits, parse
+from scfm.handlers.forms import FORM
+from scfm.handlers.parameter_limits import Limits
+from scfm.handlers.parameters import JSON, parse
 
 MULTIPART = "multipart/form-data; boundary=frontier"
 SMALL = Limits(body=400, depth=3, fields=4, value=10)
