@@ -155,7 +155,7 @@ class Story:
     async def callout(self, event: str) -> None:
         """A client pauses, resumes or stops the callout."""
         moved = await CALLOUTS.fire(self.house.scope, self.house.callout, event)
-        await self.jobs.callout_hold.moved(moved)
+        await self.jobs.callout_hold.on_event(moved)
 
     async def sent(self) -> None:
         """The process sends what is due."""
@@ -189,14 +189,14 @@ async def answered(story: Story, data_dir: Path) -> None:
     story.note("created")
     await story.fires("queue")
     story.note("queued")
-    (taken,) = await story.jobs.send.take(5)
+    (taken,) = await story.jobs.send.claim(5)
     story.note("claimed")
 
     async def leaves() -> None:
         story.note("sending")
 
     story.provider.when_it_has_left = leaves
-    await story.jobs.send.work(taken)
+    await story.jobs.send.process(taken)
     story.sid = story.call()["remote_call_id"]
     story.note("remotely_queued")
     await story.reported("initiated", SequenceNumber="0")
@@ -267,9 +267,9 @@ async def reported_and_never_answered(story: Story, data_dir: Path) -> None:
 async def unknown_and_found(story: Story, data_dir: Path) -> None:
     await unanswered(story)
     story.becomes_due()
-    (item,) = await story.jobs.settle.take(5)
+    (item,) = await story.jobs.settle.claim(5)
     story.note("taken to be settled")
-    await story.jobs.settle.work(item)
+    await story.jobs.settle.process(item)
     story.note("found")
 
 
@@ -327,13 +327,13 @@ async def unknown_and_reported(story: Story, data_dir: Path) -> None:
 async def settling_fails(story: Story, data_dir: Path) -> None:
     await unanswered(story)
     story.becomes_due()
-    (item,) = await story.jobs.settle.take(5)
-    await story.jobs.settle.failed(item, RuntimeError())
+    (item,) = await story.jobs.settle.claim(5)
+    await story.jobs.settle.on_error(item, RuntimeError())
     story.note("failed once")
     story.becomes_due()
     story.set_fields(**{"_work.failures": 4})
-    (item,) = await story.jobs.settle.take(5)
-    await story.jobs.settle.failed(item, RuntimeError())
+    (item,) = await story.jobs.settle.claim(5)
+    await story.jobs.settle.on_error(item, RuntimeError())
     story.note("failed too often")
 
 
@@ -373,27 +373,27 @@ async def account_refused_after_it_called(story: Story, data_dir: Path) -> None:
 
 async def sending_fails(story: Story, data_dir: Path) -> None:
     await story.queued()
-    (taken,) = await story.jobs.send.take(5)
-    await story.jobs.send.failed(taken, RuntimeError())
+    (taken,) = await story.jobs.send.claim(5)
+    await story.jobs.send.on_error(taken, RuntimeError())
     story.note("failed once")
     story.set_fields(_work={"due": now(), "tries": 4})
-    (taken,) = await story.jobs.send.take(5)
+    (taken,) = await story.jobs.send.claim(5)
     story.note("claimed for the last time")
-    await story.jobs.send.failed(taken, RuntimeError())
+    await story.jobs.send.on_error(taken, RuntimeError())
     story.note("failed too often")
 
 
 async def sending_fails_after_it_left(story: Story, data_dir: Path) -> None:
     await story.queued()
-    (taken,) = await story.jobs.send.take(5)
+    (taken,) = await story.jobs.send.claim(5)
 
     async def fails(answer: Call) -> None:
         raise RuntimeError
 
     story.provider.when_it_is_answered = fails
     with pytest.raises(RuntimeError):
-        await story.jobs.send.work(taken)
-    await story.jobs.send.failed(taken, RuntimeError())
+        await story.jobs.send.process(taken)
+    await story.jobs.send.on_error(taken, RuntimeError())
     story.note("unknown")
 
 
@@ -415,11 +415,11 @@ async def stopped_after_it_left(story: Story, data_dir: Path) -> None:
 
 async def process_dies_before_it_leaves(story: Story, data_dir: Path) -> None:
     await story.queued()
-    await story.jobs.send.take(5)
+    await story.jobs.send.claim(5)
     story.note("claimed")
     story.jobs.send_journal.close()
     story.process(data_dir)
-    await story.jobs.settle.take(5)
+    await story.jobs.settle.claim(5)
     story.note("taken over")
 
 
@@ -430,7 +430,7 @@ async def process_dies_after_it_left(story: Story, data_dir: Path) -> None:
     story.jobs.send_journal.close()
     story.note("left")
     story.process(data_dir)
-    await story.jobs.settle.take(5)
+    await story.jobs.settle.claim(5)
     story.note("taken over")
     story.becomes_due()
     assert await pass_over(story.jobs.settle) == 1
@@ -453,9 +453,9 @@ async def process_dies_after_a_report(story: Story, data_dir: Path) -> None:
     story.jobs.send_journal.close()
     story.note("reported while it was being sent")
     story.process(data_dir)
-    (item,) = await story.jobs.settle.take(5)
+    (item,) = await story.jobs.settle.claim(5)
     story.note("taken over")
-    await story.jobs.settle.work(item)
+    await story.jobs.settle.process(item)
     story.note("finished")
 
 
@@ -469,8 +469,8 @@ async def sending_until(story: Story) -> AsyncIterator[Callable[[], Awaitable[No
         await never.wait()
 
     yield reached
-    (taken,) = await story.jobs.send.take(5)
-    story.sending = asyncio.create_task(story.jobs.send.work(taken))
+    (taken,) = await story.jobs.send.claim(5)
+    story.sending = asyncio.create_task(story.jobs.send.process(taken))
     await here.wait()
 
 
@@ -490,19 +490,19 @@ async def held(story: Story, data_dir: Path) -> None:
 async def held_while_it_is_claimed(story: Story, data_dir: Path) -> None:
     await story.queued()
     await story.callout("start")
-    (taken,) = await story.jobs.send.take(5)
+    (taken,) = await story.jobs.send.claim(5)
     await story.callout("pause")
     story.note("paused while it is claimed")
-    await story.jobs.send.work(taken)
+    await story.jobs.send.process(taken)
     story.note("held")
 
 
 async def stopped_while_it_is_claimed(story: Story, data_dir: Path) -> None:
     await story.queued()
     await story.callout("start")
-    (taken,) = await story.jobs.send.take(5)
+    (taken,) = await story.jobs.send.claim(5)
     await story.callout("stop")
-    await story.jobs.send.work(taken)
+    await story.jobs.send.process(taken)
     story.note("canceled")
 
 
@@ -527,10 +527,10 @@ async def corrected(story: Story, data_dir: Path) -> None:
 
 async def corrected_while_it_is_claimed(story: Story, data_dir: Path) -> None:
     await story.queued()
-    (taken,) = await story.jobs.send.take(5)
+    (taken,) = await story.jobs.send.claim(5)
     await story.house.renumber(story.contact, CORRECTED)
-    story.jobs.callout_hold.renumbered(story.contact)
-    await story.jobs.send.work(taken)
+    story.jobs.callout_hold.on_renumbered(story.contact)
+    await story.jobs.send.process(taken)
     story.note("queued again")
 
 
@@ -544,9 +544,9 @@ async def fetched(story: Story, data_dir: Path) -> None:
     await story.accepted()
     await story.fires("queue_remote_fetch")
     story.note("fetch is queued")
-    (item,) = await story.jobs.fetch.take(5)
+    (item,) = await story.jobs.fetch.claim(5)
     story.note("fetch is claimed")
-    await story.jobs.fetch.work(item)
+    await story.jobs.fetch.process(item)
     story.note("fetched")
 
 
@@ -560,15 +560,15 @@ async def fetched_in_vain(story: Story, data_dir: Path) -> None:
     assert await pass_over(story.jobs.fetch) == 1
     story.note("not fetched")
     await story.fires("queue_remote_fetch")
-    (item,) = await story.jobs.fetch.take(5)
-    await story.jobs.fetch.failed(item, RuntimeError())
+    (item,) = await story.jobs.fetch.claim(5)
+    await story.jobs.fetch.on_error(item, RuntimeError())
     story.note("failed")
 
 
 async def fetch_is_abandoned(story: Story, data_dir: Path) -> None:
     await story.accepted()
     await story.fires("queue_remote_fetch")
-    await story.jobs.fetch.take(5)
+    await story.jobs.fetch.claim(5)
     story.note("fetch is claimed")
     story.becomes_due()
     assert await pass_over(story.jobs.settle) == 1
@@ -578,11 +578,11 @@ async def fetch_is_abandoned(story: Story, data_dir: Path) -> None:
 async def reported_while_it_is_fetched(story: Story, data_dir: Path) -> None:
     await story.accepted()
     await story.fires("queue_remote_fetch")
-    (item,) = await story.jobs.fetch.take(5)
+    (item,) = await story.jobs.fetch.claim(5)
     story.note("fetch is claimed")
     await story.reported("completed")
     story.note("completed")
-    await story.jobs.fetch.work(item)
+    await story.jobs.fetch.process(item)
     story.note("fetched too late")
     story.becomes_due()
     assert await pass_over(story.jobs.settle) == 1
@@ -592,9 +592,9 @@ async def reported_while_it_is_fetched(story: Story, data_dir: Path) -> None:
 async def polled(story: Story, data_dir: Path) -> None:
     await story.accepted()
     story.becomes_due("_check")
-    (item,) = await story.jobs.check.take(5)
+    (item,) = await story.jobs.check.claim(5)
     story.note("taken to be polled")
-    await story.jobs.check.work(item)
+    await story.jobs.check.process(item)
     story.note("polled")
     await story.reported("completed")
     story.note("completed")
@@ -635,9 +635,9 @@ async def made_by_operations(story: Story, data_dir: Path) -> None:
     ):
         await story.house.operation(kind, **parameters)
         story.note(f"{kind} is queued", "batch_operations")
-        (item,) = await story.jobs.run.take(5)
+        (item,) = await story.jobs.run.claim(5)
         story.note(f"{kind} is claimed", "batch_operations")
-        await story.jobs.run.work(item)
+        await story.jobs.run.process(item)
         story.note(f"{kind} is finished", "batch_operations")
         made = "callout_participations" if kind == "CalloutPopulation" else "phone_calls"
         story.note(f"{made} after {kind}", made)
