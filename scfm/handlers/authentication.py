@@ -8,7 +8,7 @@ import binascii
 from scfm.errors import Unauthorized
 from scfm.models.access_token import digest
 from scfm.models.account import SUPER_ADMIN, country_of
-from scfm.models.resource import Client
+from scfm.models.scope import Client
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
 

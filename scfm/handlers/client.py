@@ -14,7 +14,8 @@ from scfm.handlers.base import FRESH, BaseHandler
 from scfm.handlers.pagination import PageRequest
 from scfm.models.filters import as_id
 from scfm.models.idempotency import IdempotentRequest
-from scfm.models.resource import Client, Resource, Scope
+from scfm.models.resource import Resource
+from scfm.models.scope import Client, Scope
 from scfm.runtime.offload import offload
 from scfm.storage.large_page import LargePage
 from scfm.storage.query import Query

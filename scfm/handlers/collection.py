@@ -13,7 +13,8 @@ from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, checked_type
 from scfm.models.filters import as_id, text
-from scfm.models.resource import Resource, Scope
+from scfm.models.resource import Resource
+from scfm.models.scope import Scope
 from scfm.storage.query import Document, Query
 
 

@@ -12,7 +12,7 @@ from scfm.handlers.idempotency import once
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.contact import CONTACTS
-from scfm.models.resource import Scope
+from scfm.models.scope import Scope
 
 log = logging.getLogger("scfm.http")
 

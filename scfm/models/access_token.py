@@ -7,8 +7,11 @@ import secrets
 from typing import Any
 
 from scfm.errors import Invalid
+from scfm.models.declaration import COMMON_FILTERS, by
+from scfm.models.draft import Draft
 from scfm.models.fields import Field, Id, Metadata, Time
-from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, by
+from scfm.models.resource import Resource
+from scfm.models.scope import Scope
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView

@@ -11,9 +11,10 @@ from typing import Any
 
 from scfm.clock import now
 from scfm.models import hints, msisdn
+from scfm.models.declaration import COMMON_FILTERS, Guard
 from scfm.models.fields import NOT_IN_LIST, Field, FieldError, Id, Metadata, Rules, Schema, Text, Time
 from scfm.models.filters import text
-from scfm.models.resource import COMMON_FILTERS, Guard, Resource
+from scfm.models.resource import Resource
 from scfm.settings import PROVIDERS
 from scfm.storage.index import Index
 from scfm.storage.query import Document

@@ -7,7 +7,7 @@ from scfm.errors import Invalid, NotFound, StartError
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS, SUPER_ADMIN
 from scfm.models.fields import Rules
-from scfm.models.resource import Client, Scope
+from scfm.models.scope import Client, Scope
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 

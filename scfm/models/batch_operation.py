@@ -14,17 +14,11 @@ from scfm.models.batch_operations.parameters import misplaced
 from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCallQueueRemoteFetch
+from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, by
+from scfm.models.draft import Draft
 from scfm.models.fields import BLANK, Field, Id, Json, Link, Metadata, Schema, Status, Time
-from scfm.models.resource import (
-    COMMON_FILTERS,
-    MUST_EXIST,
-    Draft,
-    Guard,
-    Reference,
-    Resource,
-    Scope,
-    by,
-)
+from scfm.models.resource import MUST_EXIST, Resource
+from scfm.models.scope import Scope
 from scfm.models.state_machine import StateMachine
 from scfm.storage.index import Index
 from scfm.storage.query import Document

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
+from scfm.models.declaration import COMMON_FILTERS, Guard, by, through
+from scfm.models.draft import Draft
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Status, Time
-from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Resource, Scope, by, through
+from scfm.models.resource import Resource
+from scfm.models.scope import Scope
 from scfm.models.state_machine import NOT_AN_EVENT, StateMachine
 from scfm.storage.index import Index
 from scfm.storage.query import Document

@@ -8,18 +8,11 @@ from typing import Any
 from scfm.errors import NotFound
 from scfm.models import filters, hints, renumbering
 from scfm.models.batch_operations import operation_links
+from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, by
+from scfm.models.draft import Draft
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Msisdn, Time
-from scfm.models.resource import (
-    COMMON_FILTERS,
-    MUST_EXIST,
-    Draft,
-    Guard,
-    Reference,
-    Resource,
-    Scope,
-    Unique,
-    by,
-)
+from scfm.models.resource import MUST_EXIST, Resource
+from scfm.models.scope import Scope
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 from scfm.storage.query import Document

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
+from scfm.models.declaration import COMMON_FILTERS, Guard, Unique, by, through
 from scfm.models.fields import Id, Link, MetadataWithMemory, Msisdn, Time
 from scfm.models.merge import MEMORY_PATH
-from scfm.models.resource import COMMON_FILTERS, Guard, Resource, Unique, by, through
+from scfm.models.resource import Resource
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 from scfm.storage.query import Document

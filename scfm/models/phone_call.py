@@ -14,6 +14,8 @@ from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
 from scfm.models.callout_participation import callout_flows
+from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, by
+from scfm.models.draft import Draft
 from scfm.models.fields import (
     BLANK,
     CallFlowLogic,
@@ -27,7 +29,8 @@ from scfm.models.fields import (
     Time,
 )
 from scfm.models.merge import MEMORY_PATH
-from scfm.models.resource import COMMON_FILTERS, Draft, Guard, Reference, Resource, Scope, by
+from scfm.models.resource import Resource
+from scfm.models.scope import Scope
 from scfm.models.state_machine import NOT_AN_EVENT, StateMachine
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from scfm.models import filters
+from scfm.models.declaration import COMMON_FILTERS, Reference, by
 from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Time
-from scfm.models.resource import COMMON_FILTERS, Reference, Resource, by
+from scfm.models.resource import Resource
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 

@@ -1,5 +1,4 @@
-"""A resource is one declaration: its fields in the order they are shown, what is unique, what it refers to,
-what it can be filtered by and listed under, what keeps it from being deleted, and where its status can go.
+"""What every resource does by its declaration: it creates and updates documents, moves their status, deletes them.
 
 Every rule that holds for all resources is here; a resource's own file adds only what is its own.
 """
@@ -9,24 +8,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
-from scfm.models import filters, hints, references
-from scfm.models.fields import Field, FieldError, Rules, Schema
-from scfm.models.filters import Filter
+from scfm.models import hints, references
+from scfm.models.declaration import Declaration
+from scfm.models.draft import Draft
+from scfm.models.fields import FieldError
 from scfm.models.references import DELETION_LOOK_SECONDS, MAX_DELETION_LOOKS
-from scfm.models.state_machine import StateMachine
-from scfm.storage.counted_fields import CountedFields
+from scfm.models.scope import Scope
 from scfm.storage.errors import Taken
-from scfm.storage.index import Index
-from scfm.storage.query import Document, Query
+from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 TAKEN = "has already been taken"
@@ -35,181 +31,8 @@ MUST_EXIST = "must exist"
 UNSENT: Document = {"_work.attempt": None}
 
 
-@dataclass(frozen=True)
-class Client:
-    """Who asks: the account, the access token it came with, and whether it may manage accounts.
-
-    ``country`` is the account's ``default_country``.
-    """
-
-    account_id: int
-    token_id: int
-    super_admin: bool = False
-    country: str | None = None
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Within what a request is carried out.
-
-    ``request`` names the request, if the client gave it a name, and ``is_retry`` says that it may have been
-    carried out before: see idempotency.
-    """
-
-    view: TenantView
-    rules: Rules
-    client: Client
-    request: str | None = None
-    is_retry: bool = False
-
-
-@dataclass(frozen=True)
-class Unique:
-    """Fields that no two documents share; ``blames`` is the field that an error names.
-
-    ``only`` limits it to the documents that fit; ``everywhere``: over all accounts.
-    """
-
-    fields: tuple[str, ...]
-    blames: str
-    only: Document | None = None
-    everywhere: bool = False
-
-    @property
-    def index(self) -> Index:
-        return Index(*self.fields, name="unique_" + "_".join(self.fields), unique=True, only=self.only)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A field that holds the id of a document of another collection; ``blames`` is what an error names."""
-
-    field: str
-    collection: str
-    blames: str
-
-
-@dataclass(frozen=True)
-class Guard:
-    """What keeps a document from being deleted: documents of ``collection`` that name it in ``field``."""
-
-    collection: str
-    field: str
-    kind: str = ""
-    # Whether they were created under it, so that a half-made one may be removed with it.
-    created: bool = True
-
-    @property
-    def message(self) -> str:
-        dependents = self.kind or self.collection.replace("_", " ")
-        return f"Cannot delete record because dependent {dependents} exist"
-
-
-Parent = Callable[[Document], Query]
-"""From a parent document to the children listed under it."""
-
-
-class Errors(dict[str, list[str]]):
-    """The messages of every field that fails, collected, with their hints."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hints: dict[str, str] = {}
-
-    def add(self, name: str, *messages: str, hint: str | None = None) -> None:
-        self.setdefault(name, []).extend(messages)
-        if hint is not None:
-            self.hints[name] = hint
-
-    def check(self) -> None:
-        """Raise Invalid if there are any."""
-        if self:
-            raise Invalid(self, self.hints)
-
-
-@dataclass
-class Draft:
-    """A document on its way in: what the client gave, what it will be, and what is wrong with it."""
-
-    given: Document
-    document: Document
-    errors: Errors = field(default_factory=Errors)
-    # What an update changes; None for a new document.
-    old: Document | None = None
-
-    @property
-    def new(self) -> bool:
-        return self.old is None
-
-
-class Resource:
-    """The base of every resource. ``kind`` is its noun, ``collection`` the plural, in routes and in MongoDB."""
-
-    kind: ClassVar[str]
-    collection: ClassVar[str]
-    fields: ClassVar[tuple[Field, ...]]
-    unique: ClassVar[tuple[Unique, ...]] = ()
-    references: ClassVar[tuple[Reference, ...]] = ()
-    guards: ClassVar[tuple[Guard, ...]] = ()
-    filters: ClassVar[Mapping[str, Filter]] = {}
-    parents: ClassVar[Mapping[str, Parent]] = {}
-    machine: ClassVar[StateMachine | None] = None
-    # What a client gives beside the fields, always or for a new one only; what it must give for a new one.
-    accepts: ClassVar[Mapping[str, Schema]] = {}
-    accepts_new: ClassVar[Mapping[str, Schema]] = {}
-    required: ClassVar[tuple[str, ...]] = ()
-    indexes: ClassVar[tuple[Index, ...]] = ()
-    # For a collection that may become so large that its totals are remembered.
-    counted: ClassVar[CountedFields | None] = None
-    tenant: ClassVar[bool] = True
-
-    # What a resource may add.
-
-    async def complete(self, scope: Scope, draft: Draft) -> None:
-        """Add what follows from other documents; put what is wrong into ``draft.errors``."""
-
-    async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
-        """The documents as a client sees them."""
-        return [self.show(document) for document in documents]
-
-    async def check_event(self, scope: Scope, document: Document, event: str) -> None:
-        """Raise Invalid if EVENT, which the status allows, is not possible all the same."""
-
-    def moved(self, document: Document, event: str) -> Document:
-        """What else changes when EVENT moves the status."""
-        return {}
-
-    async def check_delete(self, scope: Scope, document: Document) -> None:
-        """Raise Invalid if the document's own state forbids its deletion."""
-
-    def deletable(self) -> Document:
-        """The condition under which the document may still be deleted at the last moment."""
-        return {}
-
-    # What all have in common.
-
-    def show(self, document: Document) -> Document:
-        """Every field in its order, and nothing else."""
-        return {name: show(document) for name, show in self._shown}
-
-    @cached_property
-    def _shown(self) -> list[tuple[str, Callable[[Document], Any]]]:
-        return [(one.name, one.show) for one in self.fields]
-
-    def query(self, parameters: Any = None, country: str | None = None) -> Query:
-        """All documents, narrowed by the filters that a client gave (the value of ``q``).
-
-        ``country``, here and below: the ``default_country`` of the client's account.
-        """
-        return self.filtered(Query(self.collection), parameters, country)
-
-    def under(self, parent: str, document: Document, parameters: Any = None, country: str | None = None) -> Query:
-        """The documents listed under one of kind PARENT."""
-        return self.filtered(self.parents[parent](document), parameters, country)
-
-    def filtered(self, query: Query, parameters: Any, country: str | None = None) -> Query:
-        """QUERY narrowed by filters."""
-        return filters.apply(query, self.filters, parameters, country)
+class Resource(Declaration):
+    """A resource whose documents clients create, change and delete."""
 
     async def create(self, scope: Scope, given: Document, **known: Any) -> Document:
         """Store a new document from what the client gave and what is known; raises Invalid with every error."""
@@ -490,21 +313,3 @@ def _named(scope: Scope, field: str) -> Document:
 def same(one: Any, other: Any) -> bool:
     """Whether two values are the same JSON: 1, 1.0 and true are three."""
     return one == other and (isinstance(one, (str, int, datetime)) or repr(one) == repr(other))
-
-
-COMMON_FILTERS: Mapping[str, Filter] = {
-    "id": filters.id_of("_id"),
-    "metadata": filters.nested("metadata"),
-    **filters.times("created_at"),
-    **filters.times("updated_at"),
-}
-
-
-def by(collection: str, name: str) -> Parent:
-    """Children of COLLECTION that name their parent in a field of their own."""
-    return lambda parent: Query(collection, ({name: parent["_id"]},))
-
-
-def through(collection: str, key: str, joined: Parent) -> Parent:
-    """Children of COLLECTION that other children of the same parent name in KEY."""
-    return lambda parent: Query(collection, through=joined(parent), key=key)

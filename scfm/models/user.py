@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from scfm.models.declaration import COMMON_FILTERS, Unique, by
+from scfm.models.draft import Draft
 from scfm.models.fields import BLANK, Field, FieldError, Id, Link, Metadata, Rules, Text, Time
 from scfm.models.filters import text
 from scfm.models.passwords import PASSWORDS
-from scfm.models.resource import COMMON_FILTERS, Draft, Resource, Scope, Unique, by
+from scfm.models.resource import Resource
+from scfm.models.scope import Scope
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 

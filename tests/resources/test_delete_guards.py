@@ -16,8 +16,8 @@ from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
 from scfm.models.references import DELETIONS
-from scfm.models.resource import Client as Asking
-from scfm.models.resource import Scope
+from scfm.models.scope import Client as Asking
+from scfm.models.scope import Scope
 from scfm.storage.store import Store
 from scfm.workers.sweep_deletions import SweepDeletions
 from tests.resources.conftest import Documents, make

@@ -31,8 +31,9 @@ from scfm.models.fields import Rules
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.registry import RESOURCES
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
-from scfm.models.resource import Client as Asking
-from scfm.models.resource import Resource, Scope
+from scfm.models.resource import Resource
+from scfm.models.scope import Client as Asking
+from scfm.models.scope import Scope
 from scfm.models.user import USERS
 from scfm.storage.query import Document
 from scfm.storage.store import Store

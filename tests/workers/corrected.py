@@ -10,7 +10,7 @@ from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.models.resource import Client, Scope
+from scfm.models.scope import Client, Scope
 from scfm.storage.store import Store
 from tests.workers.background import (
     PARAMS,

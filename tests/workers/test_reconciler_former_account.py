@@ -8,7 +8,7 @@ from typing import Any
 
 from scfm.models.account import ACCOUNTS
 from scfm.models.fields import Rules
-from scfm.models.resource import Client, Scope
+from scfm.models.scope import Client, Scope
 from scfm.providers.answers import Call
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused

@@ -16,8 +16,9 @@ from scfm.models.account import default_country
 from scfm.models.batch_operations.parameters import parameter_errors
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
+from scfm.models.draft import Errors
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.models.resource import Errors, Resource
+from scfm.models.resource import Resource
 from scfm.runtime.offload import offload
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView

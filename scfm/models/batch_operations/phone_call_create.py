@@ -10,9 +10,9 @@ from scfm.models import hints
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.linked import make_missing
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, participations_of
+from scfm.models.draft import Errors
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.renumbering import NUMBER_KIND, SET_ASIDE
-from scfm.models.resource import Errors
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 

@@ -1,0 +1,155 @@
+"""What a resource declares: its fields in the order they are shown, what is unique, what it refers to, what it can be
+filtered by and listed under, what keeps it from being deleted, and where its status can go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from scfm.models import filters
+from scfm.models.draft import Draft
+from scfm.models.fields import Field, Schema
+from scfm.models.filters import Filter
+from scfm.models.scope import Scope
+from scfm.models.state_machine import StateMachine
+from scfm.storage.counted_fields import CountedFields
+from scfm.storage.index import Index
+from scfm.storage.query import Document, Query
+from scfm.storage.tenant_view import TenantView
+
+
+@dataclass(frozen=True)
+class Unique:
+    """Fields that no two documents share; ``blames`` is the field that an error names.
+
+    ``only`` limits it to the documents that fit; ``everywhere``: over all accounts.
+    """
+
+    fields: tuple[str, ...]
+    blames: str
+    only: Document | None = None
+    everywhere: bool = False
+
+    @property
+    def index(self) -> Index:
+        return Index(*self.fields, name="unique_" + "_".join(self.fields), unique=True, only=self.only)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A field that holds the id of a document of another collection; ``blames`` is what an error names."""
+
+    field: str
+    collection: str
+    blames: str
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What keeps a document from being deleted: documents of ``collection`` that name it in ``field``."""
+
+    collection: str
+    field: str
+    kind: str = ""
+    # Whether they were created under it, so that a half-made one may be removed with it.
+    created: bool = True
+
+    @property
+    def message(self) -> str:
+        dependents = self.kind or self.collection.replace("_", " ")
+        return f"Cannot delete record because dependent {dependents} exist"
+
+
+Parent = Callable[[Document], Query]
+"""From a parent document to the children listed under it."""
+
+
+class Declaration:
+    """The base of every resource. ``kind`` is its noun, ``collection`` the plural, in routes and in MongoDB."""
+
+    kind: ClassVar[str]
+    collection: ClassVar[str]
+    fields: ClassVar[tuple[Field, ...]]
+    unique: ClassVar[tuple[Unique, ...]] = ()
+    references: ClassVar[tuple[Reference, ...]] = ()
+    guards: ClassVar[tuple[Guard, ...]] = ()
+    filters: ClassVar[Mapping[str, Filter]] = {}
+    parents: ClassVar[Mapping[str, Parent]] = {}
+    machine: ClassVar[StateMachine | None] = None
+    # What a client gives beside the fields, always or for a new one only; what it must give for a new one.
+    accepts: ClassVar[Mapping[str, Schema]] = {}
+    accepts_new: ClassVar[Mapping[str, Schema]] = {}
+    required: ClassVar[tuple[str, ...]] = ()
+    indexes: ClassVar[tuple[Index, ...]] = ()
+    # For a collection that may become so large that its totals are remembered.
+    counted: ClassVar[CountedFields | None] = None
+    tenant: ClassVar[bool] = True
+
+    # What a resource may add.
+
+    async def complete(self, scope: Scope, draft: Draft) -> None:
+        """Add what follows from other documents; put what is wrong into ``draft.errors``."""
+
+    async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
+        """The documents as a client sees them."""
+        return [self.show(document) for document in documents]
+
+    async def check_event(self, scope: Scope, document: Document, event: str) -> None:
+        """Raise Invalid if EVENT, which the status allows, is not possible all the same."""
+
+    def moved(self, document: Document, event: str) -> Document:
+        """What else changes when EVENT moves the status."""
+        return {}
+
+    async def check_delete(self, scope: Scope, document: Document) -> None:
+        """Raise Invalid if the document's own state forbids its deletion."""
+
+    def deletable(self) -> Document:
+        """The condition under which the document may still be deleted at the last moment."""
+        return {}
+
+    # What all have in common.
+
+    def show(self, document: Document) -> Document:
+        """Every field in its order, and nothing else."""
+        return {name: show(document) for name, show in self._shown}
+
+    @cached_property
+    def _shown(self) -> list[tuple[str, Callable[[Document], Any]]]:
+        return [(one.name, one.show) for one in self.fields]
+
+    def query(self, parameters: Any = None, country: str | None = None) -> Query:
+        """All documents, narrowed by the filters that a client gave (the value of ``q``).
+
+        ``country``, here and below: the ``default_country`` of the client's account.
+        """
+        return self.filtered(Query(self.collection), parameters, country)
+
+    def under(self, parent: str, document: Document, parameters: Any = None, country: str | None = None) -> Query:
+        """The documents listed under one of kind PARENT."""
+        return self.filtered(self.parents[parent](document), parameters, country)
+
+    def filtered(self, query: Query, parameters: Any, country: str | None = None) -> Query:
+        """QUERY narrowed by filters."""
+        return filters.apply(query, self.filters, parameters, country)
+
+
+COMMON_FILTERS: Mapping[str, Filter] = {
+    "id": filters.id_of("_id"),
+    "metadata": filters.nested("metadata"),
+    **filters.times("created_at"),
+    **filters.times("updated_at"),
+}
+
+
+def by(collection: str, name: str) -> Parent:
+    """Children of COLLECTION that name their parent in a field of their own."""
+    return lambda parent: Query(collection, ({name: parent["_id"]},))
+
+
+def through(collection: str, key: str, joined: Parent) -> Parent:
+    """Children of COLLECTION that other children of the same parent name in KEY."""
+    return lambda parent: Query(collection, through=joined(parent), key=key)

@@ -1,0 +1,35 @@
+"""Who asks, and within what a request of theirs is carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scfm.models.fields import Rules
+from scfm.storage.tenant_view import TenantView
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who asks: the account, the access token it came with, and whether it may manage accounts.
+
+    ``country`` is the account's ``default_country``, two capital letters, or None.
+    """
+
+    account_id: int
+    token_id: int
+    super_admin: bool = False
+    country: str | None = None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Within what a request is carried out: the account's documents, the rules of fields, and who asks.
+
+    ``request``: the name of the IdempotentRequest, if it is one; ``is_retry``: it may have been carried out before.
+    """
+
+    view: TenantView
+    rules: Rules
+    client: Client
+    request: str | None = None
+    is_retry: bool = False
