@@ -13,7 +13,7 @@ from scfm.handlers.health import HealthHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.index import IndexHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
-from scfm.handlers.openapi import document
+from scfm.handlers.openapi.document import document
 from scfm.handlers.webhook import RemotePhoneCallEventsHandler
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS

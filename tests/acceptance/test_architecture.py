@@ -14,7 +14,6 @@ MAX_PUBLIC_METHODS = 15
 # What is still larger, and should not be.
 LONG_FILES = {
     "scfm/embedded_mongod/mongod.py",
-    "scfm/handlers/openapi.py",
     "scfm/models/resource.py",
     "scfm/server.py",
     "scfm/storage/register.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tornado.web import URLSpec
 
-from scfm.handlers.openapi import DESCRIBED
+from scfm.handlers.openapi.operations import DESCRIBED
 from scfm.handlers.routes import routes
 
 # {a,b} stands for each of them.

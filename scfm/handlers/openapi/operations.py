@@ -1,28 +1,24 @@
-"""The OpenAPI 3.1 document of the API, made from the routes and from what the resources declare."""
+"""The operations of the document, each made from its route."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from tornado.web import URLSpec  # type: ignore[attr-defined]
-
-from scfm import __version__
 from scfm.contacts_bulk.import_file import CSV, JSON_LINES, XLSX
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.export_contacts import CONTENT_TYPES, ExportContactsHandler
 from scfm.handlers.health import HealthHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
-from scfm.handlers.openapi_components import (
+from scfm.handlers.openapi.bodies import HEALTH, REPORT, TALLY
+from scfm.handlers.openapi.components import (
     FORM,
     JSON,
     TEXT,
     XML,
     Json,
     body_of,
-    components,
     errors_of,
     given_of,
     noun,
@@ -31,128 +27,15 @@ from scfm.handlers.openapi_components import (
     response,
     title,
 )
+from scfm.handlers.openapi.documented_route import DocumentedRoute
 from scfm.handlers.webhook import REFUSAL, RemotePhoneCallEventsHandler
 from scfm.models.batch_operation import BATCH_OPERATIONS
-from scfm.models.fields import Schema
-from scfm.models.registry import RESOURCES
-from scfm.models.resource import Resource
 
-ABOUT = """\
-Manages contacts, callouts and phone calls over Twilio or Somleng.
-
-Parameters may stand in the query string, in a form or in a JSON body; a query parameter wins. Nested names are
-written `metadata[name]=Alice`. Unknown fields, and fields that a client may not set, are ignored. A path may end in
-`.json` or in a slash. `PUT` does what `PATCH` does, `HEAD` works wherever `GET` does, and `If-None-Match` gives a
-304. Every answer has an `X-Request-Id` (the client's, if it sent one), an `X-Runtime` in seconds, and an `ETag` where
-it has a body. A verb that a path lacks is answered with 404.
-"""
-
-HEALTH: Schema = {
-    "type": "object",
-    "properties": {"status": {"const": "ok"}, "version": {"type": "string"}},
-    "required": ["status", "version"],
-}
-# What became of the lines of an import.
-TALLY: Schema = {
-    "type": "object",
-    "properties": {
-        **{name: {"type": "integer", "minimum": 0} for name in ("created", "updated", "unchanged", "failed")},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "line": {"type": "integer", "minimum": 1},
-                    "column": {"type": ["string", "null"]},
-                    "reason": {"type": "string"},
-                },
-                "required": ["line", "column", "reason"],
-            },
-        },
-        "errors_omitted": {"type": "integer", "minimum": 0},
-    },
-    "required": ["created", "updated", "unchanged", "failed", "errors", "errors_omitted"],
-}
-# What Twilio and Somleng send; more fields are kept as they come.
-REPORT: Schema = {
-    "type": "object",
-    "properties": {
-        "AccountSid": {"type": "string", "description": "Finds the account."},
-        "CallSid": {"type": "string"},
-        "Direction": {"type": "string", "examples": ["inbound", "outbound-api"]},
-        "From": {"type": "string"},
-        "To": {"type": "string"},
-        "CallStatus": {"type": "string", "examples": ["in-progress", "completed"]},
-        "Digits": {"type": "string"},
-        "SequenceNumber": {"type": "string"},
-    },
-    "required": ["AccountSid", "CallSid", "Direction"],
-    "additionalProperties": {"type": "string"},
-}
 # What may become of any request that changes something.
 WRITE_ERRORS = (400, 401, 403, 415, 422)
 
 
-@dataclass(frozen=True)
-class Route:
-    """An entry of the table of routes, as far as the document needs it."""
-
-    path: str
-    handler: type
-    options: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, entry: URLSpec) -> Route:
-        """The route of a Tornado URLSpec, whose name is the path as OpenAPI writes it."""
-        return cls(str(entry.name), entry.handler_class, entry.kwargs or {})
-
-    @property
-    def verbs(self) -> list[str]:
-        return str(self.options.get("verbs", "GET")).split()
-
-    @property
-    def resource(self) -> Resource:
-        return cast(Resource, self.options["resource"])
-
-    @property
-    def parent(self) -> Resource | None:
-        return self.options.get("parent")
-
-    @property
-    def under(self) -> str:
-        """Under what the resource is listed or created here, for a name: ``_of_callout``, or nothing."""
-        return f"_of_{self.parent.kind}" if self.parent else ""
-
-    def parameters(self, *names: str) -> list[Json]:
-        """References to the path's own parameters, and to those called NAMES."""
-        of_path = ["id"] if "{id}" in self.path else []
-        of_account = ["account_id"] if self.options.get("for_any_account") else []
-        return [ref("parameters", name) for name in (*of_path, *names, *of_account)]
-
-
-def document(routes: Iterable[URLSpec]) -> Json:
-    """The document that describes ROUTES, as JSON has it. A handler that DESCRIBED lacks is left out."""
-    paths: dict[str, Json] = {}
-    for route in map(Route.of, routes):
-        for verb in route.verbs:
-            if describe := DESCRIBED.get((route.handler, verb)):
-                paths.setdefault(route.path, {})[verb.lower()] = describe(route)
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Simple Call Flow Manager",
-            "version": __version__,
-            "description": ABOUT,
-            "license": {"name": "MIT", "identifier": "MIT"},
-        },
-        "security": [{"basic": []}, {"bearer": []}],
-        "tags": [{"name": resource.collection} for resource in RESOURCES],
-        "paths": paths,
-        "components": components(),
-    }
-
-
-def _operation(route: Route, name: str, summary: str, responses: Json, **more: Any) -> Json:
+def _operation(route: DocumentedRoute, name: str, summary: str, responses: Json, **more: Any) -> Json:
     if route.options.get("super_admin"):
         more["description"] = "For super admins only."
     return {
@@ -164,10 +47,7 @@ def _operation(route: Route, name: str, summary: str, responses: Json, **more: A
     }
 
 
-# Operations, each made from its route.
-
-
-def _list(route: Route) -> Json:
+def _list(route: DocumentedRoute) -> Json:
     resource = route.resource
     named = f"list_{resource.collection}{route.under}"
     of = f" of the {noun(route.parent)}" if route.parent else ""
@@ -175,12 +55,12 @@ def _list(route: Route) -> Json:
     return _page(route, named, f"List the {nouns(resource)}{of}", *by_type)
 
 
-def _preview(route: Route) -> Json:
+def _preview(route: DocumentedRoute) -> Json:
     named = f"preview_{route.resource.collection}_of_batch_operation"
     return _page(route, named, f"List the {nouns(route.resource)} that a run would take")
 
 
-def _page(route: Route, named: str, summary: str, *names: str) -> Json:
+def _page(route: DocumentedRoute, named: str, summary: str, *names: str) -> Json:
     items = {"type": "array", "items": ref("schemas", title(route.resource))}
     errors = (400, 401, 404) if "{id}" in route.path else (400, 401)
     found = {"200": response("A page, by id.", {JSON: items}, ("Per-Page", "Total", "Link"))}
@@ -188,7 +68,7 @@ def _page(route: Route, named: str, summary: str, *names: str) -> Json:
     return _operation(route, named, summary, {**found, **errors_of(*errors)}, parameters=parameters)
 
 
-def _create(route: Route) -> Json:
+def _create(route: DocumentedRoute) -> Json:
     resource = route.resource
     of = f" of the {noun(route.parent)}" if route.parent else ""
     return _operation(
@@ -201,7 +81,7 @@ def _create(route: Route) -> Json:
     )
 
 
-def _event(route: Route) -> Json:
+def _event(route: DocumentedRoute) -> Json:
     resource = route.resource
     events = list(resource.machine.events) if resource.machine else []
     schema = {"type": "object", "properties": {"event": {"enum": events}}, "required": ["event"]}
@@ -215,13 +95,13 @@ def _event(route: Route) -> Json:
     )
 
 
-def _made(route: Route, about: str) -> Json:
+def _made(route: DocumentedRoute, about: str) -> Json:
     shown = {JSON: ref("schemas", title(route.resource))}
     errors = (*WRITE_ERRORS, 404, 409, 413) if "{id}" in route.path else (*WRITE_ERRORS, 409, 413)
     return {"201": response(about, shown, ("Location", "Idempotent-Replayed")), **errors_of(*errors)}
 
 
-def _show(route: Route) -> Json:
+def _show(route: DocumentedRoute) -> Json:
     shown = {"200": response("As it is now.", {JSON: ref("schemas", title(route.resource))})}
     return _operation(
         route,
@@ -232,7 +112,7 @@ def _show(route: Route) -> Json:
     )
 
 
-def _update(route: Route) -> Json:
+def _update(route: DocumentedRoute) -> Json:
     return _operation(
         route,
         f"update_{_own(route)}",
@@ -243,7 +123,7 @@ def _update(route: Route) -> Json:
     )
 
 
-def _delete(route: Route) -> Json:
+def _delete(route: DocumentedRoute) -> Json:
     return _operation(
         route,
         f"delete_{route.resource.kind}",
@@ -253,11 +133,11 @@ def _delete(route: Route) -> Json:
     )
 
 
-def _own(route: Route) -> str:
+def _own(route: DocumentedRoute) -> str:
     return route.resource.kind if "{id}" in route.path else f"own_{route.resource.kind}"
 
 
-def _webhook(route: Route) -> Json:
+def _webhook(route: DocumentedRoute) -> Json:
     text = {"type": "string"}
     responses = {
         "201": response("What the caller is to hear: TwiML.", {XML: text}),
@@ -276,7 +156,7 @@ def _webhook(route: Route) -> Json:
     )
 
 
-def _health(route: Route) -> Json:
+def _health(route: DocumentedRoute) -> Json:
     responses = {"200": response("Both do.", {JSON: HEALTH}), **errors_of()}
     return {
         "operationId": "health",
@@ -286,7 +166,7 @@ def _health(route: Route) -> Json:
     }
 
 
-def _import(route: Route) -> Json:
+def _import(route: DocumentedRoute) -> Json:
     kinds = {CSV: "msisdn,name\n+252662345678,Alice\n", JSON_LINES[0]: '{"msisdn": "+252662345678"}\n'}
     return _operation(
         route,
@@ -307,7 +187,7 @@ def _import(route: Route) -> Json:
     )
 
 
-def _export(route: Route) -> Json:
+def _export(route: DocumentedRoute) -> Json:
     files = {kind.partition(";")[0]: {"type": "string"} for kind in CONTENT_TYPES.values()}
     return _operation(
         route,
@@ -318,7 +198,7 @@ def _export(route: Route) -> Json:
     )
 
 
-DESCRIBED: Mapping[tuple[type, str], Callable[[Route], Json]] = {
+DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], Json]] = {
     (HealthHandler, "GET"): _health,
     (OwnAccountHandler, "GET"): _show,
     (OwnAccountHandler, "PATCH"): _update,

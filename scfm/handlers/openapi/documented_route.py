@@ -1,0 +1,49 @@
+"""A route, as far as the document needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from tornado.web import URLSpec  # type: ignore[attr-defined]
+
+from scfm.handlers.openapi.components import Json, ref
+from scfm.models.resource import Resource
+
+
+@dataclass(frozen=True)
+class DocumentedRoute:
+    """An entry of the table of routes, as far as the document needs it."""
+
+    path: str
+    handler: type
+    options: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, entry: URLSpec) -> DocumentedRoute:
+        """The route of a Tornado URLSpec, whose name is the path as OpenAPI writes it."""
+        return cls(str(entry.name), entry.handler_class, entry.kwargs or {})
+
+    @property
+    def verbs(self) -> list[str]:
+        return str(self.options.get("verbs", "GET")).split()
+
+    @property
+    def resource(self) -> Resource:
+        return cast(Resource, self.options["resource"])
+
+    @property
+    def parent(self) -> Resource | None:
+        return self.options.get("parent")
+
+    @property
+    def under(self) -> str:
+        """Under what the resource is listed or created here, for a name: ``_of_callout``, or nothing."""
+        return f"_of_{self.parent.kind}" if self.parent else ""
+
+    def parameters(self, *names: str) -> list[Json]:
+        """References to the path's own parameters, and to those called NAMES."""
+        of_path = ["id"] if "{id}" in self.path else []
+        of_account = ["account_id"] if self.options.get("for_any_account") else []
+        return [ref("parameters", name) for name in (*of_path, *names, *of_account)]
