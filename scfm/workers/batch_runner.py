@@ -19,6 +19,7 @@ from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
 from scfm.models.batch_operation import TYPES, checked_type
 from scfm.models.batch_operations.operation import OperationType, Skipped
+from scfm.runtime.backoff import Backoff
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -33,7 +34,7 @@ AT_ONCE = 2
 PART, REST, MAX_REST = 50, 4, 0.1
 OLD_SECONDS = 60.0
 MAX_TRIES = 5
-BACKOFF = timedelta(seconds=2)
+BACKOFF = Backoff(first=2.0, longest=8.0)
 HAND_BACK_SECONDS = 1.0
 MAX_FAILURE = 500
 OPERATIONS = "batch_operations"
@@ -120,7 +121,7 @@ class BatchRunner(Job):
         tries = item["_work"].get("tries", 0) + 1
         mine = _mine(item)
         if tries < MAX_TRIES and not isinstance(error, Invalid):
-            change = {"_work.tries": tries, "_work.due": now() + BACKOFF * tries}
+            change = {"_work.tries": tries, "_work.due": now() + timedelta(seconds=BACKOFF.seconds(tries))}
             await self._store.all_tenants.apply(OPERATIONS, mine, {"$set": change})
             return
         metadata = {**item["metadata"], "failure": _reason(error)[:MAX_FAILURE]}

@@ -19,7 +19,7 @@ from scfm.models.registry import RESOURCES
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.batch_runner import BACKOFF, MAX_TRIES, OPERATIONS
+from scfm.workers.batch_runner import BACKOFF, OPERATIONS
 from scfm.workers.claims import CALLS
 from scfm.workers.runner import Job
 from scfm.workers.status_poller import MAX_PAUSE
@@ -128,7 +128,7 @@ class WatchClock(Job):
         ]
 
     def _operations(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:
-        backoff = late + BACKOFF * MAX_TRIES
+        backoff = late + timedelta(seconds=BACKOFF.longest)
         due = {"_work.due": moment}
         # Whoever runs one does no harm to another who goes on with it.
         return [

@@ -13,11 +13,12 @@ from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from scfm.errors import Unavailable, Unreachable
+from scfm.runtime.backoff import Backoff
 from scfm.runtime.outage import DatabaseOutage
 
 log = logging.getLogger("scfm.work")
 
-MAX_PAUSE = 5.0
+MAX_BACKOFF_SECONDS = 5.0
 # Longer than a job takes that hands back what it has: see send_calls.
 CUT_OFF_SECONDS = 1.5
 # New work is taken when this part of the slots is free, so that it is taken many at a time.
@@ -110,6 +111,7 @@ class _JobLoop:
         self.wake = asyncio.Event()
         self.room = asyncio.Event()
         self._sweep = sweep
+        self._backoff = Backoff(first=2 * sweep, longest=MAX_BACKOFF_SECONDS)
         self._stopping = stopping
         self._running: set[asyncio.Task[None]] = set()
         job.wake = self.wake.set  # type: ignore[method-assign]
@@ -120,7 +122,7 @@ class _JobLoop:
 
     async def run(self) -> None:
         try:
-            pause = self._sweep
+            failures = 0
             while not self._stopping.is_set():
                 await self._wait_for_room()
                 self.wake.clear()
@@ -128,10 +130,10 @@ class _JobLoop:
                     claimed = await self._claim()
                 except Exception as error:
                     self._report(error)
-                    pause = min(pause * 2, MAX_PAUSE)
-                    await self._pause(pause)
+                    failures += 1
+                    await self._pause(self._backoff.seconds(failures))
                 else:
-                    pause = self._sweep
+                    failures = 0
                     if not claimed:
                         await self._pause(min(self._sweep, self.job.next_claim_in))
             await asyncio.gather(*self._running)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from scfm.models.batch_operation import BATCH_OPERATIONS
 from scfm.models.batch_operations import operation_links
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.resource import Resource
+from scfm.runtime.backoff import Backoff
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers import batch_runner, dispatcher
@@ -26,7 +26,7 @@ POISONED = [f"+1555007000{number}" for number in range(1, 5)]
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pauses between two tries are short."""
     monkeypatch.setattr(dispatcher, "FIRST_BACKOFF", 0.01)
-    monkeypatch.setattr(batch_runner, "BACKOFF", timedelta(seconds=0.01))
+    monkeypatch.setattr(batch_runner, "BACKOFF", Backoff(0.01, 0.05))
 
 
 async def shown(store: Store, resource: Resource, account_id: int) -> list[dict[str, Any]]:
