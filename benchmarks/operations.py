@@ -10,8 +10,7 @@ from benchmarks import steps
 from benchmarks.ground import Ground, Raw, pid_of
 from benchmarks.machine import memory_mb
 from benchmarks.measure import Figure, Plan
-from scfm.clock import now
-from scfm.models.phone_call import waiting
+from scfm.models.call_lifecycle import queue_many
 
 ABOUT = "populate, create and queue, beside raw insert_many and update_many"
 # Which limit belongs to which step, and what is wanted of the ratio.
@@ -86,4 +85,4 @@ def _round(ground: Ground, size: int, pairs: Pairs) -> float:
 
 def _queued() -> dict[str, object]:
     """What queueing a call changes."""
-    return {"status": "queued", "queue_batch_operation_id": 1, "updated_at": now(), "_work": waiting()}
+    return queue_many([], 1).update["$set"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import orjson
 
@@ -13,6 +13,11 @@ def now() -> datetime:
     """The time now, aware, UTC, cut to whole milliseconds."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def later(seconds: float) -> datetime:
+    """The time in SECONDS from now."""
+    return now() + timedelta(seconds=seconds)
 
 
 def iso(moment: datetime | None) -> str | None:

@@ -13,7 +13,8 @@ from scfm.calls.sender import Sender
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import msisdn
-from scfm.models.callout import CALLS_UNDER_WAY
+from scfm.models.call_lifecycle import UNDER_WAY, CallStatus
+from scfm.models.call_reports import being_placed, match_attempt
 from scfm.models.contact import CONTACTS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.references import DELETION_LOOK_SECONDS
@@ -167,7 +168,7 @@ def _new_call(details: Mapping[str, str], default_flow: str, number: str | None)
     return {
         **{one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"},
         "callout_id": None,
-        "status": "in_progress",
+        "status": CallStatus.IN_PROGRESS,
         "msisdn": number,
         "remote_call_id": details["CallSid"],
         "remote_direction": INBOUND,
@@ -192,7 +193,6 @@ async def _early(view: TenantView, details: Mapping[str, str], sender: Sender | 
     """
     # What we have sent as ``To``, so it has its country code.
     numbers, sid = msisdn.stored_forms(details.get("To")), details["CallSid"]
-    named = {"remote_call_id": sid, "remote_direction": details["Direction"]}
     for look in range(LOOKS if numbers else 0):
         placed = await _placed(view, numbers, sender)
         # In this order: a call that has no sid by now was among those, so that one alone is the one.
@@ -202,8 +202,8 @@ async def _early(view: TenantView, details: Mapping[str, str], sender: Sender | 
         if not placed:
             return None
         if len(placed) == 1 or look == LOOKS - 1:
-            wanted = {"_id": placed[0]["_id"], **_being_placed(numbers)}
-            if claimed := await view.update("phone_calls", wanted, named):
+            matched = match_attempt(placed[0], numbers, sid, details["Direction"])
+            if claimed := await view.apply("phone_calls", *matched):
                 return claimed
         await asyncio.sleep(LOOK_SECONDS)
     found = await call_by(view, "remote_call_id", sid, sender)
@@ -213,18 +213,8 @@ async def _early(view: TenantView, details: Mapping[str, str], sender: Sender | 
 async def _placed(view: TenantView, numbers: Sequence[str], sender: Sender | None) -> list[Document]:
     """The first of the calls that are being placed to a number, in any of its forms, and may be the sender's."""
     fields = ["_id", "account_id", "created_at"]
-    placed = await view.find("phone_calls", _being_placed(numbers), fields=fields, limit=MAX_PLACED)
+    placed = await view.find("phone_calls", being_placed(numbers), fields=fields, limit=MAX_PLACED)
     return [call for call in placed if sender is None or await sender.may_place(call)]
-
-
-def _being_placed(numbers: Sequence[str]) -> Document:
-    return {
-        "status": "queued",
-        "_work.lease": {"$exists": True},
-        "_work.attempt": {"$exists": True},
-        "msisdn": {"$in": list(numbers)},
-        "remote_call_id": None,
-    }
 
 
 async def record(view: TenantView, event: Document) -> Document:
@@ -272,7 +262,7 @@ async def move(view: TenantView, call: Document, details: Mapping[str, str], eve
 
 def moved(known: Known, details: Mapping[str, str]) -> Known:
     """The call as a report most likely moves it: a flow is not told of a status that has come out of order."""
-    if known.call["status"] not in CALLS_UNDER_WAY:
+    if known.call["status"] not in UNDER_WAY:
         return known
     return Known({**known.call, **reported_fields(details)}, known.contact, known.callout, known.flow)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scfm.models import msisdn
 from scfm.models.account import country_of
-from scfm.models.resource import UNSENT
+from scfm.models.call_work import UNSENT
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
+from scfm.models.call_lifecycle import UNDER_WAY
 from scfm.models.declaration import COMMON_FILTERS, Guard, by, through
 from scfm.models.draft import Draft
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Status, Time
@@ -24,8 +25,6 @@ MACHINE = StateMachine(
     },
 )
 STATUSES = ("initialized", "running", "paused", "stopped")
-# The statuses of phone calls that wait to be sent, are at the provider or go on.
-CALLS_UNDER_WAY = ("queued", "remotely_queued", "remote_fetch_queued", "in_progress")
 
 
 class Callouts(Resource):
@@ -59,7 +58,7 @@ class Callouts(Resource):
         """A callout that was never started can be stopped only while there is something to stop."""
         if event != "stop" or document["status"] != MACHINE.initial:
             return
-        under_way = {"callout_id": document["_id"], "status": {"$in": list(CALLS_UNDER_WAY)}}
+        under_way = {"callout_id": document["_id"], "status": {"$in": list(UNDER_WAY)}}
         if not await scope.view.exists("phone_calls", under_way):
             raise Invalid({"event": [NOT_AN_EVENT]})
 

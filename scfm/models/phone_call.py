@@ -1,18 +1,17 @@
 """Phone calls: one attempt to reach one person, and what the provider said of it.
 
-The status is the queue: a ``queued`` call waits to be sent, a ``remote_fetch_queued`` one to be asked about.
-``_work`` holds the bookkeeping of the background, and is never shown: ``due``, from when on anyone may take it;
-or ``lease``, until when somebody has it, and ``attempt``, that it is about to be sent or has been.
+How its status changes is in ``call_lifecycle``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
+from scfm.models.call_lifecycle import MACHINE, STATUSES, CallStatus, queue, queue_remote_fetch
+from scfm.models.call_work import CHECK, DUE, EXISTS, HELD, LEASE
 from scfm.models.callout_participation import callout_flows
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, by
 from scfm.models.draft import Draft
@@ -31,49 +30,14 @@ from scfm.models.fields import (
 from scfm.models.merge import MEMORY_PATH
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
-from scfm.models.state_machine import NOT_AN_EVENT, StateMachine
+from scfm.models.state_machine import NOT_AN_EVENT
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
-# What a call with a remote id may still turn into something else from.
-UNSETTLED = ("remotely_queued", "in_progress")
-STATUSES_OF_A_CALL = (
-    "created",
-    "queued",
-    "remotely_queued",
-    "errored",
-    "remote_fetch_queued",
-    "failed",
-    "in_progress",
-    "busy",
-    "not_answered",
-    "canceled",
-    "completed",
-)
 # Of a participation whose contact's number is another participation's in the callout.
 NUMBER_IS_TAKEN = "of its contact is another participation's in this callout"
-FINAL = ("errored", "failed", "busy", "not_answered", "canceled", "completed")
-
-MACHINE = StateMachine(
-    "created",
-    {
-        "queue": {"created": "queued"},
-        "queue_remote_fetch": dict.fromkeys(UNSETTLED, "remote_fetch_queued"),
-    },
-)
-
-# From the provider's word for a call's status to ours; its other words change nothing (the contract, section 5).
-STATUSES: Mapping[str, str] = {
-    "ringing": "in_progress",
-    "in-progress": "in_progress",
-    "busy": "busy",
-    "failed": "failed",
-    "canceled": "canceled",
-    "completed": "completed",
-    "no-answer": "not_answered",
-}
 
 
 class PhoneCalls(Resource):
@@ -86,7 +50,7 @@ class PhoneCalls(Resource):
         Link("create_batch_operation_id"),
         Link("queue_batch_operation_id"),
         Link("queue_remote_fetch_batch_operation_id"),
-        Status("status", MACHINE.initial, STATUSES_OF_A_CALL),
+        Status("status", CallStatus.CREATED, STATUSES),
         Msisdn("msisdn", optional=True),
         Field("remote_call_id"),
         Field("remote_status"),
@@ -160,10 +124,10 @@ class PhoneCalls(Resource):
         ),
         *(Index(link, "_id", only={link: {"$gt": 0}}) for link in operation_links.LINKS.values()),
         Index("remote_call_id", "_id", only={"remote_call_id": {"$gt": ""}}),
-        Index("_work.lease", name="leases", only={"_work.lease": {"$exists": True}}),
-        Index("msisdn", name="under_way", only={"_work.lease": {"$exists": True}}),
-        Index("_work.held", "callout_id", name="held", only={"_work.held": True}),
-        Index("_check", only={"_check": {"$exists": True}}),
+        Index(LEASE, name="leases", only={LEASE: EXISTS}),
+        Index("msisdn", name="under_way", only={LEASE: EXISTS}),
+        Index(HELD, "callout_id", name="held", only={HELD: True}),
+        Index(CHECK, only={CHECK: EXISTS}),
         # Two reports of one inbound call that arrive together make one call.
         Index(
             "account_id",
@@ -172,7 +136,7 @@ class PhoneCalls(Resource):
             unique=True,
             only={"remote_direction": "inbound"},
         ),
-        Index("status", "account_id", "_work.due", name="work", only={"_work.due": {"$exists": True}}),
+        Index("status", "account_id", DUE, name="work", only={DUE: EXISTS}),
     )
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
@@ -206,24 +170,19 @@ class PhoneCalls(Resource):
         return [self.show({**one, "call_flow_logic": flows[one["_id"]]}) for one in documents]
 
     async def check_delete(self, scope: Scope, document: Document) -> None:
-        if document["status"] != MACHINE.initial:
+        if document["status"] != CallStatus.CREATED:
             message = f"Cannot delete record because status is {document['status']}"
             raise Invalid({"base": [message]})
 
     def deletable(self) -> Document:
-        return {"status": MACHINE.initial}
+        return {"status": CallStatus.CREATED}
 
     def moved(self, document: Document, event: str) -> Document:
-        if event == "queue_remote_fetch":
-            if document["remote_call_id"] is None:
-                raise Invalid({"event": [NOT_AN_EVENT]})
-            return {"_fetch_from": document["status"], "_work": waiting()}
-        return {"_work": waiting()}
-
-
-def waiting() -> Document:
-    """The bookkeeping of a call that has just been queued: anyone may take it from now on."""
-    return {"due": now()}
+        if event == "queue_remote_fetch" and document["remote_call_id"] is None:
+            raise Invalid({"event": [NOT_AN_EVENT]})
+        transition = queue_remote_fetch if event == "queue_remote_fetch" else queue
+        change: Document = transition(document).update["$set"]
+        return change
 
 
 async def inherited_flows(view: TenantView, calls: Sequence[Document]) -> dict[int, str | None]:

@@ -14,6 +14,15 @@ from datetime import datetime, timedelta
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
+from scfm.models.call_lifecycle import (
+    CallStatus,
+    Transition,
+    cancel_renumbered,
+    cancel_renumbered_many,
+    renumber,
+    renumber_many,
+    unclaimed,
+)
 from scfm.storage.errors import Taken
 from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
@@ -151,30 +160,17 @@ async def _makes_room(view: TenantView, participation: Document, seen: frozenset
 
 async def _carry_calls(view: TenantView, contact: Document, follows: Document) -> None:
     """Change the number of the calls that nobody has taken; those of participations set aside are canceled."""
-    waiting: Document = {**follows, "status": {"$in": ["created", "queued"]}, "_work.lease": None}
-    calls = await view.find(CALLS, waiting, fields=["callout_participation_id"])
+    calls = await view.find(CALLS, unclaimed(follows), fields=["callout_participation_id"])
     if not calls:
         return
     parts = {"_id": {"$in": sorted({one["callout_participation_id"] or 0 for one in calls})}, NUMBER_KIND: SET_ASIDE}
     aside = {one["_id"] for one in await view.find(PARTICIPATIONS, parts, fields=["_id"], sort=())}
-    for update, ids in (
-        (_new_number(contact), [one["_id"] for one in calls if one["callout_participation_id"] not in aside]),
-        (_canceled(contact), [one["_id"] for one in calls if one["callout_participation_id"] in aside]),
+    for transition, ids in (
+        (renumber_many, [one["_id"] for one in calls if one["callout_participation_id"] not in aside]),
+        (cancel_renumbered_many, [one["_id"] for one in calls if one["callout_participation_id"] in aside]),
     ):
         if ids:
-            await view.update_many(CALLS, {**waiting, "_id": {"$in": ids}}, {**update, "$inc": {"_version": 1}})
-
-
-def _new_number(contact: Document) -> Document:
-    return {"$set": {"msisdn": contact["msisdn"], "updated_at": now()}}
-
-
-def _canceled(contact: Document) -> Document:
-    words = f"Not called: the contact's number is {contact['msisdn']} now, which another participation has"
-    return {
-        "$set": {"status": "canceled", "remote_error_message": words, "updated_at": now()},
-        "$unset": {"_work": ""},
-    }
+            await view.update_many(CALLS, *transition(follows, ids, contact["msisdn"]))
 
 
 async def follow(view: TenantView, contact_ids: Collection[int]) -> bool:
@@ -200,10 +196,10 @@ async def followed(view: TenantView, collection: str, stored: Document) -> Docum
     return await view.get(collection, stored["_id"])
 
 
-async def outdated(view: TenantView, call: Document) -> Document | None:
-    """The update of a call that must not leave as it was taken, as its contact's number has changed; else None.
+async def outdated(view: TenantView, call: Document) -> Transition | None:
+    """What becomes of a claimed call that must not leave, as its contact's number has changed; else None.
 
-    It gives the call the new number, or cancels it where that number is taken: then there is an ``$unset`` in it.
+    It gets the new number, or is canceled where that number is taken.
     """
     if call.get(NUMBER_KIND) or call.get("contact_id") is None:
         return None
@@ -212,7 +208,7 @@ async def outdated(view: TenantView, call: Document) -> Document | None:
         return None
     part = await view.first_by(PARTICIPATIONS, "_id", call["callout_participation_id"])
     aside = part is not None and part.get(NUMBER_KIND) == SET_ASIDE
-    return _canceled(contact) if aside else _new_number(contact)
+    return (cancel_renumbered if aside else renumber)(call, contact["msisdn"])
 
 
 async def finish(view: TenantView, contact: Document) -> None:
@@ -220,7 +216,7 @@ async def finish(view: TenantView, contact: Document) -> None:
     mark = contact[MARK]
     held = {
         "contact_id": contact["_id"],
-        "status": "queued",
+        "status": CallStatus.QUEUED,
         "msisdn": {"$in": former_numbers(contact)},
         NUMBER_KIND: None,
     }

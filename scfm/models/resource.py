@@ -16,6 +16,7 @@ from typing import Any
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
 from scfm.models import hints, references
+from scfm.models.call_work import UNSENT
 from scfm.models.declaration import Declaration
 from scfm.models.draft import Draft
 from scfm.models.fields import FieldError
@@ -27,8 +28,6 @@ from scfm.storage.tenant_view import TenantView
 
 TAKEN = "has already been taken"
 MUST_EXIST = "must exist"
-# What has gone out to the provider is never taken back.
-UNSENT: Document = {"_work.attempt": None}
 
 
 class Resource(Declaration):

@@ -6,8 +6,8 @@ refusal, an outage or a 429, is of the credentials that they were sent with: whe
 
 from __future__ import annotations
 
-from scfm.clock import now
 from scfm.errors import NotFound
+from scfm.models.call_lifecycle import CallStatus, explain_waiting, try_now
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused
 from scfm.storage.query import Document
@@ -18,14 +18,14 @@ from scfm.workers.rate_limiter import RateLimiter
 WAITS = " (the provider refuses the account; its calls wait until its credentials are good again)"
 # What has become of a call that the provider has taken.
 TAKEN = [
-    "remotely_queued",
-    "remote_fetch_queued",
-    "in_progress",
-    "completed",
-    "busy",
-    "not_answered",
-    "failed",
-    "canceled",
+    CallStatus.REMOTELY_QUEUED,
+    CallStatus.REMOTE_FETCH_QUEUED,
+    CallStatus.IN_PROGRESS,
+    CallStatus.COMPLETED,
+    CallStatus.BUSY,
+    CallStatus.NOT_ANSWERED,
+    CallStatus.FAILED,
+    CallStatus.CANCELED,
 ]
 
 
@@ -60,9 +60,7 @@ class AccountRefusals:
 
     async def _tell(self, account_id: int, change: Document) -> None:
         """Show on the calls that wait in the queue what they wait for."""
-        waiting = {"account_id": account_id, "status": "queued", "_work.due": {"$exists": True}}
-        update = {"$set": {**change, "updated_at": now()}}
-        await self._all_tenants.update_many(CALLS, {**waiting, "remote_error_message": None}, update)
+        await self._all_tenants.update_many(CALLS, *explain_waiting(account_id, change))
 
     async def _has_called(self, account_id: int) -> bool:
         """Whether the provider ever took a call of the account; the calls themselves tell, after a restart, too."""
@@ -86,8 +84,7 @@ class AccountRefusals:
                 del self._kept_back[account_id]
                 continue
             if credentials != tried:
-                put_off = {"account_id": account_id, "status": "queued", "_work.due": {"$gt": now()}}
-                await self._all_tenants.update_many(CALLS, put_off, {"$set": {"_work.due": now()}})
+                await self._all_tenants.update_many(CALLS, *try_now(account_id))
                 self._pace.try_now(account_id)
                 self._kept_back[account_id] = credentials
 

@@ -7,8 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scfm.models.callout import CALLS_UNDER_WAY
-from scfm.models.phone_call import FINAL
+from scfm.models.call_lifecycle import FINAL, UNDER_WAY
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
 from scfm.workers.claims import CALLS
@@ -58,7 +57,7 @@ class CalloutEnds(Job):
     async def _look(self, number: int, followed: _Followed) -> None:
         view = self._store.for_account(followed.account_id)
         began = time.monotonic()
-        if await view.exists(CALLS, {"status": {"$in": list(CALLS_UNDER_WAY)}, "callout_id": number}):
+        if await view.exists(CALLS, {"status": {"$in": list(UNDER_WAY)}, "callout_id": number}):
             took = time.monotonic() - began
             followed.look_at = time.monotonic() + max(LOOK_SECONDS, took / LOOK_SHARE)
             return

@@ -11,8 +11,9 @@ import math
 import time
 from dataclasses import dataclass
 
-from scfm.clock import now
 from scfm.models import renumbering
+from scfm.models.call_lifecycle import Transition, cancel_callout, hold_callout, release_callout
+from scfm.models.call_work import HELD
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
@@ -50,8 +51,8 @@ class CalloutHold:
         status = (await self._callouts.get(number)).status
         return status if status in HALTED else None
 
-    async def outdated(self, call: Document) -> Document | None:
-        """The update of a call whose number is not its contact's any more: see renumbering; None for any other."""
+    async def outdated(self, call: Document) -> Transition | None:
+        """What becomes of a claimed call whose number is not its contact's any more; None for any other."""
         number = call.get("callout_id")
         known = (CONTACTS, call.get("contact_id")) in self._changed_at
         if known or (number is not None and (await self._callouts.get(number)).renumbered):
@@ -91,22 +92,20 @@ class CalloutHold:
         await self._apply_status(callout["_id"], callout["status"])
 
     async def _apply_status(self, number: int, status: str) -> None:
-        queued = {"callout_id": number, "status": "queued"}
+        # All at once, lest each be taken first, and use up a moment of its account's rate.
         if status == "paused":
-            # All at once, lest each be taken first, and use up a moment of its account's rate.
-            waiting = {**queued, "_work.due": {"$exists": True}}
-            await self._store.all_tenants.update_many(CALLS, waiting, {"$set": {"_work": {"held": True}}})
+            transition = hold_callout(number)
         elif status == "stopped":
-            waiting = {**queued, "$or": [{"_work.due": {"$exists": True}}, {"_work.held": True}]}
-            await self._store.all_tenants.update_many(CALLS, waiting, canceled())
+            transition = cancel_callout(number)
         else:
-            await self._release(number)
+            transition = release_callout(number)
+        await self._store.all_tenants.update_many(CALLS, *transition)
 
     async def release_orphans(self) -> None:
         """Let go, or cancel, what no paused callout holds: the process that was told to had no time to."""
         last = 0
         while True:
-            held = {"_work.held": True, "callout_id": {"$gt": last}}
+            held = {HELD: True, "callout_id": {"$gt": last}}
             found = await self._store.all_tenants.find(
                 CALLS, held, fields=["callout_id"], sort=[("callout_id", 1)], limit=1
             )
@@ -116,12 +115,3 @@ class CalloutHold:
             status = (await self._read(last)).status
             if status != "paused":
                 await self._apply_status(last, status)
-
-    async def _release(self, number: int) -> None:
-        held = {"_work.held": True, "callout_id": number, "status": "queued"}
-        await self._store.all_tenants.update_many(CALLS, held, {"$set": {"_work": {"due": now()}}})
-
-
-def canceled() -> Document:
-    """The update of a call that was never sent and will not be."""
-    return {"$set": {"status": "canceled", "updated_at": now()}, "$unset": {"_work": ""}}

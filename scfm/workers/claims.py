@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from scfm.clock import now
+from scfm.models.call_lifecycle import claim, claimed_by, due
+from scfm.models.call_work import DUE, Attempt, work_of
 from scfm.models.platform import Platform
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused
@@ -88,7 +90,7 @@ class Waiting:
         self._known_until = 0.0
 
     async def claim(
-        self, limit: int, lease: datetime, attempt: Document | None = None, allowance: Allowance | None = None
+        self, limit: int, lease: datetime, attempt: Attempt | None = None, allowance: Allowance | None = None
     ) -> list[Document]:
         """Up to LIMIT calls, now held until LEASE; each account has its share, and no more than its allowance."""
         remembered = bool(self._accounts) and time.monotonic() < self._known_until
@@ -120,7 +122,7 @@ class Waiting:
         """The accounts that have such calls, each found by one step through the index."""
         last = 0
         while True:
-            condition = {"status": self._status, "account_id": {"$gt": last}, "_work.due": {"$lte": now()}}
+            condition = {**due(self._status, now()), "account_id": {"$gt": last}}
             found = await self._store.all_tenants.find(
                 CALLS, condition, fields=["account_id"], sort=[("account_id", 1)], limit=1
             )
@@ -130,32 +132,21 @@ class Waiting:
             yield last
 
     async def _claim_from(
-        self, account_id: int, limit: int, lease: datetime, attempt: Document | None
+        self, account_id: int, limit: int, lease: datetime, attempt: Attempt | None
     ) -> list[Document]:
         view = self._store.for_account(account_id)
-        due = {"status": self._status, "_work.due": {"$lte": now()}}
-        found = await view.find(CALLS, due, sort=[("_work.due", 1)], limit=limit)
+        moment = now()
+        found = await view.find(CALLS, due(self._status, moment), sort=[(DUE, 1)], limit=limit)
         if not found:
             return []
         numbers = [call["_id"] for call in found]
-        work = {"_work.lease": lease} | ({"_work.attempt": attempt} if attempt else {})
-        taken = await view.update_many(
-            CALLS, {"_id": {"$in": numbers}, **due}, {"$set": work, "$unset": {"_work.due": ""}}
-        )
+        taken = await view.update_many(CALLS, *claim(numbers, self._status, moment, lease, attempt))
         if taken == len(found):
             for call in found:
-                call["_work"].update({"lease": lease, "attempt": attempt})
+                work = work_of(call)
+                work["lease"] = lease
+                if attempt:
+                    work["attempt"] = attempt
             return found
         # Another process was at the same calls: which of them are ours?
-        ours: Document = {"_work.lease": lease} | ({"_work.attempt.id": attempt["id"]} if attempt else {})
-        return await view.find(CALLS, {"_id": {"$in": numbers}, "status": self._status, **ours})
-
-
-def attempt_of(call: Document) -> tuple[str, int]:
-    """What a call that has been taken is in the send journal: its attempt's id, and its own."""
-    return call["_work"]["attempt"]["id"], call["_id"]
-
-
-def later(seconds: float) -> datetime:
-    """The time in SECONDS from now."""
-    return now() + timedelta(seconds=seconds)
+        return await view.find(CALLS, claimed_by(numbers, self._status, lease, attempt))

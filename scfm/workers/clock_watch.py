@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from scfm import clock
 from scfm.models import idempotency, renumbering
+from scfm.models.call_checks import bring_back_check, bring_back_due, bring_back_settling
 from scfm.models.references import DELETION_LEASE, DELETIONS, SWEEP_DELAY
 from scfm.models.registry import RESOURCES
 from scfm.settings import Settings
@@ -114,17 +115,13 @@ class WatchClock(Job):
         return changed
 
     def _calls(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:
-        after, from_the_future = {"$gt": late}, {"updated_at": {"$gt": late}}
-        waiting = {"status": {"$in": ["queued", "remote_fetch_queued"]}, "_work.due": after}
-        untried = {"_work.tries": {"$in": [None, 0]}}
-        too_far = {"_work.due": {"$gt": late + MAX_DELAY}}
-        # Nobody is about to send a call that is being settled, so its lease is only a time to ask again.
-        settled = [{"_work.reason": {"$exists": True}}, {"_work.asked": {"$exists": True}}]
-        longest = late + max(MAX_PAUSE, self._first_check)
         return [
-            (CALLS, {**waiting, "$or": [untried, from_the_future, too_far]}, {"_work.due": moment}),
-            (CALLS, {"_work.lease": {"$gt": late + self._grace}, "$or": settled}, {"_work.lease": moment}),
-            (CALLS, {"_check": after, "$or": [from_the_future, {"_check": {"$gt": longest}}]}, {"_check": moment}),
+            (CALLS, condition, update["$set"])
+            for condition, update in (
+                bring_back_due(moment, late, late + MAX_DELAY),
+                bring_back_settling(moment, late + self._grace),
+                bring_back_check(moment, late, late + max(MAX_PAUSE, self._first_check)),
+            )
         ]
 
     def _operations(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:

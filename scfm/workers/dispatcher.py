@@ -18,8 +18,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 
-from scfm.clock import SYSTEM_CLOCK, MonotonicClock, now
+from scfm.clock import SYSTEM_CLOCK, MonotonicClock, later, now
 from scfm.errors import Unavailable
+from scfm.models.call_lifecycle import CallStatus, Transition, cancel, hold, requeue, requeue_unheard
+from scfm.models.call_outcomes import accept, mark_unknown, reject
+from scfm.models.call_work import Attempt, attempt_of, tries_of, work_of
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import CREATE, AccountRefused, CallRejected, NotSent, ProviderError, Unknown
@@ -28,8 +31,8 @@ from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.writes import Writes
 from scfm.workers.account_refusals import AccountRefusals
-from scfm.workers.callout_hold import REMEMBERED_SECONDS, CalloutHold, canceled
-from scfm.workers.claims import CALLS, Accounts, Waiting, attempt_of, later
+from scfm.workers.callout_hold import REMEMBERED_SECONDS, CalloutHold
+from scfm.workers.claims import CALLS, Accounts, Waiting
 from scfm.workers.rate_limiter import RateLimiter
 from scfm.workers.request_params import sent_params
 from scfm.workers.runner import BATCHED, Job
@@ -46,7 +49,6 @@ HAND_BACK_SECONDS = 1.0
 FIRST_BACKOFF, MAX_BACKOFF = 0.5, 60.0
 CHANGED = f"{CREATE}: its callout or its contact has just been changed"
 STOPPED = f"{CREATE}: the server was stopped while it placed this call"
-UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
 
 
 class Withheld(NotSent):
@@ -115,7 +117,7 @@ class Dispatcher(Job):
         self._sent = sent
         # Attempts that the database may have taken though it did not say so, and until when it may take them still.
         self._astray: dict[str, datetime] = {}
-        self._waiting = Waiting(store, "queued")
+        self._waiting = Waiting(store, CallStatus.QUEUED)
         self._all_tenants = store.all_tenants
         self._writes = Writes(store.all_tenants, CALLS)
 
@@ -127,7 +129,7 @@ class Dispatcher(Job):
         await self._fetch_back()
         await self._refusals.look()
         deadline, until = self._clock.monotonic() + self._patience, later(self._patience)
-        attempt: Document = {"id": uuid.uuid4().hex, "at": now(), "log": self._send_journal.id}
+        attempt: Attempt = {"id": uuid.uuid4().hex, "at": now(), "log": self._send_journal.id}
         lease = until + timedelta(seconds=self._request_seconds)
         before = self._pace.in_flight
         try:
@@ -150,8 +152,7 @@ class Dispatcher(Job):
     async def _fetch_back(self) -> None:
         """Queue the calls again that the database gave to an attempt of ours which did not hear of it."""
         for attempt, until in list(self._astray.items()):
-            mine = {"status": "queued", "_work.lease": {"$exists": True}, "_work.attempt.id": attempt}
-            await self._all_tenants.update_many(CALLS, mine, {"$set": {"_work": {"due": now()}}})
+            await self._all_tenants.update_many(CALLS, *requeue_unheard(attempt))
             if now() > until:
                 del self._astray[attempt]
 
@@ -165,7 +166,7 @@ class Dispatcher(Job):
         moments = await self._pace.book(account_id, rate, len(going))
         staying = [self._halt(call, how) for call, how in zip(calls, halted, strict=True) if how is not None]
         if moments is None:
-            staying += [self._release(call, 0, tries=_tries(call)) for call in going]
+            staying += [self._release(call, 0, tries_of(call)) for call in going]
         await asyncio.gather(*staying)
         tolerance = self._pace.tolerance(rate)
         return [ScheduledCall(*pair, deadline, until, tolerance) for pair in zip(going, moments or (), strict=False)]
@@ -192,7 +193,7 @@ class Dispatcher(Job):
                 self._landed(item)
             await store_outcome()
         except Unavailable:
-            await self._release(call, 0, tries=_tries(call))  # nothing after the departure raises this
+            await self._release(call, 0, tries_of(call))  # nothing after the departure raises this
             raise
         except asyncio.CancelledError:
             await self._hand_back(call)
@@ -208,15 +209,15 @@ class Dispatcher(Job):
         """Send the call when its moment has come, if nothing keeps it back."""
         call = item.call
         if not await self._moment_of(item):
-            return partial(self._release, call, 0, tries=_tries(call))
+            return partial(self._release, call, 0, tries_of(call))
         credentials = await self._accounts.credentials(call["account_id"])
         looked_at = time.monotonic()
         if (halted := await self._callout_hold.blocking_status(call)) is not None:
             return partial(self._halt, call, halted)
         if (outdated := await self._callout_hold.outdated(call)) is not None:
-            return partial(self._correct, call, outdated)
+            return partial(self._writes.add, outdated)
         if item.late(self._clock.monotonic()) or self._pace.blocked(call["account_id"]):
-            return partial(self._release, call, 0, tries=_tries(call))
+            return partial(self._release, call, 0, tries_of(call))
         return await self._send(call, credentials, looked_at)
 
     async def _moment_of(self, item: ScheduledCall) -> bool:
@@ -242,19 +243,12 @@ class Dispatcher(Job):
                 if self._send_journal.has_sent(*attempt_of(call)):
                     await self._unknown(call, Unknown(STOPPED))
                 else:
-                    await self._release(call, 0, tries=_tries(call))
+                    await self._release(call, 0, tries_of(call))
 
     async def _halt(self, call: Document, halted: str) -> None:
-        held = {"$set": {"_work": {"held": True}}}
-        await self._writes.add((_mine(call), canceled() if halted == "stopped" else held))
+        await self._writes.add(cancel(call) if halted == "stopped" else hold(call))
 
-    async def _correct(self, call: Document, update: Document) -> None:
-        """Queue a call again with the new number of its contact, or cancel it: see renumbering."""
-        if "$unset" not in update:
-            update = {"$set": {**update["$set"], "_work": {"due": now(), "tries": _tries(call)}}}
-        await self._writes.add((_mine(call), update))
-
-    async def _arrived(self, call: Document, *updates: tuple[Document, Document]) -> None:
+    async def _arrived(self, call: Document, *updates: Transition) -> None:
         """Store what became of a call that left."""
         await self._writes.add(*updates)
         self._send_journal.acknowledge(*attempt_of(call))
@@ -262,13 +256,13 @@ class Dispatcher(Job):
     async def on_error(self, item: ScheduledCall, error: Exception) -> None:
         """A call that has left is asked about; another is tried again a few times, and then given up."""
         call, reason = item.call, Unknown(f"{CREATE}: {type(error).__name__}")
-        tries = _tries(call) + 1
+        tries = tries_of(call) + 1
         if self._send_journal.has_sent(*attempt_of(call)):
             await self._unknown(call, reason)
         elif tries < MAX_TRIES:
-            await self._release(call, FIRST_BACKOFF * tries, tries=tries)
+            await self._release(call, FIRST_BACKOFF * tries, tries)
         else:
-            await self._writes.add((_mine(call), errored(reason)))
+            await self._writes.add(reject(call, reason.message))
 
     async def _leave(self, call: Document, looked_at: float) -> None:
         """Write the call down as departed: its request leaves now. Raises NotSent.
@@ -285,7 +279,7 @@ class Dispatcher(Job):
                 raise Withheld(CHANGED)
         if self._callout_hold.changed_since(call, looked_at):
             raise Withheld(CHANGED)
-        if now() >= call["_work"]["lease"]:
+        if now() >= work_of(call)["lease"]:
             raise NotSent(f"{CREATE}: the connection came too late")
         try:
             self._send_journal.append(*attempt_of(call))
@@ -303,9 +297,9 @@ class Dispatcher(Job):
             return await self._account_refused(call, credentials, refused)
         except CallRejected as refused:
             self._answered(account_id)
-            return partial(self._arrived, call, (_mine(call), errored(refused)))
+            return partial(self._arrived, call, reject(call, refused.message))
         except Withheld:
-            return partial(self._release, call, 0, tries=_tries(call))
+            return partial(self._release, call, 0, tries_of(call))
         except NotSent as not_sent:
             self._refusals.kept_back(account_id, credentials)
             if not_sent.retry_after is None:
@@ -322,7 +316,7 @@ class Dispatcher(Job):
         self._answered(account_id)
         self._refusals.accepted(account_id)
         self._sent(call)
-        return partial(self._arrived, call, *accepted(call, response, self._first_check(call)))
+        return partial(self._arrived, call, *accept(call, response, self._first_check(call)))
 
     def _answered(self, account_id: int) -> None:
         """The provider has answered, and not refused the account."""
@@ -336,12 +330,12 @@ class Dispatcher(Job):
             change = {}  # nothing rang, and what is to become of the call cannot be told now
         if change is None:
             self._pace.answered(call["account_id"])
-            return partial(self._arrived, call, (_mine(call), errored(error)))
+            return partial(self._arrived, call, reject(call, error.message))
         return partial(self._put_back, call, change)
 
     async def _put_back(self, call: Document, change: Document) -> None:
         """Queue a call again that left, and that the provider did not take."""
-        await self._release(call, 0, change, tries=_tries(call))
+        await self._release(call, 0, tries_of(call), change)
         self._send_journal.acknowledge(*attempt_of(call))
 
     def _first_check(self, call: Document) -> datetime | None:
@@ -349,83 +343,16 @@ class Dispatcher(Job):
         return first_check(params, self._settings.status_check, self._settings.status_check_seconds)
 
     async def _not_sent(self, call: Document, reason: NotSent) -> None:
-        tries = _tries(call) + 1
+        tries = tries_of(call) + 1
         backoff = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(tries, 20)) * random.uniform(0.5, 1)
         delay = max(backoff, reason.retry_after or 0)
         message = f"{reason.message} (not sent; it will be sent again)"
-        await self._release(call, delay, {"remote_error_message": message}, tries)
+        await self._release(call, delay, tries, {"remote_error_message": message})
         self._send_journal.acknowledge(*attempt_of(call))
 
-    async def _release(self, call: Document, delay: float, change: Document | None = None, tries: int = 0) -> None:
-        work = {"due": later(delay), "tries": tries}
-        await self._writes.add((_mine(call), {"$set": {**(change or {}), "_work": work, "updated_at": now()}}))
+    async def _release(self, call: Document, delay: float, tries: int, change: Document | None = None) -> None:
+        await self._writes.add(requeue(call, delay, tries, change))
 
     async def _unknown(self, call: Document, reason: ProviderError) -> None:
-        change = {
-            "remote_error_message": UNKNOWN + reason.message,
-            "_work.lease": later(self._settings.unknown_grace_seconds),
-            "_work.reason": reason.message,
-            "updated_at": now(),
-        }
-        placed_after_all = placed(call, self._first_check(call))
-        await self._writes.add((_mine(call), {"$set": change}), (_moved_on(call), placed_after_all))
-
-
-def _tries(call: Document) -> int:
-    return int(call["_work"].get("tries", 0))
-
-
-def _moved_on(call: Document) -> Document:
-    """A call whose report came before the answer to its request."""
-    return {**_mine(call), "status": {"$ne": "queued"}}
-
-
-def _mine(call: Document) -> Document:
-    return {"_id": call["_id"], "status": "queued", "_work.attempt.id": call["_work"]["attempt"]["id"]}
-
-
-def errored(reason: ProviderError) -> Document:
-    """The update of a call that the provider will not place."""
-    moment = now()
-    change = {
-        "status": "errored",
-        "remote_error_message": reason.message,
-        "remotely_queued_at": moment,
-        "updated_at": moment,
-    }
-    return {"$set": change, "$unset": {"_work": ""}}
-
-
-def accepted(call: Document, response: Document, check: datetime | None) -> list[tuple[Document, Document]]:
-    """The updates of a call that the provider has accepted; a report may already have moved it further.
-
-    CHECK is when to ask how the call ended, if nobody has told.
-    """
-    moment = now()
-    answer = {
-        "remote_call_id": response["sid"],
-        "remote_direction": response.get("direction"),
-        "remote_queue_response": response,
-        "remotely_queued_at": moment,
-        "updated_at": moment,
-    }
-    if check is not None:
-        answer["_check"] = check
-    waiting = {
-        **answer,
-        "status": "remotely_queued",
-        "remote_status": response.get("status"),
-        "remote_error_message": None,
-    }
-    return [
-        (_mine(call), {"$set": waiting, "$unset": {"_work": ""}}),
-        (_moved_on(call), {"$set": answer, "$unset": {"_work": ""}}),
-    ]
-
-
-def placed(call: Document, check: datetime | None) -> Document:
-    """The update of a call that a report has shown to be placed, and whose answer will not come any more."""
-    change = {"remotely_queued_at": call["_work"]["attempt"]["at"], "updated_at": now()}
-    if check is not None:
-        change["_check"] = check
-    return {"$set": change, "$unset": {"_work": ""}}
+        lease = later(self._settings.unknown_grace_seconds)
+        await self._writes.add(*mark_unknown(call, reason.message, lease, self._first_check(call)))

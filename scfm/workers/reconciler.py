@@ -12,18 +12,22 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from scfm.clock import now
+from scfm.clock import later, now
+from scfm.models import call_outcomes as outcomes
+from scfm.models.call_checks import requeue_remote_fetch
+from scfm.models.call_lifecycle import CallStatus, Transition, claimed_under, expired
+from scfm.models.call_work import LEASE, WORK, attempt_of, work_of
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
-from scfm.providers.errors import CallRejected, ProviderError
+from scfm.providers.errors import ProviderError
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.batch_runner import OPERATIONS
 from scfm.workers.callout_hold import CalloutHold
-from scfm.workers.claims import CALLS, Accounts, attempt_of, later
+from scfm.workers.claims import CALLS, Accounts
 from scfm.workers.clock_watch import ClockWatch
-from scfm.workers.dispatcher import MARGIN, UNKNOWN, accepted, errored, placed
+from scfm.workers.dispatcher import MARGIN
 from scfm.workers.runner import Job
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.status_poller import first_check
@@ -73,14 +77,14 @@ class Reconciler(Job):
     async def claim(self, limit: int) -> Sequence[Document]:
         await self._recover()
         await self._callout_hold.release_orphans()
-        expired = {"_work.lease": {"$lt": now()}}
+        moment = now()
         if self._watch.was_set_within(self._lease + MARGIN):
             # By the clock leases may have run out under senders that live; in this time those leave, or give up.
             return ()
         taken = []
-        for call in await self._store.all_tenants.find(CALLS, expired, sort=[("_work.lease", 1)], limit=limit):
-            mine = {"_work.lease": later(self._lease), "_work.settling": True}
-            held = await self._store.all_tenants.update(CALLS, {"_id": call["_id"], **expired}, mine)
+        for call in await self._store.all_tenants.find(CALLS, expired(moment), sort=[(LEASE, 1)], limit=limit):
+            claim = outcomes.claim_expired(call, moment, later(self._lease))
+            held = await self._store.all_tenants.apply(CALLS, *claim)
             if held is not None:
                 taken.append(held)
         return taken
@@ -94,14 +98,13 @@ class Reconciler(Job):
                 self._send_journal.discard(dead)
                 del self._dead_since[dead]
         for log_id in self._send_journal.of_earlier_boots():
-            if not await self._store.all_tenants.exists(CALLS, _under(log_id)):
+            if not await self._store.all_tenants.exists(CALLS, claimed_under(log_id)):
                 self._send_journal.discard(log_id)
 
     async def _take_over(self, dead: str, left: set[tuple[str, int]] | None) -> None:
-        calls = await self._store.all_tenants.find(CALLS, _under(dead), fields=["_work", "status"])
-        # Another process may be at it, too, or a report.
+        calls = await self._store.all_tenants.find(CALLS, claimed_under(dead), fields=[WORK, "status"])
         updates = [
-            ({**_under(dead), "_id": call["_id"], "status": call["status"]}, {"$set": self._after_death(call, left)})
+            outcomes.take_over(call, dead, may_have_left=left is None or attempt_of(call) in left, grace=self._grace)
             for call in calls
         ]
         await self._store.all_tenants.update_each(CALLS, updates)
@@ -110,40 +113,22 @@ class Reconciler(Job):
         run = {"_work.due": {"$exists": True}, "_work.log": dead}
         await self._store.all_tenants.update_many(OPERATIONS, run, {"$set": {"_work.due": now()}})
 
-    def _after_death(self, call: Document, left: set[tuple[str, int]] | None) -> Document:
-        if call["status"] != "queued":
-            return {"_work.attempt.log": None, "_work.lease": now()}
-        if left is None or attempt_of(call) in left:
-            # The provider, too, may need a moment until it lists what it got just then.
-            return {"_work.attempt.log": None, "_work.lease": later(self._grace)}
-        return {"_work": {"due": now()}}
-
     async def process(self, item: Document) -> None:
-        if item["status"] == "remote_fetch_queued":
-            await self._requeue_fetch(item)
-        elif item["status"] == "queued":
+        if item["status"] == CallStatus.REMOTE_FETCH_QUEUED:
+            await self._store.all_tenants.apply(CALLS, *requeue_remote_fetch(item))
+        elif item["status"] == CallStatus.QUEUED:
             await self._settle(item)
         else:
-            await self._finish(item)
+            await self._store.all_tenants.apply(CALLS, *outcomes.finish(item, self._first_check(item)))
 
     async def on_error(self, item: Document, error: Exception) -> None:
         """Try again a few times, then set the call aside, where its owner can see why."""
-        failures = item["_work"].get("failures", 0) + 1
-        mine = {"_id": item["_id"], "_work.lease": item["_work"]["lease"]}
+        failures = work_of(item).get("failures", 0) + 1
         if failures < MAX_FAILURES:
-            change = {"_work.failures": failures, "_work.lease": later(self._grace)}
-            await self._store.all_tenants.update(CALLS, mine, change)
+            transition = outcomes.settle_again(item, failures, later(self._grace))
         else:
-            words = f"{MAY_HAVE_RUNG}. {type(error).__name__}"
-            await self._store.all_tenants.apply(CALLS, {**mine, "status": "queued"}, errored(CallRejected(words)))
-
-    async def _finish(self, call: Document) -> None:
-        """A report has moved the call on while it was under way, and nobody has heard the answer to its request."""
-        mine = {"_id": call["_id"], "_work.lease": call["_work"]["lease"]}
-        update: Document = {"$unset": {"_work": ""}}
-        if "attempt" in call["_work"]:
-            update = placed(call, self._first_check(call))
-        await self._store.all_tenants.apply(CALLS, mine, update)
+            transition = outcomes.give_up_settling(item, f"{MAY_HAVE_RUNG}. {type(error).__name__}")
+        await self._store.all_tenants.apply(CALLS, *transition)
 
     def _first_check(self, call: Document) -> datetime | None:
         """Its reports may have come while nobody listened, so it is asked about even if it has a status callback."""
@@ -151,16 +136,16 @@ class Reconciler(Job):
         return first_check(call["remote_request_params"], policy, self._settings.status_check_seconds)
 
     async def _settle(self, item: Document) -> None:
-        attempt = item["_work"]["attempt"]
+        attempt = work_of(item)["attempt"]
         mine = attempt["log"] is not None and attempt["log"] == self._send_journal.id
         if mine and not self._send_journal.has_sent(*attempt_of(item)):
             # Taken by this process, and overtaken by a failing database before it could leave.
-            await self._store.all_tenants.update(CALLS, _held(item), {"_work": {"due": now()}})
+            await self._store.all_tenants.apply(CALLS, *outcomes.requeue_unsent(item))
             return
         recent = now() - attempt["at"] <= self._limit
         if recent and self._send_journal.unsent_by_living_process(attempt["log"], *attempt_of(item)):
             # So it is in another process, which knows best, and will say so when it reaches the database.
-            await self._store.all_tenants.update(CALLS, _held(item), {"_work.lease": later(max(self._grace, 1))})
+            await self._store.all_tenants.apply(CALLS, *outcomes.settle_later(item, later(max(self._grace, 1))))
             return
         try:
             listed = await self._listed(item)
@@ -168,16 +153,16 @@ class Reconciler(Job):
             await self._not_answered(item, error)
             return
         # This must be looked at first: a rival that is no more has left its mark on the call that is its own.
-        rivals = await self._store.all_tenants.exists(CALLS, _rivals(item))
+        rivals = await self._store.all_tenants.exists(CALLS, outcomes.rivals_of(item))
         for response in listed:
             # Of any account: they may share the server's own credentials.
             another = {"remote_call_id": response["sid"], "_id": {"$ne": item["_id"]}}
             if await self._store.all_tenants.exists(CALLS, another):
                 continue
             if rivals and item["remote_call_id"] is None:
-                await self._store.all_tenants.update(CALLS, _held(item), {"_work.lease": later(self._grace)})
+                await self._store.all_tenants.apply(CALLS, *outcomes.settle_later(item, later(self._grace)))
             else:
-                await self._settled(item, *accepted(item, response, self._first_check(item)))
+                await self._settled(item, *outcomes.accept(item, response, self._first_check(item)))
             return
         await self._not_listed(item)
 
@@ -185,7 +170,7 @@ class Reconciler(Job):
         """The provider's calls that this one can be, also those of an account that has been left meanwhile."""
         listed = await self._accounts.ask(call["account_id"], lambda own: self._candidates(own, call))
         if not listed:
-            for former in await self._accounts.former_credentials(call["account_id"], call["_work"]["attempt"]["at"]):
+            for former in await self._accounts.former_credentials(call["account_id"], work_of(call)["attempt"]["at"]):
                 listed += await self._candidates(former, call)
         return listed
 
@@ -193,60 +178,27 @@ class Reconciler(Job):
         """The provider's calls that this one can be: the one that a report has named, else those to its number."""
         if call["remote_call_id"] is not None:
             return [await self._provider.fetch_call(credentials, call["remote_call_id"])]
-        attempted = call["_work"]["attempt"]["at"]
+        attempted = work_of(call)["attempt"]["at"]
         if attempted > now():  # by a clock that has been set back since
             attempted = now() - self._limit
         return await self._provider.list_calls(credentials, call["msisdn"], attempted - SKEW)
 
-    async def _requeue_fetch(self, call: Document) -> None:
-        condition = {"_id": call["_id"], "status": "remote_fetch_queued"}
-        await self._store.all_tenants.update(CALLS, condition, {"_work": {"due": now()}})
-
-    async def _settled(self, call: Document, *updates: tuple[Document, Document]) -> None:
+    async def _settled(self, call: Document, *updates: Transition) -> None:
         await self._store.all_tenants.update_each(CALLS, updates)
         self._send_journal.acknowledge(*attempt_of(call))
 
     async def _not_listed(self, call: Document) -> None:
-        asked = call["_work"].get("asked", 0) + 1
-        reason = call["_work"].get("reason") or LOST
-        if asked >= TIMES_ASKED:
-            await self._settled(call, ({**_held(call), "remote_call_id": None}, errored(CallRejected(reason))))
-            return
-        change = {
-            "_work.asked": asked,
-            "_work.lease": later(self._grace),
-            "remote_error_message": UNKNOWN + reason,
-            "updated_at": now(),
-        }
-        await self._store.all_tenants.update(CALLS, _held(call), change)
+        reason = work_of(call).get("reason") or LOST
+        if work_of(call).get("asked", 0) + 1 >= TIMES_ASKED:
+            await self._settled(call, outcomes.reject_unlisted(call, reason))
+        else:
+            unlisted = outcomes.mark_unlisted(call, reason, later(self._grace))
+            await self._store.all_tenants.apply(CALLS, *unlisted)
 
     async def _not_answered(self, call: Document, error: ProviderError) -> None:
-        if now() - call["_work"]["attempt"]["at"] > self._limit:
-            words = f"{MAY_HAVE_RUNG}. {call['_work'].get('reason') or error.message}"
-            await self._settled(call, (_held(call), errored(CallRejected(words))))
-            return
-        change = {
-            "_work.lease": later(max(self._grace, 1)),
-            "remote_error_message": UNKNOWN + error.message,
-            "updated_at": now(),
-        }
-        await self._store.all_tenants.update(CALLS, _held(call), change)
-
-
-def _under(log_id: str) -> Document:
-    """The calls that the process with this log has, or had."""
-    return {"_work.lease": {"$exists": True}, "_work.attempt.log": log_id}
-
-
-def _rivals(call: Document) -> Document:
-    """The other calls to the number that may have placed what the provider lists.
-
-    Those that are settled go by their ids; those that are under way come first.
-    """
-    first = [{"_id": {"$lt": call["_id"]}}, {"_id": {"$gt": call["_id"]}, "_work.settling": None}]
-    under_way = {"_work.lease": {"$exists": True}, "_work.attempt": {"$exists": True}}
-    return {"msisdn": call["msisdn"], "status": "queued", **under_way, "$or": first}
-
-
-def _held(call: Document) -> Document:
-    return {"_id": call["_id"], "status": "queued", "_work.attempt.id": call["_work"]["attempt"]["id"]}
+        if now() - work_of(call)["attempt"]["at"] > self._limit:
+            words = f"{MAY_HAVE_RUNG}. {work_of(call).get('reason') or error.message}"
+            await self._settled(call, outcomes.reject(call, words))
+        else:
+            unanswered = outcomes.mark_unanswered(call, error.message, later(max(self._grace, 1)))
+            await self._store.all_tenants.apply(CALLS, *unanswered)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from scfm.clock import now
-from scfm.models.phone_call import STATUSES, UNSETTLED
+from scfm.clock import later, now
+from scfm.models import call_checks
+from scfm.models.call_lifecycle import UNSETTLED, CallStatus
+from scfm.models.call_work import CHECK
 from scfm.providers.client import Provider
 from scfm.providers.errors import ProviderError
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.claims import CALLS, Accounts, later
+from scfm.workers.claims import CALLS, Accounts
 from scfm.workers.runner import Job
 
 MAX_PAUSE = timedelta(hours=1)
@@ -41,18 +43,18 @@ class StatusPoller(Job):
         self._first = timedelta(seconds=seconds)
 
     async def claim(self, limit: int) -> Sequence[Document]:
-        due = {"_check": {"$lte": now()}}
+        moment = now()
+        due = {CHECK: {"$lte": moment}}
         taken = []
-        for call in await self._all_tenants.find(CALLS, due, fields=["_id"], sort=[("_check", 1)], limit=limit):
-            mine = await self._all_tenants.update(CALLS, {"_id": call["_id"], **due}, {"_check": later(self._lease)})
+        for call in await self._all_tenants.find(CALLS, due, fields=["_id"], sort=[(CHECK, 1)], limit=limit):
+            mine = await self._all_tenants.apply(CALLS, *call_checks.claim_check(call, moment, later(self._lease)))
             if mine is not None:
                 taken.append(mine)
         return taken
 
     async def process(self, item: Document) -> None:
-        same = {"_id": item["_id"], "_check": item["_check"]}
         if item["status"] not in UNSETTLED:
-            await self._all_tenants.apply(CALLS, same, self._next(item))
+            await self._all_tenants.apply(CALLS, *call_checks.schedule_check(item, self._next_check(item)))
             return
         try:
             response = await self._accounts.ask(
@@ -61,23 +63,20 @@ class StatusPoller(Job):
         except ProviderError as error:
             change: Document = {"remote_error_message": error.message}
         else:
-            said = str(response.get("status"))
-            change = {"remote_response": response, "remote_status": said, "remote_error_message": None}
-            change["status"] = STATUSES.get(said, item["status"])
-        change["updated_at"] = now()
-        again = self._next({**item, **change})
-        update = {**again, "$set": {**again.get("$set", {}), **change}}
+            change = call_checks.checked(item, response)
+        recorded = call_checks.record_check(item, change, self._next_check({**item, **change}))
         # A callback that has come meanwhile knows better.
-        if not await self._all_tenants.apply(CALLS, {**same, "status": item["status"]}, update):
-            await self._all_tenants.apply(CALLS, same, {"$set": {"_check": later(self._lease)}})
+        if not await self._all_tenants.apply(CALLS, *recorded):
+            await self._all_tenants.apply(CALLS, *call_checks.postpone_check(item, later(self._lease)))
 
     async def on_error(self, item: Document, error: Exception) -> None:
-        await self._all_tenants.apply(CALLS, {"_id": item["_id"]}, self._next(item))
+        again = self._next_check(item)
+        await self._all_tenants.apply(CALLS, *call_checks.schedule_check_after_failure(item, again))
 
-    def _next(self, call: Document) -> Document:
-        """The update that says when to ask again: after as long as the call has been under way, or never."""
-        age = now() - (call["remotely_queued_at"] or call["created_at"])
-        open_still = call["status"] in (*UNSETTLED, "remote_fetch_queued")
+    def _next_check(self, call: Document) -> datetime | None:
+        """When to ask again: after as long as the call has been under way, or never."""
+        age: timedelta = now() - (call["remotely_queued_at"] or call["created_at"])
+        open_still = call["status"] in (*UNSETTLED, CallStatus.REMOTE_FETCH_QUEUED)
         if not open_still or age > GIVEN_UP:
-            return {"$unset": {"_check": ""}}
-        return {"$set": {"_check": now() + min(max(age, self._first), MAX_PAUSE)}}
+            return None
+        return now() + min(max(age, self._first), MAX_PAUSE)

@@ -14,8 +14,8 @@ from tornado.ioloop import IOLoop
 from scfm.errors import Invalid
 from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations.parameters import parameter_errors
+from scfm.models.call_lifecycle import STATUSES as STATUSES_OF_A_CALL
 from scfm.models.callout import STATUSES
-from scfm.models.phone_call import STATUSES_OF_A_CALL
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
 from scfm.schemas import pointer, schema

@@ -12,6 +12,7 @@ import pytest
 
 from scfm.calls import call_progress, reception
 from scfm.clock import now
+from scfm.models.call_outcomes import UNKNOWN
 from scfm.providers.answers import Call
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
@@ -19,7 +20,6 @@ from scfm.providers.errors import CallRejected, ProviderError, Unknown
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers import reconciler as module
-from scfm.workers.dispatcher import UNKNOWN
 from scfm.workers.reconciler import LOST, MAX_FAILURES, MAY_HAVE_RUNG, TIMES_ASKED
 from tests.workers.background import PARAMS, Background, account, calls_of, pass_over, queued_calls, told
 from tests.workers.owned_clock import Wall

@@ -10,10 +10,10 @@ from itertools import islice
 from typing import Any
 
 from scfm.models import msisdn, paths
+from scfm.models.call_lifecycle import STATUSES as STATUSES_OF_A_CALL
 from scfm.models.callout import STATUSES as STATUSES_OF_A_CALLOUT
 from scfm.models.draft import Errors
 from scfm.models.filters import as_id, choices, moment_of, text
-from scfm.models.phone_call import STATUSES_OF_A_CALL
 from scfm.models.texts import trimmed
 from scfm.providers.call_parameters import CALL_PARAMETERS
 from scfm.schemas import NAMES, Formats, pointer, schema, violations

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from scfm.clock import now
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, phone_calls_of
-from scfm.models.phone_call import waiting
+from scfm.models.call_lifecycle import queue_many
 from scfm.models.references import not_being_deleted
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
@@ -29,12 +28,6 @@ class PhoneCallQueue(OperationType):
         self, view: TenantView, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
     ) -> Skipped:
         numbers = [document["_id"] for document in documents]
-        change = {
-            "status": "queued",
-            "queue_batch_operation_id": operation["_id"],
-            "updated_at": now(),
-            "_work": waiting(),
-        }
-        condition = {"_id": {"$in": numbers}, "status": "created", **not_being_deleted()}
-        await view.update_many("phone_calls", condition, {"$set": change})
+        queued = queue_many(numbers, operation["_id"])
+        await view.update_many("phone_calls", {**queued.condition, **not_being_deleted()}, queued.update)
         return NOBODY_SKIPPED

@@ -1,0 +1,139 @@
+"""What asking the provider about a phone call makes of it: transitions like those of ``call_lifecycle``.
+
+A client asks by ``queue_remote_fetch``; the background asks by itself where no report comes, from ``_check`` on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from scfm.clock import now
+from scfm.models.call_lifecycle import UNSETTLED, CallStatus, Transition
+from scfm.models.call_work import ASKED, CHECK, DUE, EXISTS, FETCH_FROM, LEASE, REASON, TRIES, WORK
+from scfm.storage.query import Document
+
+# From the provider's word for a call's status to ours; its other words change nothing (the contract, section 5).
+STATUS_BY_WORD: Mapping[str, CallStatus] = {
+    "ringing": CallStatus.IN_PROGRESS,
+    "in-progress": CallStatus.IN_PROGRESS,
+    "busy": CallStatus.BUSY,
+    "failed": CallStatus.FAILED,
+    "canceled": CallStatus.CANCELED,
+    "completed": CallStatus.COMPLETED,
+    "no-answer": CallStatus.NOT_ANSWERED,
+}
+# By the status fetcher: what was queued to be asked about.
+
+
+def requeue_remote_fetch(call: Document) -> Transition:
+    """Whoever was to ask about a call did not finish: it is due again."""
+    return Transition(_to_be_fetched(call), {"$set": {WORK: {"due": now()}}})
+
+
+def record_fetch(call: Document, response: Document) -> Transition:
+    """The provider has answered: the call is what it says, else what it was before."""
+    word = response.get("status")
+    change = {
+        "status": STATUS_BY_WORD.get(str(word), _before_fetch(call)),
+        "updated_at": now(),
+        "remote_response": response,
+        "remote_status": word,
+        "remote_error_message": None,
+    }
+    return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
+
+
+def record_fetch_error(call: Document, message: str) -> Transition:
+    """The provider could not be asked: the call is what it was before."""
+    change = {"status": _before_fetch(call), "updated_at": now(), "remote_error_message": message}
+    return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
+
+
+def abandon_fetch(call: Document, message: str) -> Transition:
+    """Asking broke: the call is what it was before, and does not count as updated."""
+    change = {"status": _before_fetch(call), "remote_error_message": message}
+    return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
+
+
+def _to_be_fetched(call: Document) -> Document:
+    return {"_id": call["_id"], "status": CallStatus.REMOTE_FETCH_QUEUED}
+
+
+def _before_fetch(call: Document) -> str:
+    return str(call.get(FETCH_FROM, UNSETTLED[0]))
+
+
+# By the status poller: calls about which nobody has told anything for a while. AGAIN is when to ask next, if ever.
+
+
+def claim_check(call: Document, moment: datetime, lease: datetime) -> Transition:
+    """A call that was to be asked about by MOMENT is asked about by whoever has it until LEASE."""
+    return Transition({"_id": call["_id"], CHECK: {"$lte": moment}}, {"$set": {CHECK: lease}})
+
+
+def schedule_check(call: Document, again: datetime | None) -> Transition:
+    """A claimed call need not be asked about now."""
+    return Transition(_same_check(call), _checked(again))
+
+
+def schedule_check_after_failure(call: Document, again: datetime | None) -> Transition:
+    """Asking about a call broke."""
+    return Transition({"_id": call["_id"]}, _checked(again))
+
+
+def postpone_check(call: Document, lease: datetime) -> Transition:
+    """A report came while a call was asked about, and knows better."""
+    return Transition(_same_check(call), {"$set": {CHECK: lease}})
+
+
+def record_check(call: Document, change: Document, again: datetime | None) -> Transition:
+    """The provider has answered, or could not: CHANGE, see ``checked``. Only while no report has moved the call."""
+    update = _checked(again)
+    update["$set"] = {**update.get("$set", {}), **change, "updated_at": now()}
+    return Transition({**_same_check(call), "status": call["status"]}, update)
+
+
+def checked(call: Document, response: Document) -> Document:
+    """What changes of a call as the provider's answer says."""
+    word = str(response.get("status"))
+    return {
+        "remote_response": response,
+        "remote_status": word,
+        "remote_error_message": None,
+        "status": STATUS_BY_WORD.get(word, call["status"]),
+    }
+
+
+def _same_check(call: Document) -> Document:
+    return {"_id": call["_id"], CHECK: call[CHECK]}
+
+
+def _checked(again: datetime | None) -> Document:
+    return {"$unset": {CHECK: ""}} if again is None else {"$set": {CHECK: again}}
+
+
+# By the clock watch: the wall clock was set back, so what was planned by it would wait for as long as it went. MOMENT
+# is now, LATE is how far off a time may be that was planned by a clock like ours.
+
+
+def bring_back_due(moment: datetime, late: datetime, too_far: datetime) -> Transition:
+    """Calls are due at MOMENT that wait until after LATE, though nothing but a wait that they were told explains it.
+
+    None waits longer than until TOO_FAR.
+    """
+    waiting = {"status": {"$in": [CallStatus.QUEUED, CallStatus.REMOTE_FETCH_QUEUED]}, DUE: {"$gt": late}}
+    explained = [{TRIES: {"$in": [None, 0]}}, {"updated_at": {"$gt": late}}, {DUE: {"$gt": too_far}}]
+    return Transition({**waiting, "$or": explained}, {"$set": {DUE: moment}})
+
+
+def bring_back_settling(moment: datetime, late: datetime) -> Transition:
+    """Calls are settled now whose lease is longer than any: nobody is about to send them, so it is a time to ask."""
+    settled = [{REASON: EXISTS}, {ASKED: EXISTS}]
+    return Transition({LEASE: {"$gt": late}, "$or": settled}, {"$set": {LEASE: moment}})
+
+
+def bring_back_check(moment: datetime, late: datetime, too_far: datetime) -> Transition:
+    """Calls are asked about now whose time to ask is too far off."""
+    explained = [{"updated_at": {"$gt": late}}, {CHECK: {"$gt": too_far}}]
+    return Transition({CHECK: {"$gt": late}, "$or": explained}, {"$set": {CHECK: moment}})

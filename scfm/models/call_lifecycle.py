@@ -1,0 +1,286 @@
+"""The life of a phone call: its statuses, what the background knows of it, and every transition until it has left.
+
+The status is the queue: a ``queued`` call waits to be sent, a ``remote_fetch_queued`` one to be asked about. What the
+background does with a call meanwhile is in ``_work`` (``CallWork``), which is never shown::
+
+    created -> queued: waiting -> claimed -> remotely_queued -> in_progress -> a final status
+                       held       unknown
+
+A transition is a function that reads the call and the clock, and nothing else. It gives the condition under which the
+call may be changed, as MongoDB compares it at that moment, and the update. What the provider's answers and reports
+make of a call is in ``call_outcomes``, ``call_checks`` and ``call_reports``. docs/architecture.md draws all of it
+("The life of a phone call").
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from scfm.clock import later, now
+from scfm.models.call_work import (
+    ATTEMPT,
+    ATTEMPT_ID,
+    ATTEMPT_LOG,
+    DUE,
+    EXISTS,
+    FETCH_FROM,
+    HELD,
+    LEASE,
+    WORK,
+    Attempt,
+    tries_of,
+)
+from scfm.models.state_machine import StateMachine
+from scfm.storage.query import Document
+
+
+class CallStatus(StrEnum):
+    """The statuses, in the order in which the API's document lists them."""
+
+    CREATED = "created"
+    QUEUED = "queued"
+    REMOTELY_QUEUED = "remotely_queued"
+    ERRORED = "errored"
+    REMOTE_FETCH_QUEUED = "remote_fetch_queued"
+    FAILED = "failed"
+    IN_PROGRESS = "in_progress"
+    BUSY = "busy"
+    NOT_ANSWERED = "not_answered"
+    CANCELED = "canceled"
+    COMPLETED = "completed"
+
+
+STATUSES = tuple(status.value for status in CallStatus)
+# At the provider: what may still turn into something else.
+UNSETTLED = (CallStatus.REMOTELY_QUEUED, CallStatus.IN_PROGRESS)
+# Waiting to be sent, at the provider, or going on.
+UNDER_WAY = (
+    CallStatus.QUEUED,
+    CallStatus.REMOTELY_QUEUED,
+    CallStatus.REMOTE_FETCH_QUEUED,
+    CallStatus.IN_PROGRESS,
+)
+FINAL = (
+    CallStatus.ERRORED,
+    CallStatus.FAILED,
+    CallStatus.BUSY,
+    CallStatus.NOT_ANSWERED,
+    CallStatus.CANCELED,
+    CallStatus.COMPLETED,
+)
+
+# What a client may do by an event.
+MACHINE = StateMachine(
+    CallStatus.CREATED,
+    {
+        "queue": {CallStatus.CREATED: CallStatus.QUEUED},
+        "queue_remote_fetch": dict.fromkeys(UNSETTLED, CallStatus.REMOTE_FETCH_QUEUED),
+    },
+)
+
+
+class Transition(NamedTuple):
+    """A MongoDB condition on the call, or calls, and the update of what fits it."""
+
+    condition: Document
+    update: Document
+
+
+# Conditions that several transitions share, or by which calls are looked for.
+
+
+def claimed(call: Document) -> Document:
+    """The call, if it is still queued, and claimed by the attempt that it was read with."""
+    return {"_id": call["_id"], "status": CallStatus.QUEUED, ATTEMPT_ID: call[WORK]["attempt"]["id"]}
+
+
+def leased(call: Document) -> Document:
+    """The call, if it is still had under the lease that it was read with."""
+    return {"_id": call["_id"], LEASE: call[WORK]["lease"]}
+
+
+def due(status: str, moment: datetime) -> Document:
+    """The calls of a status that may be claimed at MOMENT."""
+    return {"status": status, DUE: {"$lte": moment}}
+
+
+def expired(moment: datetime) -> Document:
+    """The calls that somebody had until MOMENT, and did not finish."""
+    return {LEASE: {"$lt": moment}}
+
+
+def claimed_under(log_id: str) -> Document:
+    """The calls that the process with this send journal has, or had."""
+    return {LEASE: EXISTS, ATTEMPT_LOG: log_id}
+
+
+# By a client's event, or by a batch operation for many.
+
+
+def queue(call: Document) -> Transition:
+    """A new call is to be sent."""
+    return Transition(
+        {"_id": call["_id"], "status": CallStatus.CREATED},
+        {"$set": {"status": CallStatus.QUEUED, WORK: {"due": now()}, "updated_at": now()}},
+    )
+
+
+def queue_many(numbers: list[int], operation_id: int) -> Transition:
+    """Those of the calls with these ids that are new are to be sent, says a batch operation."""
+    change = {
+        "status": CallStatus.QUEUED,
+        "queue_batch_operation_id": operation_id,
+        "updated_at": now(),
+        WORK: {"due": now()},
+    }
+    return Transition({"_id": {"$in": numbers}, "status": CallStatus.CREATED}, {"$set": change})
+
+
+def queue_remote_fetch(call: Document) -> Transition:
+    """The provider is to be asked about a call that it has."""
+    change = {
+        "status": CallStatus.REMOTE_FETCH_QUEUED,
+        FETCH_FROM: call["status"],
+        WORK: {"due": now()},
+        "updated_at": now(),
+    }
+    return Transition({"_id": call["_id"], "status": call["status"]}, {"$set": change})
+
+
+def queue_remote_fetch_many(numbers: list[int], operation_id: int) -> list[Transition]:
+    """The provider is to be asked about those of the calls that it has: one transition for each status."""
+    change = {
+        "status": CallStatus.REMOTE_FETCH_QUEUED,
+        "queue_remote_fetch_batch_operation_id": operation_id,
+        "updated_at": now(),
+        WORK: {"due": now()},
+    }
+    return [
+        Transition(
+            {"_id": {"$in": numbers}, "status": status, "remote_call_id": {"$ne": None}},
+            {"$set": {**change, FETCH_FROM: status}},
+        )
+        for status in UNSETTLED
+    ]
+
+
+# By whoever takes calls that wait: see workers/claims.
+
+
+def claim(numbers: list[int], status: str, moment: datetime, lease: datetime, attempt: Attempt | None) -> Transition:
+    """The calls that are due at MOMENT are somebody's until LEASE; ATTEMPT is that of calls about to be sent."""
+    change: dict[str, Any] = {LEASE: lease} | ({ATTEMPT: attempt} if attempt else {})
+    return Transition({"_id": {"$in": numbers}, **due(status, moment)}, {"$set": change, "$unset": {DUE: ""}})
+
+
+def claimed_by(numbers: list[int], status: str, lease: datetime, attempt: Attempt | None) -> Document:
+    """Those of the calls that ``claim`` took, and not another process."""
+    by = {LEASE: lease} | ({ATTEMPT_ID: attempt["id"]} if attempt else {})
+    return {"_id": {"$in": numbers}, "status": status, **by}
+
+
+# By the callout: a call is held back while it is paused, and canceled when it is stopped.
+
+
+def hold(call: Document) -> Transition:
+    """A claimed call does not leave while its callout is paused."""
+    return Transition(claimed(call), {"$set": {WORK: {"held": True}}})
+
+
+def hold_callout(callout_id: int) -> Transition:
+    """All calls of a callout that wait are held back."""
+    waiting = {"callout_id": callout_id, "status": CallStatus.QUEUED, DUE: EXISTS}
+    return Transition(waiting, {"$set": {WORK: {"held": True}}})
+
+
+def release_callout(callout_id: int) -> Transition:
+    """All calls of a callout that were held back wait again."""
+    held = {HELD: True, "callout_id": callout_id, "status": CallStatus.QUEUED}
+    return Transition(held, {"$set": {WORK: {"due": now()}}})
+
+
+def cancel(call: Document) -> Transition:
+    """A claimed call is not sent: its callout was stopped."""
+    return Transition(claimed(call), _canceled())
+
+
+def cancel_callout(callout_id: int) -> Transition:
+    """No call of a callout is sent that waits or is held back."""
+    waiting = {"callout_id": callout_id, "status": CallStatus.QUEUED, "$or": [{DUE: EXISTS}, {HELD: True}]}
+    return Transition(waiting, _canceled())
+
+
+def _canceled() -> Document:
+    return {"$set": {"status": CallStatus.CANCELED, "updated_at": now()}, "$unset": {WORK: ""}}
+
+
+# By a change of its contact's number: see renumbering.
+
+
+def renumber(call: Document, msisdn: str) -> Transition:
+    """A claimed call waits again, with its contact's new number."""
+    change = {"msisdn": msisdn, "updated_at": now(), WORK: {"due": now(), "tries": tries_of(call)}}
+    return Transition(claimed(call), {"$set": change})
+
+
+def cancel_renumbered(call: Document, msisdn: str) -> Transition:
+    """A claimed call is not sent: its contact's new number is another participation's in the callout."""
+    return Transition(claimed(call), _canceled_as_taken(msisdn))
+
+
+def unclaimed(condition: Document) -> Document:
+    """Those calls of a condition that have not left, and that nobody has."""
+    return {**condition, "status": {"$in": [CallStatus.CREATED, CallStatus.QUEUED]}, LEASE: None}
+
+
+def renumber_many(condition: Document, numbers: list[int], msisdn: str) -> Transition:
+    """``renumber`` for those of the calls that are unclaimed, and fit a condition."""
+    update = {"$set": {"msisdn": msisdn, "updated_at": now()}, "$inc": {"_version": 1}}
+    return Transition({**unclaimed(condition), "_id": {"$in": numbers}}, update)
+
+
+def cancel_renumbered_many(condition: Document, numbers: list[int], msisdn: str) -> Transition:
+    """``cancel_renumbered`` for those of the calls that are unclaimed, and fit a condition."""
+    update = {**_canceled_as_taken(msisdn), "$inc": {"_version": 1}}
+    return Transition({**unclaimed(condition), "_id": {"$in": numbers}}, update)
+
+
+def _canceled_as_taken(msisdn: str) -> Document:
+    words = f"Not called: the contact's number is {msisdn} now, which another participation has"
+    change = {"status": CallStatus.CANCELED, "remote_error_message": words, "updated_at": now()}
+    return {"$set": change, "$unset": {WORK: ""}}
+
+
+# By the dispatcher, of a call that has not left.
+
+
+def requeue(call: Document, delay: float, tries: int, change: Document | None = None) -> Transition:
+    """A claimed call that provably did not leave, or that the provider did not take, is due again in DELAY seconds.
+
+    CHANGE is what is shown of why.
+    """
+    work = {"due": later(delay), "tries": tries}
+    return Transition(claimed(call), {"$set": {**(change or {}), WORK: work, "updated_at": now()}})
+
+
+def requeue_unheard(attempt_id: str) -> Transition:
+    """The calls wait again that the database gave to an attempt whose process did not hear of it."""
+    mine = {"status": CallStatus.QUEUED, LEASE: EXISTS, ATTEMPT_ID: attempt_id}
+    return Transition(mine, {"$set": {WORK: {"due": now()}}})
+
+
+# By what keeps an account's calls back.
+
+
+def explain_waiting(account_id: int, change: Document) -> Transition:
+    """All calls of an account that wait, and do not say why yet, show it: CHANGE."""
+    waiting = {"account_id": account_id, "status": CallStatus.QUEUED, DUE: EXISTS, "remote_error_message": None}
+    return Transition(waiting, {"$set": {**change, "updated_at": now()}})
+
+
+def try_now(account_id: int) -> Transition:
+    """All calls of an account that were put off are due: its credentials are others."""
+    put_off = {"account_id": account_id, "status": CallStatus.QUEUED, DUE: {"$gt": now()}}
+    return Transition(put_off, {"$set": {DUE: now()}})

@@ -1,0 +1,176 @@
+"""What the provider's answers, or their absence, make of a phone call: transitions like those of ``call_lifecycle``.
+
+A request whose answer never came is unknown: the call is still ``queued`` and has a lease, and is settled by asking
+the provider. A report may come before the answer to the request: then the answer adds what it knows, and no more.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from scfm.clock import later, now
+from scfm.models.call_lifecycle import CallStatus, Transition, claimed, claimed_under, leased
+from scfm.models.call_work import (
+    ASKED,
+    ATTEMPT,
+    ATTEMPT_LOG,
+    CHECK,
+    EXISTS,
+    FAILURES,
+    LEASE,
+    REASON,
+    SETTLING,
+    WORK,
+    work_of,
+)
+from scfm.storage.query import Document
+
+UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
+
+# By the dispatcher and the reconciler: the answer to the request that places a call. Where two transitions are given,
+# the second is of a call that a report has moved on before.
+
+
+def accept(call: Document, response: Document, check: datetime | None) -> tuple[Transition, Transition]:
+    """The provider has taken a claimed call: RESPONSE. CHECK is when to ask how it ended, if nobody has told."""
+    moment = now()
+    answer = {
+        "remote_call_id": response["sid"],
+        "remote_direction": response.get("direction"),
+        "remote_queue_response": response,
+        "remotely_queued_at": moment,
+        "updated_at": moment,
+    }
+    if check is not None:
+        answer[CHECK] = check
+    placed = {
+        **answer,
+        "status": CallStatus.REMOTELY_QUEUED,
+        "remote_status": response.get("status"),
+        "remote_error_message": None,
+    }
+    return (
+        Transition(claimed(call), {"$set": placed, "$unset": {WORK: ""}}),
+        Transition(_moved_on(call), {"$set": answer, "$unset": {WORK: ""}}),
+    )
+
+
+def reject(call: Document, message: str) -> Transition:
+    """The provider will not place a claimed call, or it is given up."""
+    return Transition(claimed(call), _errored(message))
+
+
+def mark_unknown(
+    call: Document, reason: str, lease: datetime, check: datetime | None
+) -> tuple[Transition, Transition]:
+    """It is not known whether a claimed call has left; the provider is asked from LEASE on."""
+    change = {
+        "remote_error_message": UNKNOWN + reason,
+        LEASE: lease,
+        REASON: reason,
+        "updated_at": now(),
+    }
+    return Transition(claimed(call), {"$set": change}), Transition(_moved_on(call), _placed(call, check))
+
+
+def _moved_on(call: Document) -> Document:
+    """A claimed call whose report came before the answer to its request."""
+    return {**claimed(call), "status": {"$ne": CallStatus.QUEUED}}
+
+
+def _errored(message: str) -> Document:
+    moment = now()
+    change = {
+        "status": CallStatus.ERRORED,
+        "remote_error_message": message,
+        "remotely_queued_at": moment,
+        "updated_at": moment,
+    }
+    return {"$set": change, "$unset": {WORK: ""}}
+
+
+def _placed(call: Document, check: datetime | None) -> Document:
+    """The update of a call that a report has shown to be placed, and whose answer will not come any more."""
+    change = {"remotely_queued_at": work_of(call)["attempt"]["at"], "updated_at": now()}
+    if check is not None:
+        change[CHECK] = check
+    return {"$set": change, "$unset": {WORK: ""}}
+
+
+# By the reconciler, of calls that somebody had and did not finish.
+
+
+def take_over(call: Document, log_id: str, *, may_have_left: bool, grace: float) -> Transition:
+    """A call of a dead process, whose send journal is LOG_ID: waits again, or is settled after GRACE seconds."""
+    if call["status"] != CallStatus.QUEUED:
+        change: Document = {ATTEMPT_LOG: None, LEASE: now()}
+    elif may_have_left:
+        # The provider, too, may need a moment until it lists what it got just then.
+        change = {ATTEMPT_LOG: None, LEASE: later(grace)}
+    else:
+        change = {WORK: {"due": now()}}
+    # Another process may be at it, too, or a report.
+    same = {**claimed_under(log_id), "_id": call["_id"], "status": call["status"]}
+    return Transition(same, {"$set": change})
+
+
+def claim_expired(call: Document, moment: datetime, lease: datetime) -> Transition:
+    """A call whose lease had run out at MOMENT is settled by whoever has it until LEASE."""
+    return Transition({"_id": call["_id"], LEASE: {"$lt": moment}}, {"$set": {LEASE: lease, SETTLING: True}})
+
+
+def requeue_unsent(call: Document) -> Transition:
+    """A claimed call that provably never left waits again."""
+    return Transition(claimed(call), {"$set": {WORK: {"due": now()}}})
+
+
+def settle_later(call: Document, lease: datetime) -> Transition:
+    """Nothing can be told of a claimed call yet: look again from LEASE on."""
+    return Transition(claimed(call), {"$set": {LEASE: lease}})
+
+
+def mark_unlisted(call: Document, reason: str, lease: datetime) -> Transition:
+    """The provider does not list an unknown call; it is asked once more from LEASE on."""
+    change = {
+        ASKED: work_of(call).get("asked", 0) + 1,
+        LEASE: lease,
+        "remote_error_message": UNKNOWN + reason,
+        "updated_at": now(),
+    }
+    return Transition(claimed(call), {"$set": change})
+
+
+def reject_unlisted(call: Document, message: str) -> Transition:
+    """The provider has no such call, and no report has named one meanwhile."""
+    return Transition({**claimed(call), "remote_call_id": None}, _errored(message))
+
+
+def mark_unanswered(call: Document, message: str, lease: datetime) -> Transition:
+    """The provider could not be asked about an unknown call; it is asked from LEASE on."""
+    change = {LEASE: lease, "remote_error_message": UNKNOWN + message, "updated_at": now()}
+    return Transition(claimed(call), {"$set": change})
+
+
+def settle_again(call: Document, failures: int, lease: datetime) -> Transition:
+    """Settling a call broke for the FAILURES-th time: look again from LEASE on."""
+    return Transition(leased(call), {"$set": {FAILURES: failures, LEASE: lease}})
+
+
+def give_up_settling(call: Document, message: str) -> Transition:
+    """Settling a call broke too often: its owner sees why."""
+    return Transition({**leased(call), "status": CallStatus.QUEUED}, _errored(message))
+
+
+def finish(call: Document, check: datetime | None) -> Transition:
+    """A report has moved a call on while it was under way, and nobody has heard the answer to its request."""
+    update = _placed(call, check) if "attempt" in work_of(call) else {"$unset": {WORK: ""}}
+    return Transition(leased(call), update)
+
+
+def rivals_of(call: Document) -> Document:
+    """The other calls to the number that may have placed what the provider lists.
+
+    Those that are settled go by their ids; those that are under way come first.
+    """
+    first = [{"_id": {"$lt": call["_id"]}}, {"_id": {"$gt": call["_id"]}, SETTLING: None}]
+    return {"msisdn": call["msisdn"], "status": CallStatus.QUEUED, LEASE: EXISTS, ATTEMPT: EXISTS, "$or": first}

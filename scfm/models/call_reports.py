@@ -1,0 +1,117 @@
+"""Where the provider's reports move a call: never backwards, in whatever order they come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scfm.clock import now
+from scfm.models.call_checks import STATUS_BY_WORD
+from scfm.models.call_lifecycle import FINAL, UNDER_WAY, CallStatus, Transition
+from scfm.models.call_work import ATTEMPT, DUE, EXISTS, FETCH_FROM, LEASE, SEQUENCE
+from scfm.storage.query import Document
+
+# The statuses of a call that did not take place.
+FAILED = (CallStatus.FAILED, CallStatus.BUSY, CallStatus.NOT_ANSWERED, CallStatus.CANCELED)
+MAX_REASON = 1000
+# The provider's words for a call that goes on, in the order in which they come; any other says that it is over.
+GOING_ON = ("queued", "initiated", "ringing", "in-progress")
+_SEQUENCE_NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ReportedStatus:
+    """What a report says of its call's status.
+
+    ``word`` is the provider's ``CallStatus``, '' if absent, and ``status`` ours, None where the word changes nothing;
+    ``sequence`` is the ``SequenceNumber``, ``reason`` why the call failed. ``fields``: all that as the call's fields.
+    """
+
+    word: str
+    status: CallStatus | None
+    sequence: int | None
+    reason: str | None
+    fields: Document
+
+
+def reported_status(details: Mapping[str, str]) -> ReportedStatus:
+    """What a report with these DETAILS, as the provider sent them, says of its call's status."""
+    word, written = details.get("CallStatus", ""), details.get("SequenceNumber", "")
+    status = STATUS_BY_WORD.get(word)
+    sequence = int(written) if _SEQUENCE_NUMBER.match(written) else None
+    reason = _why_failed(details) if status in FAILED else None
+    fields: Document = {"remote_status": word} if word else {}
+    if word and sequence is not None:
+        fields[SEQUENCE] = sequence
+    if status is not None:
+        fields["status"] = str(status)
+    if reason is not None:
+        fields["remote_error_message"] = reason
+    return ReportedStatus(word, status, sequence, reason, fields)
+
+
+def _why_failed(details: Mapping[str, str]) -> str | None:
+    """Why a call failed, as its report tells: ``32005: Some words (SIP 503)``, or what there is of it; else None."""
+    words = [details[name].strip() for name in ("ErrorCode", "ErrorMessage") if details.get(name, "").strip(" 0")]
+    told, sip = ": ".join(words), details.get("SipResponseCode", "").strip()
+    if sip:
+        told = f"{told} (SIP {sip})" if told else f"SIP {sip}"
+    return told[:MAX_REASON] or None
+
+
+def being_placed(numbers: Sequence[str]) -> Document:
+    """The calls to any of NUMBERS whose request may have left, and of which the provider's id is not known yet."""
+    return {
+        "status": CallStatus.QUEUED,
+        LEASE: EXISTS,
+        ATTEMPT: EXISTS,
+        "msisdn": {"$in": list(numbers)},
+        "remote_call_id": None,
+    }
+
+
+def match_attempt(call: Document, numbers: Sequence[str], sid: str, direction: str) -> Transition:
+    """A report that came before the answer to its call's request names that call: SID and DIRECTION are known now."""
+    condition = {"_id": call["_id"], **being_placed(numbers)}
+    return Transition(condition, {"$set": {"remote_call_id": sid, "remote_direction": direction}})
+
+
+def report(call: Document, reported: ReportedStatus) -> Transition | None:
+    """Move the call to what was reported, never backwards; None where the report says nothing new.
+
+    ``SequenceNumber`` orders the reports that carry one, else the words do. A call that has ended stays as it ended,
+    unless a report of a later number says that it ended otherwise. Why it failed is kept even if that it failed is
+    known.
+    """
+    word, target, sequence, reason = reported.word, reported.status, reported.sequence, reported.reason
+    if not word:
+        return None
+    counted = sequence is None or sequence <= call.get(SEQUENCE, -1)
+    known = counted and call["remote_status"] == word and (target is None or call["status"] == target)
+    if known and reason in (None, call["remote_error_message"]):
+        return None
+    fields = {**reported.fields, "updated_at": now()}
+    # A report with a lower number may still tell why.
+    latest = {"$max": {SEQUENCE: fields.pop(SEQUENCE)}} if sequence is not None else {}
+    if call["status"] == CallStatus.QUEUED and target is not None:
+        fields.setdefault("remote_error_message", None)  # it said that it is not known whether the call was placed
+    update: Document = {"$set": fields, **latest}
+    if target is not None and call["status"] in UNDER_WAY:
+        # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
+        update["$unset"] = {DUE: "", FETCH_FROM: ""}
+    allowed: list[Document] = [{"status": {"$in": list(UNDER_WAY)}, **_in_order(word, sequence)}]
+    if target in FINAL and sequence is not None:
+        allowed.append({"status": {"$in": list(FINAL)}, SEQUENCE: {"$lt": sequence}})
+    if reason is not None:
+        allowed.append({"status": target})
+    return Transition({"_id": call["_id"], "$or": allowed}, update)
+
+
+def _in_order(word: str, sequence: int | None) -> Document:
+    """The condition that nothing later than this report has been said of a call that goes on."""
+    rank = GOING_ON.index(word) if word in GOING_ON else len(GOING_ON)
+    no_later = {"remote_status": {"$nin": list(GOING_ON[rank + 1 :])}}
+    if sequence is None:
+        return no_later
+    return {"$or": [{SEQUENCE: {"$lt": sequence}}, {SEQUENCE: None, **no_later}]}

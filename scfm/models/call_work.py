@@ -1,0 +1,70 @@
+"""What the background knows of a phone call: ``_work``, which is never shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypedDict
+
+from scfm.storage.query import Document
+
+
+class Attempt(TypedDict):
+    """One try to send a call: stored before the request leaves.
+
+    ``id`` is shared by the calls that are claimed together, ``at`` is when, and ``log`` the id of the send journal of
+    the process that has them, None where nothing on a disk can tell whether they left.
+    """
+
+    id: str
+    at: datetime
+    log: str | None
+
+
+class CallWork(TypedDict, total=False):
+    """What the background knows of a call: ``_work``. Either ``due``, ``lease`` or ``held`` is there.
+
+    ``due``: from when on anyone may claim it. ``tries``: how often it was claimed and provably did not leave.
+    ``lease``: until when somebody has it, and ``attempt``: that it is about to be sent or has been. ``held``: its
+    callout is paused. Of a call of which it is not known whether it left: ``reason``, why not; ``settling``, that it
+    is being found out; ``asked``, how often the provider did not list it; ``failures``, how often that broke.
+    """
+
+    due: datetime
+    tries: int
+    lease: datetime
+    attempt: Attempt
+    held: bool
+    reason: str
+    settling: bool
+    asked: int
+    failures: int
+
+
+# The same as paths of a condition, an update or an index.
+WORK = "_work"
+DUE, LEASE, HELD, TRIES = "_work.due", "_work.lease", "_work.held", "_work.tries"
+ATTEMPT, ATTEMPT_ID, ATTEMPT_LOG = "_work.attempt", "_work.attempt.id", "_work.attempt.log"
+REASON, SETTLING, ASKED, FAILURES = "_work.reason", "_work.settling", "_work.asked", "_work.failures"
+# When to ask the provider how a call ended; the status from which it was queued to be asked about; and the number of
+# the last report.
+CHECK, FETCH_FROM, SEQUENCE = "_check", "_fetch_from", "_sequence"
+
+EXISTS: Document = {"$exists": True}
+# What has not gone out to the provider, and never will once it is taken back.
+UNSENT: Document = {ATTEMPT: None}
+
+
+def work_of(call: Document) -> CallWork:
+    """What the background knows of a call that is queued, or that somebody has."""
+    work: CallWork = call[WORK]
+    return work
+
+
+def tries_of(call: Document) -> int:
+    """How often the call was claimed and did not leave."""
+    return int(call[WORK].get("tries", 0))
+
+
+def attempt_of(call: Document) -> tuple[str, int]:
+    """What a claimed call is in the send journal: its attempt's id, and its own."""
+    return call[WORK]["attempt"]["id"], call["_id"]
