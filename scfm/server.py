@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import signal
 import socket
 import time
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 
-from scfm import announcement
 from scfm.calls.webhook_accounts import WebhookAccounts
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import StartError, Unavailable
@@ -31,7 +29,7 @@ from scfm.models.platform import Platform
 from scfm.models.registry import OBSOLETE_INDEXES, counted_fields, indexes
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
-from scfm.runtime import garbage_collector, open_files
+from scfm.runtime import open_files
 from scfm.runtime.outage import DatabaseOutage
 from scfm.settings import Settings
 from scfm.simulator import Journal, Simulator
@@ -46,7 +44,7 @@ from scfm.workers.dispatcher import Dispatcher
 from scfm.workers.forget_old import ForgetOld
 from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
-from scfm.workers.runner import Runner, cut_off
+from scfm.workers.runner import Runner
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.status_fetcher import StatusFetcher
 from scfm.workers.status_poller import StatusPoller
@@ -277,42 +275,3 @@ async def open_store(uri: str, settings: Settings, *, read_only: bool = False) -
             raise
         raise StartError(f"the database at MONGODB_URI does not answer: {error}") from None
     return store
-
-
-async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> bool:
-    """Run a server until SIGTERM or SIGINT. Raises StartError.
-
-    A signal gives up a start that is under way; False if that was SIGINT, else True.
-    """
-    told_to_stop = asyncio.Event()
-    received: list[signal.Signals] = []
-
-    def stop_on(number: signal.Signals) -> None:
-        received.append(number)
-        told_to_stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop_on, number)
-    server = Server(settings, mongod, mongodb_uri)
-    stop = asyncio.create_task(told_to_stop.wait())
-    opening = asyncio.create_task(server.open())
-    await asyncio.wait((opening, stop), return_when=asyncio.FIRST_COMPLETED)
-    if not opening.done():
-        await cut_off([opening])
-        return received[0] != signal.SIGINT
-    await opening
-    garbage_collector.freeze_gc()
-    try:
-        announce(server)
-        await stop
-    finally:
-        await server.close()
-    return True
-
-
-def announce(server: Server) -> None:
-    """Say what a user must know, and, last, where the server listens."""
-    if (missing := announcement.missing_credentials(server.settings)) is not None:
-        log.warning("%s", missing)
-    for line in announcement.lines(server.settings, server.url, server.token, server.super_admin_id):
-        print(line, flush=True)

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from scfm.cli.database import with_store
+from scfm.cli.options import add_database_options
 from scfm.models import msisdn
 from scfm.models.account import country_of
 from scfm.models.call_work import UNSENT
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
 
-BATCH = 1000
+BATCH_SIZE = 1000
 CONTACTS = "contacts"
-# What is looked at, by the noun that a line has: calls that have left cannot ring anybody any more.
-LOOKED_AT = {
+# What is checked, by the noun that stands in a line: calls that were sent cannot ring anybody any more.
+QUERIES = {
     "contact": Query(CONTACTS),
     "callout participation": Query("callout_participations"),
     "phone call": Query("phone_calls", ({"status": {"$in": ["created", "queued"]}, **UNSENT},)),
 }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``scfm check-numbers``."""
+    add_database_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what is found; 0 if that is nothing, else 1. Raises StartError."""
+
+    async def check(store: Store) -> int:
+        return await NumberCheck(store, print).run()
+
+    return 1 if with_store(options, check, read_only=True, may_create=False) else 0
 
 
 @dataclass(frozen=True)
@@ -33,7 +50,7 @@ class Finding:
 
 
 class NumberCheck:
-    """Give a line for each finding to ``say``; ``run`` returns how many there were."""
+    """Checks the numbers of all accounts; each finding is a line that ``say`` gets."""
 
     def __init__(self, store: Store, say: Callable[[str], None]) -> None:
         self._store = store
@@ -44,28 +61,28 @@ class NumberCheck:
         self._pairs = 0
 
     async def run(self) -> int:
-        """Look at everything, and say in the last line how much it was."""
+        """Check every number; how many findings and pairs there were. The last line says how much was checked."""
         for account in await self._store.all_tenants.find("accounts", {}, fields=["settings"]):
             self._countries[account["_id"]] = country_of(account)
-        looked, findings = [], 0
-        for noun, query in LOOKED_AT.items():
+        counts, findings = [], 0
+        for noun, query in QUERIES.items():
             count = 0
-            async for batch in self._store.all_tenants.batches(query, 0, BATCH, ["account_id", "msisdn"]):
+            async for batch in self._store.all_tenants.batches(query, 0, BATCH_SIZE, ["account_id", "msisdn"]):
                 count += len(batch)
-                found = [finding for one in batch if (finding := self._look_at(one)) is not None]
+                found = [finding for document in batch if (finding := self._check(document)) is not None]
                 findings += len(found)
-                for one in found:
-                    self._say(f"{noun} {one.id} of account {one.account_id}: {one.stored} {one.why}")
+                for finding in found:
+                    self._say(f"{noun} {finding.id} of account {finding.account_id}: {finding.stored} {finding.why}")
                 if query.collection == CONTACTS:
                     await self._say_pairs(found)
-            looked.append(f"{count} {noun}s")
+            counts.append(f"{count} {noun}s")
         self._say(
-            f"{', '.join(looked)} looked at: {findings} would be read otherwise today, "
+            f"{', '.join(counts)} looked at: {findings} would be read otherwise today, "
             f"{self._pairs} pairs of contacts would be one"
         )
         return findings + self._pairs
 
-    def _look_at(self, document: Document) -> Finding | None:
+    def _check(self, document: Document) -> Finding | None:
         stored, account_id = document["msisdn"], document["account_id"]
         if stored is None:  # a call from a withheld number
             return None
@@ -79,22 +96,22 @@ class NumberCheck:
     async def _say_pairs(self, found: Sequence[Finding]) -> None:
         """Name the contacts that would have the same number: as another one has it stored, or would have it too."""
         stored = await self._stored(found)
-        for one in found:
-            if one.today is None:
+        for finding in found:
+            if finding.today is None:
                 continue
-            key = (one.account_id, one.today)
-            other = stored.get(key) or self._contacts.setdefault(key, one.id)
-            if other != one.id:
+            key = (finding.account_id, finding.today)
+            other = stored.get(key) or self._contacts.setdefault(key, finding.id)
+            if other != finding.id:
                 self._pairs += 1
-                first, second = sorted((other, one.id))
-                self._say(f"contacts {first} and {second} of account {one.account_id} would both be {one.today}")
+                first, second = sorted((other, finding.id))
+                self._say(f"contacts {first} and {second} of account {key[0]} would both be {finding.today}")
 
     async def _stored(self, found: Iterable[Finding]) -> dict[tuple[int, str], int]:
         """By account and number, the contacts that are stored as FOUND would be read."""
         numbers: dict[int, list[str]] = {}
-        for one in found:
-            if one.today is not None:
-                numbers.setdefault(one.account_id, []).append(one.today)
+        for finding in found:
+            if finding.today is not None:
+                numbers.setdefault(finding.account_id, []).append(finding.today)
         return {
             (account_id, contact["msisdn"]): contact["_id"]
             for account_id, wanted in numbers.items()

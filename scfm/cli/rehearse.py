@@ -44,20 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(answers=[])
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Rehearse, and print the transcript; 0 if the flow ended well, else 1.
 
     Raises StartError for a flow that cannot be found, or an answer that cannot be read.
     """
     settings = load(os.environ)
     registry = Registry.from_setting(settings.registered_call_flow_logic, settings.default_call_flow_logic)
-    flow = registry.flows.get(args.name) or find_flow(args.name, "rehearse")
+    flow = registry.flows.get(options.name) or find_flow(options.name, "rehearse")
     call = rehearse(
         flow,
-        args.answers,
-        inbound=args.inbound,
-        contact=args.contact,
-        callout=args.callout,
+        options.answers,
+        inbound=options.inbound,
+        contact=options.contact,
+        callout=options.callout,
         settings=FlowSettings.of(settings),
     )
     if call.fault:

@@ -1,4 +1,4 @@
-"""The command: a simulator that runs until it is told to stop."""
+"""``scfm simulator``: run a carrier that speaks Twilio's API, for trials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scfm.simulator.simulator import Simulator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the simulator's options to a parser."""
+    """Add the options of ``scfm simulator``."""
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=4010, help="port to listen on; 0 picks a free one (default: %(default)s)")
@@ -41,20 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--state", type=Path, metavar="FILE", help="keep the calls in this file, and know them after a restart")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run a simulator as the options say, until SIGTERM or SIGINT. Raises StartError."""
+def run(options: argparse.Namespace) -> int:
+    """Run a simulator until SIGTERM or SIGINT; 0. Raises StartError."""
     simulator = Simulator(
-        account_sid=args.account_sid,
-        auth_token=args.auth_token,
-        seed=args.seed,
-        life_size=args.life_size,
-        faults=Faults.parse(args.faults),
-        callees=read_rules(args.callees) if args.callees else (),
-        ledger=args.ledger,
-        journal=Journal.open(args.state) if args.state else None,
+        account_sid=options.account_sid,
+        auth_token=options.auth_token,
+        seed=options.seed,
+        life_size=options.life_size,
+        faults=Faults.parse(options.faults),
+        callees=read_rules(options.callees) if options.callees else (),
+        ledger=options.ledger,
+        journal=Journal.open(options.state) if options.state else None,
     )
     open_files.raise_limit()
-    event_loop.run(serve(simulator, args.host, args.port))
+    event_loop.run(serve(simulator, options.host, options.port))
     return 0
 
 

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The demo has none: it is the same for everybody."""
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Walk the alert and show it; 0 if every answer was right, else 1. Leaves nothing behind, also on Ctrl-C."""
     screen = Screen()
     began = time.monotonic()

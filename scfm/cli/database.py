@@ -1,0 +1,51 @@
+"""The database of a server, for a command that runs beside the server or without it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from scfm import server
+from scfm.cli.logs import log_to_stderr
+from scfm.cli.options import read_settings
+from scfm.embedded_mongod.mongod import PrivateMongod, has_database
+from scfm.errors import StartError, Unavailable
+from scfm.storage.store import Store
+
+Result = TypeVar("Result")
+
+
+def with_store(
+    options: argparse.Namespace,
+    work: Callable[[Store], Awaitable[Result]],
+    *,
+    may_create: bool,
+    read_only: bool = False,
+) -> Result:
+    """Do WORK on the database that the options name, whose server may be running; what WORK gives.
+
+    Unless it ``may_create`` one, a data folder without a database is refused. Raises StartError.
+    """
+    settings = read_settings(options)
+    log_to_stderr(settings)
+    if not (may_create or settings.mongodb_uri or has_database(settings.data_dir)):
+        raise StartError(
+            f"there is no database in {settings.data_dir.expanduser().absolute()}: "
+            "run this in the folder in which the server was started, or name its data folder with --data-dir"
+        )
+
+    async def run(uri: str) -> Result:
+        store = await server.open_store(uri, settings, read_only=read_only)
+        try:
+            return await work(store)
+        except Unavailable as error:
+            raise StartError(f"the database does not answer any more: {error}") from None
+        finally:
+            await store.close()
+
+    if settings.mongodb_uri:
+        return asyncio.run(run(settings.mongodb_uri))
+    with PrivateMongod.attach_or_start(settings.data_dir) as mongod:
+        return asyncio.run(run(mongod.uri))

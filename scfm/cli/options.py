@@ -1,0 +1,23 @@
+"""The options of commands that use a server's database, and the settings that they and the environment give."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from scfm import settings
+from scfm.settings import Settings
+
+
+def add_database_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which database is meant, and the one that names a settings file."""
+    parser.add_argument("--data-dir", metavar="DIR", help="where data are kept (default: ./data)")
+    parser.add_argument("--mongodb-uri", metavar="URI", help="a MongoDB to use in place of the embedded one")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a settings file; see config/default.ini")
+
+
+def read_settings(options: argparse.Namespace) -> Settings:
+    """The settings of the options, the environment and the settings file. Raises StartError for a wrong one."""
+    flags = {name: getattr(options, name, None) for name in ("host", "port", "data_dir", "mongodb_uri")}
+    return settings.load(os.environ, flags, options.config)
