@@ -23,6 +23,7 @@ from scfm.runtime.backoff import Backoff
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
+from scfm.workers.claims import claim_due
 from scfm.workers.runner import Job, cut_off
 
 log = logging.getLogger("scfm.work")
@@ -72,26 +73,19 @@ class BatchRunner(Job):
         self._webhooks_recent = webhooks_recent
 
     async def claim(self, limit: int) -> Sequence[Document]:
-        due = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
-        taken = []
-        for found in await self._store.all_tenants.find(
-            OPERATIONS, due, fields=["_id"], sort=[("_work.due", 1)], limit=limit
-        ):
-            operation = await self._store.all_tenants.update(
-                OPERATIONS,
-                {"_id": found["_id"], **due},
-                {
-                    "status": "running",
-                    "_work.due": self._until(),
-                    "_work.holder": uuid.uuid4().hex,
-                    # By this a process on the same machine sees that this one has ended: see SendJournal.
-                    "_work.log": self._log,
-                    "updated_at": now(),
-                },
-            )
-            if operation is not None:
-                taken.append(operation)
-        return taken
+        waiting = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
+        all_tenants = self._store.all_tenants
+        return await claim_due(all_tenants, OPERATIONS, waiting, "_work.due", limit, self._lease_fields)
+
+    def _lease_fields(self) -> Document:
+        return {
+            "status": "running",
+            "_work.due": self._until(),
+            "_work.holder": uuid.uuid4().hex,
+            # By this a process on the same machine sees that this one has ended: see SendJournal.
+            "_work.log": self._log,
+            "updated_at": now(),
+        }
 
     def _until(self) -> datetime:
         return now() + self._lease

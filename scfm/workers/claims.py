@@ -15,6 +15,7 @@ from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from scfm.storage.ttl_cache import TTLCache
 
 CALLS = "phone_calls"
@@ -28,6 +29,28 @@ Allowance = Callable[[int], Awaitable[int]]
 
 
 Asked = TypeVar("Asked")
+
+
+async def claim_due(
+    view: TenantView,
+    collection: str,
+    waiting: Document,
+    due_field: str,
+    limit: int,
+    lease: Callable[[], Document],
+) -> list[Document]:
+    """Claim up to LIMIT documents that are WAITING (a condition), the longest due first; they, as they are now.
+
+    Each is claimed by one atomic update, so no two processes get the same. LEASE gives the fields that are set (names
+    to values): after it the document must not fit WAITING until the lease has run out. If this process dies, or does
+    not finish in time, another can claim the document then. Raises Unavailable.
+    """
+    claimed = []
+    for found in await view.find(collection, waiting, fields=["_id"], sort=[(due_field, 1)], limit=limit):
+        document = await view.update(collection, {"_id": found["_id"], **waiting}, lease())
+        if document is not None:
+            claimed.append(document)
+    return claimed
 
 
 class Accounts:

@@ -10,6 +10,7 @@ from scfm.models import renumbering
 from scfm.models.renumbering import CONTACTS, MARK
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.workers.claims import claim_due
 from scfm.workers.runner import Job
 
 LEASE = timedelta(seconds=30)
@@ -25,11 +26,11 @@ class RenumberContacts(Job):
         self._store = store
 
     async def claim(self, limit: int) -> Sequence[Document]:
-        all_tenants, due = self._store.all_tenants, {f"{MARK}.due": {"$lte": now()}}
-        found = await all_tenants.find(CONTACTS, due, fields=["_id"], sort=[(f"{MARK}.due", 1)], limit=limit)
-        lease = {f"{MARK}.due": now() + LEASE}
-        taken = [await all_tenants.update(CONTACTS, {"_id": one["_id"], **due}, lease) for one in found]
-        return [contact for contact in taken if contact is not None]
+        due_at = f"{MARK}.due"
+        waiting = {due_at: {"$lte": now()}}
+        return await claim_due(
+            self._store.all_tenants, CONTACTS, waiting, due_at, limit, lambda: {due_at: now() + LEASE}
+        )
 
     async def process(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
