@@ -26,7 +26,8 @@ from scfm.clock import now
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.contact import CONTACTS
 from scfm.models.registry import counted_fields, indexes
-from scfm.storage.store import DURABLE, Store
+from scfm.storage.database import DURABLE
+from scfm.storage.store import Store
 from tests.server import Server
 
 SID, TOKEN = "AC" + "1" * 32, "secret"
@@ -138,7 +139,7 @@ async def _fill(uri: str, database: str, contacts: int) -> None:
     stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
     try:
         for start in range(0, contacts, BATCH):
-            numbers = await store.new_ids(CONTACTS.kind, min(BATCH, contacts - start))
+            numbers = await store.register(CONTACTS.kind).new_ids(min(BATCH, contacts - start))
             await view.insert_many(
                 CONTACTS.collection, [{**empty, **stamps, "_id": number, **person(number)} for number in numbers]
             )

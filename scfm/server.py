@@ -93,7 +93,7 @@ class Server:
         platform = Platform(self.settings, await self._open_simulator())
         callout_hold = CalloutHold(store)
         request_tracker = RequestTracker()
-        outage = DatabaseOutage(store.ping)
+        outage = DatabaseOutage(store.database.ping)
         self._closing.push_async_callback(outage.close)
         calling_accounts = Accounts(store, platform)
         runner = self._open_runner(store, calling_accounts, callout_hold, request_tracker, outage)
@@ -266,9 +266,9 @@ async def open_store(uri: str, settings: Settings, *, read_only: bool = False) -
     """The store of a server or a command, with its indexes, unless it only reads. Raises StartError."""
     store = Store.open(uri, settings.mongodb_database, counted_fields())
     try:
-        await store.ping()
+        await store.database.ping()
         if not read_only:
-            await store.prepare(indexes(), OBSOLETE_INDEXES)
+            await store.database.prepare(indexes(), OBSOLETE_INDEXES)
     except BaseException as error:
         await store.close()
         if not isinstance(error, Unavailable):

@@ -78,7 +78,7 @@ def store(io_loop: IOLoop, mongod: PrivateMongod) -> Iterator[Store]:
 
     async def opened() -> Store:
         store = Store.open(mongod.uri, DATABASE, counted_fields())
-        await store.prepare(indexes())
+        await store.database.prepare(indexes())
         return store
 
     store = io_loop.run_sync(opened)

@@ -142,7 +142,7 @@ class ContactImport:
         for _ in range(TRIES):
             if not rows:
                 return
-            async with self._view.store.imports.turn(self._view.account_id):
+            async with self._view.import_turn():
                 rows = await self._save(rows)
         raise Unavailable("the contacts change faster than they can be imported")
 
@@ -192,7 +192,7 @@ class ContactImport:
         """Store new contacts; the numbers that somebody else has taken meanwhile."""
         if not drafts:
             return set()
-        numbers = await self._view.store.new_ids(CONTACTS.kind, len(drafts))
+        numbers = await self._view.register(CONTACTS.kind).new_ids(len(drafts))
         moment = now()
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
         documents: list[dict[str, Any]] = [
@@ -208,7 +208,7 @@ class ContactImport:
 
         Take them back and raise NotFound if it took place (see models.references).
         """
-        all_tenants, account = self._view.store.all_tenants, self._view.account_id
+        all_tenants, account = self._view.all_tenants, self._view.account_id
         assert account is not None
         for _ in range(MAX_DELETION_LOOKS):
             if await live_ids(all_tenants, "accounts", [account]):

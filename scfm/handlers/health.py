@@ -18,7 +18,7 @@ class HealthHandler(BaseHandler):
     async def get(self) -> None:
         try:
             async with asyncio.timeout(PING_SECONDS):
-                await self.app.store.ping()
+                await self.app.store.database.ping()
         except TimeoutError:
             raise Unreachable(f"no answer to a ping within {PING_SECONDS:g} s") from None
         self.answer(200, {"status": "ok", "version": __version__})

@@ -93,7 +93,7 @@ async def recently_deleted_ids(view: TenantView, ids: Mapping[str, set[int]]) ->
     They must have been read less than REMEMBERED_SECONDS ago. It costs the same for a thousand as for one: deletions
     are few, and each is written down before it is done.
     """
-    all_tenants, ids = view.store.all_tenants, {collection: some for collection, some in ids.items() if some}
+    all_tenants, ids = view.all_tenants, {collection: some for collection, some in ids.items() if some}
     if not ids:
         return {}
     # In this order: whose mark is gone with it by now has been written down before.

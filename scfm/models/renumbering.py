@@ -180,7 +180,7 @@ async def follow(view: TenantView, contact_ids: Collection[int]) -> bool:
     than ``KEPT`` ago.
     """
     marked = {f"{MARK}.due": {"$exists": True}}
-    found = await view.store.all_tenants.find(CONTACTS, marked, fields=["_id"], sort=())
+    found = await view.all_tenants.find(CONTACTS, marked, fields=["_id"], sort=())
     changed = sorted({one["_id"] for one in found}.intersection(contact_ids))
     for number in changed:
         await carry(view, number)

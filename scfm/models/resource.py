@@ -108,7 +108,7 @@ class Resource(Declaration):
             wanted = {name: draft.document.get(name, view.account_id) for name in unique.fields}
             if None in wanted.values() or unique.blames in draft.errors:
                 continue
-            where = view.store.all_tenants if unique.everywhere else view
+            where = view.all_tenants if unique.everywhere else view
             if await where.exists(self.collection, {**wanted, "_id": {"$ne": number}}):
                 draft.errors.add(unique.blames, TAKEN)
 
@@ -213,7 +213,7 @@ class Resource(Declaration):
 
     def _reach(self, view: TenantView, collection: str) -> TenantView:
         """The view that sees documents of a collection: an account is not among what it owns."""
-        return view.store.all_tenants if collection == "accounts" else view
+        return view.all_tenants if collection == "accounts" else view
 
     async def _settled(self, view: TenantView, blames: str, collection: str, number: int) -> None:
         """Wait until the deletion of what is referred to has ended; raise Invalid if it took place."""

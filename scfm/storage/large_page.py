@@ -10,14 +10,14 @@ from scfm.storage.codec import restore_document
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.query import Document
 
-# Bytes of documents that are read and shown at once, and those of a larger page that are between two turns of others.
-MAX_AT_ONCE, MAX_PIECE = 1 << 20, 1 << 17
+# Bytes of documents of a large page that are shown between two turns of others.
+MAX_PIECE = 1 << 17
 # Documents of a larger page that MongoDB sends at once: 16 MB at most.
 LARGE_BATCH = 32
 
 
 class LargePage:
-    """Documents that are too large to be held at once. OPENED gives a cursor of ``Store.raw_collection``."""
+    """Documents that are too large to be held at once. OPENED gives a cursor of ``Database.raw_collection``."""
 
     def __init__(self, opened: Callable[[], Awaitable[Any]]) -> None:
         self._opened = opened

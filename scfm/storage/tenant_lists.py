@@ -30,13 +30,13 @@ class TenantLists(TenantReads):
     async def listed(self, query: Query, skip: int, limit: int) -> tuple[Page, int]:
         """The ``page``, and the ``count``."""
         query = self._query(query)
-        if not self.store.counts.remembers(query):
+        if not self._backend.counts.remembers(query):
             total = await self.count(query)
             return (await self.page(query, skip, limit) if skip < total else []), total
         if not query.where and skip < BLOCK:  # they are where they would be looked for
-            sizes, found = await asyncio.gather(self.store.counts.sizes(query), self.page(query, skip, limit))
+            sizes, found = await asyncio.gather(self._backend.counts.sizes(query), self.page(query, skip, limit))
             return found, sizes.total
-        sizes = await self.store.counts.sizes(query)
+        sizes = await self._backend.counts.sizes(query)
         spans, left = sizes.window(skip, limit)
         found = await self._window(query, query.within(spans), left, limit) if spans else []
         if spans and spans[-1][1] != END and not (isinstance(found, list) and len(found) == limit):
@@ -45,14 +45,17 @@ class TenantLists(TenantReads):
         return found, sizes.total
 
     async def _window(self, query: Query, condition: Document, skip: int, limit: int) -> Page:
-        async with self.store.reads.turn(self.account_id):
+        # With a batch that is larger than the page, MongoDB sees that these are all.
+        command = {"find": query.collection, "filter": condition, "sort": {"_id": 1}, "skip": skip, "limit": limit}
+        command["batchSize"] = limit + 1
+        async with self._backend.reads.turn(self.account_id):
             with map_driver_errors():
-                found = await self.store.find_window(query, condition, skip, limit)
+                found = await self._database.run_at_once(query.collection, command)
         if found is not None:
             return [restore_document(document) for document in found]
 
         async def opened() -> Any:
-            collection = self.store.raw_collection(query.collection)
+            collection = self._database.raw_collection(query.collection)
             return collection.find(condition, batch_size=LARGE_BATCH).sort("_id", 1).skip(skip).limit(limit)
 
         return LargePage(opened)
@@ -68,27 +71,29 @@ class TenantLists(TenantReads):
             return await self._window(query, query.condition, skip, limit)
         source, stages = self._source(query), query.page(skip, limit)
         command = {"aggregate": source, "pipeline": stages, "allowDiskUse": True, "cursor": {"batchSize": limit + 1}}
-        async with self.store.reads.turn(self.account_id):
+        async with self._backend.reads.turn(self.account_id):
             with map_driver_errors():
-                found = await self.store.run_at_once(source, command)
+                found = await self._database.run_at_once(source, command)
         if found is not None:
             return [restore_document(document) for document in found]
-        collection = self.store.raw_collection(source)
+        collection = self._database.raw_collection(source)
         return LargePage(partial(collection.aggregate, stages, allowDiskUse=True, batchSize=LARGE_BATCH))
 
     async def count(self, query: Query) -> int:
         """How many documents the query has."""
         query = self._query(query)
-        if self.store.counts.remembers(query):
-            return (await self.store.counts.sizes(query)).total
-        collection = self.store.collection(query.collection)
+        if self._backend.counts.remembers(query):
+            return (await self._backend.counts.sizes(query)).total
+        collection = self._database.collection(query.collection)
         with map_driver_errors():
             if query.limit == 0:
                 return 0
             if query.plain:
                 most: dict[str, Any] = {"limit": query.limit} if query.limit else {}
                 return int(await collection.count_documents(query.condition, **most))
-            counting = await self.store.collection(self._source(query)).aggregate(query.counting(), allowDiskUse=True)
+            counting = await self._database.collection(self._source(query)).aggregate(
+                query.counting(), allowDiskUse=True
+            )
             counted = await counting.to_list(1)
         return int(counted[0]["total"]) if counted else 0
 
@@ -114,9 +119,9 @@ class TenantLists(TenantReads):
         """Up to COUNT documents beyond LAST and about MAX_PIECE bytes, and how many bytes these are."""
         found: list[Document] = []
         size = 0
-        async with self.store.reads.turn(self.account_id):
+        async with self._backend.reads.turn(self.account_id):
             with map_driver_errors():
-                cursor = await self._beyond(query, last, fields, count, count, self.store.raw_collection)
+                cursor = await self._beyond(query, last, fields, count, count, self._database.raw_collection)
                 try:
                     async for raw in cursor:
                         found.append(restore_document(driver.decoded(raw)))
@@ -173,7 +178,7 @@ class TenantLists(TenantReads):
         for newest in joined:
             pipeline = newest.deciding([document["_id"] for document in documents])
             with map_driver_errors():
-                cursor = await self.store.collection(newest.collection).aggregate(
+                cursor = await self._database.collection(newest.collection).aggregate(
                     pipeline, batchSize=len(documents) + 1
                 )
                 decided = {one["_id"] for one in await cursor.to_list(None)}
@@ -190,7 +195,7 @@ class TenantLists(TenantReads):
         collection: Callable[[str], driver.Collection] | None = None,
     ) -> Any:
         """A cursor on the documents beyond LAST, by id, that reads SIZE at a time."""
-        collection = collection or self.store.collection
+        collection = collection or self._database.collection
         if query.plain:
             condition = all_of([query.condition, {"_id": {"$gt": last}}])
             found = collection(query.collection).find(condition, fields, batch_size=size)

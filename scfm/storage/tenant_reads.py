@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scfm.errors import NotFound
+from scfm.storage.backend import Backend
 from scfm.storage.codec import restore_document
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.lookup import LookupKey
 from scfm.storage.query import Document, Query
 
-if TYPE_CHECKING:
-    from scfm.storage.store import Store
-
 
 class TenantReads:
     """Reads within one account, or, for ``account_id`` None, within all of them."""
 
-    def __init__(self, store: Store, account_id: int | None) -> None:
-        self.store = store
+    def __init__(self, backend: Backend, account_id: int | None) -> None:
+        self._backend = backend
+        self._database = backend.database
         self.account_id = account_id
 
     def _own(self, condition: Document) -> Document:
@@ -42,7 +41,9 @@ class TenantReads:
 
         WITHIN: the index on NAME begins with the account.
         """
-        found = await self.store.find_by(LookupKey(collection, name, self.account_id if within else None), value)
+        found = await self._backend.batches.find_by(
+            LookupKey(collection, name, self.account_id if within else None), value
+        )
         own = (one for one in found if self.account_id in (None, one.get("account_id")))
         return next(own, None)
 
@@ -54,7 +55,9 @@ class TenantReads:
         REFERENCES are its fields that do, and their collections.
         """
         found = []
-        for one in await self.store.find_by(LookupKey(collection, name, None, tuple(references.items())), value):
+        for one in await self._backend.batches.find_by(
+            LookupKey(collection, name, None, tuple(references.items())), value
+        ):
             if self.account_id in (None, one.get("account_id")):
                 named = one.pop("_named")
                 found.append((one, {field: next(iter(named[field]), None) for field in references}))
@@ -63,7 +66,7 @@ class TenantReads:
     async def find_one(self, collection: str, condition: Document) -> Document | None:
         """A document that fits, or None."""
         with map_driver_errors():
-            document = await self.store.collection(collection).find_one(self._own(condition))
+            document = await self._database.collection(collection).find_one(self._own(condition))
         return restore_document(document) if document is not None else None
 
     async def find(
@@ -80,7 +83,7 @@ class TenantReads:
         FIELDS may be a projection, ``{"name": 1, "_id": 0}``.
         """
         with map_driver_errors():
-            cursor = self.store.collection(collection).find(self._own(condition), fields, limit=limit)
+            cursor = self._database.collection(collection).find(self._own(condition), fields, limit=limit)
             if sort:
                 cursor = cursor.sort(list(sort))
             return [restore_document(document) for document in await cursor.to_list(None)]
@@ -88,5 +91,5 @@ class TenantReads:
     async def exists(self, collection: str, condition: Document) -> bool:
         """Whether any document fits."""
         with map_driver_errors():
-            found = await self.store.collection(collection).find_one(self._own(condition), {"_id": 1})
+            found = await self._database.collection(collection).find_one(self._own(condition), {"_id": 1})
         return found is not None

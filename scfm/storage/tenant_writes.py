@@ -30,14 +30,14 @@ class TenantWrites(TenantReads):
 
         Raises Taken and stores nothing.
         """
-        register = self.store.register(kind)
+        register = self._backend.register(kind)
         number = document.get("_id")
         while True:
             if number is None or not register.holds([number]):
                 number = (await register.new_ids(1))[0]
             numbered = {**self._own({}), **document, "_id": number}
             try:
-                await self.store.insert_one(collection, numbered)
+                await self._backend.batches.insert_one(collection, numbered)
             except Taken as taken:
                 if taken.index != "_id_":
                     await register.give_back(number)
@@ -51,7 +51,7 @@ class TenantWrites(TenantReads):
     async def add(self, collection: str, document: Document) -> None:
         """Store a document that carries its id; raises Taken."""
         with map_driver_errors():
-            await self.store.collection(collection).insert_one(escape_document(document))
+            await self._database.collection(collection).insert_one(escape_document(document))
 
     async def insert_many(
         self, collection: str, documents: Sequence[Document], common: Document | None = None
@@ -67,8 +67,8 @@ class TenantWrites(TenantReads):
             shared = escape_document({**self._own({}), **common})
             stored = [{**shared, **document} for document in documents]
         numbers = [document["_id"] for document in stored]
-        counted = self.store.counted.get(collection)
-        register = None if counted is None else self.store.register(counted.kind)
+        counted = self._backend.counted.get(collection)
+        register = None if counted is None else self._backend.register(counted.kind)
         if register is not None and not register.holds(numbers):
             raise Unavailable(f"new {collection} were not stored in time")
         refused = await self._insert_many(collection, stored)
@@ -79,7 +79,7 @@ class TenantWrites(TenantReads):
     async def _insert_many(self, collection: str, stored: list[Document]) -> set[int]:
         try:
             with map_driver_errors():
-                await self.store.collection(collection).insert_many(stored, ordered=False)
+                await self._database.collection(collection).insert_many(stored, ordered=False)
         except BulkWriteError as error:
             failures = (error.details or {}).get("writeErrors", [])
             if any(failure["code"] != DUPLICATE for failure in failures):
@@ -100,7 +100,7 @@ class TenantWrites(TenantReads):
         """Like ``update``, with MongoDB's update operators."""
         async with self._announced(collection, [(condition, update)]):
             with map_driver_errors():
-                document = await self.store.collection(collection).find_one_and_update(
+                document = await self._database.collection(collection).find_one_and_update(
                     self._own(condition), escape_update(update), return_document=ReturnDocument.AFTER
                 )
         return restore_document(document) if document is not None else None
@@ -114,7 +114,7 @@ class TenantWrites(TenantReads):
         """
         own = self._own({"_id": number, **(condition or {})})
         async with self._announced(collection, [(own, update)] if update else []):
-            books = await self.store.update_one(collection, own, escape_update(update) if update else None)
+            books = await self._backend.batches.update_one(collection, own, escape_update(update) if update else None)
         return books if books and self.account_id in (None, books.get("account_id")) else None
 
     async def compare_and_set(self, collection: str, document: Document, change: Document) -> bool:
@@ -139,7 +139,9 @@ class TenantWrites(TenantReads):
         """Apply MongoDB's UPDATE to all that fit; how many were changed."""
         async with self._announced(collection, [(condition, update)]):
             with map_driver_errors():
-                changed = self.store.collection(collection).update_many(self._own(condition), escape_update(update))
+                changed = self._database.collection(collection).update_many(
+                    self._own(condition), escape_update(update)
+                )
                 return int((await changed).modified_count)
 
     async def update_each(
@@ -153,14 +155,14 @@ class TenantWrites(TenantReads):
             return 0
         async with self._announced(collection, updates):
             with map_driver_errors():
-                result = await self.store.collection(collection).bulk_write(operations, ordered=False)
+                result = await self._database.collection(collection).bulk_write(operations, ordered=False)
         return int(result.modified_count)
 
     async def remove(self, collection: str, condition: Document) -> int:
         """Remove all that fit; how many there were."""
         async with self._announced(collection, [(condition, REMOVAL)]):
             with map_driver_errors():
-                result = await self.store.collection(collection).delete_many(self._own(condition))
+                result = await self._database.collection(collection).delete_many(self._own(condition))
         return int(result.deleted_count)
 
     @asynccontextmanager
@@ -169,12 +171,12 @@ class TenantWrites(TenantReads):
 
         What fails may still be carried out, so the register is not told that it has ended: see Register.
         """
-        counted = self.store.counted.get(collection)
+        counted = self._backend.counted.get(collection)
         conditions = [condition for condition, update in updates if counted is not None and counted.announces(update)]
         if counted is None or not conditions:
             yield
             return
-        register = self.store.register(counted.kind)
+        register = self._backend.register(counted.kind)
         number = await register.announce(blocks_of(conditions))
         try:
             yield

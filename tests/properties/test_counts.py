@@ -17,8 +17,7 @@ from tornado.ioloop import IOLoop
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import Unavailable
 from scfm.models.registry import counted_fields
-from scfm.storage import block_counts, register, tenant_lists
-from scfm.storage import store as store_module
+from scfm.storage import backend, block_counts, register, tenant_lists
 from scfm.storage.errors import Taken
 from scfm.storage.large_page import LargePage
 from scfm.storage.query import Document, Query
@@ -42,7 +41,7 @@ CONDITIONS: tuple[Document, ...] = (
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (register, block_counts, store_module, tenant_lists):
+    for module in (register, block_counts, backend, tenant_lists):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
     monkeypatch.setattr(register, "MAX_TOUCHED", 20)
 
@@ -80,7 +79,7 @@ class World:
     async def insert_many(self) -> None:
         view, wanted = self.view(), [self.contact() for _ in range(self.random.randrange(1, 3 * BLOCK))]
         self.begun["insert"] += len(wanted)
-        ids = await view.store.new_ids("contact", len(wanted))
+        ids = await view._backend.register("contact").new_ids(len(wanted))
         await asyncio.sleep(self.random.random() * 0.02)
         documents = [{"_id": number, **one} for number, one in zip(ids, wanted, strict=True)]
         refused = await view.insert_many("contacts", documents)
@@ -133,12 +132,12 @@ class World:
         dying = self.random.choice(self.stores)
         self.stores[self.stores.index(dying)] = self._opened()
         self.dead.append(dying)
-        await dying.new_ids("contact", self.random.randrange(1, 2 * BLOCK))
+        await dying.register("contact").new_ids(self.random.randrange(1, 2 * BLOCK))
         number = await self.some()
         await dying.register("contact").announce([number // BLOCK])
         if self.random.random() < 0.5:
             change = {"$set": {"metadata.gender": self.random.choice("fm")}}
-            await dying.collection("contacts").update_one({"_id": number}, change)
+            await dying.database.collection("contacts").update_one({"_id": number}, change)
 
     async def count(self) -> None:
         """Whoever counts meanwhile finds what was there before, but for what may have gone, and nothing else."""
@@ -190,7 +189,7 @@ FEMALE = Query("contacts", ({"metadata.gender": "f"},))
 
 async def people(view: TenantView, count: int) -> list[int]:
     """So many contacts with the gender f; their ids."""
-    ids = await view.store.new_ids("contact", count)
+    ids = await view._backend.register("contact").new_ids(count)
     contacts = [{"_id": number, "msisdn": f"+1556{number:07}", "metadata": {"gender": "f"}} for number in ids]
     await view.insert_many("contacts", contacts)
     return list(ids)
@@ -198,7 +197,9 @@ async def people(view: TenantView, count: int) -> list[int]:
 
 async def turn_male(view: TenantView, number: int) -> None:
     """Unannounced, as one who has announced it long ago."""
-    await view.store.collection("contacts").update_one({"_id": number}, {"$set": {"metadata.gender": "m"}})
+    await view._backend.database.collection("contacts").update_one(
+        {"_id": number}, {"$set": {"metadata.gender": "m"}}
+    )
 
 
 @pytest.mark.parametrize("blocks", [[1], None])
@@ -208,7 +209,7 @@ async def test_what_is_announced_is_counted_anew_until_it_is_done(
     world = world_of(0)
     ours, reader = (store.for_account(OURS) for store in world.stores[:2])
     ids = await people(ours, 5 * BLOCK)
-    register = ours.store.register("contact")
+    register = ours._backend.register("contact")
     number = await register.announce(blocks)
     other = await register.announce([4])
     register.changed(other)
@@ -225,7 +226,7 @@ async def test_what_is_announced_is_counted_anew_until_it_is_done(
 async def test_ids_that_are_not_used_yet_may_come_at_any_time(world_of: Callable[[int], World]) -> None:
     world = world_of(0)
     ours, reader = (store.for_account(OURS) for store in world.stores[:2])
-    early = (await ours.store.new_ids("contact", 1))[0]
+    early = (await ours._backend.register("contact").new_ids(1))[0]
     await people(ours, 5 * BLOCK)
     await people(ours, 1)
     assert await reader.count(FEMALE) == 5 * BLOCK + 1
@@ -256,7 +257,7 @@ async def test_what_is_full_and_at_rest_is_not_counted_again(world_of: Callable[
     world = world_of(0)
     view = world.stores[0].for_account(OURS)
     ids = await people(view, 5 * BLOCK)
-    await view.store.rest()
+    await view._backend.rest()
     assert await view.count(FEMALE) == len(ids)
     await turn_male(view, ids[0])
     assert await view.count(FEMALE) == len(ids)  # nobody has said that it would change
@@ -269,15 +270,17 @@ async def test_a_page_is_full_though_some_of_it_goes_meanwhile(
 ) -> None:
     view = world_of(0).stores[0].for_account(OURS)
     ids = await people(view, 5 * BLOCK)
-    await view.store.rest()
-    found, doomed = view.store.find_window, [ids[2 * BLOCK]]
+    await view._backend.rest()
+    database, doomed = view._backend.database, [ids[2 * BLOCK]]
 
-    async def find_window(*given: Any) -> list[Document]:
+    run_at_once = database.run_at_once
+
+    async def slow(*given: Any) -> list[Document]:
         while doomed:
             await view.remove("contacts", {"_id": doomed.pop()})
-        return await found(*given)
+        return await run_at_once(*given)
 
-    monkeypatch.setattr(view.store, "find_window", find_window)
+    monkeypatch.setattr(database, "run_at_once", slow)
     page, _ = await view.listed(Query("contacts"), 2 * BLOCK, BLOCK)
     assert [one["_id"] for one in page] == ids[2 * BLOCK + 1 : 3 * BLOCK + 1]
 
@@ -299,7 +302,7 @@ async def test_what_a_dead_process_had_begun_is_given_up_in_time(
     monkeypatch.setattr(register, "CLEAN_SECONDS", 0.0)
     world = world_of(0)
     dead, reader = world.stores[:2]
-    await dead.new_ids("contact", 5 * BLOCK)
+    await dead.register("contact").new_ids(5 * BLOCK)
     contact = reader.register("contact")
     async with asyncio.timeout(120):
         while (await contact.state()).settled <= 5 * BLOCK:
@@ -310,14 +313,14 @@ async def test_an_id_that_was_given_long_ago_is_not_used_any_more(
     world_of: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = world_of(0).stores[0].for_account(OURS)
-    old = (await view.store.new_ids("contact"))[0]
-    more = await view.store.new_ids("contact", 2)
+    old = (await view._backend.register("contact").new_ids(1))[0]
+    more = await view._backend.register("contact").new_ids(2)
     monkeypatch.setattr(register, "HOLD_SECONDS", 0.0)
     with pytest.raises(Unavailable):
         await view.insert_many("contacts", [{"_id": number, "msisdn": f"+1558{number:07}"} for number in more])
     monkeypatch.undo()
     monkeypatch.setattr(register, "FORGET_SECONDS", 0.0)
-    await view.store.new_ids("contact")
+    await view._backend.register("contact").new_ids(1)
     made = await view.insert("contact", "contacts", {"_id": old, "msisdn": "+15580000000"})
     assert made["_id"] > old
 

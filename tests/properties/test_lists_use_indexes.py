@@ -19,6 +19,7 @@ from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import OperationType
 from scfm.models.registry import RESOURCES, counted_fields, indexes
+from scfm.storage import database as storage
 from scfm.storage.driver import Client
 from scfm.storage.query import Query
 from scfm.storage.register import BLOCK
@@ -171,7 +172,8 @@ def asked(
     recorder = Recorder()
 
     async def ask() -> Query:
-        store = Store(Client(mongod.uri, event_listeners=[recorder], tz_aware=True), DATABASE, counted_fields())
+        client = Client(mongod.uri, event_listeners=[recorder], tz_aware=True)
+        store = Store(storage.Database(client, DATABASE), counted_fields())
         view = store.all_tenants if account is None else store.for_account(account)
         query = await asking(view)
         await view.count(query)

@@ -11,7 +11,9 @@ import pytest
 from scfm.errors import Overloaded
 from scfm.models.contact import CONTACTS
 from scfm.runtime.turns import AccountTurns
-from scfm.storage.store import MAX_READS, Store
+from scfm.storage.backend import MAX_READS
+from scfm.storage.database import Database
+from scfm.storage.store import Store
 
 
 async def test_turns_are_taken_in_order_and_by_account() -> None:
@@ -49,9 +51,9 @@ async def test_no_more_answers_of_unknown_size_are_read_at_once_for_an_account(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_once, most = 0, 0
-    run_at_once = Store.run_at_once
+    run_at_once = Database.run_at_once
 
-    async def counted(self: Store, *command: Any) -> Any:
+    async def counted(self: Database, *command: Any) -> Any:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
@@ -60,7 +62,7 @@ async def test_no_more_answers_of_unknown_size_are_read_at_once_for_an_account(
         finally:
             at_once -= 1
 
-    monkeypatch.setattr(Store, "run_at_once", counted)
+    monkeypatch.setattr(Database, "run_at_once", counted)
     await asyncio.gather(*(store.for_account(1).listed(CONTACTS.query(), 0, 25) for _ in range(50)))
     assert 1 < most <= MAX_READS
     async with AsyncExitStack() as held:

@@ -26,7 +26,7 @@ async def fill(store: Store, sizes: list[int]) -> list[int]:
         {"_id": number, "account_id": 1, "msisdn": f"+2526623{number:05}", "metadata": {"a": "x" * size}}
         for number, size in enumerate(sizes, 1)
     ]
-    collection = store.collection(CONTACTS.collection)
+    collection = store.database.collection(CONTACTS.collection)
     await collection.delete_many({})
     if documents:
         await collection.insert_many(documents)
@@ -77,7 +77,7 @@ async def test_nothing_but_a_piece_is_held_while_it_is_used(store: Store) -> Non
 async def test_what_is_deleted_or_made_meanwhile_shifts_nothing(store: Store) -> None:
     numbers = await fill(store, [SMALL] * 100)
     seen: list[int] = []
-    collection = store.collection(CONTACTS.collection)
+    collection = store.database.collection(CONTACTS.collection)
     async for piece in store.for_account(1).pieces(CONTACTS.query()):
         seen += [one["_id"] for one in piece]
         await collection.delete_many({"_id": {"$in": [seen[0], seen[-1]]}})

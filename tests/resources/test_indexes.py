@@ -34,7 +34,7 @@ async def test_the_indexes_are_those_that_are_listed(mongod: PrivateMongod) -> N
     store = Store.open(mongod.uri, DATABASE, counted_fields())
     with MongoClient[dict[str, Any]](mongod.uri) as client:
         try:
-            await store.prepare(indexes())
+            await store.database.prepare(indexes())
             assert made(client) == json.loads(LISTED.read_text())
         finally:
             client.drop_database(DATABASE)

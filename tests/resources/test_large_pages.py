@@ -13,7 +13,7 @@ import pytest
 from scfm.errors import BadRequest, Overloaded
 from scfm.handlers import large_answers as module
 from scfm.handlers.large_answers import LargeAnswers
-from scfm.storage.large_page import MAX_AT_ONCE
+from scfm.storage.database import MAX_AT_ONCE
 from tests.server import Answer, Client
 
 # What the server of these tests takes at once.

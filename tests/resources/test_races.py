@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -179,11 +178,10 @@ for name in (*READS, *WRITES):
 
 def stepping(store: Store, account: int, turnstile: Turnstile, actor: int) -> TenantView:
     """The account's view, whose way to the other accounts steps too."""
-    beside = copy.copy(store)
-    view, all_tenants = SteppingView(beside, account), SteppingView(beside, None)
+    view, all_tenants = SteppingView(store, account), SteppingView(store, None)
     view.turnstile = all_tenants.turnstile = turnstile
     view.actor = all_tenants.actor = actor
-    beside.all_tenants = all_tenants
+    view.all_tenants = all_tenants.all_tenants = all_tenants
     return view
 
 
@@ -249,7 +247,7 @@ async def callout_of(house: House) -> Document:
 
 
 async def account_of(house: House) -> Document:
-    return await house.view.store.all_tenants.get("accounts", house.account)
+    return await house.view.all_tenants.get("accounts", house.account)
 
 
 async def participation_of(house: House) -> Document:
@@ -433,7 +431,7 @@ async def raced(store: Store, house: House, seed: int, owner: Resource, number: 
     """Delete a document while DEED is done to it; whether each was told that it could not be."""
     turnstile = Turnstile(seed)
     deleting, doing = (stepping(store, house.account, turnstile, actor) for actor in (0, 1))
-    scope = house.scope(deleting if owner.tenant else deleting.store.all_tenants)
+    scope = house.scope(deleting if owner.tenant else deleting.all_tenants)
     answers = await asyncio.gather(
         turnstile.through(0, owner.delete(scope, number)), turnstile.through(1, deed(doing))
     )

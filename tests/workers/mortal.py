@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from scfm.providers.answers import Call
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
+from scfm.storage.database import Database
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.send_journal import SendJournal
@@ -53,13 +54,29 @@ class Life:
         return done
 
 
+class MortalDatabase(Database):
+    """A database in which every operation is two steps of the process's life."""
+
+    _life: Life
+
+    @classmethod
+    def within(cls, database: Database, life: Life) -> MortalDatabase:
+        """The same database, as the process sees it."""
+        mortal = cls(database.client, database.name)
+        mortal._life = life
+        return mortal
+
+    def collection(self, name: str) -> Any:
+        return _MortalCollection(super().collection(name), self._life)
+
+
 class MortalStore(Store):
     """A store in which every operation is two steps of the process's life."""
 
     @classmethod
     def within(cls, store: Store, life: Life) -> MortalStore:
         """The same database, as the process sees it."""
-        mortal = cls(store._client, store._database.name, store.counted)
+        mortal = cls(MortalDatabase.within(store.database, life), store.counted)
         mortal._life = life
         life.stores.append(mortal)
         return mortal
@@ -71,9 +88,6 @@ class MortalStore(Store):
                 await self.rest()
         for register in self._registers.values():
             register.close()
-
-    def collection(self, name: str) -> Any:
-        return _MortalCollection(super().collection(name), self._life)
 
     _life: Life
 

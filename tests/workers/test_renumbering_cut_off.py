@@ -13,6 +13,8 @@ from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import renumbering
 from scfm.models.renumbering import CALLOUT_MARK, MARK
+from scfm.storage.database import Database
+from scfm.storage.document_batches import DocumentBatches
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from tests.workers.background import (
@@ -26,8 +28,8 @@ from tests.workers.corrected import NEW, NOWHERE, OLD, OTHER, House
 from tests.workers.mortal import Life, MortalStore, live
 
 
-class Late(Store):
-    """A store in which something happens before the next documents of a collection are stored."""
+class Late(Database):
+    """A database in which something happens before the next documents of a collection are stored."""
 
     before: Callable[[], Awaitable[None]] | None = None
     where = ""
@@ -37,10 +39,6 @@ class Late(Store):
             before, self.before = self.before, None
             await before()
 
-    async def insert_one(self, collection: str, document: Document) -> None:
-        await self._now(collection)
-        await super().insert_one(collection, document)
-
     def collection(self, name: str) -> Any:
         found = super().collection(name)
         if name != self.where or self.before is None:
@@ -48,15 +46,27 @@ class Late(Store):
         return _LateCollection(found, self)
 
 
+class LateBatches(DocumentBatches):
+    """The same for documents that are stored together."""
+
+    def __init__(self, late: Late) -> None:
+        super().__init__(late)
+        self._late = late
+
+    async def insert_one(self, collection: str, document: Document) -> None:
+        await self._late._now(collection)
+        await super().insert_one(collection, document)
+
+
 class _LateCollection:
-    def __init__(self, collection: Any, store: Late) -> None:
-        self._collection, self._store = collection, store
+    def __init__(self, collection: Any, database: Late) -> None:
+        self._collection, self._database = collection, database
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._collection, name)
 
     async def insert_many(self, *given: Any, **options: Any) -> Any:
-        await self._store._now(self._store.where)
+        await self._database._now(self._database.where)
         return await self._collection.insert_many(*given, **options)
 
 
@@ -66,8 +76,10 @@ async def test_what_is_made_from_a_number_read_before_its_correction_gets_the_ne
 ) -> None:
     house = await House.open(store)
     contact = await house.contact(OLD)
-    late = Late(store._client, store._database.name, store.counted)
-    slow = House(late, house.account_id, house.callout)
+    late = Late(store.database.client, store.database.name)
+    late_store = Store(late, store.counted)
+    late_store.batches = LateBatches(late)
+    slow = House(late_store, house.account_id, house.callout)
     late.where = "phone_calls" if made in ("calls", "call") else "callout_participations"
     if late.where == "phone_calls":
         part = await house.participation(contact)
@@ -79,7 +91,7 @@ async def test_what_is_made_from_a_number_read_before_its_correction_gets_the_ne
     else:
         kind = "CalloutPopulation" if made == "population" else "PhoneCallCreate"
         await house.operation(kind, **({"remote_request_params": PARAMS} if made == "calls" else {}))
-        jobs = Background(late, told(NOWHERE, tmp_path))
+        jobs = Background(late_store, told(NOWHERE, tmp_path))
         await pass_over(jobs.run)
         await jobs.close()
     assert late.before is None

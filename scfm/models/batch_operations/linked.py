@@ -43,7 +43,7 @@ async def make_missing(
     for _ in range(MAX_DELETION_LOOKS):
         async with turn:
             parents = await _without(view, resource.collection, parents, link, among)
-            numbers = await view.store.new_ids(resource.kind, len(parents)) if parents else range(0)
+            numbers = await view.register(resource.kind).new_ids(len(parents)) if parents else range(0)
         if not parents:
             return ()
         rows: list[Document] = [
@@ -75,7 +75,7 @@ async def _without(
     if not parents:
         return []
     # Both fields are in one index, and whose documents they are follows from AMONG: no document need be read.
-    all_tenants, names = view.store.all_tenants, {link: 1, "_id": 0}
+    all_tenants, names = view.all_tenants, {link: 1, "_id": 0}
     near = {**among, link: {"$gte": parents[0]["_id"], "$lte": parents[-1]["_id"]}}
     most = NEAR * len(parents)
     found = await all_tenants.find(collection, near, fields=names, sort=(), limit=most)

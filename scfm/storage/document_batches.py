@@ -1,0 +1,130 @@
+"""Finds, inserts and updates of single documents that go to the database together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from scfm.errors import Unavailable, Unreachable
+from scfm.storage import driver
+from scfm.storage.batching import Batcher, isolate_failures
+from scfm.storage.codec import escape_document, restore_document
+from scfm.storage.database import Database
+from scfm.storage.errors import DUPLICATE, Taken, index_of, map_driver_errors, reason
+from scfm.storage.lookup import MAX_NAMED, LookupKey
+from scfm.storage.query import Document
+
+# What a document holds besides its fields; ``_swaps`` are the marks of compare_and_set.
+BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
+
+Update = tuple[Document, Document | None]
+"""A condition, with the ``_id`` of one document, and what is to be done to it, if anything."""
+
+
+class DocumentBatches:
+    """Small requests for documents of one database, by what they look for, or by their collection."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._finds: dict[LookupKey, Batcher[Any, list[Document]]] = {}
+        self._inserts: dict[str, Batcher[Document, None]] = {}
+        self._updates: dict[str, Batcher[Update, Document | None]] = {}
+
+    async def find_by(self, key: LookupKey, value: Any) -> list[Document]:
+        """Every document with VALUE in the key's field, by id; each caller has its own."""
+        if key not in self._finds:
+            self._finds[key] = Batcher(partial(isolate_failures, partial(self._find_together, key)))
+        return [restore_document(dict(document)) for document in await self._finds[key].submit(value)]
+
+    async def _find_together(self, key: LookupKey, values: list[Any]) -> list[list[Document]]:
+        found: dict[Any, list[Document]] = {value: [] for value in values}
+        with map_driver_errors():
+            for document in await self._with(key, list(found)):
+                found[document[key.name]].append(document)
+        return [found[value] for value in values]
+
+    async def _with(self, key: LookupKey, values: list[Any]) -> list[Document]:
+        collection = self._database.collection(key.collection)
+        if key.references:
+            cursor = await collection.aggregate(key.pipeline(values), batchSize=MAX_NAMED)
+            return sorted(await cursor.to_list(None), key=itemgetter("_id"))
+        if key.name == "_id" and len(values) == 1:
+            document = await collection.find_one({"_id": values[0]})
+            return [] if document is None else [document]
+        return sorted(await collection.find(key.condition(values)).to_list(None), key=itemgetter("_id"))
+
+    async def insert_one(self, collection: str, document: Document) -> None:
+        """Store a document under an id of ``new_ids``; raises Taken."""
+        if collection not in self._inserts:
+            self._inserts[collection] = Batcher(partial(self._insert, collection))
+        await self._inserts[collection].submit(escape_document(document))
+
+    async def _insert(self, collection: str, documents: list[Document]) -> Sequence[Exception | None]:
+        """What kept each of the documents from being stored, None for nothing."""
+        if len(documents) == 1:
+            return [await self._insert_alone(collection, documents[0])]
+        try:
+            return await self._insert_together(collection, documents)
+        except Unavailable:
+            raise
+        except Exception:
+            # One that the driver cannot send must not take the others with it; some of them may be in.
+            return [await self._insert_alone(collection, document, again=True) for document in documents]
+
+    async def _insert_together(self, collection: str, documents: list[Document]) -> list[Exception | None]:
+        refused: list[Exception | None] = [None] * len(documents)
+        try:
+            with map_driver_errors():
+                await self._database.collection(collection).insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            details = error.details or {}
+            if details.get("writeConcernErrors"):
+                raise Unreachable(reason(error)) from error
+            for failure in details["writeErrors"]:
+                known = failure["code"] == DUPLICATE
+                refused[failure["index"]] = Taken(index_of(failure)) if known else error
+        return refused
+
+    async def _insert_alone(self, collection: str, document: Document, again: bool = False) -> Exception | None:
+        try:
+            with map_driver_errors():
+                documents = self._database.collection(collection)
+                if again and await documents.find_one({"_id": document["_id"]}) == document:
+                    return None
+                await documents.insert_one(document)
+        except Exception as error:
+            return error
+        return None
+
+    async def update_one(self, collection: str, condition: Document, update: Document | None) -> Document | None:
+        """Apply UPDATE, if there is one, to the document with CONDITION's ``_id``, if it fits.
+
+        Gives its BOOKKEEPING then, or None if it is gone, but does not tell whether it fitted: what is asked at the
+        same time goes to the database together.
+        """
+        if collection not in self._updates:
+            together = partial(self._update_together, self._database.collection(collection))
+            self._updates[collection] = Batcher(partial(isolate_failures, together))
+        return await self._updates[collection].submit((condition, update))
+
+    @staticmethod
+    async def _update_together(collection: driver.Collection, updates: list[Update]) -> list[Document | None]:
+        writes = [(condition, update) for condition, update in updates if update is not None]
+        with map_driver_errors():
+            if len(updates) == len(writes) == 1:
+                books = await collection.find_one_and_update(
+                    *writes[0], BOOKKEEPING, return_document=ReturnDocument.AFTER
+                )
+                if books is not None:
+                    return [books]
+            elif writes:
+                await collection.bulk_write([UpdateOne(*write) for write in writes], ordered=False)
+            numbers = [condition["_id"] for condition, _ in updates]
+            found = await collection.find({"_id": {"$in": numbers}}, BOOKKEEPING).to_list(None)
+        after = {document["_id"]: document for document in found}
+        return [after.get(number) for number in numbers]
