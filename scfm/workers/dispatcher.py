@@ -106,8 +106,8 @@ class Dispatcher(Job):
         self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
         self._clock = clock
         limits = settings.calls_per_second, settings.calls_in_flight
-        self._pace = RateLimiter(store, *limits, patience=self._patience / 2, clock=clock)
-        self._refusals = AccountRefusals(store, accounts, self._pace)
+        self._rate_limiter = RateLimiter(store, *limits, patience=self._patience / 2, clock=clock)
+        self._refusals = AccountRefusals(store, accounts, self._rate_limiter)
         # More is taken when so few calls are in flight, or at that moment.
         self._few = 0
         self._again_at = 0.0
@@ -123,7 +123,10 @@ class Dispatcher(Job):
 
     async def claim(self, limit: int) -> Sequence[ScheduledCall]:
         """Calls whose attempt is now in the database, and when each may leave."""
-        if self._pace.in_flight > max(self._few, FEW) and (early := self._again_at - self._clock.monotonic()) > 0:
+        if (
+            self._rate_limiter.in_flight > max(self._few, FEW)
+            and (early := self._again_at - self._clock.monotonic()) > 0
+        ):
             self.next_claim_in = early
             return ()
         await self._fetch_back()
@@ -131,9 +134,9 @@ class Dispatcher(Job):
         deadline, until = self._clock.monotonic() + self._patience, later(self._patience)
         attempt: Attempt = {"id": uuid.uuid4().hex, "at": now(), "log": self._send_journal.id}
         lease = until + timedelta(seconds=self._request_seconds)
-        before = self._pace.in_flight
+        before = self._rate_limiter.in_flight
         try:
-            calls = await self._waiting.claim(min(limit, self._pace.room), lease, attempt, self._allowance)
+            calls = await self._waiting.claim(min(limit, self._rate_limiter.room), lease, attempt, self._allowance)
             scheduled_calls: list[ScheduledCall] = []
             for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
                 scheduled_calls += await self._book(account_id, list(group), deadline, until)
@@ -141,11 +144,11 @@ class Dispatcher(Job):
             self._astray[attempt["id"]] = lease
             raise
         for scheduled in scheduled_calls:
-            self._pace.entered(scheduled.call["account_id"])
-        self.next_claim_in = self._pace.seconds_until_room()
-        self._few = self._pace.in_flight * (BATCHED - 1) // BATCHED
+            self._rate_limiter.call_started(scheduled.call["account_id"])
+        self.next_claim_in = self._rate_limiter.seconds_until_room()
+        self._few = self._rate_limiter.in_flight * (BATCHED - 1) // BATCHED
         self._again_at = self._clock.monotonic() + GATHER_SECONDS
-        if not scheduled_calls and self._pace.in_flight < before:
+        if not scheduled_calls and self._rate_limiter.in_flight < before:
             self.wake()  # there was no room for more, and now there is
         return scheduled_calls
 
@@ -163,16 +166,16 @@ class Dispatcher(Job):
         halted = [await self._callout_hold.blocking_status(call) for call in calls]
         going = [call for call, how in zip(calls, halted, strict=True) if how is None]
         rate, _ = await self._limits(account_id)
-        moments = await self._pace.book(account_id, rate, len(going))
+        moments = await self._rate_limiter.reserve(account_id, rate, len(going))
         staying = [self._halt(call, how) for call, how in zip(calls, halted, strict=True) if how is not None]
         if moments is None:
             staying += [self._release(call, 0, tries_of(call)) for call in going]
         await asyncio.gather(*staying)
-        tolerance = self._pace.tolerance(rate)
+        tolerance = self._rate_limiter.tolerance(rate)
         return [ScheduledCall(*pair, deadline, until, tolerance) for pair in zip(going, moments or (), strict=False)]
 
     async def _allowance(self, account_id: int) -> int:
-        return self._pace.allowance(account_id, *await self._limits(account_id))
+        return self._rate_limiter.allowance(account_id, *await self._limits(account_id))
 
     async def _limits(self, account_id: int) -> tuple[float | None, int | None]:
         """The account's own limits. One that cannot be read must not keep the others' calls from leaving."""
@@ -201,8 +204,8 @@ class Dispatcher(Job):
 
     def _landed(self, item: ScheduledCall) -> None:
         """The call is no longer in flight."""
-        self._pace.left(item.call["account_id"])
-        if self._pace.in_flight <= self._few:
+        self._rate_limiter.call_ended(item.call["account_id"])
+        if self._rate_limiter.in_flight <= self._few:
             self.wake()
 
     async def _place(self, item: ScheduledCall) -> Outcome:
@@ -216,7 +219,7 @@ class Dispatcher(Job):
             return partial(self._halt, call, halted)
         if (outdated := await self._callout_hold.outdated(call)) is not None:
             return partial(self._writes.add, outdated)
-        if item.late(self._clock.monotonic()) or self._pace.blocked(call["account_id"]):
+        if item.late(self._clock.monotonic()) or self._rate_limiter.blocked(call["account_id"]):
             return partial(self._release, call, 0, tries_of(call))
         return await self._send(call, credentials, looked_at)
 
@@ -229,7 +232,7 @@ class Dispatcher(Job):
         moment = item.moment
         while (late := self._clock.monotonic()) - moment > item.tolerance and not item.late(late):
             rate, _ = await self._limits(item.call["account_id"])
-            moments = await self._pace.book(item.call["account_id"], rate, 1)
+            moments = await self._rate_limiter.reserve(item.call["account_id"], rate, 1)
             if moments is None:
                 return False
             moment = moments[0]
@@ -303,13 +306,13 @@ class Dispatcher(Job):
         except NotSent as not_sent:
             self._refusals.kept_back(account_id, credentials)
             if not_sent.retry_after is None:
-                self._pace.failed(account_id, not_sent.message)
+                self._rate_limiter.failed(account_id, not_sent.message)
             else:
-                self._pace.throttled(account_id, not_sent.retry_after)
+                self._rate_limiter.throttled(account_id, not_sent.retry_after)
             return partial(self._not_sent, call, not_sent)
         except Unknown as unknown:
             self._refusals.kept_back(account_id, credentials)
-            self._pace.failed(account_id, unknown.message)
+            self._rate_limiter.failed(account_id, unknown.message)
             # Whatever may have rung has left, even if it was not seen to leave.
             self._send_journal.append(*attempt_of(call))
             return partial(self._unknown, call, unknown)
@@ -320,7 +323,7 @@ class Dispatcher(Job):
 
     def _answered(self, account_id: int) -> None:
         """The provider has answered, and not refused the account."""
-        self._pace.answered(account_id)
+        self._rate_limiter.answered(account_id)
         self._refusals.answered(account_id)
 
     async def _account_refused(self, call: Document, credentials: Credentials, error: AccountRefused) -> Outcome:
@@ -329,7 +332,7 @@ class Dispatcher(Job):
         except Unavailable:
             change = {}  # nothing rang, and what is to become of the call cannot be told now
         if change is None:
-            self._pace.answered(call["account_id"])
+            self._rate_limiter.answered(call["account_id"])
             return partial(self._arrived, call, reject(call, error.message))
         return partial(self._put_back, call, change)
 

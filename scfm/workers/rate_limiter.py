@@ -30,7 +30,7 @@ RESERVE = 4
 
 
 @dataclass
-class _Lane:
+class _AccountState:
     """One account's way to the provider, as this process has found it."""
 
     outage: Outage
@@ -39,10 +39,10 @@ class _Lane:
     blocked_until: float = 0.0
     failures: int = 0
     probe_after: float = FIRST_PROBE
-    under_way: int = 0
-    # Until when others' calls and ours have booked, and at which rate.
-    booked_until: float = 0.0
-    booked_rate: float | None = None
+    in_flight: int = 0
+    # Until when others' calls and ours have reserved, and at which rate.
+    reserved_until: float = 0.0
+    reserved_rate: float | None = None
 
 
 class RateLimiter:
@@ -63,24 +63,24 @@ class RateLimiter:
         self._patience = patience
         self._room_at = math.inf
         self._rate = calls_per_second
-        self._in_flight = calls_in_flight
+        self._max_in_flight = calls_in_flight
         # However slow its provider is, one account leaves some to the others.
-        self._most = max(1, calls_in_flight - -(-calls_in_flight // RESERVE))
-        self._lanes: dict[int, _Lane] = {}
-        self._server = _lane(SERVER)
+        self._max_of_one_account = max(1, calls_in_flight - -(-calls_in_flight // RESERVE))
+        self._states: dict[int, _AccountState] = {}
+        self._server = _new_state(SERVER)
 
-    def allowance(self, account_id: int, rate: float | None, most: int | None) -> int:
+    def allowance(self, account_id: int, rate: float | None, max_in_flight: int | None) -> int:
         """How many of the account's calls may be taken now."""
-        lane, moment = self._lane(account_id), self._clock.monotonic()
-        if lane.blocked_until > moment:
+        state, moment = self._state(account_id), self._clock.monotonic()
+        if state.blocked_until > moment:
             return 0
-        room = min(most or self._most, self._most) - lane.under_way
-        if lane.failures >= FAILURES_TO_OPEN:
-            return min(room, 0 if lane.under_way else 1)
-        for limit, booked in ((rate, lane), (self._rate, self._server)):
+        room = min(max_in_flight or self._max_of_one_account, self._max_of_one_account) - state.in_flight
+        if state.failures >= FAILURES_TO_OPEN:
+            return min(room, 0 if state.in_flight else 1)
+        for limit, reserved in ((rate, state), (self._rate, self._server)):
             # After a change of the rate the database is asked.
-            if limit == booked.booked_rate and booked.booked_until > moment + AHEAD_SECONDS:
-                self._room_at = min(self._room_at, booked.booked_until - AHEAD_SECONDS)
+            if limit == reserved.reserved_rate and reserved.reserved_until > moment + AHEAD_SECONDS:
+                self._room_at = min(self._room_at, reserved.reserved_until - AHEAD_SECONDS)
                 return 0
             if limit:
                 room = min(room, max(1, int(limit * AHEAD_SECONDS)))
@@ -89,12 +89,12 @@ class RateLimiter:
     @property
     def in_flight(self) -> int:
         """How many calls of this process are under way."""
-        return self._server.under_way
+        return self._server.in_flight
 
     @property
     def room(self) -> int:
         """How many more may be under way at once."""
-        return self._in_flight - self._server.under_way
+        return self._max_in_flight - self._server.in_flight
 
     def seconds_until_room(self) -> float:
         """In how many seconds an account will be allowed more that has been refused since this was asked last."""
@@ -102,30 +102,30 @@ class RateLimiter:
         return max(0.0, room_at - self._clock.monotonic())
 
     def tolerance(self, rate: float | None) -> float:
-        """How many seconds after its moment a call may leave; one that comes later must be booked anew.
+        """How many seconds after its moment a call may leave; one that comes later must be reserved anew.
 
         Else calls that were kept, as while the machine stood still, would leave together.
         """
         limits = [limit for limit in (rate, self._rate) if limit]
         return max(JITTER_SECONDS, 0.5 / min(limits)) if limits else math.inf
 
-    async def book(self, account_id: int, rate: float | None, count: int) -> list[float] | None:
-        """The moments at which COUNT calls of the account may leave; None while others have booked too far ahead."""
-        lane = self._lane(account_id)
+    async def reserve(self, account_id: int, rate: float | None, count: int) -> list[float] | None:
+        """The moments at which COUNT calls of the account may leave; None while others have them for too long."""
+        state = self._state(account_id)
         moment = self._clock.monotonic()
         moments = [moment] * count
-        for key, limit, booked in ((account_id, rate, lane), (SERVER, self._rate, self._server)):
+        for key, limit, reserved in ((account_id, rate, state), (SERVER, self._rate, self._server)):
             if limit and count:
-                first = await self._reserve(key, count, limit, self.tolerance(rate))
-                booked.booked_rate = limit
+                first = await self._first_moment(key, count, limit, self.tolerance(rate))
+                reserved.reserved_rate = limit
                 if first > self._clock.monotonic() + self._patience:
-                    booked.booked_until = first
+                    reserved.reserved_until = first
                     return None
-                booked.booked_until = first + count / limit
+                reserved.reserved_until = first + count / limit
                 moments = [max(early, first + position / limit) for position, early in enumerate(moments)]
         return moments
 
-    async def _reserve(self, key: int, count: int, rate: float, tolerance: float) -> float:
+    async def _first_moment(self, key: int, count: int, rate: float, tolerance: float) -> float:
         """When the next moments that nobody else has reserved begin, for COUNT calls at RATE.
 
         The database counts from when it carries the reservation out. If its answer is long in coming, it cannot be
@@ -138,68 +138,68 @@ class RateLimiter:
                 break
         return self._clock.monotonic() + wait
 
-    def entered(self, account_id: int) -> None:
+    def call_started(self, account_id: int) -> None:
         """One of the account's calls is now under way."""
-        self._lane(account_id).under_way += 1
-        self._server.under_way += 1
+        self._state(account_id).in_flight += 1
+        self._server.in_flight += 1
 
-    def left(self, account_id: int) -> None:
+    def call_ended(self, account_id: int) -> None:
         """One of the account's calls is no longer under way."""
-        self._lane(account_id).under_way -= 1
-        self._server.under_way -= 1
+        self._state(account_id).in_flight -= 1
+        self._server.in_flight -= 1
 
     def blocked(self, account_id: int) -> bool:
         """Whether calls already taken should be given back rather than sent."""
-        lane = self._lane(account_id)
-        return lane.blocked_until > self._clock.monotonic()
+        state = self._state(account_id)
+        return state.blocked_until > self._clock.monotonic()
 
     def answered(self, account_id: int) -> None:
         """The provider has answered, yes or no: it is there."""
-        lane = self._lane(account_id)
-        lane.failures, lane.probe_after = 0, FIRST_PROBE
-        lane.outage.answered()
-        lane.refusal.answered()
-        lane.throttling.answered()
+        state = self._state(account_id)
+        state.failures, state.probe_after = 0, FIRST_PROBE
+        state.outage.answered()
+        state.refusal.answered()
+        state.throttling.answered()
 
     def throttled(self, account_id: int, seconds: float) -> None:
         """The provider has asked the account to wait."""
-        lane = self._lane(account_id)
-        lane.blocked_until = max(lane.blocked_until, self._clock.monotonic() + seconds)
-        lane.throttling.failed(f"429, wait {seconds:g} s; calls_per_second may be set lower")
+        state = self._state(account_id)
+        state.blocked_until = max(state.blocked_until, self._clock.monotonic() + seconds)
+        state.throttling.failed(f"429, wait {seconds:g} s; calls_per_second may be set lower")
 
     def failed(self, account_id: int, reason: str) -> None:
         """The provider did not answer, or could not be reached, for REASON."""
-        lane = self._lane(account_id)
-        self._fail(lane, lane.outage, reason)
+        state = self._state(account_id)
+        self._fail(state, state.outage, reason)
 
     def refused(self, account_id: int, reason: str) -> None:
         """The provider refuses the account itself: only single calls try from now on, as if it had failed often."""
-        lane = self._lane(account_id)
-        lane.failures = max(lane.failures, FAILURES_TO_OPEN - 1)
-        self._fail(lane, lane.refusal, reason)
+        state = self._state(account_id)
+        state.failures = max(state.failures, FAILURES_TO_OPEN - 1)
+        self._fail(state, state.refusal, reason)
 
-    def _fail(self, lane: _Lane, outage: Outage, reason: str) -> None:
-        lane.failures += 1
+    def _fail(self, state: _AccountState, outage: Outage, reason: str) -> None:
+        state.failures += 1
         # Calls that were under way together fail together: that is one reason to wait longer, not many.
-        if lane.failures >= FAILURES_TO_OPEN and lane.blocked_until <= self._clock.monotonic():
-            lane.blocked_until = self._clock.monotonic() + lane.probe_after
-            lane.probe_after = min(MAX_PROBE, lane.probe_after * 2)
+        if state.failures >= FAILURES_TO_OPEN and state.blocked_until <= self._clock.monotonic():
+            state.blocked_until = self._clock.monotonic() + state.probe_after
+            state.probe_after = min(MAX_PROBE, state.probe_after * 2)
             outage.failed(reason)
 
     def try_now(self, account_id: int) -> None:
         """What kept the account's calls back may be over: let a single one try at once."""
-        lane = self._lane(account_id)
-        lane.blocked_until, lane.probe_after = 0.0, FIRST_PROBE
+        state = self._state(account_id)
+        state.blocked_until, state.probe_after = 0.0, FIRST_PROBE
 
-    def _lane(self, account_id: int) -> _Lane:
-        if account_id not in self._lanes:
-            self._lanes[account_id] = _lane(account_id)
-        return self._lanes[account_id]
+    def _state(self, account_id: int) -> _AccountState:
+        if account_id not in self._states:
+            self._states[account_id] = _new_state(account_id)
+        return self._states[account_id]
 
 
-def _lane(account_id: int) -> _Lane:
+def _new_state(account_id: int) -> _AccountState:
     provider = f"the provider of account {account_id}"
-    return _Lane(
+    return _AccountState(
         Outage(f"{provider} does not answer; its calls wait", f"{provider} answers again", quiet=OUTAGE_SECONDS),
         Outage(f"{provider} takes no more calls for now", f"{provider} takes calls again", quiet=OUTAGE_SECONDS),
         Outage(f"{provider} refuses the account; its calls wait", f"{provider} takes its calls again"),

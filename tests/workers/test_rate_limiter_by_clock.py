@@ -19,103 +19,103 @@ def clock() -> OwnedClock:
     return OwnedClock()
 
 
-def pace_of(store: Store, clock: OwnedClock, **limits: Any) -> RateLimiter:
-    """A pace by the test's clock, which is the database's, too."""
+def limiter_of(store: Store, clock: OwnedClock, **limits: Any) -> RateLimiter:
+    """A rate limiter by the test's clock, which is the database's, too."""
     owned = OwnedStore.within(store, clock)
     limits = {"calls_per_second": 0.0, "calls_in_flight": 10, "patience": 15.0, **limits}
     return RateLimiter(owned, clock=clock, **limits)
 
 
 async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(store: Store, clock: OwnedClock) -> None:
-    pace = pace_of(store, clock)
+    rate_limiter = limiter_of(store, clock)
     for _ in range(FAILURES_TO_OPEN):
-        assert pace.allowance(1, None, None) == ROOM
-        pace.failed(1, "no answer")
+        assert rate_limiter.allowance(1, None, None) == ROOM
+        rate_limiter.failed(1, "no answer")
     wait = FIRST_PROBE
     for _ in range(10):
-        assert pace.allowance(1, None, None) == 0 and pace.blocked(1)
-        assert pace.allowance(2, None, None) == ROOM, "another account's provider is well"
+        assert rate_limiter.allowance(1, None, None) == 0 and rate_limiter.blocked(1)
+        assert rate_limiter.allowance(2, None, None) == ROOM, "another account's provider is well"
         clock.seconds += wait - 0.01
-        assert pace.allowance(1, None, None) == 0
+        assert rate_limiter.allowance(1, None, None) == 0
         clock.seconds += 0.02
-        assert pace.allowance(1, None, None) == 1
-        pace.entered(1)
-        assert pace.allowance(1, None, None) == 0, "a probe is one call"
-        pace.left(1)
-        pace.failed(1, "no answer")
+        assert rate_limiter.allowance(1, None, None) == 1
+        rate_limiter.call_started(1)
+        assert rate_limiter.allowance(1, None, None) == 0, "a probe is one call"
+        rate_limiter.call_ended(1)
+        rate_limiter.failed(1, "no answer")
         wait = min(MAX_PROBE, wait * 2)
     clock.seconds += MAX_PROBE + 1
-    pace.answered(1)
-    assert pace.allowance(1, None, None) == ROOM
+    rate_limiter.answered(1)
+    assert rate_limiter.allowance(1, None, None) == ROOM
 
 
 async def test_calls_that_fail_together_count_as_one_reason_to_wait(store: Store, clock: OwnedClock) -> None:
-    pace = pace_of(store, clock)
+    rate_limiter = limiter_of(store, clock)
     for _ in range(10 * FAILURES_TO_OPEN):
-        pace.failed(1, "no answer")
+        rate_limiter.failed(1, "no answer")
     clock.seconds += FIRST_PROBE + 0.01
-    assert pace.allowance(1, None, None) == 1
+    assert rate_limiter.allowance(1, None, None) == 1
 
 
 async def test_an_answer_now_and_then_keeps_the_breaker_closed(store: Store, clock: OwnedClock) -> None:
-    pace = pace_of(store, clock)
+    rate_limiter = limiter_of(store, clock)
     for _ in range(5):
         for _ in range(FAILURES_TO_OPEN - 1):
-            pace.failed(1, "no answer")
-        pace.answered(1)
-    assert pace.allowance(1, None, None) == ROOM
+            rate_limiter.failed(1, "no answer")
+        rate_limiter.answered(1)
+    assert rate_limiter.allowance(1, None, None) == ROOM
 
 
 async def test_the_longest_wait_that_the_provider_asked_for_holds(store: Store, clock: OwnedClock) -> None:
-    pace = pace_of(store, clock)
-    pace.throttled(1, 30)
-    pace.throttled(1, 1)
+    rate_limiter = limiter_of(store, clock)
+    rate_limiter.throttled(1, 30)
+    rate_limiter.throttled(1, 1)
     clock.seconds += 29
-    assert pace.allowance(1, None, None) == 0
+    assert rate_limiter.allowance(1, None, None) == 0
     clock.seconds += 2
-    assert pace.allowance(1, None, None) == ROOM
+    assert rate_limiter.allowance(1, None, None) == ROOM
 
 
 async def test_nothing_is_taken_that_others_have_left_no_moment_for(store: Store, clock: OwnedClock) -> None:
     """Else calls would be claimed, and given back, over and over."""
-    one, other = pace_of(store, clock, patience=1.0), pace_of(store, clock, patience=1.0)
-    assert await one.book(1, 2.0, 4) is not None
-    assert await other.book(1, 2.0, 1) is None
+    one, other = limiter_of(store, clock, patience=1.0), limiter_of(store, clock, patience=1.0)
+    assert await one.reserve(1, 2.0, 4) is not None
+    assert await other.reserve(1, 2.0, 1) is None
     assert other.allowance(1, 2.0, None) == 0
     assert 0 < other.seconds_until_room() < 3
     assert other.allowance(2, 2.0, None) == 1
 
 
 async def test_moments_follow_one_another_at_the_rate_whoever_books_them(store: Store, clock: OwnedClock) -> None:
-    one, other = pace_of(store, clock), pace_of(store, clock)
-    booked = [moment for pace in (one, other, one) for moment in await pace.book(1, 10.0, 5) or ()]
+    one, other = limiter_of(store, clock), limiter_of(store, clock)
+    booked = [moment for rate_limiter in (one, other, one) for moment in await rate_limiter.reserve(1, 10.0, 5) or ()]
     gaps = [late - soon for soon, late in zip(sorted(booked), sorted(booked)[1:], strict=False)]
     assert len(booked) == 15 and booked[0] == clock.monotonic()
     assert all(abs(gap - 0.1) < 0.01 for gap in gaps), gaps
 
 
 async def test_a_database_whose_clock_goes_back_keeps_no_call_waiting(store: Store, clock: OwnedClock) -> None:
-    pace = pace_of(store, clock)
-    assert await pace.book(1, 10.0, 5) is not None
+    rate_limiter = limiter_of(store, clock)
+    assert await rate_limiter.reserve(1, 10.0, 5) is not None
     clock.seconds -= 3600
-    (moment, *_) = await pace.book(1, 10.0, 5) or [-1.0]
+    (moment, *_) = await rate_limiter.reserve(1, 10.0, 5) or [-1.0]
     assert moment == clock.monotonic()
-    (following,) = await pace.book(1, 10.0, 1) or [-1.0]
+    (following,) = await rate_limiter.reserve(1, 10.0, 1) or [-1.0]
     assert abs(following - moment - 0.5) < 0.01
 
 
 async def test_a_slow_rate_is_no_clock_that_went_back(store: Store, clock: OwnedClock) -> None:
-    pace = pace_of(store, clock)
-    assert await pace.book(1, 0.001, 1) == [clock.monotonic()]
-    assert await pace.book(1, 0.001, 1) is None
+    rate_limiter = limiter_of(store, clock)
+    assert await rate_limiter.reserve(1, 0.001, 1) == [clock.monotonic()]
+    assert await rate_limiter.reserve(1, 0.001, 1) is None
     # At a higher rate what was reserved takes less, but is still reserved.
-    (moment,) = await pace.book(1, 1.0, 1) or [-1.0]
+    (moment,) = await rate_limiter.reserve(1, 1.0, 1) or [-1.0]
     assert abs(moment - clock.monotonic() - 1) < 0.01
 
 
 async def test_a_reservation_whose_answer_is_long_in_coming_is_made_anew(store: Store, clock: OwnedClock) -> None:
-    pace = pace_of(store, clock)
-    reserve = pace._store.reserve
+    rate_limiter = limiter_of(store, clock)
+    reserve = rate_limiter._store.reserve
     delays = [1.0, 0.0]
 
     async def slow(*given: Any) -> float:
@@ -123,8 +123,8 @@ async def test_a_reservation_whose_answer_is_long_in_coming_is_made_anew(store: 
         clock.seconds += delays.pop(0)
         return wait
 
-    pace._store.reserve = slow  # type: ignore[method-assign]
-    assert await pace.book(1, 10.0, 1) == [clock.monotonic()]
+    rate_limiter._store.reserve = slow  # type: ignore[method-assign]
+    assert await rate_limiter.reserve(1, 10.0, 1) == [clock.monotonic()]
     assert not delays
 
 
@@ -132,6 +132,6 @@ async def test_a_reservation_whose_answer_is_long_in_coming_is_made_anew(store: 
 async def test_what_a_call_may_come_late_is_little_beside_its_rate(
     store: Store, clock: OwnedClock, rate: float, seconds: float
 ) -> None:
-    assert pace_of(store, clock).tolerance(rate) == seconds
-    assert pace_of(store, clock, calls_per_second=rate).tolerance(None) == seconds
-    assert pace_of(store, clock).tolerance(None) == float("inf")
+    assert limiter_of(store, clock).tolerance(rate) == seconds
+    assert limiter_of(store, clock, calls_per_second=rate).tolerance(None) == seconds
+    assert limiter_of(store, clock).tolerance(None) == float("inf")
