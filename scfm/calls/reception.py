@@ -17,7 +17,13 @@ from scfm.models.call_lifecycle import UNDER_WAY, CallStatus
 from scfm.models.call_reports import being_placed, match_attempt
 from scfm.models.contact import CONTACTS
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.models.references import DELETION_LOOK_SECONDS
+from scfm.models.references import (
+    DELETION_LOOK_SECONDS,
+    confirm,
+    insert_unconfirmed,
+    missing_reference,
+    withdraw,
+)
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.storage.errors import Taken
 from scfm.storage.query import Document
@@ -124,7 +130,9 @@ async def new_call(
             if number is not None and contact is None:
                 call, contact = await _call_and_contact(view, call, {"_id": ids[1], **_new_contact(number)})
             else:
-                call = await PHONE_CALLS.put(view, {**call, "contact_id": contact["_id"] if contact else None})
+                call = await insert_unconfirmed(
+                    PHONE_CALLS, view, {**call, "contact_id": contact["_id"] if contact else None}
+                )
             return Known(call, contact, flow=default_flow)
         except Taken:  # another report of the same call was faster
             made = await call_by(view, "remote_call_id", details["CallSid"])
@@ -144,13 +152,13 @@ async def _ids(view: TenantView, *kinds: str) -> list[int]:
 async def _call_and_contact(view: TenantView, call: Document, contact: Document) -> tuple[Document, Document]:
     """Store both; raises Taken, or Invalid where the contact cannot be, and leaves no call without one."""
     try:
-        stored = await CONTACTS.put(view, contact)
+        stored = await insert_unconfirmed(CONTACTS, view, contact)
     except Invalid:
         view.register(PHONE_CALLS.kind).settle([call["_id"]])
         raise
     missing, called = await asyncio.gather(
-        CONTACTS.missing(view, stored),
-        PHONE_CALLS.put(view, {**call, "contact_id": stored["_id"]}),
+        missing_reference(CONTACTS, view, stored),
+        insert_unconfirmed(PHONE_CALLS, view, {**call, "contact_id": stored["_id"]}),
         return_exceptions=True,
     )
     if isinstance(missing, BaseException):
@@ -158,8 +166,8 @@ async def _call_and_contact(view: TenantView, call: Document, contact: Document)
     if not isinstance(called, BaseException):
         if missing is None:
             return called, stored
-        await PHONE_CALLS.withdraw(view, called["_id"])
-    await CONTACTS.keep(view, stored)
+        await withdraw(PHONE_CALLS, view, called["_id"])
+    await confirm(CONTACTS, view, stored)
     raise called if isinstance(called, BaseException) else Invalid(UNKNOWN_CALL)
 
 
@@ -222,7 +230,7 @@ async def record(view: TenantView, event: Document) -> Document:
 
     Raises Taken for one that has been delivered before.
     """
-    return await REMOTE_PHONE_CALL_EVENTS.put(view, event)
+    return await insert_unconfirmed(REMOTE_PHONE_CALL_EVENTS, view, event)
 
 
 async def record_new(view: TenantView, event: Document, call: Document) -> Document | None:
@@ -230,23 +238,25 @@ async def record_new(view: TenantView, event: Document, call: Document) -> Docum
 
     Then neither is kept. Raises Taken like ``record``.
     """
-    kept, missing = await asyncio.gather(record(view, event), PHONE_CALLS.missing(view, call), return_exceptions=True)
+    kept, missing = await asyncio.gather(
+        record(view, event), missing_reference(PHONE_CALLS, view, call), return_exceptions=True
+    )
     if isinstance(kept, BaseException):
         raise kept
     if isinstance(missing, BaseException):
         raise missing
     if missing is None:
         return kept
-    await REMOTE_PHONE_CALL_EVENTS.withdraw(view, kept["_id"])
+    await withdraw(REMOTE_PHONE_CALL_EVENTS, view, kept["_id"])
     with suppress(Invalid, Taken):
-        await PHONE_CALLS.keep(view, call)  # which may make it anew, once it stands
+        await confirm(PHONE_CALLS, view, call)  # which may make it anew, once it stands
     return None
 
 
 async def discard(view: TenantView, call: Document) -> None:
     """Take a ``new_call`` back that no event is kept of."""
     if not await view.exists("remote_phone_call_events", {"phone_call_id": call["_id"]}):
-        await PHONE_CALLS.withdraw(view, call["_id"])
+        await withdraw(PHONE_CALLS, view, call["_id"])
 
 
 async def move(view: TenantView, call: Document, details: Mapping[str, str], event: Document) -> None:
@@ -257,7 +267,7 @@ async def move(view: TenantView, call: Document, details: Mapping[str, str], eve
     # The call is looked at after what refers to it is stored: see docs/decisions/0001.
     books = await progress(view, call, details)
     if books is None or books.get("_deleting"):
-        await REMOTE_PHONE_CALL_EVENTS.keep(view, event)
+        await confirm(REMOTE_PHONE_CALL_EVENTS, view, event)
 
 
 def moved(known: Known, details: Mapping[str, str]) -> Known:

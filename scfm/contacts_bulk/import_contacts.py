@@ -14,7 +14,7 @@ from scfm.models.contact import CONTACTS
 from scfm.models.fields import FieldError, check_size
 from scfm.models.merge import merge, with_memory, without_memory
 from scfm.models.references import DELETION_LOOK_SECONDS, MAX_DELETION_LOOKS, live_ids
-from scfm.models.resource import same
+from scfm.models.resource import same_json
 from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -85,13 +85,13 @@ class Draft:
         """Whether METADATA, which a line makes of what is there with what is GIVEN, is something else than that."""
         # Most of a large contact is not in the line.
         kept = metadata.keys() == self.metadata.keys()
-        return not kept or any(not same(metadata[name], self.metadata[name]) for name in given)
+        return not kept or any(not same_json(metadata[name], self.metadata[name]) for name in given)
 
     @property
     def differs(self) -> bool:
         if self.old is None:
             return bool(self.rows)
-        return self.changes > 0 and not same(self.metadata, without_memory(self.old["metadata"]))
+        return self.changes > 0 and not same_json(self.metadata, without_memory(self.old["metadata"]))
 
     @property
     def stored(self) -> Document:
@@ -242,7 +242,7 @@ class ContactImport:
             contact["msisdn"]
             for contact in found
             if _version(contact) == _version(wanted[contact["_id"]].old) + 1
-            and same(contact["metadata"], wanted[contact["_id"]].stored)
+            and same_json(contact["metadata"], wanted[contact["_id"]].stored)
         }
         return {draft.msisdn for draft in drafts} - there
 

@@ -9,6 +9,7 @@ from scfm.errors import NotFound
 from scfm.handlers.client import ClientHandler
 from scfm.handlers.collection import ResourceHandler, location
 from scfm.handlers.idempotency import once
+from scfm.models import references
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.contact import CONTACTS
@@ -44,7 +45,7 @@ class MemberHandler(ResourceHandler):
 
     async def delete(self, written: str) -> None:
         scope = self.reach(self.parameters())
-        await self.resource.delete(scope, self.number(written))
+        await references.delete(self.resource, scope, self.number(written))
         self.forget_accounts()
         self.answer(204)
 

@@ -164,9 +164,9 @@ class Accounts(Resource):
         Index(f"{FORMER}.at", name="former_credentials", only={f"{FORMER}.at": {"$exists": True}}),
     )
 
-    async def _replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
+    async def replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         """Credentials that are replaced are kept for a day, in the same write: see ``FORMER``."""
-        return await super()._replace(view, old, {**changes, **_former(old, {**old, **changes})})
+        return await super().replace(view, old, {**changes, **_former(old, {**old, **changes})})
 
 
 def _former(old: Document, new: Document) -> Document:

@@ -17,7 +17,8 @@ from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCall
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, by
 from scfm.models.draft import Draft
 from scfm.models.fields import BLANK, Field, Id, Json, Link, Metadata, Schema, Status, Time
-from scfm.models.resource import MUST_EXIST, Resource
+from scfm.models.references import MUST_EXIST
+from scfm.models.resource import Resource
 from scfm.models.scope import Scope
 from scfm.models.state_machine import StateMachine
 from scfm.storage.index import Index
@@ -107,10 +108,10 @@ class BatchOperations(Resource):
             message = f"Cannot delete record because status is {document['status']}"
             raise Invalid({"base": [message]})
 
-    def deletable(self) -> Document:
+    def delete_condition(self) -> Document:
         return {"status": {"$in": list(RESTING)}}
 
-    def moved(self, document: Document, event: str) -> Document:
+    def event_changes(self, document: Document, event: str) -> Document:
         """A run begins: anyone may take it from now on, and it starts from the first document."""
         return {"_work": {"due": now()}}
 

@@ -11,7 +11,8 @@ from scfm.models.batch_operations import operation_links
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, by
 from scfm.models.draft import Draft
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Msisdn, Time
-from scfm.models.resource import MUST_EXIST, Resource
+from scfm.models.references import MUST_EXIST
+from scfm.models.resource import Resource
 from scfm.models.scope import Scope
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index

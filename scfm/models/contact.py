@@ -41,16 +41,16 @@ class Contacts(Resource):
     )
     indexes = (Index("account_id", "_id"), renumbering.MARKED)
 
-    async def _replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
+    async def replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         """Another number goes on to the contact's participations, and to its calls that have not left."""
         if "msisdn" not in changes:
-            return await super()._replace(view, old, changes)
+            return await super().replace(view, old, changes)
         if renumbering.is_open(old):
             # One change at a time, so that contacts may exchange their numbers.
             await renumbering.carry(view, old["_id"])
             return None
         change = renumbering.change_of(old, changes["msisdn"])
-        updated = await super()._replace(view, old, {**changes, **change})
+        updated = await super().replace(view, old, {**changes, **change})
         if updated is not None:
             await renumbering.carry(view, updated["_id"])
         return updated

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from scfm.errors import Invalid
 from scfm.models import filters
 from scfm.models.draft import Draft
 from scfm.models.fields import Field, Schema
@@ -16,20 +17,23 @@ from scfm.models.filters import Filter
 from scfm.models.scope import Scope
 from scfm.models.state_machine import StateMachine
 from scfm.storage.counted_fields import CountedFields
+from scfm.storage.errors import Taken
 from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 
+TAKEN = "has already been taken"
+
 
 @dataclass(frozen=True)
 class Unique:
-    """Fields that no two documents share; ``blames`` is the field that an error names.
+    """Fields that no two documents share; ``error_name`` is the field that an error names.
 
     ``only`` limits it to the documents that fit; ``everywhere``: over all accounts.
     """
 
     fields: tuple[str, ...]
-    blames: str
+    error_name: str
     only: Document | None = None
     everywhere: bool = False
 
@@ -40,11 +44,11 @@ class Unique:
 
 @dataclass(frozen=True)
 class Reference:
-    """A field that holds the id of a document of another collection; ``blames`` is what an error names."""
+    """A field that holds the id of a document of another collection; ``error_name`` is what an error names."""
 
     field: str
     collection: str
-    blames: str
+    error_name: str
 
 
 @dataclass(frozen=True)
@@ -100,18 +104,25 @@ class Declaration:
     async def check_event(self, scope: Scope, document: Document, event: str) -> None:
         """Raise Invalid if EVENT, which the status allows, is not possible all the same."""
 
-    def moved(self, document: Document, event: str) -> Document:
-        """What else changes when EVENT moves the status."""
+    def event_changes(self, document: Document, event: str) -> Document:
+        """By field, what else changes when EVENT moves the status. Raises Invalid where it may not."""
         return {}
 
     async def check_delete(self, scope: Scope, document: Document) -> None:
         """Raise Invalid if the document's own state forbids its deletion."""
 
-    def deletable(self) -> Document:
+    def delete_condition(self) -> Document:
         """The condition under which the document may still be deleted at the last moment."""
         return {}
 
     # What all have in common.
+
+    def uniqueness_error(self, refusal: Taken) -> Invalid:
+        """The error that says which field a unique index has refused; raises REFUSAL for an index of another kind."""
+        for unique in self.unique:
+            if unique.index.name == refusal.index:
+                return Invalid({unique.error_name: [TAKEN]})
+        raise refusal
 
     def show(self, document: Document) -> Document:
         """Every field in its order, and nothing else."""

@@ -174,10 +174,10 @@ class PhoneCalls(Resource):
             message = f"Cannot delete record because status is {document['status']}"
             raise Invalid({"base": [message]})
 
-    def deletable(self) -> Document:
+    def delete_condition(self) -> Document:
         return {"status": CallStatus.CREATED}
 
-    def moved(self, document: Document, event: str) -> Document:
+    def event_changes(self, document: Document, event: str) -> Document:
         if event == "queue_remote_fetch" and document["remote_call_id"] is None:
             raise Invalid({"event": [NOT_AN_EVENT]})
         transition = queue_remote_fetch if event == "queue_remote_fetch" else queue

@@ -13,11 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from scfm.clock import now
-from scfm.errors import NotFound, Unavailable
+from scfm.errors import Invalid, NotFound, Unavailable
+from scfm.models.call_work import UNSENT
+from scfm.models.declaration import Declaration
+from scfm.models.scope import Scope
+from scfm.storage.errors import Taken
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -36,6 +41,11 @@ MAX_DELETION_LOOKS, DELETION_LOOK_SECONDS = 1000, 0.02
 SWEEP_DELAY = timedelta(minutes=5)
 # So long after a document was read, a deletion of it since is surely still written down.
 REMEMBERED_SECONDS = 120.0
+MUST_EXIST = "must exist"
+CHANGED_MEANWHILE = "Cannot delete record because it has just been changed; try again"
+
+Target = tuple[str, str, int]
+"""What a document refers to: the name under which an error about it is reported, its collection, its id."""
 
 
 def not_being_deleted() -> Document:
@@ -106,3 +116,169 @@ async def recently_deleted_ids(view: TenantView, ids: Mapping[str, set[int]]) ->
     for deletion in await all_tenants.find(DELETIONS, {"$or": conditions}, fields=["collection", "number"], sort=()):
         deleted[deletion["collection"]].add(deletion["number"])
     return {name: some & deleted[name] for name, some in ids.items()}
+
+
+# What refers to other documents: it is stored first, and what it refers to is looked at second.
+
+
+async def insert_unconfirmed(resource: Declaration, view: TenantView, document: Document) -> Document:
+    """Store a document that may refer to what is being deleted: ``confirm`` it afterwards.
+
+    Raises Invalid where a unique index of the resource refuses it, Taken where another does.
+    """
+    try:
+        return await view.insert(resource.kind, resource.collection, document)
+    except Taken as refusal:
+        raise resource.uniqueness_error(refusal) from None
+
+
+async def confirm(resource: Declaration, view: TenantView, stored: Document) -> Document:
+    """A document just stored, once all that it refers to is known to stay.
+
+    Where that is being deleted the document is withdrawn. When the deletion has come to nothing it is stored anew,
+    under another id; when it has taken place Invalid is raised. Raises Unavailable where the deletion does not end.
+    """
+    while (missing := await withdraw_if_dangling(resource, view, stored)) is not None:
+        await _wait_for_end(view, missing)
+        document = {name: value for name, value in stored.items() if name != "_id"}
+        stored = await insert_unconfirmed(resource, view, document)
+    return stored
+
+
+async def confirm_many(resource: Declaration, view: TenantView, stored: Sequence[Document], seconds: float) -> bool:
+    """Withdraw those of the documents just stored that refer to what is being deleted; whether none had to be.
+
+    What they refer to was there when it was read, SECONDS and a moment ago.
+    """
+    ids: dict[str, set[int]] = defaultdict(set)
+    for reference in resource.references:
+        ids[reference.collection] |= {document[reference.field] for document in stored} - {None}
+    if seconds < REMEMBERED_SECONDS:
+        ids = await recently_deleted_ids(view, ids)
+    gone = {
+        collection: some - await live_ids(view, collection, sorted(some)) for collection, some in ids.items() if some
+    }
+    if not any(gone.values()):
+        return True
+    dangling = {
+        document["_id"]
+        for document in stored
+        for reference in resource.references
+        if document[reference.field] in gone.get(reference.collection, ())
+    }
+    missing = [
+        await withdraw_if_dangling(resource, view, document) for document in stored if document["_id"] in dangling
+    ]
+    return not any(missing)
+
+
+async def missing_reference(resource: Declaration, view: TenantView, document: Document) -> Target | None:
+    """The first of what the document refers to that is not there, or is being deleted."""
+    targets = [(one.error_name, one.collection, document[one.field]) for one in resource.references]
+    targets = [target for target in targets if target[2] is not None]
+    # What it refers to is the account's, and keeps that from being deleted.
+    if not targets and view.account_id is not None:
+        targets.append(("account", "accounts", view.account_id))
+    for target in targets:
+        _, collection, document_id = target
+        if not await live_ids(_view_of(view, collection), collection, [document_id]):
+            return target
+    return None
+
+
+def _view_of(view: TenantView, collection: str) -> TenantView:
+    """The view that sees documents of a collection: an account is not among what it owns."""
+    return view.all_tenants if collection == "accounts" else view
+
+
+async def withdraw_if_dangling(resource: Declaration, view: TenantView, stored: Document) -> Target | None:
+    """Remove a document just stored if something that it refers to is being deleted: what that is."""
+    for _ in range(MAX_DELETION_LOOKS):
+        missing = await missing_reference(resource, view, stored)
+        if missing is None or await _try_withdraw(resource, view, stored["_id"]):
+            return missing
+        await asyncio.sleep(DELETION_LOOK_SECONDS)
+    raise Unavailable(f"{resource.kind} {stored['_id']} can neither stay nor go")
+
+
+async def withdraw(resource: Declaration, view: TenantView, document_id: int) -> None:
+    """Remove a document just stored, once nothing refers to it; raises Unavailable if something goes on to."""
+    for _ in range(MAX_DELETION_LOOKS):
+        if await _try_withdraw(resource, view, document_id):
+            return
+        await asyncio.sleep(DELETION_LOOK_SECONDS)
+    raise Unavailable(f"{resource.kind} {document_id} cannot be taken back")
+
+
+async def _try_withdraw(resource: Declaration, view: TenantView, document_id: int) -> bool:
+    """Remove a document by the rules of every deletion, as somebody may refer to it already; whether it is gone."""
+    try:
+        token = await mark_deleting(view, resource.collection, document_id)
+    except NotFound:
+        return True
+    try:
+        await _check_unreferenced(resource, view, document_id)
+    except Invalid:
+        pass
+    else:
+        await record_deletion(view, token, resource.collection, document_id)
+        if await view.remove(resource.collection, {"_id": document_id, "_deleting.token": token, **UNSENT}):
+            return True
+    await unmark(view, resource.collection, document_id, token)
+    return False
+
+
+async def _wait_for_end(view: TenantView, target: Target) -> None:
+    """Wait until the deletion of what is referred to has ended; raise Invalid if it has taken place."""
+    error_name, collection, document_id = target
+    view = _view_of(view, collection)
+    for _ in range(MAX_DELETION_LOOKS):
+        if not await view.exists(collection, {"_id": document_id}):
+            raise Invalid({error_name: [MUST_EXIST]})
+        if await live_ids(view, collection, [document_id]):
+            return
+        await asyncio.sleep(DELETION_LOOK_SECONDS)
+    raise Unavailable(f"the deletion of {error_name} {document_id} does not end")
+
+
+# What is deleted: it is marked first, and what refers to it is looked for second.
+
+
+async def delete(resource: Declaration, scope: Scope, document_id: int) -> None:
+    """Delete a document that nothing refers to. Raises NotFound; Invalid where it may not be deleted; Unavailable."""
+    view = scope.view
+    await _check_deletable(resource, scope, document_id)
+    token = await mark_deleting(view, resource.collection, document_id)
+    try:
+        await _check_deletable(resource, scope, document_id)
+    except Invalid:
+        await unmark(view, resource.collection, document_id, token)
+        raise
+    await record_deletion(view, token, resource.collection, document_id)
+    marked = {"_id": document_id, "_deleting.token": token, **resource.delete_condition()}
+    if not await view.remove(resource.collection, marked):
+        await unmark(view, resource.collection, document_id, token)
+        await view.get(resource.collection, document_id)
+        raise Invalid({"base": [CHANGED_MEANWHILE]})
+    await remove_dangling(resource, view, document_id)
+
+
+async def _check_deletable(resource: Declaration, scope: Scope, document_id: int) -> None:
+    document = await scope.view.get(resource.collection, document_id)
+    await _check_unreferenced(resource, scope.view, document_id)
+    await resource.check_delete(scope, document)
+
+
+async def _check_unreferenced(resource: Declaration, view: TenantView, document_id: int) -> None:
+    for guard in resource.guards:
+        if await view.exists(guard.collection, {guard.field: document_id}):
+            raise Invalid({"base": [guard.message]})
+
+
+async def remove_dangling(resource: Declaration, view: TenantView, document_id: int) -> None:
+    """Remove what refers to a deleted document: left by who died between storing it and looking for the mark."""
+    for guard in resource.guards:
+        dangling = {guard.field: document_id, **UNSENT}
+        for document in await view.find(guard.collection, dangling, fields=["_id"]) if guard.created else ():
+            await record_deletion(view, secrets.token_hex(8), guard.collection, document["_id"])
+            await view.remove(guard.collection, {**dangling, "_id": document["_id"]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scfm.clock import now
-from scfm.models.references import DELETIONS, live_ids
+from scfm.models.references import DELETIONS, live_ids, remove_dangling
 from scfm.models.registry import RESOURCES
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -33,5 +33,5 @@ class SweepDeletions(Job):
         # Takes the mark of a deletion that never ended away, so that it cannot end after all.
         await live_ids(view, collection, [number])
         if not await view.exists(collection, {"_id": number}):
-            await BY_COLLECTION[collection].sweep(view, number)
+            await remove_dangling(BY_COLLECTION[collection], view, number)
         await self._store.all_tenants.remove(DELETIONS, {"_id": item["_id"]})

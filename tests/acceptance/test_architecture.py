@@ -14,13 +14,12 @@ MAX_PUBLIC_METHODS = 15
 # What is still larger, and should not be.
 LONG_FILES = {
     "scfm/embedded_mongod/mongod.py",
-    "scfm/models/resource.py",
     "scfm/server.py",
     "scfm/storage/register.py",
     "scfm/storage/store.py",
     "scfm/workers/dispatcher.py",
 }
-LARGE_CLASSES = {"Resource", "Store", "TenantView"}
+LARGE_CLASSES = {"Store", "TenantView"}
 
 
 @cache

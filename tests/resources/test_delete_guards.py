@@ -133,11 +133,11 @@ async def test_an_account_is_kept_by_the_first_of_what_it_has(store: Store, kind
     for kind in kinds:
         await store.for_account(number).insert(kind, kind, {"account_id": number, "digest": kind, "email": kind})
     if not kinds:
-        await ACCOUNTS.delete(scope, number)
+        await references.delete(ACCOUNTS, scope, number)
         assert not await store.all_tenants.exists("accounts", {"_id": number})
         return
     with pytest.raises(Invalid) as refusal:
-        await ACCOUNTS.delete(scope, number)
+        await references.delete(ACCOUNTS, scope, number)
     message = f"Cannot delete record because dependent {kinds[0].replace('_', ' ')} exist"
     assert refusal.value.errors == {"base": [message]}
     assert await store.all_tenants.exists("accounts", {"_id": number, "_deleting": None})
@@ -167,7 +167,7 @@ async def test_a_deletion_that_nobody_ends_is_forgotten(store: Store, monkeypatc
     # Should it go on after all, it finds its mark gone.
     assert await scope.view.remove("contacts", {"_id": contact, "_deleting.token": token}) == 0
     with pytest.raises(Invalid):
-        await CONTACTS.delete(scope, contact)
+        await references.delete(CONTACTS, scope, contact)
 
 
 async def test_who_meets_a_deletion_waits_for_its_end_and_not_for_ever(
@@ -182,12 +182,12 @@ async def test_who_meets_a_deletion_waits_for_its_end_and_not_for_ever(
         await take_part(scope, contact, callout)
     assert not await scope.view.exists("callout_participations", {})
     with pytest.raises(Unavailable):
-        await CONTACTS.delete(scope, contact)
+        await references.delete(CONTACTS, scope, contact)
 
 
 async def test_a_reference_stored_by_who_died_before_looking_is_swept_away(store: Store) -> None:
     scope, contact, callout = await furnished(store)
-    await CONTACTS.delete(scope, contact)
+    await references.delete(CONTACTS, scope, contact)
     view = scope.view
     late = {"contact_id": contact, "callout_id": callout, "msisdn": ALICE, "call_flow_logic": None, "metadata": {}}
     await view.insert("callout_participation", "callout_participations", late)

@@ -272,7 +272,7 @@ async def queue(house: House, subject: Document, owner: Resource, view: TenantVi
 
 
 async def delete(house: House, view: TenantView) -> None:
-    await CONTACTS.delete(house.scope(view), house.contact)
+    await references.delete(CONTACTS, house.scope(view), house.contact)
 
 
 async def event_of(view: TenantView, call: Document, details: dict[str, str]) -> Document:
@@ -433,7 +433,7 @@ async def raced(store: Store, house: House, seed: int, owner: Resource, number: 
     deleting, doing = (stepping(store, house.account, turnstile, actor) for actor in (0, 1))
     scope = house.scope(deleting if owner.tenant else deleting.all_tenants)
     answers = await asyncio.gather(
-        turnstile.through(0, owner.delete(scope, number)), turnstile.through(1, deed(doing))
+        turnstile.through(0, references.delete(owner, scope, number)), turnstile.through(1, deed(doing))
     )
     return [isinstance(answer, Invalid | NotFound) for answer in answers]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.models import renumbering
-from scfm.models.references import DELETION_LOOK_SECONDS, MAX_DELETION_LOOKS
+from scfm.models.references import DELETION_LOOK_SECONDS, MAX_DELETION_LOOKS, confirm_many
 from scfm.models.resource import Resource
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -56,7 +56,7 @@ async def make_missing(
         left_out = [parent for row, parent in zip(rows, parents, strict=True) if row["_id"] in refused]
         made = [{**among, **row} for row in rows if row["_id"] not in refused]
         stays, _ = await asyncio.gather(
-            resource.keep_standing(view, made, time.monotonic() - began),
+            confirm_many(resource, view, made, time.monotonic() - began),
             renumbering.follow(view, {row["contact_id"] for row in made}),
         )
         if stays:
