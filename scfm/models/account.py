@@ -12,9 +12,10 @@ from typing import Any
 from scfm.clock import now
 from scfm.models import hints, msisdn
 from scfm.models.declaration import COMMON_FILTERS, Guard
-from scfm.models.fields import NOT_IN_LIST, Field, FieldError, Id, Metadata, Rules, Schema, Text, Time
+from scfm.models.fields import Field, FieldError, Id, Metadata, Rules, Schema, Text, Time
 from scfm.models.filters import text
 from scfm.models.resource import Resource
+from scfm.schemas import Formats, violations
 from scfm.settings import PROVIDERS
 from scfm.storage.index import Index
 from scfm.storage.query import Document
@@ -70,72 +71,57 @@ class Secret(Text):
 
 @dataclass(frozen=True)
 class Settings(Field):
-    """How the account calls. A client sets each by its own name, at the top level."""
+    """How the account calls, as the schema ``account_settings`` has it.
+
+    A client sets each by its own name, at the top level; an object or array given for one is ignored.
+    """
 
     settable = True
 
     @property
     def given(self) -> Mapping[str, Schema]:
-        return {
-            "platform_provider_name": {"enum": [*PROVIDERS, "", None]},
-            "calls_per_second": {"type": ["number", "string", "null"]},
-            "calls_in_flight": {"type": ["integer", "string", "null"]},
-            "default_country": {"enum": [*sorted(msisdn.COUNTRIES), "", None]},
-        }
+        schemas = {name: {"$ref": f"account_settings.json#/properties/{name}"} for name in SETTINGS}
+        return {**schemas, "default_country": {**schemas["default_country"], "enum": [*COUNTRIES, "", None]}}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
-        new, errors = dict(old), dict[str, FieldError]()
-        for name, check in SETTINGS.items():
-            value = given.get(name)
-            if name not in given or isinstance(value, (dict, list)):
-                continue
-            new.pop(name, None)
-            if value in (None, ""):
-                continue
-            try:
-                new[name] = check(value)
-            except FieldError as error:
-                errors[name] = error
-        if errors:
+        names = [name for name in SETTINGS if name in given and not isinstance(given[name], dict | list)]
+        values = {name: given[name] for name in names}
+        if found := violations("account_settings", values, FORMATS):
+            hint = {"platform_provider_name": hints.one_of(PROVIDERS)}
+            errors = {str(name): FieldError(message, hint=hint.get(str(name))) for (name,), message in found.items()}
             raise FieldError(parts=errors)
-        return new
+        kept = {name: value for name, value in old.items() if name not in values}
+        return kept | {name: SETTINGS[name](value) for name, value in values.items() if value not in CLEARED}
 
 
-def _provider(value: Any) -> str:
-    if value not in PROVIDERS:
-        raise FieldError(NOT_IN_LIST, hint=hints.one_of(PROVIDERS))
-    return str(value)
-
-
-def _rate(value: Any) -> float:
-    written = text(value) or ""
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z", written, re.ASCII) or not float(written):
-        raise FieldError("must be a number greater than 0")
-    return float(written)
-
-
-def _count(value: Any) -> int:
-    written = text(value) or ""
-    if not re.fullmatch(r"[1-9][0-9]{0,5}\Z", written, re.ASCII):
-        raise FieldError("must be a whole number greater than 0")
-    return int(written)
-
-
-def _country(value: Any) -> str:
-    written = value.strip().upper() if isinstance(value, str) else None
-    if written not in msisdn.COUNTRIES:
-        raise FieldError("must be the two letters of a country (ISO 3166-1), such as KH")
-    return written
-
-
-# What an account may set of how it calls: the provider, how fast, calls a second and at once, and in which country
-# a phone number is that does not say so.
+# What clears a setting.
+CLEARED = (None, "")
+COUNTRIES = sorted(msisdn.COUNTRIES)
+# The settings of an account, each with how a value is stored that fits its schema.
 SETTINGS: Mapping[str, Callable[[Any], Any]] = {
-    "platform_provider_name": _provider,
-    "calls_per_second": _rate,
-    "calls_in_flight": _count,
-    "default_country": _country,
+    "platform_provider_name": str,
+    "calls_per_second": float,
+    "calls_in_flight": int,
+    "default_country": lambda country: country.strip().upper(),
 }
+
+
+def _is_rate(value: Any) -> bool:
+    if value in CLEARED:
+        return True
+    written = text(value) or ""
+    return re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", written) is not None and float(written) > 0
+
+
+def _is_count(value: Any) -> bool:
+    return value in CLEARED or re.fullmatch(r"[1-9][0-9]{0,5}", text(value) or "") is not None
+
+
+def _is_country(value: Any) -> bool:
+    return value in CLEARED or (isinstance(value, str) and value.strip().upper() in msisdn.COUNTRIES)
+
+
+FORMATS = Formats({"calls-per-second": _is_rate, "calls-in-flight": _is_count, "country": _is_country})
 
 
 class Accounts(Resource):

@@ -15,6 +15,7 @@ from scfm.models import hints, msisdn
 from scfm.models.filters import MAX_INTEGER, text
 from scfm.models.merge import MODES, merge, with_memory, without_memory
 from scfm.providers.call_parameters import CALL_PARAMETERS
+from scfm.schemas import Formats, violations
 from scfm.storage.query import Document
 
 BLANK = "can't be blank"
@@ -24,6 +25,8 @@ TOO_LARGE = "has a number that is too large to store"
 # Bytes of one free JSON value as a client is shown it: merged again and again, metadata would outgrow a document.
 MAX_JSON = 1 << 20
 TOO_LONG = f"is too long (maximum is {MAX_JSON} bytes)"
+
+REQUEST_PARAMS_FORMATS = Formats({"call-parameter": lambda name: name in CALL_PARAMETERS})
 
 Schema = Mapping[str, Any]
 """What JSON Schema says of a value."""
@@ -244,35 +247,23 @@ class Json(Field):
         return value
 
 
-REQUEST_PARAMS: Schema = {
-    "type": "object",
-    "minProperties": 1,
-    "propertyNames": {"enum": sorted(CALL_PARAMETERS)},
-    "examples": [{"from": "1234", "url": "https://demo.twilio.com/docs/voice.xml", "method": "GET"}],
-}
-
-
 @dataclass(frozen=True)
 class RequestParams(Json):
     """What the provider is asked for when it places the call; an update replaces it whole."""
 
     @property
     def given(self) -> Mapping[str, Schema]:
-        return {self.name: REQUEST_PARAMS}
+        names = {"enum": sorted(CALL_PARAMETERS)}
+        return {self.name: {"type": "object", "$ref": "remote_request_params.json", "propertyNames": names}}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = super().read(given, old, rules)
         # A call that has come in has none, and whoever changes something else of it need not give any.
-        if isinstance(given.get(self.name), dict) and (messages := request_params_errors(value)):
-            raise FieldError(*messages, hint=hints.request_params(value))
+        if isinstance(given.get(self.name), dict) and (
+            found := violations("remote_request_params", value, REQUEST_PARAMS_FORMATS)
+        ):
+            raise FieldError(*found.values(), hint=hints.request_params(value))
         return value
-
-
-def request_params_errors(value: Any) -> list[str]:
-    """What is wrong with ``remote_request_params``, wherever they stand."""
-    if not isinstance(value, dict) or not value:
-        return [BLANK]
-    return [] if value.keys() <= CALL_PARAMETERS else [NOT_IN_LIST]
 
 
 def check_json(value: Any) -> None:

@@ -11,9 +11,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from scfm import schemas
-from scfm.models import call_lifecycle, callout
+from scfm.models import account, call_lifecycle, callout
 from scfm.models.batch_operation import TYPES
 from scfm.models.registry import RESOURCES
+from scfm.settings import PROVIDERS
 from tests.server import Server
 
 FILTERED = ("contact", "callout", "callout_participation", "phone_call")
@@ -81,6 +82,12 @@ def test_the_statuses_of_a_schema_are_those_of_the_resource() -> None:
     defined = schemas.schema("values")["$defs"]
     assert tuple(defined["callout_statuses"]["items"]["enum"]) == callout.STATUSES
     assert tuple(defined["phone_call_statuses"]["items"]["enum"]) == call_lifecycle.STATUSES
+
+
+def test_the_settings_of_a_schema_are_those_of_an_account() -> None:
+    defined = schemas.schema("account_settings")["properties"]
+    assert defined.keys() == account.SETTINGS.keys()
+    assert defined["platform_provider_name"]["enum"] == [*PROVIDERS, "", None]
 
 
 def test_every_type_of_batch_operation_has_a_schema() -> None:
