@@ -192,12 +192,12 @@ async def test_a_reference_stored_by_who_died_before_looking_is_swept_away(store
     late = {"contact_id": contact, "callout_id": callout, "msisdn": ALICE, "call_flow_logic": None, "metadata": {}}
     await view.insert("callout_participation", "callout_participations", late)
     job = SweepDeletions(store)
-    assert await job.take(10) == []  # a request of that time may still be under way
+    assert await job.claim(10) == []  # a request of that time may still be under way
     await store.all_tenants.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
-    (item,) = await job.take(10)
-    await job.work(item)
+    (item,) = await job.claim(10)
+    await job.process(item)
     assert not await view.exists("callout_participations", {})
-    assert await job.take(10) == []
+    assert await job.claim(10) == []
 
 
 async def test_a_sweep_leaves_what_was_not_deleted_after_all(store: Store) -> None:
@@ -206,6 +206,6 @@ async def test_a_sweep_leaves_what_was_not_deleted_after_all(store: Store) -> No
     await references.record_deletion(scope.view, "token", "contacts", contact)
     await store.all_tenants.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})
     job = SweepDeletions(store)
-    for item in await job.take(10):
-        await job.work(item)
+    for item in await job.claim(10):
+        await job.process(item)
     assert await scope.view.exists("callout_participations", {"_id": participation["_id"]})
