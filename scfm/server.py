@@ -6,13 +6,13 @@ import asyncio
 import errno
 import logging
 import socket
-import time
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 from scfm.calls.webhook_accounts import WebhookAccounts
 from scfm.embedded_mongod.mongod import PrivateMongod
+from scfm.embedded_mongod.watch import keep_running
 from scfm.errors import StartError, Unavailable
 from scfm.handlers.application import Application, Collaborators
 from scfm.handlers.authentication import Authenticator
@@ -58,9 +58,6 @@ REQUESTS_PATIENCE = 2.0
 FIRST_BYTE_SECONDS = 0.2
 LOOK_SECONDS = 0.01
 WORK_PATIENCE = 5.0
-MONGOD_WATCH_SECONDS = 0.5
-# A mongod that lived for longer has died anew.
-MONGOD_CALM_SECONDS = 10.0
 REST_SECONDS = 1.0
 
 
@@ -123,29 +120,11 @@ class Server:
 
     async def _open_store(self) -> Store:
         if self._mongod is not None:
-            watch = asyncio.create_task(self._watch(self._mongod))
+            watch = asyncio.create_task(keep_running(self._mongod))
             self._closing.callback(watch.cancel)
         store = await open_store(self._mongodb_uri, self.settings)
         self._closing.push_async_callback(_close_store, store)
         return store
-
-    async def _watch(self, mongod: PrivateMongod) -> None:
-        """Start the embedded MongoDB again when it has died. Why it dies again and again is said once."""
-        said, failed, died_at = "", "", 0.0
-        while True:
-            await asyncio.sleep(MONGOD_WATCH_SECONDS)
-            if mongod.poll() is None:
-                continue
-            reason = str(mongod.failure())
-            if reason != said or time.monotonic() - died_at > MONGOD_CALM_SECONDS:
-                log.error("%s; starting it again", reason)
-            said, died_at = reason, time.monotonic()
-            try:
-                mongod.restart(wait=0)
-            except StartError as error:
-                if str(error) != failed:
-                    log.error("%s", error)
-                failed = str(error)
 
     async def _open_simulator(self) -> Credentials | None:
         if self.settings.platform_provider != "simulator":

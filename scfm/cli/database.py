@@ -10,7 +10,8 @@ from typing import TypeVar
 from scfm import server
 from scfm.cli.logs import log_to_stderr
 from scfm.cli.options import read_settings
-from scfm.embedded_mongod.mongod import PrivateMongod, has_database
+from scfm.embedded_mongod.data_folder import has_database
+from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import StartError, Unavailable
 from scfm.storage.store import Store
 

@@ -22,8 +22,10 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.write_concern import WriteConcern
 
+from scfm.embedded_mongod import data_folder
 from scfm.embedded_mongod import mongod as module
-from scfm.embedded_mongod.mongod import PrivateMongod, find_binary
+from scfm.embedded_mongod.command import find_binary
+from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import StartError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix sockets")
@@ -156,7 +158,7 @@ def test_a_new_folder_is_small_and_takes_the_largest_document(data_dir: Path) ->
 def test_a_folder_goes_from_an_older_journal_to_ours_and_back(
     data_dir: Path, killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = module._command
+    command = module.mongod_command
 
     def as_before(*places: Path) -> list[str]:
         ours = command(*places)
@@ -165,7 +167,7 @@ def test_a_folder_goes_from_an_older_journal_to_ours_and_back(
 
     sizes = []
     for number, arguments in enumerate([as_before, command, as_before, command]):
-        monkeypatch.setattr(module, "_command", arguments)
+        monkeypatch.setattr(module, "mongod_command", arguments)
         with PrivateMongod.start(data_dir) as mongod, documents(mongod.uri) as collection:
             assert [found["_id"] for found in collection.find().sort("_id")] == list(range(number))
             collection.insert_one({"_id": number})
@@ -412,7 +414,7 @@ def test_what_an_earlier_run_wrote_is_not_taken_for_the_reason(
 
 
 def test_a_large_log_is_put_aside(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOG_BYTES", 10)
+    monkeypatch.setattr(data_folder, "MAX_LOG_BYTES", 10)
     data_dir.mkdir()
     (data_dir / "mongod.log").write_text("an older log\n")
     put_on_path(data_dir.parent / "bin", "#!/bin/sh\necho new; exit 3", monkeypatch)

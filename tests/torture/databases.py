@@ -14,7 +14,7 @@ from typing import Any, Self
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from scfm.embedded_mongod.mongod import find_binary
+from scfm.embedded_mongod.command import find_binary
 from tests.server import wait_until
 
 ANSWER_SECONDS = 30.0
