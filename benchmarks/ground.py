@@ -139,11 +139,11 @@ async def _fill(uri: str, database: str, contacts: int) -> None:
     stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
     try:
         for start in range(0, contacts, BATCH):
-            numbers = await store.register(CONTACTS.kind).new_ids(min(BATCH, contacts - start))
+            numbers = await store.counters.ids(CONTACTS.kind).allocate(min(BATCH, contacts - start))
             await view.insert_many(
                 CONTACTS.collection, [{**empty, **stamps, "_id": number, **person(number)} for number in numbers]
             )
-        await store.rest()
+        await store.quiesce()
     finally:
         await store.close()
 

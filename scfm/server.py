@@ -237,7 +237,7 @@ def _open_journal(path: Path) -> Journal:
 async def _close_store(store: Store) -> None:
     with suppress(Unavailable, TimeoutError):  # it is a courtesy to those who come after
         async with asyncio.timeout(REST_SECONDS):
-            await store.rest()
+            await store.quiesce()
     await store.close()
 
 

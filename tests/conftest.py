@@ -83,7 +83,7 @@ def store(io_loop: IOLoop, mongod: PrivateMongod) -> Iterator[Store]:
 
     store = io_loop.run_sync(opened)
     yield store
-    io_loop.run_sync(store.rest, timeout=ASYNC_TEST_SECONDS)
+    io_loop.run_sync(store.quiesce, timeout=ASYNC_TEST_SECONDS)
     io_loop.run_sync(store.close, timeout=ASYNC_TEST_SECONDS)
     # Emptied, not dropped: to make the indexes anew takes longer than most tests do.
     with MongoClient[dict[str, object]](mongod.uri) as client:

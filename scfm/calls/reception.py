@@ -96,12 +96,12 @@ async def call_by(view: TenantView, name: str, value: Any, sender: Sender | None
 
 async def new_event(view: TenantView) -> int:
     """An id for the event that a report will be kept as."""
-    return (await view.register(REMOTE_PHONE_CALL_EVENTS.kind).new_ids(1))[0]
+    return (await view.counters.ids(REMOTE_PHONE_CALL_EVENTS.kind).allocate(1))[0]
 
 
 async def no_event(view: TenantView, number: int) -> None:
     """Give the id of ``new_event`` back: nothing will be kept under it."""
-    await view.register(REMOTE_PHONE_CALL_EVENTS.kind).give_back(number)
+    await view.counters.ids(REMOTE_PHONE_CALL_EVENTS.kind).release(number)
 
 
 async def contact_with(view: TenantView, number: str | None) -> Document | None:
@@ -145,7 +145,7 @@ async def new_call(
 
 
 async def _ids(view: TenantView, *kinds: str) -> list[int]:
-    ids = await asyncio.gather(*(view.register(kind).new_ids(1) for kind in kinds))
+    ids = await asyncio.gather(*(view.counters.ids(kind).allocate(1) for kind in kinds))
     return [one[0] for one in ids]
 
 
@@ -154,7 +154,7 @@ async def _call_and_contact(view: TenantView, call: Document, contact: Document)
     try:
         stored = await insert_unconfirmed(CONTACTS, view, contact)
     except Invalid:
-        view.register(PHONE_CALLS.kind).settle([call["_id"]])
+        view.counters.ids(PHONE_CALLS.kind).commit([call["_id"]])
         raise
     missing, called = await asyncio.gather(
         missing_reference(CONTACTS, view, stored),

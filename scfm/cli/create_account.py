@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
             token = await account_setup.make_account(store, super_admin=options.super_admin)
         else:
             token = await account_setup.make_token(store, options.token_for)
-        await store.rest()
+        await store.quiesce()
         return token
 
     token = with_store(options, create, may_create=options.token_for is None)

@@ -192,7 +192,7 @@ class ContactImport:
         """Store new contacts; the numbers that somebody else has taken meanwhile."""
         if not drafts:
             return set()
-        numbers = await self._view.register(CONTACTS.kind).new_ids(len(drafts))
+        numbers = await self._view.counters.ids(CONTACTS.kind).allocate(len(drafts))
         moment = now()
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
         documents: list[dict[str, Any]] = [

@@ -1,7 +1,7 @@
 """How many documents a query has, and where its pages begin, without walking over all of them each time.
 
 Ids are given in order, so what a query has among the ids of a block stays the same unless one of these is announced
-as changing (see ``register``). What is remembered lives in this process alone: a crash loses nothing, and whoever
+as changing (see ``change_log``). What is remembered lives in this process alone: a crash loses nothing, and whoever
 starts anew counts once.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -17,9 +17,14 @@ from typing import Any
 import orjson
 
 from scfm.storage.batching import Batcher
+from scfm.storage.change_log import BLOCK, ChangeLog
 from scfm.storage.counted_fields import CountedFields
-from scfm.storage.query import Query
-from scfm.storage.register import BLOCK, State
+from scfm.storage.counter import CounterState
+from scfm.storage.counters import Counters
+from scfm.storage.database import Database
+from scfm.storage.driver import Collection
+from scfm.storage.errors import map_driver_errors
+from scfm.storage.query import Document, Query
 
 # How many queries are remembered. Each takes twelve bytes a block.
 MAX_QUERIES = 200
@@ -73,23 +78,15 @@ def _spans(blocks: Iterable[int]) -> list[Span]:
     return spans
 
 
-Count = Callable[[Query, Span], Awaitable[int]]
-"""How many documents of a query have ids in the span."""
-CountBlocks = Callable[[Query, Sequence[Span]], Awaitable[Mapping[int, int]]]
-"""The same of each block in the spans that has any."""
-Look = Callable[[str], Awaitable[State]]
-"""What the register of a collection says now."""
+class BlockCounts:
+    """What is remembered of every query, the latest MAX_QUERIES of them."""
 
-
-class Counts:
-    """What is remembered of every query, the latest MAX_QUERIES of them. The three functions reach the database."""
-
-    def __init__(
-        self, counted: Mapping[str, CountedFields], look: Look, count: Count, count_blocks: CountBlocks
-    ) -> None:
+    def __init__(self, database: Database, counters: Counters, counted: Mapping[str, CountedFields]) -> None:
+        """COUNTED: by collection, what those declare whose totals are remembered."""
+        self._database = database
+        self._counters = counters
         self._counted = counted
-        self.look, self.count, self.count_blocks = look, count, count_blocks
-        self._known: dict[bytes, _Known] = {}
+        self._known: dict[bytes, _KnownQuery] = {}
 
     def remembers(self, query: Query) -> bool:
         """Whether all that the query asks of a document changes only with an announcement."""
@@ -101,50 +98,53 @@ class Counts:
     async def sizes(self, query: Query) -> Sizes:
         """The sizes of a query that is remembered, as they are now."""
         key = orjson.dumps([query.collection, query.account_id, query.where], default=repr)
-        known = self._known.pop(key, None) or _Known(query, self)
+        known = self._known.pop(key, None)
+        if known is None:
+            changes = self._counters.changes(self._counted[query.collection].kind)
+            known = _KnownQuery(query, self._database.collection(query.collection), changes)
         self._known[key] = known
         if len(self._known) > MAX_QUERIES:
             del self._known[next(iter(self._known))]
-        return await known.asked.submit(None)
+        return await known.requests.submit(None)
 
 
-class _Known:
+class _KnownQuery:
     """What a query has in each block from the first on, but for the unknown ones, and what had been announced then.
 
     Those who ask at the same time share the answer, and one answer is looked for at a time.
     """
 
-    def __init__(self, query: Query, counts: Counts) -> None:
-        self.asked: Batcher[None, Sizes] = Batcher(self._answer)
-        self._query, self._counts = query, counts
+    def __init__(self, query: Query, collection: Collection, changes: ChangeLog) -> None:
+        self.requests: Batcher[None, Sizes] = Batcher(self._answer)
+        self._query, self._collection, self._changes = query, collection, changes
         self._floor = 0
-        self._touched: Mapping[int, int] = {}
+        self._dirty_blocks: Mapping[int, int] = {}
         self._blocks = array("I")
         self._unknown: set[int] = set()
         self._sums = array("Q")
-        self._rest: str | None = None
+        self._quiescent: str | None = None
         self._sizes: Sizes | None = None
 
     async def _answer(self, asked: list[None]) -> Sequence[Sizes]:
-        state = await self._counts.look(self._query.collection)
-        if self._sizes is None or state.rest is None or state.rest != self._rest:
-            self._sizes, self._rest = await self._measured(state), None
-            if state.rest is not None:
-                # What was counted may be of a write that a MongoDB which dies takes back, and the register with it.
-                again = await self._counts.look(self._query.collection)
-                self._rest = again.rest if again.rest == state.rest else None
+        state = await self._changes.state()
+        if self._sizes is None or state.quiescent is None or state.quiescent != self._quiescent:
+            self._sizes, self._quiescent = await self._measured(state), None
+            if state.quiescent is not None:
+                # What was counted may be of a write that a MongoDB which dies takes back, and the counter with it.
+                again = await self._changes.state()
+                self._quiescent = again.quiescent if again.quiescent == state.quiescent else None
         return [self._sizes] * len(asked)
 
-    async def _measured(self, state: State) -> Sizes:
+    async def _measured(self, state: CounterState) -> Sizes:
         self._hold_against(state)
         if state.floor >= state.since:  # any document may be changing
-            return Sizes((), 0, await self._counts.count(self._query, (0, END)))
-        changing = {block for block, number in state.touched.items() if number >= state.since}
+            return Sizes((), 0, await self._count((0, END)))
+        changing = {block for block, number in state.dirty_blocks.items() if number >= state.since}
         sums = await self._summed(changing.intersection(range(len(self._blocks))))
         rest = len(self._blocks) * BLOCK
-        return Sizes(sums, rest, await self._counts.count(self._query, (rest, END)))
+        return Sizes(sums, rest, await self._count((rest, END)))
 
-    def _hold_against(self, state: State) -> None:
+    def _hold_against(self, state: CounterState) -> None:
         """Forget what has, or may have, changed since it was counted, and make room for blocks that are full now."""
         if state.floor != self._floor:
             self._blocks = array("I")
@@ -154,18 +154,32 @@ class _Known:
         self._blocks.extend([0] * (full - known))
         self._unknown.update(range(known, full))
         # Not only what is newer: where a primary has died, what was announced last may never have been.
-        self._unknown.update(block for block, _ in state.touched.items() ^ self._touched.items())
+        self._unknown.update(block for block, _ in state.dirty_blocks.items() ^ self._dirty_blocks.items())
         self._unknown.intersection_update(range(full))
-        self._floor, self._touched = state.floor, state.touched
+        self._floor, self._dirty_blocks = state.floor, state.dirty_blocks
 
     async def _summed(self, changing: set[int]) -> Sequence[int]:
         """How many there are up to the end of each block."""
         looked_for = self._unknown | changing
         if looked_for:
-            found = await self._counts.count_blocks(self._query, _spans(sorted(looked_for)))
+            found = await self._count_blocks(_spans(sorted(looked_for)))
             for block in looked_for:
                 self._blocks[block] = found.get(block, 0)
             self._unknown = changing
         if looked_for or len(self._sums) != len(self._blocks):
             self._sums = array("Q", accumulate(self._blocks))
         return self._sums
+
+    async def _count(self, span: Span) -> int:
+        """How many documents of the query have ids in the span."""
+        with map_driver_errors():
+            return int(await self._collection.count_documents(self._query.within([span])))
+
+    async def _count_blocks(self, spans: Sequence[Span]) -> dict[int, int]:
+        """The same of each block in the spans that has any."""
+        block: Document = {"$floor": {"$divide": ["$_id", BLOCK]}}
+        pipeline = [{"$match": self._query.within(spans)}, {"$group": {"_id": block, "total": {"$sum": 1}}}]
+        with map_driver_errors():
+            cursor = await self._collection.aggregate(pipeline, allowDiskUse=True)
+            found = await cursor.to_list(None)
+        return {int(one["_id"]): one["total"] for one in found}

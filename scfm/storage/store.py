@@ -35,10 +35,13 @@ class Store(Backend):
         """A store on the MongoDB at URI. Connects when first used; raises StartError for a URI it cannot read."""
         return cls(Database.open(uri, database), counted)
 
+    async def quiesce(self) -> None:
+        """Leave word that this process has nothing under way, for those who count after it."""
+        await self.counters.quiesce()
+
     async def close(self) -> None:
         """Let go of every connection."""
-        for register in self._registers.values():
-            register.close()
+        self.counters.close()
         await self.database.close()
 
     def for_account(self, account_id: int) -> TenantView:

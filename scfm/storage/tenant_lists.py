@@ -11,12 +11,12 @@ from typing import Any
 
 from scfm.storage import driver
 from scfm.storage.block_counts import END
+from scfm.storage.change_log import BLOCK
 from scfm.storage.codec import restore_document
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.large_page import LARGE_BATCH, MAX_PIECE, LargePage, Page
 from scfm.storage.lookup import MAX_NAMED
 from scfm.storage.query import Document, Newest, Query, all_of
-from scfm.storage.register import BLOCK
 from scfm.storage.tenant_reads import TenantReads
 
 # How many documents are asked for as long as their size is not known.

@@ -19,6 +19,7 @@ class TenantReads:
     def __init__(self, backend: Backend, account_id: int | None) -> None:
         self._backend = backend
         self._database = backend.database
+        self.counters = backend.counters
         self.account_id = account_id
 
     def _own(self, condition: Document) -> Document:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 
-from scfm.storage.register import Register
 from scfm.storage.tenant_lists import TenantLists
 from scfm.storage.tenant_writes import TenantWrites
 
@@ -17,10 +16,6 @@ class TenantView(TenantLists, TenantWrites):
     def all_tenants(self) -> TenantView:
         """The same within all accounts: for names that are unique over all of them, and for accounts themselves."""
         return TenantView(self._backend, None)
-
-    def register(self, kind: str) -> Register:
-        """The register of a kind of resource."""
-        return self._backend.register(kind)
 
     def import_turn(self) -> AbstractAsyncContextManager[None]:
         """One of the account's turns to store a batch of an import; raises Overloaded."""

@@ -10,10 +10,10 @@ from pymongo import ReturnDocument, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from scfm.errors import Unavailable
+from scfm.storage.change_log import blocks_of
 from scfm.storage.codec import escape_document, escape_update, restore_document
 from scfm.storage.errors import DUPLICATE, Taken, index_of, map_driver_errors
 from scfm.storage.query import Document
-from scfm.storage.register import blocks_of
 from scfm.storage.tenant_reads import TenantReads
 
 # What removes a document changes every field.
@@ -26,26 +26,27 @@ class TenantWrites(TenantReads):
     """Writes within one account, or within all of them."""
 
     async def insert(self, kind: str, collection: str, document: Document) -> Document:
-        """Store a new document under its ``_id``, if it has one from ``new_ids``, or else under the next of its kind.
+        """Store a new document under its ``_id``, if that is allocated, or else under the next of its kind.
 
         Raises Taken and stores nothing.
         """
-        register = self._backend.register(kind)
+        ids = self.counters.ids(kind)
         number = document.get("_id")
+        own = {} if self.account_id is None else {"account_id": self.account_id}
         while True:
-            if number is None or not register.holds([number]):
-                number = (await register.new_ids(1))[0]
-            numbered = {**self._own({}), **document, "_id": number}
+            if number is None or not ids.holds([number]):
+                number = (await ids.allocate(1))[0]
+            numbered = {**own, **document, "_id": number}
             try:
                 await self._backend.batches.insert_one(collection, numbered)
             except Taken as taken:
                 if taken.index != "_id_":
-                    await register.give_back(number)
+                    await ids.release(number)
                     raise
-                register.settle([number])
+                ids.commit([number])
                 number = None  # MongoDB has died, and given this one again
             else:
-                register.settle([number])
+                ids.commit([number])
                 return numbered
 
     async def add(self, collection: str, document: Document) -> None:
@@ -68,12 +69,12 @@ class TenantWrites(TenantReads):
             stored = [{**shared, **document} for document in documents]
         numbers = [document["_id"] for document in stored]
         counted = self._backend.counted.get(collection)
-        register = None if counted is None else self._backend.register(counted.kind)
-        if register is not None and not register.holds(numbers):
+        ids = None if counted is None else self.counters.ids(counted.kind)
+        if ids is not None and not ids.holds(numbers):
             raise Unavailable(f"new {collection} were not stored in time")
         refused = await self._insert_many(collection, stored)
-        if register is not None:
-            register.settle(numbers)
+        if ids is not None:
+            ids.commit(numbers)
         return refused
 
     async def _insert_many(self, collection: str, stored: list[Document]) -> set[int]:
@@ -169,18 +170,18 @@ class TenantWrites(TenantReads):
     async def _announced(self, collection: str, updates: Sequence[tuple[Document, Document]]) -> AsyncGenerator[None]:
         """Within it (condition, update)s are carried out; those that what is remembered may depend on are announced.
 
-        What fails may still be carried out, so the register is not told that it has ended: see Register.
+        What fails may still be carried out, so it is not said that it has ended: see ChangeLog.
         """
         counted = self._backend.counted.get(collection)
         conditions = [condition for condition, update in updates if counted is not None and counted.announces(update)]
         if counted is None or not conditions:
             yield
             return
-        register = self._backend.register(counted.kind)
-        number = await register.announce(blocks_of(conditions))
+        changes = self.counters.changes(counted.kind)
+        number = await changes.begin_change(blocks_of(conditions))
         try:
             yield
         except Taken:
-            register.changed(number)
+            changes.end_change(number)
             raise
-        register.changed(number)
+        changes.end_change(number)

@@ -17,7 +17,7 @@ from tornado.ioloop import IOLoop
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import Unavailable
 from scfm.models.registry import counted_fields
-from scfm.storage import backend, block_counts, register, tenant_lists
+from scfm.storage import block_counts, change_log, counter, id_allocator, tenant_lists
 from scfm.storage.errors import Taken
 from scfm.storage.large_page import LargePage
 from scfm.storage.query import Document, Query
@@ -41,9 +41,9 @@ CONDITIONS: tuple[Document, ...] = (
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (register, block_counts, backend, tenant_lists):
+    for module in (change_log, block_counts, tenant_lists):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
-    monkeypatch.setattr(register, "MAX_TOUCHED", 20)
+    monkeypatch.setattr(counter, "MAX_DIRTY_BLOCKS", 20)
 
 
 class World:
@@ -79,7 +79,7 @@ class World:
     async def insert_many(self) -> None:
         view, wanted = self.view(), [self.contact() for _ in range(self.random.randrange(1, 3 * BLOCK))]
         self.begun["insert"] += len(wanted)
-        ids = await view._backend.register("contact").new_ids(len(wanted))
+        ids = await view._backend.counters.ids("contact").allocate(len(wanted))
         await asyncio.sleep(self.random.random() * 0.02)
         documents = [{"_id": number, **one} for number, one in zip(ids, wanted, strict=True)]
         refused = await view.insert_many("contacts", documents)
@@ -132,9 +132,9 @@ class World:
         dying = self.random.choice(self.stores)
         self.stores[self.stores.index(dying)] = self._opened()
         self.dead.append(dying)
-        await dying.register("contact").new_ids(self.random.randrange(1, 2 * BLOCK))
+        await dying.counters.ids("contact").allocate(self.random.randrange(1, 2 * BLOCK))
         number = await self.some()
-        await dying.register("contact").announce([number // BLOCK])
+        await dying.counters.changes("contact").begin_change([number // BLOCK])
         if self.random.random() < 0.5:
             change = {"$set": {"metadata.gender": self.random.choice("fm")}}
             await dying.database.collection("contacts").update_one({"_id": number}, change)
@@ -164,7 +164,7 @@ class World:
 
     async def close(self) -> None:
         for store in (*self.stores, *self.dead):
-            await store.rest()
+            await store.quiesce()
             await store.close()
 
 
@@ -189,7 +189,7 @@ FEMALE = Query("contacts", ({"metadata.gender": "f"},))
 
 async def people(view: TenantView, count: int) -> list[int]:
     """So many contacts with the gender f; their ids."""
-    ids = await view._backend.register("contact").new_ids(count)
+    ids = await view._backend.counters.ids("contact").allocate(count)
     contacts = [{"_id": number, "msisdn": f"+1556{number:07}", "metadata": {"gender": "f"}} for number in ids]
     await view.insert_many("contacts", contacts)
     return list(ids)
@@ -209,24 +209,24 @@ async def test_what_is_announced_is_counted_anew_until_it_is_done(
     world = world_of(0)
     ours, reader = (store.for_account(OURS) for store in world.stores[:2])
     ids = await people(ours, 5 * BLOCK)
-    register = ours._backend.register("contact")
-    number = await register.announce(blocks)
-    other = await register.announce([4])
-    register.changed(other)
-    await register.rest()
+    changes = ours.counters.changes("contact")
+    number = await changes.begin_change(blocks)
+    other = await changes.begin_change([4])
+    changes.end_change(other)
+    await ours.counters.quiesce()
     assert await reader.count(FEMALE) == len(ids)
     await turn_male(ours, BLOCK + 1)
     assert await reader.count(FEMALE) == len(ids) - 1
     await turn_male(ours, BLOCK + 2)
-    register.changed(number)
-    await register.rest()
+    changes.end_change(number)
+    await ours.counters.quiesce()
     assert await reader.count(FEMALE) == len(ids) - 2
 
 
 async def test_ids_that_are_not_used_yet_may_come_at_any_time(world_of: Callable[[int], World]) -> None:
     world = world_of(0)
     ours, reader = (store.for_account(OURS) for store in world.stores[:2])
-    early = (await ours._backend.register("contact").new_ids(1))[0]
+    early = (await ours._backend.counters.ids("contact").allocate(1))[0]
     await people(ours, 5 * BLOCK)
     await people(ours, 1)
     assert await reader.count(FEMALE) == 5 * BLOCK + 1
@@ -238,26 +238,27 @@ async def test_ids_that_are_not_used_yet_may_come_at_any_time(world_of: Callable
 async def test_an_id_that_is_given_back_and_given_anew_is_settled_by_the_second(
     world_of: Callable[[int], World],
 ) -> None:
-    contact = world_of(0).stores[0].register("contact")
-    together = await asyncio.gather(*(contact.new_ids(1) for _ in range(3)))
+    counters = world_of(0).stores[0].counters
+    contact, changes = counters.ids("contact"), counters.changes("contact")
+    together = await asyncio.gather(*(contact.allocate(1) for _ in range(3)))
     first, second, third = [ids[0] for ids in together]
-    await contact.give_back(third)
-    assert list(await contact.new_ids(1)) == [third]
-    contact.settle([third])
-    contact.settle([first])
-    others = await contact.new_ids(1)
+    await contact.release(third)
+    assert list(await contact.allocate(1)) == [third]
+    contact.commit([third])
+    contact.commit([first])
+    others = await contact.allocate(1)
     assert contact.holds([second])
-    assert (await contact.state()).settled <= second
-    contact.settle([second, *others])
-    await contact.rest()
-    assert (await contact.state()).rest is not None
+    assert (await changes.state()).settled <= second
+    contact.commit([second, *others])
+    await counters.quiesce()
+    assert (await changes.state()).quiescent is not None
 
 
 async def test_what_is_full_and_at_rest_is_not_counted_again(world_of: Callable[[int], World]) -> None:
     world = world_of(0)
     view = world.stores[0].for_account(OURS)
     ids = await people(view, 5 * BLOCK)
-    await view._backend.rest()
+    await view._backend.quiesce()
     assert await view.count(FEMALE) == len(ids)
     await turn_male(view, ids[0])
     assert await view.count(FEMALE) == len(ids)  # nobody has said that it would change
@@ -270,7 +271,7 @@ async def test_a_page_is_full_though_some_of_it_goes_meanwhile(
 ) -> None:
     view = world_of(0).stores[0].for_account(OURS)
     ids = await people(view, 5 * BLOCK)
-    await view._backend.rest()
+    await view._backend.quiesce()
     database, doomed = view._backend.database, [ids[2 * BLOCK]]
 
     run_at_once = database.run_at_once
@@ -298,14 +299,14 @@ async def test_a_page_of_more_than_the_database_gives_at_once_is_whole(world_of:
 async def test_what_a_dead_process_had_begun_is_given_up_in_time(
     world_of: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(register, "ABANDONED_SECONDS", 0.0)
-    monkeypatch.setattr(register, "CLEAN_SECONDS", 0.0)
+    monkeypatch.setattr(counter, "ABANDONED_SECONDS", 0.0)
+    monkeypatch.setattr(counter, "CLEAN_SECONDS", 0.0)
     world = world_of(0)
     dead, reader = world.stores[:2]
-    await dead.register("contact").new_ids(5 * BLOCK)
-    contact = reader.register("contact")
+    await dead.counters.ids("contact").allocate(5 * BLOCK)
+    changes = reader.counters.changes("contact")
     async with asyncio.timeout(120):
-        while (await contact.state()).settled <= 5 * BLOCK:
+        while (await changes.state()).settled <= 5 * BLOCK:
             await asyncio.sleep(0.001)
 
 
@@ -313,14 +314,14 @@ async def test_an_id_that_was_given_long_ago_is_not_used_any_more(
     world_of: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = world_of(0).stores[0].for_account(OURS)
-    old = (await view._backend.register("contact").new_ids(1))[0]
-    more = await view._backend.register("contact").new_ids(2)
-    monkeypatch.setattr(register, "HOLD_SECONDS", 0.0)
+    old = (await view._backend.counters.ids("contact").allocate(1))[0]
+    more = await view._backend.counters.ids("contact").allocate(2)
+    monkeypatch.setattr(id_allocator, "HOLD_SECONDS", 0.0)
     with pytest.raises(Unavailable):
         await view.insert_many("contacts", [{"_id": number, "msisdn": f"+1558{number:07}"} for number in more])
     monkeypatch.undo()
-    monkeypatch.setattr(register, "FORGET_SECONDS", 0.0)
-    await view._backend.register("contact").new_ids(1)
+    monkeypatch.setattr(counter, "FORGET_SECONDS", 0.0)
+    await view._backend.counters.ids("contact").allocate(1)
     made = await view.insert("contact", "contacts", {"_id": old, "msisdn": "+15580000000"})
     assert made["_id"] > old
 

@@ -20,9 +20,9 @@ from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import OperationType
 from scfm.models.registry import RESOURCES, counted_fields, indexes
 from scfm.storage import database as storage
+from scfm.storage.change_log import BLOCK
 from scfm.storage.driver import Client
 from scfm.storage.query import Query
-from scfm.storage.register import BLOCK
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 

@@ -143,7 +143,7 @@ async def account(store: Store) -> int:
 async def queued_calls(store: Store, account_id: int, numbers: list[str], **fields: Any) -> list[int]:
     """Calls to the numbers, queued just now; their ids."""
     moment = now()
-    ids = await store.register("phone_call").new_ids(len(numbers))
+    ids = await store.counters.ids("phone_call").allocate(len(numbers))
     calls = [
         {
             "_id": number,

@@ -85,9 +85,8 @@ class MortalStore(Store):
         """Begin nothing more. The connections are the test's, and stay."""
         with suppress(Death):
             if not self._life.over:
-                await self.rest()
-        for register in self._registers.values():
-            register.close()
+                await self.quiesce()
+        self.counters.close()
 
     _life: Life
 

@@ -55,7 +55,7 @@ async def village(store: Store) -> TenantView:
     moment = now()
     common = {"metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
     await view.insert("callout", "callouts", {"status": "initialized", "call_flow_logic": None, **common})
-    await store.register("contact").new_ids(CONTACTS)
+    await store.counters.ids("contact").allocate(CONTACTS)
     contacts = [{"_id": number, "msisdn": f"+25266234567{number}", **common} for number in range(1, CONTACTS + 1)]
     await view.insert_many("contacts", contacts)
     return view
@@ -192,7 +192,7 @@ async def remembered(store: Store, callout: int, histories: Mapping[int, Sequenc
         for status in histories[one["_id"]][turn : turn + 1]
     ]
     if calls:
-        numbers = await store.register("phone_call").new_ids(len(calls))
+        numbers = await store.counters.ids("phone_call").allocate(len(calls))
         await store.all_tenants.insert_many(
             "phone_calls", [{**call, "_id": number} for call, number in zip(calls, numbers, strict=True)]
         )
@@ -239,7 +239,7 @@ async def test_a_run_takes_what_its_preview_shows_whatever_calls_there_were(
         monkeypatch.setattr(tenant_lists, "CURSOR_SECONDS", 0.0)
     ours, theirs = await village(store), store.for_account(await account(store))
     # Theirs are between ours, and further ones of ours in another callout.
-    ids = await store.register("callout_participation").new_ids(60)
+    ids = await store.counters.ids("callout_participation").allocate(60)
     owners = {number: chance.choice(["ours", "ours", "other callout", "theirs"]) for number in ids}
     numbers = {owner: [one for one, its in owners.items() if its == owner] for owner in set(owners.values())}
     await invited(ours, 1, numbers["ours"])
@@ -300,7 +300,7 @@ async def test_a_creation_after_earlier_calls_is_cut_off_at_every_step(store: St
 async def test_a_run_asks_for_the_newest_calls_as_it_goes(store: Store, tmp_path: Path) -> None:
     """Whoever is reached while it runs is not called again by what it has not come to yet."""
     view = await village(store)
-    numbers = await store.register("callout_participation").new_ids(30)
+    numbers = await store.counters.ids("callout_participation").allocate(30)
     await invited(view, 1, numbers)
     await remembered(store, 1, {number: ["failed"] for number in numbers})
     act = PhoneCallCreate.act

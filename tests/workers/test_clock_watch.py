@@ -76,7 +76,7 @@ async def test_everything_that_has_a_time_is_brought_back(store: Store, tmp_path
     await view.insert_many("batch_operations", [operation, running])
     await record_deletion(view, "token", "contacts", 1)
     marked = {"_deleting": {"token": "t", "until": moment + timedelta(seconds=10)}, "_renumbered": {"due": moment}}
-    (number,) = await store.register("contact").new_ids(1)
+    (number,) = await store.counters.ids("contact").allocate(1)
     await view.insert_many("contacts", [{"_id": number, "msisdn": "+1", **marked}])
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
         await jobs.watch_clock.claim(1)

@@ -94,6 +94,7 @@ async def test_what_is_made_from_a_number_read_before_its_correction_gets_the_ne
         jobs = Background(late_store, told(NOWHERE, tmp_path))
         await pass_over(jobs.run)
         await jobs.close()
+    await late_store.quiesce()
     assert late.before is None
     assert await house.numbers(late.where) == [NEW]
 

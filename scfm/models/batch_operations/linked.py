@@ -43,7 +43,7 @@ async def make_missing(
     for _ in range(MAX_DELETION_LOOKS):
         async with turn:
             parents = await _without(view, resource.collection, parents, link, among)
-            numbers = await view.register(resource.kind).new_ids(len(parents)) if parents else range(0)
+            numbers = await view.counters.ids(resource.kind).allocate(len(parents)) if parents else range(0)
         if not parents:
             return ()
         rows: list[Document] = [

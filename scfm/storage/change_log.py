@@ -1,0 +1,56 @@
+"""Changes of documents, announced by blocks of ids before they are made, so that nobody counts by what was before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from scfm.storage.counter import HOLD_SECONDS, Counter, CounterRequest, CounterState, boot_seconds
+from scfm.storage.query import Document
+
+# So many ids are a block: what changes is announced by block.
+BLOCK = 1024
+
+
+class ChangeLog:
+    """The changes of one kind's documents."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+
+    async def begin_change(self, blocks: Sequence[int] | None) -> int:
+        """Documents of these blocks, for None of any, are about to change: the number to give ``end_change``.
+
+        The change may be made for HOLD_SECONDS; it is on disk that it may. Raises Unavailable.
+        """
+        while True:
+            began = boot_seconds()
+            number: int = await self._counter.requests.submit(CounterRequest(change=True, blocks=blocks))
+            if boot_seconds() < began + HOLD_SECONDS:
+                return number
+
+    def end_change(self, number: int) -> None:
+        """The change has been made, or never will be."""
+        counter = self._counter
+        if (ours := counter.open_changes.get(number)) is not None:
+            ours.left -= 1
+            if not ours.left:
+                del counter.open_changes[number]
+        counter.tell_soon()
+
+    async def state(self) -> CounterState:
+        """What the counter says now; those who ask at the same time share the look. Raises Unavailable."""
+        return await self._counter.reads.submit(None)
+
+
+def blocks_of(conditions: Iterable[Document]) -> Sequence[int] | None:
+    """The blocks of the ids that these conditions name; None where one names none, so that all may be meant."""
+    blocks: set[int] = set()
+    for condition in conditions:
+        named = condition.get("_id")
+        if isinstance(named, int):
+            blocks.add(named // BLOCK)
+        elif isinstance(named, dict) and "$in" in named:
+            blocks.update(number // BLOCK for number in named["$in"])
+        else:
+            return None
+    return sorted(blocks)
