@@ -39,13 +39,13 @@ class ClientHandler(BaseHandler):
             return Scope(view, rules, self.client)
         return Scope(view, rules, self.client, self.idempotent_request.name, self.idempotent_request.is_retry)
 
-    def own(self) -> Scope:
+    def own_scope(self) -> Scope:
         """The scope of the client's own account."""
         return self.scope_of(self.app.store.for_account(self.client.account_id))
 
-    def number(self, written: str) -> int:
+    def parse_id(self, id_text: str) -> int:
         """The id in a path; raises NotFound for what cannot be one."""
-        number = as_id(written)
+        number = as_id(id_text)
         if not number:
             raise NotFound
         return number

@@ -8,7 +8,7 @@ import orjson
 
 from scfm.errors import NotFound
 from scfm.handlers.client import ClientHandler
-from scfm.handlers.idempotency import once
+from scfm.handlers.idempotency import idempotent
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, checked_type
@@ -18,7 +18,7 @@ from scfm.models.scope import Scope
 from scfm.storage.query import Document, Query
 
 
-def location(resource: Resource, document: Document) -> str:
+def resource_path(resource: Resource, document: Document) -> str:
     """Where a document is."""
     return f"/api/{resource.collection}/{document['_id']}"
 
@@ -30,14 +30,14 @@ class ResourceHandler(ClientHandler):
     def resource(self) -> Resource:
         return cast(Resource, self.route_options["resource"])
 
-    def reach(self, parameters: dict[str, Any]) -> Scope:
+    def scope_for(self, parameters: dict[str, Any]) -> Scope:
         """Within what the request is carried out."""
         if not self.resource.tenant:
             return self.scope_of(self.app.store.all_tenants)
         named = parameters.get("account_id")
         if self.route_options.get("for_any_account") and self.client.super_admin and named is not None:
             return self.scope_of(self.app.store.for_account(as_id(text(named) or "")))
-        return self.own()
+        return self.own_scope()
 
     def forget_accounts(self) -> None:
         """What has changed may be what clients and providers are known by."""
@@ -52,7 +52,7 @@ class CollectionHandler(ResourceHandler):
         parameters = self.parameters()
         given, country = parameters.get("q"), self.client.country
         query = await self.filtered(lambda: self.by_type(self.resource.query(given, country), parameters))
-        await self.answer_page(self.reach(parameters), query, self.resource, parameters)
+        await self.answer_page(self.scope_for(parameters), query, self.resource, parameters)
 
     head = get
 
@@ -62,17 +62,17 @@ class CollectionHandler(ResourceHandler):
             return self.resource.filtered(query, {"type": parameters["type"]})
         return query
 
-    @once
+    @idempotent
     async def post(self) -> None:
         parameters = self.parameters()
-        await self.create(self.reach(parameters), parameters)
+        await self.create_and_answer(self.scope_for(parameters), parameters)
 
-    async def create(self, scope: Scope, parameters: dict[str, Any], **known: Any) -> None:
+    async def create_and_answer(self, scope: Scope, parameters: dict[str, Any], **known: Any) -> None:
         """Create, and answer with what was created."""
         document = await self.resource.create(scope, parameters, **known)
         self.forget_accounts()
         shown = await self.resource.present(scope.view, [document])
-        self.answer(201, shown[0], location(self.resource, document))
+        self.answer(201, shown[0], resource_path(self.resource, document))
         if shown[0].get("token"):
             self.replayable_body = orjson.dumps({**shown[0], "token": None})
 
@@ -84,13 +84,13 @@ class NestedHandler(CollectionHandler):
     def parent(self) -> Resource:
         return cast(Resource, self.route_options["parent"])
 
-    def reach(self, parameters: dict[str, Any]) -> Scope:
-        return self.scope_of(self.app.store.all_tenants) if self.parent is ACCOUNTS else self.own()
+    def scope_for(self, parameters: dict[str, Any]) -> Scope:
+        return self.scope_of(self.app.store.all_tenants) if self.parent is ACCOUNTS else self.own_scope()
 
-    async def get(self, written: str) -> None:  # type: ignore[override]
+    async def get(self, id_text: str) -> None:  # type: ignore[override]
         parameters = self.parameters()
-        scope = self.reach(parameters)
-        parent = await scope.view.get(self.parent.collection, self.number(written))
+        scope = self.scope_for(parameters)
+        parent = await scope.view.get(self.parent.collection, self.parse_id(id_text))
         kind, given, country = self.parent.kind, parameters.get("q"), self.client.country
         query = await self.filtered(
             lambda: self.by_type(self.resource.under(kind, parent, given, country), parameters)
@@ -99,12 +99,12 @@ class NestedHandler(CollectionHandler):
 
     head = get  # type: ignore[assignment]
 
-    @once
-    async def post(self, written: str) -> None:
+    @idempotent
+    async def post(self, id_text: str) -> None:
         parameters = self.parameters()
-        scope = self.reach(parameters)
-        parent = await scope.view.get(self.parent.collection, self.number(written))
-        await self.create(scope, parameters, **self.inherited(parent))
+        scope = self.scope_for(parameters)
+        parent = await scope.view.get(self.parent.collection, self.parse_id(id_text))
+        await self.create_and_answer(scope, parameters, **self.inherited(parent))
 
     def inherited(self, parent: Document) -> Document:
         """What a child takes from its parent: its id, and the ids that the parent itself was made with."""
@@ -115,10 +115,10 @@ class NestedHandler(CollectionHandler):
 class PreviewHandler(ResourceHandler):
     """``GET /api/batch_operations/1/preview/contacts``."""
 
-    async def get(self, written: str) -> None:
+    async def get(self, id_text: str) -> None:
         parameters = self.parameters()
-        scope = self.own()
-        operation = await scope.view.get(BATCH_OPERATIONS.collection, self.number(written))
+        scope = self.own_scope()
+        operation = await scope.view.get(BATCH_OPERATIONS.collection, self.parse_id(id_text))
         if self.resource.collection not in TYPES[operation["type"]].previews:
             raise NotFound
         kind = await checked_type(scope.view, operation)

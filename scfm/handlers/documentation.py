@@ -49,12 +49,12 @@ class DocumentationHandler(BaseHandler):
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Cache-Control", FRESH)
-        self.write_entity(page().replace(b"{root}", self.root.encode()))
+        self.write_entity(documentation_page().replace(b"{root}", self.root.encode()))
 
     head = get
 
 
 @cache
-def page() -> bytes:
+def documentation_page() -> bytes:
     """The page, in one file, which fetches nothing but the document; ``{root}`` is the way to the server's root."""
     return files("scfm.handlers").joinpath("static", "documentation.html").read_bytes()

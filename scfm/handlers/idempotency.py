@@ -17,22 +17,22 @@ from scfm.storage.tenant_view import TenantView
 REPLAYED = "Idempotent-Replayed"
 
 
-def once(post: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def idempotent(post: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     """Carry out a handler's POST once per Idempotency-Key, and replay its answer for 24 hours."""
 
     @wraps(post)
-    async def once_only(handler: ClientHandler, *arguments: str) -> None:
-        key = key_of(handler)
+    async def idempotent_post(handler: ClientHandler, *arguments: str) -> None:
+        key = idempotency_key(handler)
         if key is None:
             await post(handler, *arguments)
         else:
             request = await idempotency.begin(own_view(handler), key, _content(handler))
             await carry_out(handler, request, lambda: post(handler, *arguments))
 
-    return once_only
+    return idempotent_post
 
 
-def key_of(handler: ClientHandler) -> str | None:
+def idempotency_key(handler: ClientHandler) -> str | None:
     """The request's Idempotency-Key, or None; raises BadRequest for one that cannot be used."""
     key = handler.request.headers.get("Idempotency-Key")
     if key is not None and not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?\Z", key):

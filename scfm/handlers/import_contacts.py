@@ -13,9 +13,9 @@ from scfm.contacts_bulk.import_file import ContactFile
 from scfm.contacts_bulk.text_lines import Found
 from scfm.errors import TooLarge
 from scfm.handlers.client import ClientHandler
-from scfm.handlers.idempotency import carry_out, key_of, own_view
+from scfm.handlers.idempotency import carry_out, idempotency_key, own_view
 from scfm.handlers.parameter_limits import Limits
-from scfm.handlers.parameters import parse
+from scfm.handlers.parameters import parse_parameters
 from scfm.models import idempotency
 from scfm.runtime.time_slice import TimeSlice
 
@@ -35,21 +35,21 @@ class ImportContactsHandler(ClientHandler):
     drained_sizes = 1
 
     @property
-    def largest_body(self) -> int:
+    def max_body_size(self) -> int:
         return MAX_IMPORT
 
     async def admit(self) -> None:
         await super().admit()
-        parameters = parse(self.request.query, b"", "", Limits())
+        parameters = parse_parameters(self.request.query, b"", "", Limits())
         content_type = self.request.headers.get("Content-Type", "")
         self.file = ContactFile(content_type, parameters.get("sheet"), self.client.country)
-        self.contacts = ContactImport(self.own().view, parameters.get("metadata_merge_mode", self.file.mode))
+        self.contacts = ContactImport(self.own_scope().view, parameters.get("metadata_merge_mode", self.file.mode))
         await self._begin(parameters)
 
     async def _begin(self, parameters: dict[str, Any]) -> None:
         """Under an Idempotency-Key: what the body is shows at its end, so a replay reads it and does no more."""
         self.digest = hashlib.sha256()
-        if (key := key_of(self)) is not None:
+        if (key := idempotency_key(self)) is not None:
             content = [self.request.path, self.request.headers["Content-Type"], parameters]
             self.idempotent_request = await idempotency.begin(
                 own_view(self), key, json.dumps(content, sort_keys=True).encode()

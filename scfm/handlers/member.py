@@ -7,8 +7,8 @@ from typing import Any
 
 from scfm.errors import NotFound
 from scfm.handlers.client import ClientHandler
-from scfm.handlers.collection import ResourceHandler, location
-from scfm.handlers.idempotency import once
+from scfm.handlers.collection import ResourceHandler, resource_path
+from scfm.handlers.idempotency import idempotent
 from scfm.models import references
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
@@ -21,21 +21,21 @@ log = logging.getLogger("scfm.http")
 class MemberHandler(ResourceHandler):
     """``GET``, ``PATCH`` and ``DELETE /api/contacts/1``."""
 
-    async def get(self, written: str) -> None:
-        scope = self.reach(self.parameters())
-        document = await scope.view.get(self.resource.collection, self.number(written))
+    async def get(self, id_text: str) -> None:
+        scope = self.scope_for(self.parameters())
+        document = await scope.view.get(self.resource.collection, self.parse_id(id_text))
         shown = await self.resource.present(scope.view, [document])
         self.answer(200, shown[0])
 
     head = get
 
-    async def patch(self, written: str) -> None:
+    async def patch(self, id_text: str) -> None:
         parameters = self.parameters()
-        await self.change(self.reach(parameters), self.number(written), parameters)
+        await self.update_and_answer(self.scope_for(parameters), self.parse_id(id_text), parameters)
 
     put = patch
 
-    async def change(self, scope: Scope, number: int, parameters: dict[str, Any]) -> None:
+    async def update_and_answer(self, scope: Scope, number: int, parameters: dict[str, Any]) -> None:
         """Update, and answer that it is done."""
         document = await self.resource.update(scope, number, parameters)
         if self.resource is CONTACTS and "msisdn" in parameters:
@@ -43,9 +43,9 @@ class MemberHandler(ResourceHandler):
         self.forget_accounts()
         self.answer(204)
 
-    async def delete(self, written: str) -> None:
-        scope = self.reach(self.parameters())
-        await references.delete(self.resource, scope, self.number(written))
+    async def delete(self, id_text: str) -> None:
+        scope = self.scope_for(self.parameters())
+        await references.delete(self.resource, scope, self.parse_id(id_text))
         self.forget_accounts()
         self.answer(204)
 
@@ -72,17 +72,17 @@ class OwnAccountHandler(ClientHandler):
 class EventsHandler(ResourceHandler):
     """``POST /api/callouts/1/callout_events``: an event moves the document's status."""
 
-    @once
-    async def post(self, written: str) -> None:
+    @idempotent
+    async def post(self, id_text: str) -> None:
         parameters = self.parameters()
-        scope = self.own()
+        scope = self.own_scope()
         if self.resource.machine is None:
             raise NotFound
-        document = await self.resource.fire(scope, self.number(written), parameters.get("event"))
+        document = await self.resource.fire(scope, self.parse_id(id_text), parameters.get("event"))
         if self.resource is CALLOUTS:
             told = (document["_id"], self.client.account_id, parameters["event"], document["status"], self.request_id)
             log.info("callout %d of account %d: %s, and is %s (request %s)", *told)
             await self.app.callout_status_changed(document)
         self.app.wake()
         shown = await self.resource.present(scope.view, [document])
-        self.answer(201, shown[0], location(self.resource, document))
+        self.answer(201, shown[0], resource_path(self.resource, document))

@@ -22,7 +22,7 @@ _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) 
 _JSON_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|\[|\]|\{|\}|,', re.DOTALL)
 
 
-def parse(query: str, body: bytes, content_type: str, limits: Limits = DEFAULT_LIMITS) -> Params:
+def parse_parameters(query: str, body: bytes, content_type: str, limits: Limits = DEFAULT_LIMITS) -> Params:
     """The parameters of a request. A name in the query wins over the same top-level name in the body.
 
     ``query`` is as Tornado hands it over, one character a byte. Form values are str, and None for a name

@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from scfm.errors import BadRequest, Overloaded, TooLarge
 from scfm.handlers.application import Collaborators
 from scfm.handlers.parameter_limits import Limits
-from scfm.handlers.parameters import parse
+from scfm.handlers.parameters import parse_parameters
 
 # More than any body has, and few enough digits for int(), which refuses some thousands of them.
 MAX_LENGTH_DIGITS = 19
@@ -33,11 +33,11 @@ class RequestBodyHandler(tornado.web.RequestHandler):
     drained_sizes = 32
 
     @property
-    def largest_body(self) -> int:
+    def max_body_size(self) -> int:
         return self.app.settings.max_body_size
 
     def _refuse_large_body(self) -> None:
-        most = self.largest_body
+        most = self.max_body_size
         if "Content-Length" in self.request.headers and self._declared_length() > most * self.drained_sizes:
             self.set_header("Connection", "close")
             raise TooLarge
@@ -55,7 +55,7 @@ class RequestBodyHandler(tornado.web.RequestHandler):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self.size += len(chunk)
-        if self.size <= self.largest_body:
+        if self.size <= self.max_body_size:
             self.content += chunk
             self.app.bodies.hold(self, len(chunk))
         else:
@@ -97,8 +97,8 @@ class RequestBodyHandler(tornado.web.RequestHandler):
 
     def parameters(self) -> dict[str, Any]:
         """The request's parameters, wherever they stand; raises BadRequest, TooLarge."""
-        if self.size > self.largest_body:
+        if self.size > self.max_body_size:
             raise TooLarge
-        limits = Limits(body=self.largest_body)
+        limits = Limits(body=self.max_body_size)
         content_type = self.request.headers.get("Content-Type", "")
-        return parse(self.request.query, bytes(self.content), content_type, limits)
+        return parse_parameters(self.request.query, bytes(self.content), content_type, limits)

@@ -13,7 +13,7 @@ from scfm.handlers.health import HealthHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.index import IndexHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
-from scfm.handlers.openapi.document import document
+from scfm.handlers.openapi.document import openapi_document
 from scfm.handlers.webhook import RemotePhoneCallEventsHandler
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
@@ -74,7 +74,7 @@ def routes() -> list[URLSpec]:
         path = f"/api/batch_operations/{NUMBER}/preview/{resource.collection}"
         found.append(_route(path, PreviewHandler, resource=resource))
     found.extend((_route("/", IndexHandler), _route("/api", IndexHandler), _route("/health", HealthHandler)))
-    found.append(_route("/api/openapi", DocumentHandler, document=document(found)))
+    found.append(_route("/api/openapi", DocumentHandler, document=openapi_document(found)))
     found.append(_route(f"/api/schemas/{SCHEMA}", SchemaHandler))
     found.append(_route("/api/docs", DocumentationHandler))
     return found

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scfm.errors import BadRequest, ScfmError
 from scfm.handlers.forms import FORM
 from scfm.handlers.parameter_limits import Limits
-from scfm.handlers.parameters import JSON, parse
+from scfm.handlers.parameters import JSON, parse_parameters
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAME = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="[]"), min_size=1, max_size=10)
@@ -64,17 +64,17 @@ def encoded(params: dict[str, Any], quoted: Any) -> str:
 
 @given(PARAMS)
 def test_a_form_gives_back_what_was_put_into_it(params: dict[str, Any]) -> None:
-    assert parse("", encoded(params, quote_plus).encode(), FORM) == params
+    assert parse_parameters("", encoded(params, quote_plus).encode(), FORM) == params
 
 
 @given(PARAMS)
 def test_a_query_gives_back_what_was_put_into_it(params: dict[str, Any]) -> None:
-    assert parse(encoded(params, quote), b"", "") == params
+    assert parse_parameters(encoded(params, quote), b"", "") == params
 
 
 @given(st.dictionaries(TEXT, JSON_VALUE, max_size=4), st.booleans())
 def test_json_gives_back_what_was_put_into_it(params: dict[str, Any], escaped: bool) -> None:
-    read = parse("", json.dumps(params, ensure_ascii=escaped).encode(), JSON)
+    read = parse_parameters("", json.dumps(params, ensure_ascii=escaped).encode(), JSON)
     assert json.dumps(read) == json.dumps(params)  # 1, 1.0 and true are equal, but not the same
 
 
@@ -86,12 +86,12 @@ def test_a_multipart_body_gives_back_what_was_put_into_it(params: dict[str, str]
         escaped = name.replace("\\", r"\\").replace('"', r"\"")
         parts.append(f'--x7\r\nContent-Disposition: form-data; name="{escaped}"\r\n\r\n{value}\r\n')
     body = "".join((*parts, "--x7--\r\n")).encode()
-    assert parse("", body, "multipart/form-data; boundary=x7") == usable
+    assert parse_parameters("", body, "multipart/form-data; boundary=x7") == usable
 
 
 @given(PARAMS, PARAMS)
 def test_the_query_wins_name_by_name(query: dict[str, Any], body: dict[str, Any]) -> None:
-    assert parse(encoded(query, quote), json.dumps(body).encode(), JSON) == {**body, **query}
+    assert parse_parameters(encoded(query, quote), json.dumps(body).encode(), JSON) == {**body, **query}
 
 
 @settings(max_examples=300)
@@ -102,7 +102,7 @@ def test_the_query_wins_name_by_name(query: dict[str, Any], body: dict[str, Any]
 )
 def test_whatever_comes_in_is_read_or_refused(query: str, body: bytes, content_type: str) -> None:
     with contextlib.suppress(ScfmError):
-        json.dumps(parse(query, body, content_type), allow_nan=False).encode()
+        json.dumps(parse_parameters(query, body, content_type), allow_nan=False).encode()
 
 
 @settings(max_examples=500)
@@ -110,12 +110,12 @@ def test_whatever_comes_in_is_read_or_refused(query: str, body: bytes, content_t
 def test_a_percent_sign_stands_before_two_hex_digits_or_is_refused(value: bytes) -> None:
     if re.search(rb"%(?![0-9A-Fa-f]{2})", value):
         with pytest.raises(BadRequest):
-            parse("", b"name=" + value, FORM)
+            parse_parameters("", b"name=" + value, FORM)
         return
     plain = unquote_to_bytes(value.replace(b"+", b" "))
     with contextlib.suppress(UnicodeDecodeError):
         wanted = plain.decode()
-        assert parse("", b"name=" + value, FORM) == {"name": wanted}
+        assert parse_parameters("", b"name=" + value, FORM) == {"name": wanted}
 
 
 def sized(text: bytes, prefix: bytes = b"") -> bytes:
@@ -156,7 +156,7 @@ def best_seconds(body: bytes, content_type: str) -> float:
     def once() -> float:
         start = time.thread_time()  # what others do on the machine at the same time does not count
         with contextlib.suppress(BadRequest):
-            parse("", body, content_type)
+            parse_parameters("", body, content_type)
         return time.thread_time() - start
 
     return min(once() for _ in range(7))
@@ -166,7 +166,7 @@ def peak_bytes(body: bytes, content_type: str) -> int:
     tracemalloc.start()
     try:
         with contextlib.suppress(BadRequest):
-            parse("", body, content_type)
+            parse_parameters("", body, content_type)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

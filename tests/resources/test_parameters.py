@@ -10,18 +10,18 @@ import pytest
 from scfm.errors import BadRequest, TooLarge
 from scfm.handlers.forms import FORM
 from scfm.handlers.parameter_limits import Limits
-from scfm.handlers.parameters import JSON, parse
+from scfm.handlers.parameters import JSON, parse_parameters
 
 MULTIPART = "multipart/form-data; boundary=frontier"
 SMALL = Limits(body=400, depth=3, fields=4, value=10)
 
 
 def form(text: str) -> dict[str, Any]:
-    return parse("", text.encode(), FORM)
+    return parse_parameters("", text.encode(), FORM)
 
 
 def from_json(text: str | bytes) -> dict[str, Any]:
-    return parse("", text.encode() if isinstance(text, str) else text, JSON)
+    return parse_parameters("", text.encode() if isinstance(text, str) else text, JSON)
 
 
 def multipart(*parts: tuple[str, str]) -> bytes:
@@ -65,7 +65,7 @@ def multipart(*parts: tuple[str, str]) -> bytes:
 )
 def test_a_form_is_read_as_rails_reads_it(text: str, expected: dict[str, Any]) -> None:
     assert form(text) == expected
-    assert parse(text.encode().decode("latin-1"), b"", "") == expected
+    assert parse_parameters(text.encode().decode("latin-1"), b"", "") == expected
 
 
 @pytest.mark.parametrize(
@@ -112,15 +112,15 @@ def test_odd_brackets_mean_what_they_mean_to_rack(text: str, expected: dict[str,
 def test_a_form_that_cannot_be_read_is_a_bad_request_without_a_reason(text: str) -> None:
     for request in [("", text.encode(), FORM), (text, b"", "")]:
         with pytest.raises(BadRequest) as refused:
-            parse(*request)
+            parse_parameters(*request)
         assert not str(refused.value)
 
 
 def test_raw_bytes_that_are_no_utf_8_are_a_bad_request() -> None:
     with pytest.raises(BadRequest):
-        parse("", b"a=\xff", FORM)
+        parse_parameters("", b"a=\xff", FORM)
     with pytest.raises(BadRequest):
-        parse("a=\xff", b"", "")
+        parse_parameters("a=\xff", b"", "")
 
 
 def test_json_values_keep_their_types() -> None:
@@ -186,27 +186,27 @@ def test_a_surrogate_pair_is_one_character() -> None:
     "content_type", ["application/json; charset=utf-8", "Application/JSON", "application/hal+json"]
 )
 def test_every_json_type_is_json(content_type: str) -> None:
-    assert parse("", b'{"a": 1}', content_type) == {"a": 1}
+    assert parse_parameters("", b'{"a": 1}', content_type) == {"a": 1}
 
 
 @pytest.mark.parametrize("content_type", ["", FORM, f"{FORM}; charset=UTF-8", FORM.upper()])
 def test_a_body_without_a_type_is_a_form(content_type: str) -> None:
-    assert parse("", b"a=1", content_type) == {"a": "1"}
+    assert parse_parameters("", b"a=1", content_type) == {"a": "1"}
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/octet-stream", "nonsense"])
 def test_a_body_of_another_type_is_ignored(content_type: str) -> None:
-    assert parse("b=2", b"\xff a=%zz", content_type) == {"b": "2"}
+    assert parse_parameters("b=2", b"\xff a=%zz", content_type) == {"b": "2"}
 
 
 @pytest.mark.parametrize("content_type", ["", FORM, JSON, MULTIPART, "text/plain"])
 def test_an_empty_body_has_no_parameters(content_type: str) -> None:
-    assert parse("", b"", content_type) == {}
+    assert parse_parameters("", b"", content_type) == {}
 
 
 @pytest.mark.parametrize(("body", "content_type"), [(b"a[x]=1&c=3", FORM), (b'{"a": {"x": "1"}, "c": "3"}', JSON)])
 def test_the_query_wins_over_the_body_name_by_name_at_the_top_level(body: bytes, content_type: str) -> None:
-    assert parse("a[y]=2", body, content_type) == {"a": {"y": "2"}, "c": "3"}
+    assert parse_parameters("a[y]=2", body, content_type) == {"a": {"y": "2"}, "c": "3"}
 
 
 def test_the_text_parts_of_a_multipart_body_are_parameters() -> None:
@@ -219,7 +219,7 @@ def test_the_text_parts_of_a_multipart_body_are_parameters() -> None:
         ('name="list[][k]"', "3"),
         (r'name="quo\"te\\d"', "q"),
     )
-    assert parse("", body, MULTIPART) == {
+    assert parse_parameters("", body, MULTIPART) == {
         "msisdn": "+252662345678",
         "metadata": {"name": "Alice & Bob = %zz + é\r\n--front"},
         "plain": "",
@@ -230,12 +230,14 @@ def test_the_text_parts_of_a_multipart_body_are_parameters() -> None:
 
 def test_the_files_of_a_multipart_body_are_ignored() -> None:
     body = multipart(('name="a"', "1"), ('name="f"; filename="x.bin"', "z" * 100_000), ('name="g"; filename=""', ""))
-    assert parse("", body, MULTIPART) == {"a": "1"}
+    assert parse_parameters("", body, MULTIPART) == {"a": "1"}
 
 
 def test_a_multipart_body_may_have_a_preamble_other_headers_a_quoted_boundary_and_an_epilogue() -> None:
     part = b'--f r\r\nContent-Type: text/plain\r\ncontent-disposition: form-data; NAME="a"\r\n\r\n1\r\n'
-    assert parse("", b"hello\r\n" + part + b"--f r--bye", 'multipart/form-data; boundary="f r"') == {"a": "1"}
+    assert parse_parameters("", b"hello\r\n" + part + b"--f r--bye", 'multipart/form-data; boundary="f r"') == {
+        "a": "1"
+    }
 
 
 @pytest.mark.parametrize(
@@ -253,19 +255,19 @@ def test_a_multipart_body_may_have_a_preamble_other_headers_a_quoted_boundary_an
 )
 def test_a_malformed_multipart_body_is_a_bad_request_without_a_reason(body: bytes) -> None:
     with pytest.raises(BadRequest) as refused:
-        parse("", body, MULTIPART)
+        parse_parameters("", body, MULTIPART)
     assert not str(refused.value)
 
 
 def test_a_multipart_body_without_a_boundary_is_a_bad_request() -> None:
     with pytest.raises(BadRequest):
-        parse("", multipart(('name="a"', "1")), "multipart/form-data")
+        parse_parameters("", multipart(('name="a"', "1")), "multipart/form-data")
 
 
 def test_a_body_over_the_limit_is_too_large_whatever_its_type() -> None:
     for content_type in (FORM, JSON, MULTIPART, "text/plain"):
         with pytest.raises(TooLarge):
-            parse("", b"x" * 401, content_type, SMALL)
+            parse_parameters("", b"x" * 401, content_type, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +288,7 @@ def test_a_body_over_the_limit_is_too_large_whatever_its_type() -> None:
     ],
 )
 def test_what_is_just_within_the_bounds_is_taken(body: bytes, content_type: str) -> None:
-    assert parse("", body, content_type, SMALL)
+    assert parse_parameters("", body, content_type, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -314,13 +316,13 @@ def test_what_is_just_within_the_bounds_is_taken(body: bytes, content_type: str)
 )
 def test_what_passes_a_bound_is_a_bad_request_that_says_which(body: bytes, content_type: str, word: str) -> None:
     with pytest.raises(BadRequest, match=word) as refused:
-        parse("", body, content_type, SMALL)
+        parse_parameters("", body, content_type, SMALL)
     assert str(refused.value)
 
 
 def test_the_fields_of_the_query_and_the_body_count_together() -> None:
     with pytest.raises(BadRequest, match="too many"):
-        parse("a=1&b=2&c=3", b"d=4&e=5", FORM, SMALL)
+        parse_parameters("a=1&b=2&c=3", b"d=4&e=5", FORM, SMALL)
 
 
 def test_a_number_of_more_than_800_digits_is_refused() -> None:

@@ -23,7 +23,7 @@ it has a body. A verb that a path lacks is answered with 404.
 """
 
 
-def document(routes: Iterable[URLSpec]) -> Json:
+def openapi_document(routes: Iterable[URLSpec]) -> Json:
     """The document that describes ROUTES, as JSON has it. A handler that DESCRIBED lacks is left out."""
     paths: dict[str, Json] = {}
     for route in map(DocumentedRoute.of, routes):
