@@ -52,19 +52,25 @@ from scfm.workers.sweep_deletions import SweepDeletions
 
 log = logging.getLogger("scfm")
 
-# The parts of the ten seconds in which a server that is told to stop has ended.
-REQUESTS_PATIENCE = 2.0
-# What a client has that is connected, to begin its request.
+# A server that is told to stop has ended within ten seconds. These are the parts of them, in the order of the close:
+# what clients have to finish their requests, the jobs what they are doing, and the store its last changes.
+MAX_REQUESTS_SECONDS = 2.0
+MAX_JOBS_SECONDS = 5.0
+MAX_QUIESCE_SECONDS = 1.0
+# Of MAX_REQUESTS_SECONDS, those in which a client that is connected can still begin a request.
 FIRST_BYTE_SECONDS = 0.2
 LOOK_SECONDS = 0.01
-WORK_PATIENCE = 5.0
-REST_SECONDS = 1.0
 
 
 class Server:
-    """A running server. ``port`` is the one it listens on."""
+    """A server: ``open`` it, and it runs until ``close``.
+
+    ``port`` is the one it listens on, ``token`` the access token that an empty database was given just now, and
+    ``super_admin_id`` the account that may manage accounts.
+    """
 
     def __init__(self, settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> None:
+        """``mongod`` is the embedded one, to be started again when it ends; None for a database run by others."""
         self.settings = settings
         self.port = 0
         self.token: str | None = None
@@ -81,6 +87,16 @@ class Server:
         except BaseException:
             await self.close()
             raise
+
+    async def close(self) -> None:
+        """Take nothing more, finish or hand back what is under way, and close every part."""
+        await self._closing.aclose()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a path."""
+        host = self.settings.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     async def _open(self) -> None:
         flows = Registry.from_setting(self.settings.registered_call_flow_logic, self.settings.default_call_flow_logic)
@@ -177,7 +193,7 @@ class Server:
         runner.add(ForgetOld(store))
         runner.add(RenumberContacts(store))
         runner.add(ends)
-        self._closing.push_async_callback(runner.stop, WORK_PATIENCE)
+        self._closing.push_async_callback(runner.stop, MAX_JOBS_SECONDS)
         return runner
 
     async def _listen(self, application: Application) -> None:
@@ -187,21 +203,12 @@ class Server:
         connections.start()
         self._closing.push_async_callback(_finish_requests, connections, application.collaborators.request_tracker)
 
-    @property
-    def url(self) -> str:
-        host = self.settings.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-    async def close(self) -> None:
-        """Take nothing more, finish or hand back what is under way, and close every part."""
-        await self._closing.aclose()
-
 
 async def _finish_requests(connections: Connections, request_tracker: RequestTracker) -> None:
-    """Let nobody in any more, and let those who are in get their answers."""
+    """Accept no more connections, and let the requests of those that are open get their answers."""
     connections.stop()
     try:
-        async with asyncio.timeout(REQUESTS_PATIENCE):
+        async with asyncio.timeout(MAX_REQUESTS_SECONDS):
             await asyncio.sleep(FIRST_BYTE_SECONDS)
             while request_tracker.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
                 await asyncio.sleep(LOOK_SECONDS)
@@ -211,6 +218,7 @@ async def _finish_requests(connections: Connections, request_tracker: RequestTra
 
 
 def _listener(host: str, port: int) -> socket.socket:
+    """A socket that listens there; clients wait in it until they are accepted. Raises StartError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=1024)
@@ -226,7 +234,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _open_journal(path: Path) -> Journal:
-    """Where the built-in simulator keeps its calls; nowhere, if they cannot be kept there."""
+    """Where the built-in simulator keeps its calls; in memory only, if they cannot be kept at PATH."""
     try:
         return Journal.open(path)
     except StartError as error:
@@ -235,8 +243,8 @@ def _open_journal(path: Path) -> Journal:
 
 
 async def _close_store(store: Store) -> None:
-    with suppress(Unavailable, TimeoutError):  # it is a courtesy to those who come after
-        async with asyncio.timeout(REST_SECONDS):
+    with suppress(Unavailable, TimeoutError):  # without it, other processes only count some more
+        async with asyncio.timeout(MAX_QUIESCE_SECONDS):
             await store.quiesce()
     await store.close()
 

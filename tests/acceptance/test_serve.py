@@ -18,7 +18,7 @@ from pymongo.database import Database
 
 from scfm.clock import now
 from scfm.embedded_mongod.mongod import PrivateMongod
-from scfm.server import REQUESTS_PATIENCE, REST_SECONDS, WORK_PATIENCE
+from scfm.server import MAX_JOBS_SECONDS, MAX_QUIESCE_SECONDS, MAX_REQUESTS_SECONDS
 from tests.acceptance.alerts import queue_calls, total
 from tests.server import LISTENING, REQUEST_SECONDS, STOP_SECONDS, TOKEN, Server, wait_until
 
@@ -136,7 +136,7 @@ def test_a_port_or_a_data_folder_in_use_is_told_in_one_line(tmp_path: Path) -> N
 
 
 def test_the_waits_of_a_server_that_is_told_to_stop_end_before_docker_kills_it() -> None:
-    assert REQUESTS_PATIENCE + WORK_PATIENCE + REST_SECONDS < 10
+    assert MAX_REQUESTS_SECONDS + MAX_JOBS_SECONDS + MAX_QUIESCE_SECONDS < 10
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
