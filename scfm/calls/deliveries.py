@@ -34,7 +34,7 @@ MAX_TOKEN = 64
 MAX_TURNS = 16
 
 
-def key_of(token: str) -> str | None:
+def token_key(token: str) -> str | None:
     """What a delivery's token is kept as; None for an empty one. A long one is kept as its digest."""
     if len(token) <= MAX_TOKEN:
         return token or None
@@ -65,20 +65,20 @@ def delivery(token: str, outcome: Outcome) -> Document:
     return {FIELD: {"token": token, "at": now(), "saved": [], **outcome.document()}}
 
 
-async def find(view: TenantView, token: str) -> Document | None:
+async def find_event(view: TenantView, token: str) -> Document | None:
     """The event of a delivery within the account that VIEW sees, or None."""
     return await view.find_one(EVENTS, {"_delivery.token": token})
 
 
-async def reread(view: TenantView, event: Document) -> Document:
+async def reread_event(view: TenantView, event: Document) -> Document:
     """The event as it is now. Raises Unavailable if it has been taken back."""
-    found = await find(view, event[FIELD]["token"])
+    found = await find_event(view, event[FIELD]["token"])
     if found is None or found["_id"] != event["_id"]:
         raise Unavailable(f"the event of a delivery, {event['_id']}, has been taken back")
     return found
 
 
-async def replace(view: TenantView, event: Document, outcome: Outcome) -> None:
+async def replace_outcome(view: TenantView, event: Document, outcome: Outcome) -> None:
     """The turn had to be taken again, on changed documents: keep what it comes to now, before it is saved.
 
     What it has come to on later versions of them stays: then this turn will not be saved.
@@ -90,21 +90,21 @@ async def replace(view: TenantView, event: Document, outcome: Outcome) -> None:
     )
 
 
-def missing(event: Document, documents: Mapping[str, Document | None]) -> list[str]:
+def unsaved_collections(event: Document, documents: Mapping[str, Document | None]) -> list[str]:
     """The collections in whose document, of DOCUMENTS as they are now, the delivery's turn is not saved yet."""
     return [
         name
         for name in event[FIELD]["changes"]
-        if (document := documents[name]) is None or not saved(event, name, document)
+        if (document := documents[name]) is None or not is_saved(event, name, document)
     ]
 
 
-def saved(event: Document, collection: str, document: Document) -> bool:
+def is_saved(event: Document, collection: str, document: Document) -> bool:
     """Whether what the delivery changes in the document of a collection has been saved there."""
     return event["_id"] in document.get(TURNS, ()) or collection in event[FIELD]["saved"]
 
 
-async def with_turn(view: TenantView, collection: str, document: Document, event_id: int) -> list[int]:
+async def turns_with(view: TenantView, collection: str, document: Document, event_id: int) -> list[int]:
     """The marks of a document with one more; those that are dropped for it are noted in their events first."""
     marks = [one for one in document.get(TURNS, ()) if one != event_id]
     if len(marks) >= MAX_TURNS:
@@ -114,10 +114,10 @@ async def with_turn(view: TenantView, collection: str, document: Document, event
     return [*marks, event_id]
 
 
-async def forget(view: TenantView, most: int) -> int:
-    """Drop what is kept of deliveries that are more than a day old, of MOST of them; how many there were."""
+async def forget_old(view: TenantView, limit: int) -> int:
+    """Drop what is kept of deliveries that are more than a day old, of at most LIMIT of them; how many there were."""
     old = {"_delivery.at": {"$lt": now() - KEPT}}
-    found = await view.find(EVENTS, old, fields=["_id"], sort=[("_delivery.at", 1)], limit=most)
+    found = await view.find(EVENTS, old, fields=["_id"], sort=[("_delivery.at", 1)], limit=limit)
     if found:
         numbers = {"$in": [one["_id"] for one in found]}
         await view.update_many(EVENTS, {"_id": numbers, **old}, {"$unset": {FIELD: ""}})

@@ -37,7 +37,7 @@ async def remember(
     memories = {**(data if isinstance(data, dict) else {}), flow: new}
     change = {MEMORY_PATH: memories, "updated_at": now()}
     if event_id is not None:
-        change[deliveries.TURNS] = await deliveries.with_turn(view, collection, document, event_id)
+        change[deliveries.TURNS] = await deliveries.turns_with(view, collection, document, event_id)
     return await view.compare_and_set(collection, document, change)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]
 
-from scfm.calls import deliveries, reception
+from scfm.calls import deliveries
 from scfm.calls.deliveries import Outcome
+from scfm.calls.find_call import FoundCall, read_call
 from scfm.calls.flow_memory import Memory, joined, memory, remember
-from scfm.calls.reception import Known
 from scfm.errors import NotFound, Unavailable
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -16,7 +16,8 @@ from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettin
 
 MAX_TRIES = 50
 CALL, CONTACT = "phone_calls", "contacts"
-EMPTY = document(VoiceResponse())
+# What a report comes to that takes no turn: the provider does nothing with the answer.
+NO_TWIML = Outcome(document(VoiceResponse()))
 
 
 class FlowTurn:
@@ -44,70 +45,70 @@ class FlowTurn:
         changes = [name for name, after in self._after.items() if after != self._before[name]]
         return Outcome(self._answer, changes, self._before.get(CALL), self._versions)
 
-    def take(self, known: Known, event: Document) -> Outcome:
+    def take_turn(self, found: FoundCall, event: Document) -> Outcome:
         """Take the turn of an event: its ``_id``, ``details`` and ``remote_direction``. Raises NotFound."""
-        if not known.whole:
+        if not found.has_its_contact:
             raise NotFound
         name = self._flow.name
         # A turn holds copies of its memories, so these stay as they are.
-        self._before = {CALL: memory(known.call, name) if self._before_saved is None else self._before_saved}
-        self._versions = {CALL: known.call.get("_version", 1)}
-        if known.contact is not None:
-            self._before[CONTACT] = memory(known.contact, name)
-            self._versions[CONTACT] = known.contact.get("_version", 1)
-        turn = self._turn(known, event)
+        self._before = {CALL: memory(found.call, name) if self._before_saved is None else self._before_saved}
+        self._versions = {CALL: found.call.get("_version", 1)}
+        if found.contact is not None:
+            self._before[CONTACT] = memory(found.contact, name)
+            self._versions[CONTACT] = found.contact.get("_version", 1)
+        turn = self._turn(found, event)
         self._answer = render(self._flow, turn)
-        if known.contact is not None:
+        if found.contact is not None:
             self._after = {CALL: turn.call_memory, CONTACT: turn.contact_memory}
         else:
             self._after = {CALL: joined(self._before[CALL], turn.contact_memory, turn.call_memory)}
         return self.outcome
 
-    async def save(self, view: TenantView, known: Known, event: Document) -> str:
+    async def save(self, view: TenantView, found: FoundCall, event: Document) -> str:
         """Save what the turn changes; the TwiML of the turn that was saved. Raises NotFound, Unavailable.
 
-        The turn has been taken on KNOWN, unless EVENT is of a delivery that somebody else has begun.
+        The turn has been taken on FOUND, unless EVENT is of a delivery that somebody else has begun.
         """
         for _ in range(MAX_TRIES):
-            if self._after and await self._save(view, known, event):
+            if self._after and await self._save(view, found, event):
                 return self._answer
             if self._after:
-                known = await self._read_again(view, known)
+                found = await self._read_again(view, found)
             if deliveries.FIELD in event:
-                event = await deliveries.reread(view, event)
-                if not deliveries.missing(event, {CALL: known.call, CONTACT: known.contact}):
+                event = await deliveries.reread_event(view, event)
+                if not deliveries.unsaved_collections(event, {CALL: found.call, CONTACT: found.contact}):
                     return str(event[deliveries.FIELD]["answer"])
-                if self._saved is None and deliveries.saved(event, CALL, known.call):
+                if self._saved is None and deliveries.is_saved(event, CALL, found.call):
                     self._before_saved = event[deliveries.FIELD]["before"]
-            self.take(known, event)
+            self.take_turn(found, event)
             if deliveries.FIELD in event:
-                await deliveries.replace(view, event, self.outcome)
-        raise Unavailable(f"the memory of phone call {known.call['_id']} cannot be saved")
+                await deliveries.replace_outcome(view, event, self.outcome)
+        raise Unavailable(f"the memory of phone call {found.call['_id']} cannot be saved")
 
-    async def _save(self, view: TenantView, known: Known, event: Document) -> bool:
+    async def _save(self, view: TenantView, found: FoundCall, event: Document) -> bool:
         """Save the call's memory, unless somebody has gone on from what is saved, and then the contact's."""
         event_id = event["_id"] if deliveries.FIELD in event else None
-        if not self._gone_on(known):
-            if not await remember(view, CALL, known.call, self._flow.name, self._after[CALL], event_id):
+        if not self._gone_on(found):
+            if not await remember(view, CALL, found.call, self._flow.name, self._after[CALL], event_id):
                 return False
             self._before_saved, self._saved = self._before[CALL], self._after[CALL]
-        if known.contact is None:
+        if found.contact is None:
             return True
-        return await remember(view, CONTACT, known.contact, self._flow.name, self._after[CONTACT], event_id)
+        return await remember(view, CONTACT, found.contact, self._flow.name, self._after[CONTACT], event_id)
 
-    def _gone_on(self, known: Known) -> bool:
+    def _gone_on(self, found: FoundCall) -> bool:
         if self._before_saved is None:
             return False
-        return self._saved is None or memory(known.call, self._flow.name) != self._saved
+        return self._saved is None or memory(found.call, self._flow.name) != self._saved
 
-    async def _read_again(self, view: TenantView, known: Known) -> Known:
-        again = await reception.call_by(view, "_id", known.call["_id"])
+    async def _read_again(self, view: TenantView, found: FoundCall) -> FoundCall:
+        again = await read_call(view, "_id", found.call["_id"])
         if again is None:
             raise NotFound
         return again
 
-    def _turn(self, known: Known, event: Document) -> Turn:
-        call, contact, callout = known.call, known.contact, known.callout
+    def _turn(self, found: FoundCall, event: Document) -> Turn:
+        call, contact, callout = found.call, found.contact, found.callout
         return Turn(
             event_id=event["_id"],
             url=self._url,
@@ -128,15 +129,3 @@ class FlowTurn:
             contact_memory=self._before[CONTACT if contact else CALL],
             call_memory=self._before[CALL],
         )
-
-
-class NoTurn:
-    """The turn of a report that takes none: the provider does nothing with the answer."""
-
-    def take(self, known: Known, event: Document) -> Outcome:
-        """What every such report comes to."""
-        return Outcome(EMPTY)
-
-    async def save(self, view: TenantView, known: Known, event: Document) -> str:
-        """Nothing."""
-        return EMPTY

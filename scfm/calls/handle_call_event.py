@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scfm.calls import deliveries, reception
-from scfm.calls.caller import number_of
-from scfm.calls.flow_turn import FlowTurn, NoTurn
-from scfm.calls.reception import Known
-from scfm.calls.sender import Sender
+from scfm.calls import deliveries
+from scfm.calls.call_event import CallEvent
+from scfm.calls.create_inbound_call import MAX_TRIES, UNKNOWN_CALL, create_inbound_call, find_contact
+from scfm.calls.find_call import FoundCall, find_call, read_call
+from scfm.calls.flow_turn import NO_TWIML, FlowTurn
+from scfm.calls.move_call import move_call
+from scfm.calls.record_event import event_document, record_with_new_call, withdraw_new_call
 from scfm.calls.webhook_accounts import InvalidSignature
 from scfm.errors import Invalid
-from scfm.models.remote_phone_call_event import UNIQUE_DELIVERY
+from scfm.models.call_reports import ReportedStatus, reported_status
+from scfm.models.references import insert_unconfirmed
+from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS, UNIQUE_DELIVERY
 from scfm.settings import Settings
 from scfm.storage.errors import Taken
 from scfm.storage.query import Document
@@ -22,118 +25,120 @@ from scfm.storage.tenant_view import TenantView
 from scfm.twiml.flow import FlowSettings
 from scfm.twiml.registry import Registry
 
+REPLACED = "it was signed with credentials that have been replaced, and is of no call placed with them"
 
-@dataclass(frozen=True)
-class CallReport:
-    """A webhook whose signature is good.
 
-    ``sender`` is in whose name it speaks, ``details`` what it says, ``url`` its own public address, and ``token``
-    what names the delivery: see deliveries.
+async def handle_call_event(store: Store, flows: Registry, settings: Settings, event: CallEvent) -> str:
+    """Keep the report, move the call, and let the flow take its turn; the TwiML.
+
+    Raises InvalidSignature where the signature does not prove enough, Invalid for a report that cannot be, NotFound
+    where the call is deleted meanwhile, and Unavailable.
     """
+    handling = _Handling(store, flows, settings, event)
+    for _ in range(MAX_TRIES):
+        if (answer := await handling.answer()) is not None:
+            return answer
+    raise Invalid(UNKNOWN_CALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Handling:
+    """One try. None, in place of TwiML, says that the call that it made did not stand, and that nothing is kept."""
 
     store: Store
     flows: Registry
     settings: Settings
-    sender: Sender
-    details: Mapping[str, str]
-    url: str
-    token: str | None = None
+    event: CallEvent
 
-    async def handle(self) -> str:
-        """Keep the report, move the call, and let the flow take its turn; the TwiML.
-
-        Raises InvalidSignature where the signature does not prove enough, Invalid for a report that cannot be,
-        NotFound where the call is deleted meanwhile, and Unavailable.
-        """
-        reception.check(self.details)
-        for _ in range(reception.TRIES):
-            if (answer := await self._handle()) is not None:
-                return answer
-        raise Invalid(reception.UNKNOWN_CALL)
-
-    async def _handle(self) -> str | None:
-        """The same; None where the report made a call that did not stand, and nothing of it was kept."""
-        store, sender, details = self.store, self.sender, self.details
-        owner = sender.owner
-        reach = store.all_tenants if sender.only_account is None else store.for_account(sender.only_account)
-        inbound = owner is not None and details.get("Direction") == reception.INBOUND
-        caller = number_of(details.get("From", ""), owner.country) if owner and inbound else None
+    async def answer(self) -> str | None:
+        store, event, owner = self.store, self.event, self.event.sender.owner
+        only_account = event.sender.only_account
+        reach = store.all_tenants if only_account is None else store.for_account(only_account)
         view = store.for_account(owner.account_id) if owner else reach
+        ids = reach.counters.ids(REMOTE_PHONE_CALL_EVENTS.kind)
+        finding, numbering = find_call(reach, event), ids.allocate(1)
         # Whoever calls in is on hold: what can be looked for before it is needed is.
-        known, number, contact = await asyncio.gather(
-            reception.known(reach, details, sender),
-            reception.new_event(reach),
-            reception.contact_with(view, caller),
-        )
-        new = known is None
+        contact = None
+        if event.caller is None:
+            found, numbers = await asyncio.gather(finding, numbering)
+        else:
+            found, numbers, contact = await asyncio.gather(finding, numbering, find_contact(view, event.caller))
+        new = found is None
         try:
-            if known is not None:
-                view = store.for_account(int(known.call["account_id"]))
+            if found is not None:
+                view = store.for_account(int(found.call["account_id"]))
             elif owner is None:
-                raise InvalidSignature(
-                    "it was signed with credentials that have been replaced, and is of no call placed with them"
-                )
+                raise InvalidSignature(REPLACED)
             else:
-                known = await reception.new_call(view, details, self.flows.default.name, caller, contact)
+                found = await create_inbound_call(view, event, self.flows.default.name, contact)
         except (Invalid, InvalidSignature):
-            await reception.no_event(view, number)
+            await ids.release(numbers[0])
             raise
-        event = reception.event_of(known.call, details, known.flow or self.flows.default.name, number)
-        return await self._keep(view, known, event, new)
+        document = event_document(event, found.call, found.flow or self.flows.default.name, numbers[0])
+        return await self._record(view, found, document, new)
 
-    async def _keep(self, view: TenantView, known: Known, event: Document, new: bool) -> str | None:
+    async def _record(self, view: TenantView, found: FoundCall, document: Document, new: bool) -> str | None:
         """Keep the report as an event, and then move the call and save what its flow remembers.
 
         The flow takes its turn first, so that the event of a delivery can keep what it comes to.
         """
-        turn, token = self._turn(event), self.token
-        moved = reception.moved(known, event["details"])
-        if known.whole:
-            outcome = turn.take(moved, event)
-            event |= deliveries.delivery(token, outcome) if token is not None else {}
+        turn, token = self._turn(document), self.event.token
+        reported = found.as_reported(self.event.reported)
+        if found.has_its_contact:
+            outcome = turn.take_turn(reported, document) if turn else NO_TWIML
+            document |= deliveries.delivery(token, outcome) if token is not None else {}
         try:
             if new:
-                kept = await reception.record_new(view, event, known.call)
+                kept = await record_with_new_call(view, document, found.call)
             else:
-                kept = await reception.record(view, event)
+                kept = await insert_unconfirmed(REMOTE_PHONE_CALL_EVENTS, view, document)
         except Taken as taken:
             if token is None or taken.index != UNIQUE_DELIVERY.name:
                 raise
-            return await self._again(view, known, token, new)
+            return await self._repeat(view, found, token, new)
         if kept is None:
             return None
-        if known.whole and kept["_id"] != event["_id"]:  # the database has died, and given the id again
-            outcome = turn.take(moved, kept)
+        if found.has_its_contact and kept["_id"] != document["_id"]:  # the database died, and gave the id again
+            outcome = turn.take_turn(reported, kept) if turn else NO_TWIML
             if token is not None:
-                await deliveries.replace(view, kept, outcome)
-        return await self._finish(view, moved, known.call, kept, turn)
+                await deliveries.replace_outcome(view, kept, outcome)
+        return await self._finish(view, found.call, reported, self.event.reported, kept, turn)
 
-    async def _again(self, view: TenantView, known: Known, token: str, new: bool) -> str | None:
+    async def _repeat(self, view: TenantView, found: FoundCall, token: str, new: bool) -> str | None:
         """The same for a delivery whose event is there: do what is missing of it; None where it is taken back.
 
-        KNOWN is the call that this request names; the delivery may have been of another.
+        FOUND is the call that this webhook names; the delivery may have been of another.
         """
-        event = await deliveries.find(view, token)
-        if event is None:
+        document = await deliveries.find_event(view, token)
+        if document is None:
             return None
-        first = known if event["phone_call_id"] == known.call["_id"] else None
+        first = found if document["phone_call_id"] == found.call["_id"] else None
         if first is None:
             if new:
-                await reception.discard(view, known.call)
-            first = await reception.call_by(view, "_id", event["phone_call_id"])
+                await withdraw_new_call(view, found.call)
+            first = await read_call(view, "_id", document["phone_call_id"])
         if first is None:
             return None
-        moved = reception.moved(first, event["details"])
-        return await self._finish(view, moved, first.call, event, self._turn(event))
+        status = reported_status(document["details"])
+        return await self._finish(view, first.call, first.as_reported(status), status, document, self._turn(document))
 
     async def _finish(
-        self, view: TenantView, moved: Known, call: Document, event: Document, turn: FlowTurn | NoTurn
+        self,
+        view: TenantView,
+        call: Document,
+        reported: FoundCall,
+        status: ReportedStatus,
+        document: Document,
+        turn: FlowTurn | None,
     ) -> str:
-        """Move the call, as it was before, and save the turn, which is taken on the call as it is MOVED; the TwiML.
+        """Move the call, as it was before, to STATUS, and save the turn, taken on the call as REPORTED; the TwiML.
 
         What has been recorded moves the call, whatever becomes of the turn; and nothing goes on after the answer.
         """
-        moving, saving = reception.move(view, call, event["details"], event), turn.save(view, moved, event)
+        if turn is None:
+            await move_call(view, call, status, document)
+            return NO_TWIML.answer
+        moving, saving = move_call(view, call, status, document), turn.save(view, reported, document)
         done, answer = await asyncio.gather(moving, saving, return_exceptions=True)
         if isinstance(done, BaseException):
             raise done
@@ -141,8 +146,9 @@ class CallReport:
             raise answer
         return answer
 
-    def _turn(self, event: Document) -> FlowTurn | NoTurn:
-        if not event["details"].get("Direction"):  # nobody asks what comes next: it is a report and no more
-            return NoTurn()
-        flow = self.flows.get(event["call_flow_logic"])
-        return FlowTurn(flow, FlowSettings.of(self.settings), self.url)
+    def _turn(self, document: Document) -> FlowTurn | None:
+        """The turn of an event; None for a mere report, as nobody asks what comes next."""
+        if not document["details"].get("Direction"):
+            return None
+        flow = self.flows.get(document["call_flow_logic"])
+        return FlowTurn(flow, FlowSettings.of(self.settings), self.event.url)

@@ -7,8 +7,8 @@ from html import escape
 from weakref import WeakValueDictionary
 
 from scfm.calls import deliveries
-from scfm.calls.handle_call_event import CallReport
-from scfm.calls.sender import Sender
+from scfm.calls.call_event import CallEvent
+from scfm.calls.handle_call_event import handle_call_event
 from scfm.calls.signed_form import SignedForm
 from scfm.calls.webhook_accounts import InvalidSignature
 from scfm.errors import BadRequest, Invalid, TooLarge, Unavailable
@@ -44,11 +44,14 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         try:
             fields = self._fields()
             details = {name: values[-1] for name, values in fields.items()}
-            form = SignedForm(self._public_url(), fields, self.request.headers.get("X-Twilio-Signature", ""))
+            url, headers = self._public_url(), self.request.headers
+            form = SignedForm(url, fields, headers.get("X-Twilio-Signature", ""))
             sender = await self.app.webhook_accounts.verify(details.get("AccountSid", ""), form)
-            async with _in_turn(details.get("CallSid", "")):
+            token = deliveries.token_key(headers.get("I-Twilio-Idempotency-Token", ""))
+            event = CallEvent.read(sender, details, url, token)
+            async with _in_turn(event.sid):
                 with self.app.request_tracker.webhook():
-                    answer = await self._report(sender, details).handle()
+                    answer = await handle_call_event(self.app.store, self.app.flows, self.app.settings, event)
         except InvalidSignature as refused:
             self._log_refused(403, str(refused), details)
             self.set_header("Content-Type", "text/plain; charset=utf-8")
@@ -65,11 +68,6 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             raise
         else:
             self._answer_xml(201, answer)
-
-    def _report(self, sender: Sender, details: dict[str, str]) -> CallReport:
-        token = deliveries.key_of(self.request.headers.get("I-Twilio-Idempotency-Token", ""))
-        app = self.app
-        return CallReport(app.store, app.flows, app.settings, sender, details, self._public_url(), token)
 
     def _answer_xml(self, status: int, body: str) -> None:
         self.set_status(status)

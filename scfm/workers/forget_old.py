@@ -32,5 +32,5 @@ class ForgetOld(Job):
 
     async def process(self, item: None) -> None:
         await forget_former(self._all_tenants)
-        while await deliveries.forget(self._all_tenants, BATCH) == BATCH:
+        while await deliveries.forget_old(self._all_tenants, BATCH) == BATCH:
             pass

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from scfm.calls import reception
+from scfm.calls.create_inbound_call import create_inbound_call, find_contact
+from scfm.calls.find_call import find_call
+from scfm.calls.move_call import move_call
+from scfm.calls.record_event import event_document, record_with_new_call
 from scfm.contacts_bulk.import_contacts import ContactImport
 from scfm.contacts_bulk.text_lines import Row
 from scfm.errors import Invalid, NotFound
@@ -23,11 +26,13 @@ from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES
 from scfm.models.batch_operations import linked, operation_links
+from scfm.models.call_reports import reported_status
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
 from scfm.models.phone_call import PHONE_CALLS
+from scfm.models.references import insert_unconfirmed
 from scfm.models.registry import RESOURCES
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.resource import Resource
@@ -39,6 +44,7 @@ from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 from tests.resources.conftest import make
 from tests.server import Answer, Client
+from tests.workers.webhooks import webhook
 
 AT_ONCE = 50
 ROUNDS = 20
@@ -276,21 +282,22 @@ async def delete(house: House, view: TenantView) -> None:
 
 
 async def event_of(view: TenantView, call: Document, details: dict[str, str]) -> Document:
-    return reception.event_of(call, details, "Flow", await reception.new_event(view))
+    (number,) = await view.counters.ids(REMOTE_PHONE_CALL_EVENTS.kind).allocate(1)
+    return event_document(webhook(view.account_id, details), call, "Flow", number)
 
 
 async def report(_: House, call: Document, view: TenantView) -> None:
-    event = await reception.record(view, await event_of(view, call, REPORT))
-    await reception.move(view, call, REPORT, event)
+    event = await insert_unconfirmed(REMOTE_PHONE_CALL_EVENTS, view, await event_of(view, call, REPORT))
+    await move_call(view, call, reported_status(REPORT), event)
 
 
 async def call_in(_: House, __: Document, view: TenantView) -> None:
-    contact = await reception.contact_with(view, INBOUND["From"])
-    call = (await reception.new_call(view, INBOUND, "Flow", INBOUND["From"], contact)).call
-    event = await reception.record_new(view, await event_of(view, call, INBOUND), call)
+    contact = await find_contact(view, INBOUND["From"])
+    call = (await create_inbound_call(view, webhook(view.account_id, INBOUND), "Flow", contact)).call
+    event = await record_with_new_call(view, await event_of(view, call, INBOUND), call)
     if event is None:
         raise NotFound
-    await reception.move(view, call, INBOUND, event)
+    await move_call(view, call, reported_status(INBOUND), event)
 
 
 async def import_contact(house: House, _: Document, view: TenantView) -> None:
@@ -405,11 +412,11 @@ async def test_a_caller_whose_contact_is_deleted_meanwhile_has_a_contact_and_a_c
 async def test_a_call_of_a_contact_that_has_just_gone_is_taken_back_with_its_event(store: Store) -> None:
     house = await House.build(store, furnished=True)
     view = house.view
-    contact = await reception.contact_with(view, INBOUND["From"])
+    contact = await find_contact(view, INBOUND["From"])
     assert contact is not None
     await delete(house, view)
-    call = (await reception.new_call(view, INBOUND, "Flow", INBOUND["From"], contact)).call
-    assert await reception.record_new(view, await event_of(view, call, INBOUND), call) is None
+    call = (await create_inbound_call(view, webhook(view.account_id, INBOUND), "Flow", contact)).call
+    assert await record_with_new_call(view, await event_of(view, call, INBOUND), call) is None
     assert await view.find("phone_calls", {}) == await view.find("remote_phone_call_events", {}) == []
     await called_in(house, view)
     assert await dangling(store) == []
@@ -419,10 +426,12 @@ async def test_a_call_of_a_contact_that_has_just_gone_is_taken_back_with_its_eve
 async def called_in(house: House, view: TenantView) -> None:
     """As the webhook does it: what did not stand is tried again."""
     while True:
-        known = await reception.known(view, INBOUND)
+        known = await find_call(view, webhook(view.account_id, INBOUND))
         if known is not None:
-            event = await reception.record(view, await event_of(view, known.call, INBOUND))
-            return await reception.move(view, known.call, INBOUND, event)
+            event = await insert_unconfirmed(
+                REMOTE_PHONE_CALL_EVENTS, view, await event_of(view, known.call, INBOUND)
+            )
+            return await move_call(view, known.call, reported_status(INBOUND), event)
         with suppress(NotFound):
             return await call_in(house, {}, view)
 

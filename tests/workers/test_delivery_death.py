@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import pytest
 
 from scfm.calls import deliveries
-from scfm.calls.handle_call_event import CallReport
+from scfm.calls.call_event import CallEvent
+from scfm.calls.handle_call_event import handle_call_event
 from scfm.calls.sender import Owner, Sender
 from scfm.settings import Settings
 from scfm.storage.store import Store
@@ -42,7 +43,8 @@ class Line:
         """A webhook with a key that was pressed; its answer."""
         details = {**self.fields, "Digits": key}
         where = store or self.store
-        return await CallReport(where, FLOWS, Settings(), self.sender, details, "https://a.example", token).handle()
+        event = CallEvent.read(self.sender, details, "https://a.example", token)
+        return await handle_call_event(where, FLOWS, Settings(), event)
 
     async def deliver_until_death(self, token: str, key: str, ends_at: int) -> Life:
         """The same, to a process that dies at that step; its life."""

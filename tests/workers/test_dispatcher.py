@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scfm.calls.reception import known
+from scfm.calls.find_call import find_call
 from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.providers.answers import Call
@@ -35,6 +35,7 @@ from tests.workers.background import (
     queued_calls,
     told,
 )
+from tests.workers.webhooks import webhook
 
 NUMBERS = [f"+1555000{number:04}" for number in range(40)]
 
@@ -190,7 +191,7 @@ async def test_a_call_that_a_report_has_named_is_not_given_up(store: Store, tmp_
         sid = simulator.ledger.requests[0].sid
         report = {"CallSid": str(sid), "To": NUMBERS[0], "From": "345", "Direction": "outbound-api"}
         call = await only(store)
-        assert await known(store.for_account(call["account_id"]), report)
+        assert await find_call(store.for_account(call["account_id"]), webhook(call["account_id"], report))
         jobs.provider.list_calls = lists_nothing  # type: ignore[method-assign]
         (call,) = await settled(jobs)
     assert (call["status"], call["remote_call_id"]) == ("remotely_queued", sid)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from scfm.calls import call_progress, reception
+from scfm.calls.find_call import find_call
+from scfm.calls.move_call import move_call
 from scfm.clock import now
 from scfm.models.call_outcomes import UNKNOWN
+from scfm.models.call_reports import reported_status
 from scfm.providers.answers import Call
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
@@ -23,6 +25,7 @@ from scfm.workers import reconciler as module
 from scfm.workers.reconciler import LOST, MAX_FAILURES, MAY_HAVE_RUNG, TIMES_ASKED
 from tests.workers.background import PARAMS, Background, account, calls_of, pass_over, queued_calls, told
 from tests.workers.owned_clock import Wall
+from tests.workers.webhooks import webhook
 
 NOWHERE = "http://127.0.0.1:9"
 NUMBER = "+15550060000"
@@ -233,9 +236,9 @@ async def test_a_report_settles_a_call_without_a_question(store: Store, tmp_path
     await house.sends(NUMBER)
     view = store.for_account((await only(store))["account_id"])
     report = {"CallSid": SIDS[0], "To": NUMBER, "Direction": "outbound-api", "CallStatus": "completed"}
-    known = await reception.known(view, report)
+    known = await find_call(view, webhook(view.account_id, report))
     assert known is not None
-    await call_progress.progress(view, known.call, report)
+    await move_call(view, known.call, reported_status(report))
     await house.settles_when_due()
     call = await only(store)
     assert shown(call) == ("completed", None)
@@ -251,7 +254,7 @@ async def test_a_report_finds_the_call_to_a_number_that_an_older_version_stored_
     await house.sends("+789123456789")
     view = store.for_account((await only(store))["account_id"])
     report = {"CallSid": SIDS[0], "To": "+789123456789", "Direction": "outbound-api", "CallStatus": "ringing"}
-    known = await reception.known(view, report)
+    known = await find_call(view, webhook(view.account_id, report))
     assert known is not None and known.call["msisdn"] == "+789123456789"
 
 
@@ -348,9 +351,9 @@ async def test_a_call_that_a_report_has_moved_on_is_finished_when_its_process_ha
     await dead.sends(NUMBER)
     view = store.for_account((await only(store))["account_id"])
     report = {"CallSid": SIDS[0], "To": NUMBER, "Direction": "outbound-api", "CallStatus": "ringing"}
-    known = await reception.known(view, report)
+    known = await find_call(view, webhook(view.account_id, report))
     assert known is not None
-    await call_progress.progress(view, known.call, report)
+    await move_call(view, known.call, reported_status(report))
     await dead.jobs.close()
     house = House(store, tmp_path, silent)
     await house.settles()

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from scfm.calls import call_progress
+from scfm.calls.move_call import move_call
 from scfm.clock import now
+from scfm.models.call_reports import reported_status
 from scfm.providers.answers import Call
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
@@ -132,7 +133,7 @@ async def test_a_report_that_comes_meanwhile_knows_better(store: Store, tmp_path
     jobs = Background(store, told(NOWHERE, tmp_path), Oracle(lambda: {"status": "ringing"}))
     (item,) = await jobs.fetch.claim(1)
     report = {"CallStatus": "completed", "SequenceNumber": "3"}
-    await call_progress.progress(store.for_account(item["account_id"]), item, report)
+    await move_call(store.for_account(item["account_id"]), item, reported_status(report))
     await jobs.fetch.process(item)
     await jobs.close()
     assert (await only(store))["status"] == "completed"

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from scfm.calls import call_progress
+from scfm.calls.move_call import move_call
 from scfm.clock import now
+from scfm.models.call_reports import reported_status
 from scfm.providers.answers import Call
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
@@ -200,7 +201,7 @@ class Overtaken(Oracle):
         answer = await super().fetch_call(credentials, sid)
         call = await only(self.store)
         report = {"CallStatus": "completed", "SequenceNumber": "3"}
-        await call_progress.progress(self.store.for_account(call["account_id"]), call, report)
+        await move_call(self.store.for_account(call["account_id"]), call, reported_status(report))
         return answer
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from scfm.calls.handle_call_event import CallReport
+from scfm.calls.call_event import CallEvent
+from scfm.calls.handle_call_event import handle_call_event
 from scfm.calls.sender import Owner, Sender
 from scfm.clock import now
 from scfm.embedded_mongod.mongod import PrivateMongod
@@ -179,8 +180,8 @@ class Story:
         account_id = self.house.account_id
         sender = Sender(frozenset({account_id}), False, {}, Owner(account_id), calls_with)
         about = {"CallSid": self.sid, "To": NUMBER, "CallStatus": status, "Direction": "outbound-api", **details}
-        report = CallReport(self.store, FLOWS, self.settings, sender, about, "https://a.example/", token)
-        await report.handle()
+        event = CallEvent.read(sender, about, "https://a.example/", token)
+        await handle_call_event(self.store, FLOWS, self.settings, event)
 
 
 async def answered(story: Story, data_dir: Path) -> None:
