@@ -12,8 +12,8 @@ from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.workers.circuit_breaker import CircuitBreakers
 from scfm.workers.claims import CALLS, Accounts
-from scfm.workers.rate_limiter import RateLimiter
 
 WAITS = " (the provider refuses the account; its calls wait until its credentials are good again)"
 # What has become of a call that the provider has taken.
@@ -30,12 +30,12 @@ TAKEN = [
 
 
 class AccountRefusals:
-    """Decides whether a call that was refused for its account waits. RATE_LIMITER holds its calls back."""
+    """Decides whether a call that was refused for its account waits. Its circuit breaker holds its calls back."""
 
-    def __init__(self, store: Store, accounts: Accounts, rate_limiter: RateLimiter) -> None:
+    def __init__(self, store: Store, accounts: Accounts, breakers: CircuitBreakers) -> None:
         self._all_tenants = store.all_tenants
         self._accounts = accounts
-        self._rate_limiter = rate_limiter
+        self._breakers = breakers
         # The accounts whose calls wait as they are refused; and the credentials by which accounts are kept back.
         self._refused: set[int] = set()
         self._kept_back: dict[int, Credentials] = {}
@@ -50,7 +50,7 @@ class AccountRefusals:
             return {}  # they were old ones
         if error.missing or not await self._has_called(account_id):
             return None
-        self._rate_limiter.refused(account_id, error.message)
+        self._breakers[account_id].refused(error.message)
         self.kept_back(account_id, credentials)
         change = {"remote_error_message": error.message + WAITS}
         if account_id not in self._refused:
@@ -85,13 +85,13 @@ class AccountRefusals:
                 continue
             if credentials != tried:
                 await self._all_tenants.update_many(CALLS, *try_now(account_id))
-                self._rate_limiter.try_now(account_id)
+                self._breakers[account_id].try_now()
                 self._kept_back[account_id] = credentials
 
     def answered(self, account_id: int) -> None:
         """The provider did not refuse the account."""
         self._refused.discard(account_id)
-        if not self._rate_limiter.blocked(account_id):  # another call of it may have been put off at the same time
+        if not self._breakers[account_id].is_open:  # another call of it may have been put off at the same time
             self._kept_back.pop(account_id, None)
 
     def accepted(self, account_id: int) -> None:

@@ -107,7 +107,8 @@ class Dispatcher(Job):
         self._clock = clock
         limits = settings.calls_per_second, settings.calls_in_flight
         self._rate_limiter = RateLimiter(store, *limits, patience=self._patience / 2, clock=clock)
-        self._refusals = AccountRefusals(store, accounts, self._rate_limiter)
+        self._breakers = self._rate_limiter.breakers
+        self._refusals = AccountRefusals(store, accounts, self._breakers)
         # More is taken when so few calls are in flight, or at that moment.
         self._few = 0
         self._again_at = 0.0
@@ -219,7 +220,7 @@ class Dispatcher(Job):
             return partial(self._halt, call, halted)
         if (outdated := await self._callout_hold.outdated(call)) is not None:
             return partial(self._writes.add, outdated)
-        if item.late(self._clock.monotonic()) or self._rate_limiter.blocked(call["account_id"]):
+        if item.late(self._clock.monotonic()) or self._breakers[call["account_id"]].is_open:
             return partial(self._release, call, 0, tries_of(call))
         return await self._send(call, credentials, looked_at)
 
@@ -306,13 +307,13 @@ class Dispatcher(Job):
         except NotSent as not_sent:
             self._refusals.kept_back(account_id, credentials)
             if not_sent.retry_after is None:
-                self._rate_limiter.failed(account_id, not_sent.message)
+                self._breakers[account_id].failed(not_sent.message)
             else:
-                self._rate_limiter.throttled(account_id, not_sent.retry_after)
+                self._breakers[account_id].throttled(not_sent.retry_after)
             return partial(self._not_sent, call, not_sent)
         except Unknown as unknown:
             self._refusals.kept_back(account_id, credentials)
-            self._rate_limiter.failed(account_id, unknown.message)
+            self._breakers[account_id].failed(unknown.message)
             # Whatever may have rung has left, even if it was not seen to leave.
             self._send_journal.append(*attempt_of(call))
             return partial(self._unknown, call, unknown)
@@ -323,7 +324,7 @@ class Dispatcher(Job):
 
     def _answered(self, account_id: int) -> None:
         """The provider has answered, and not refused the account."""
-        self._rate_limiter.answered(account_id)
+        self._breakers[account_id].answered()
         self._refusals.answered(account_id)
 
     async def _account_refused(self, call: Document, credentials: Credentials, error: AccountRefused) -> Outcome:
@@ -332,7 +333,7 @@ class Dispatcher(Job):
         except Unavailable:
             change = {}  # nothing rang, and what is to become of the call cannot be told now
         if change is None:
-            self._rate_limiter.answered(call["account_id"])
+            self._breakers[call["account_id"]].answered()
             return partial(self._arrived, call, reject(call, error.message))
         return partial(self._put_back, call, change)
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from scfm.runtime.backoff import Backoff
 from scfm.simulator import Simulator
 from scfm.storage.store import Store
+from scfm.workers import circuit_breaker
 from scfm.workers import claims as accounts_module
-from scfm.workers import rate_limiter as rate_limiter_module
 from scfm.workers.account_refusals import WAITS
 from tests.workers.background import (
     SID,
@@ -55,8 +56,7 @@ async def statuses(store: Store) -> dict[str, int]:
 async def test_calls_wait_while_the_token_is_wrong_and_are_placed_once_when_it_is_right_again(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(rate_limiter_module, "FIRST_PROBE", 0.05)
-    monkeypatch.setattr(rate_limiter_module, "MAX_PROBE", 0.05)
+    monkeypatch.setattr(circuit_breaker, "PROBE_BACKOFF", Backoff(0.05, 0.05, jitter=0))
     own = await account(store)
     await has_called(store, own)
     await queued_calls(store, own, NUMBERS)
@@ -151,7 +151,7 @@ async def test_credentials_that_have_just_changed_are_looked_up_before_a_call_is
 async def test_waiting_calls_try_at_once_when_the_accounts_credentials_have_changed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limiter_module, "FIRST_PROBE", 1000.0)
+    monkeypatch.setattr(circuit_breaker, "PROBE_BACKOFF", Backoff(1000.0, 1000.0, jitter=0))
     own = await account(store)
     await has_called(store, own)
     await own_credentials(store, own, "wrong")
@@ -181,7 +181,7 @@ async def test_a_call_that_has_just_been_taken_counts_though_it_is_not_stored_ye
 async def test_a_second_refusal_of_an_account_is_shown_on_the_calls_that_wait_as_well(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limiter_module, "FIRST_PROBE", 0.0)
+    monkeypatch.setattr(circuit_breaker, "PROBE_BACKOFF", Backoff(0.0, 0.0))
     own = await account(store)
     await has_called(store, own)
     async with carrier() as simulator:

@@ -12,9 +12,10 @@ from scfm.providers.answers import Call
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, ProviderError
+from scfm.runtime.backoff import Backoff
 from scfm.storage.store import Store
+from scfm.workers import circuit_breaker
 from scfm.workers import dispatcher as send_module
-from scfm.workers import rate_limiter as rate_limiter_module
 from tests.workers.background import TOKEN, account, background, carrier, pass_over, queued_calls, told
 from tests.workers.test_account_refusals import NUMBERS, own_credentials, rotate, statuses
 
@@ -36,7 +37,7 @@ class Crowded(Provider):
 async def test_calls_that_were_put_off_try_at_once_when_the_accounts_credentials_have_changed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retry_after: float | None
 ) -> None:
-    monkeypatch.setattr(rate_limiter_module, "FIRST_PROBE", 1000.0)
+    monkeypatch.setattr(circuit_breaker, "PROBE_BACKOFF", Backoff(1000.0, 1000.0, jitter=0))
     monkeypatch.setattr(send_module, "FIRST_BACKOFF", 1000.0)
     monkeypatch.setattr(send_module, "MAX_BACKOFF", 1000.0)
     own = await account(store)

@@ -15,11 +15,12 @@ from scfm.providers.answers import Call
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, ProviderError, Unknown
+from scfm.runtime.backoff import Backoff
 from scfm.settings import Settings
 from scfm.simulator import Faults, Simulator
 from scfm.storage.store import Store
-from scfm.workers import rate_limiter as module
-from scfm.workers.rate_limiter import FAILURES_TO_OPEN
+from scfm.workers import circuit_breaker as module
+from scfm.workers.circuit_breaker import FAILURES_TO_OPEN
 from tests.workers.background import (
     Background,
     account,
@@ -304,8 +305,7 @@ class Sick(Provider):
 async def test_a_provider_that_fails_is_tried_with_single_calls_until_it_is_well(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: ProviderError
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_PROBE", 0.02)
-    monkeypatch.setattr(module, "MAX_PROBE", 0.02)
+    monkeypatch.setattr(module, "PROBE_BACKOFF", Backoff(0.02, 0.02, jitter=0))
     await queued_calls(store, await account(store), NUMBERS)
     failures = FAILURES_TO_OPEN + 3
     provider = Sick(error, failures)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from scfm.storage.store import Store
-from scfm.workers.rate_limiter import FAILURES_TO_OPEN, FIRST_PROBE, MAX_PROBE, RateLimiter
+from scfm.workers.circuit_breaker import FAILURES_TO_OPEN, PROBE_BACKOFF
+from scfm.workers.rate_limiter import RateLimiter
 from tests.workers.owned_clock import OwnedClock, OwnedStore
 
 ROOM = 7
@@ -30,10 +31,10 @@ async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(store: 
     rate_limiter = limiter_of(store, clock)
     for _ in range(FAILURES_TO_OPEN):
         assert rate_limiter.allowance(1, None, None) == ROOM
-        rate_limiter.failed(1, "no answer")
-    wait = FIRST_PROBE
+        rate_limiter.breakers[1].failed("no answer")
+    wait = PROBE_BACKOFF.first
     for _ in range(10):
-        assert rate_limiter.allowance(1, None, None) == 0 and rate_limiter.blocked(1)
+        assert rate_limiter.allowance(1, None, None) == 0 and rate_limiter.breakers[1].is_open
         assert rate_limiter.allowance(2, None, None) == ROOM, "another account's provider is well"
         clock.seconds += wait - 0.01
         assert rate_limiter.allowance(1, None, None) == 0
@@ -42,18 +43,18 @@ async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(store: 
         rate_limiter.call_started(1)
         assert rate_limiter.allowance(1, None, None) == 0, "a probe is one call"
         rate_limiter.call_ended(1)
-        rate_limiter.failed(1, "no answer")
-        wait = min(MAX_PROBE, wait * 2)
-    clock.seconds += MAX_PROBE + 1
-    rate_limiter.answered(1)
+        rate_limiter.breakers[1].failed("no answer")
+        wait = min(PROBE_BACKOFF.longest, wait * 2)
+    clock.seconds += PROBE_BACKOFF.longest + 1
+    rate_limiter.breakers[1].answered()
     assert rate_limiter.allowance(1, None, None) == ROOM
 
 
 async def test_calls_that_fail_together_count_as_one_reason_to_wait(store: Store, clock: OwnedClock) -> None:
     rate_limiter = limiter_of(store, clock)
     for _ in range(10 * FAILURES_TO_OPEN):
-        rate_limiter.failed(1, "no answer")
-    clock.seconds += FIRST_PROBE + 0.01
+        rate_limiter.breakers[1].failed("no answer")
+    clock.seconds += PROBE_BACKOFF.first + 0.01
     assert rate_limiter.allowance(1, None, None) == 1
 
 
@@ -61,15 +62,15 @@ async def test_an_answer_now_and_then_keeps_the_breaker_closed(store: Store, clo
     rate_limiter = limiter_of(store, clock)
     for _ in range(5):
         for _ in range(FAILURES_TO_OPEN - 1):
-            rate_limiter.failed(1, "no answer")
-        rate_limiter.answered(1)
+            rate_limiter.breakers[1].failed("no answer")
+        rate_limiter.breakers[1].answered()
     assert rate_limiter.allowance(1, None, None) == ROOM
 
 
 async def test_the_longest_wait_that_the_provider_asked_for_holds(store: Store, clock: OwnedClock) -> None:
     rate_limiter = limiter_of(store, clock)
-    rate_limiter.throttled(1, 30)
-    rate_limiter.throttled(1, 1)
+    rate_limiter.breakers[1].throttled(30)
+    rate_limiter.breakers[1].throttled(1)
     clock.seconds += 29
     assert rate_limiter.allowance(1, None, None) == 0
     clock.seconds += 2
