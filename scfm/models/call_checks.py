@@ -10,7 +10,7 @@ from datetime import datetime
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import UNSETTLED, CallStatus, Transition
-from scfm.models.call_work import ASKED, CHECK, DUE, EXISTS, FETCH_FROM, LEASE, REASON, TRIES, WORK
+from scfm.models.call_work import ASKED, CHECK, DUE, EXISTS, FETCH_FROM, LEASE, REASON, TRIES, WORK, same_call
 from scfm.storage.query import Document
 
 # From the provider's word for a call's status to ours; its other words change nothing (the contract, section 5).
@@ -57,7 +57,7 @@ def abandon_fetch(call: Document, message: str) -> Transition:
 
 
 def _to_be_fetched(call: Document) -> Document:
-    return {"_id": call["_id"], "status": CallStatus.REMOTE_FETCH_QUEUED}
+    return {**same_call(call), "status": CallStatus.REMOTE_FETCH_QUEUED}
 
 
 def _before_fetch(call: Document) -> str:
@@ -69,7 +69,7 @@ def _before_fetch(call: Document) -> str:
 
 def claim_check(call: Document, moment: datetime, lease: datetime) -> Transition:
     """A call that was to be asked about by MOMENT is asked about by whoever has it until LEASE."""
-    return Transition({"_id": call["_id"], CHECK: {"$lte": moment}}, {"$set": {CHECK: lease}})
+    return Transition({**same_call(call), CHECK: {"$lte": moment}}, {"$set": {CHECK: lease}})
 
 
 def schedule_check(call: Document, again: datetime | None) -> Transition:
@@ -79,7 +79,7 @@ def schedule_check(call: Document, again: datetime | None) -> Transition:
 
 def schedule_check_after_failure(call: Document, again: datetime | None) -> Transition:
     """Asking about a call broke."""
-    return Transition({"_id": call["_id"]}, _checked(again))
+    return Transition(same_call(call), _checked(again))
 
 
 def postpone_check(call: Document, lease: datetime) -> Transition:
@@ -106,7 +106,7 @@ def checked(call: Document, response: Document) -> Document:
 
 
 def _same_check(call: Document) -> Document:
-    return {"_id": call["_id"], CHECK: call[CHECK]}
+    return {**same_call(call), CHECK: call[CHECK]}
 
 
 def _checked(again: datetime | None) -> Document:

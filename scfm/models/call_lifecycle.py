@@ -30,6 +30,7 @@ from scfm.models.call_work import (
     LEASE,
     WORK,
     Attempt,
+    same_call,
     tries_of,
 )
 from scfm.models.state_machine import StateMachine
@@ -93,12 +94,12 @@ class Transition(NamedTuple):
 
 def claimed(call: Document) -> Document:
     """The call, if it is still queued, and claimed by the attempt that it was read with."""
-    return {"_id": call["_id"], "status": CallStatus.QUEUED, ATTEMPT_ID: call[WORK]["attempt"]["id"]}
+    return {**same_call(call), "status": CallStatus.QUEUED, ATTEMPT_ID: call[WORK]["attempt"]["id"]}
 
 
 def leased(call: Document) -> Document:
     """The call, if it is still had under the lease that it was read with."""
-    return {"_id": call["_id"], LEASE: call[WORK]["lease"]}
+    return {**same_call(call), LEASE: call[WORK]["lease"]}
 
 
 def due(status: str, moment: datetime) -> Document:
@@ -122,7 +123,7 @@ def claimed_under(log_id: str) -> Document:
 def queue(call: Document) -> Transition:
     """A new call is to be sent."""
     return Transition(
-        {"_id": call["_id"], "status": CallStatus.CREATED},
+        {**same_call(call), "status": CallStatus.CREATED},
         {"$set": {"status": CallStatus.QUEUED, WORK: {"due": now()}, "updated_at": now()}},
     )
 
@@ -146,7 +147,7 @@ def queue_remote_fetch(call: Document) -> Transition:
         WORK: {"due": now()},
         "updated_at": now(),
     }
-    return Transition({"_id": call["_id"], "status": call["status"]}, {"$set": change})
+    return Transition({**same_call(call), "status": call["status"]}, {"$set": change})
 
 
 def queue_remote_fetch_many(numbers: list[int], operation_id: int) -> list[Transition]:
@@ -189,15 +190,15 @@ def hold(call: Document) -> Transition:
     return Transition(claimed(call), {"$set": {WORK: {"held": True}}})
 
 
-def hold_callout(callout_id: int) -> Transition:
+def hold_callout(account_id: int, callout_id: int) -> Transition:
     """All calls of a callout that wait are held back."""
-    waiting = {"callout_id": callout_id, "status": CallStatus.QUEUED, DUE: EXISTS}
+    waiting = {"account_id": account_id, "callout_id": callout_id, "status": CallStatus.QUEUED, DUE: EXISTS}
     return Transition(waiting, {"$set": {WORK: {"held": True}}})
 
 
-def release_callout(callout_id: int) -> Transition:
+def release_callout(account_id: int, callout_id: int) -> Transition:
     """All calls of a callout that were held back wait again."""
-    held = {HELD: True, "callout_id": callout_id, "status": CallStatus.QUEUED}
+    held = {"account_id": account_id, HELD: True, "callout_id": callout_id, "status": CallStatus.QUEUED}
     return Transition(held, {"$set": {WORK: {"due": now()}}})
 
 
@@ -206,10 +207,10 @@ def cancel(call: Document) -> Transition:
     return Transition(claimed(call), _canceled())
 
 
-def cancel_callout(callout_id: int) -> Transition:
+def cancel_callout(account_id: int, callout_id: int) -> Transition:
     """No call of a callout is sent that waits or is held back."""
-    waiting = {"callout_id": callout_id, "status": CallStatus.QUEUED, "$or": [{DUE: EXISTS}, {HELD: True}]}
-    return Transition(waiting, _canceled())
+    calls = {"account_id": account_id, "callout_id": callout_id, "status": CallStatus.QUEUED}
+    return Transition({**calls, "$or": [{DUE: EXISTS}, {HELD: True}]}, _canceled())
 
 
 def _canceled() -> Document:

@@ -21,6 +21,7 @@ from scfm.models.call_work import (
     REASON,
     SETTLING,
     WORK,
+    same_call,
     work_of,
 )
 from scfm.storage.query import Document
@@ -110,13 +111,13 @@ def take_over(call: Document, log_id: str, *, may_have_left: bool, grace: float)
     else:
         change = {WORK: {"due": now()}}
     # Another process may be at it, too, or a report.
-    same = {**claimed_under(log_id), "_id": call["_id"], "status": call["status"]}
+    same = {**claimed_under(log_id), **same_call(call), "status": call["status"]}
     return Transition(same, {"$set": change})
 
 
 def claim_expired(call: Document, moment: datetime, lease: datetime) -> Transition:
     """A call whose lease had run out at MOMENT is settled by whoever has it until LEASE."""
-    return Transition({"_id": call["_id"], LEASE: {"$lt": moment}}, {"$set": {LEASE: lease, SETTLING: True}})
+    return Transition({**same_call(call), LEASE: {"$lt": moment}}, {"$set": {LEASE: lease, SETTLING: True}})
 
 
 def requeue_unsent(call: Document) -> Transition:

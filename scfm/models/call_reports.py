@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scfm.clock import now
 from scfm.models.call_checks import STATUS_BY_WORD
 from scfm.models.call_lifecycle import FINAL, UNDER_WAY, CallStatus, Transition
-from scfm.models.call_work import ATTEMPT, DUE, EXISTS, FETCH_FROM, LEASE, SEQUENCE
+from scfm.models.call_work import ATTEMPT, DUE, EXISTS, FETCH_FROM, LEASE, SEQUENCE, same_call
 from scfm.storage.query import Document
 
 # The statuses of a call that did not take place.
@@ -73,7 +73,7 @@ def being_placed(numbers: Sequence[str]) -> Document:
 
 def match_attempt(call: Document, numbers: Sequence[str], sid: str, direction: str) -> Transition:
     """A report that came before the answer to its call's request names that call: SID and DIRECTION are known now."""
-    condition = {"_id": call["_id"], **being_placed(numbers)}
+    condition = {**same_call(call), **being_placed(numbers)}
     return Transition(condition, {"$set": {"remote_call_id": sid, "remote_direction": direction}})
 
 
@@ -105,7 +105,7 @@ def report(call: Document, reported: ReportedStatus) -> Transition | None:
         allowed.append({"status": {"$in": list(FINAL)}, SEQUENCE: {"$lt": sequence}})
     if reason is not None:
         allowed.append({"status": target})
-    return Transition({"_id": call["_id"], "$or": allowed}, update)
+    return Transition({**same_call(call), "$or": allowed}, update)
 
 
 def _in_order(word: str, sequence: int | None) -> Document:

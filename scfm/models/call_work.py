@@ -60,6 +60,11 @@ def work_of(call: Document) -> CallWork:
     return work
 
 
+def same_call(call: Document) -> Document:
+    """The condition that a document is this call. It names the account, too, by which calls can be sharded."""
+    return {"account_id": call["account_id"], "_id": call["_id"]}
+
+
 def tries_of(call: Document) -> int:
     """How often the call was claimed and did not leave."""
     return int(call[WORK].get("tries", 0))

@@ -143,7 +143,8 @@ def _described(operation: Document) -> str:
 
 
 def _mine(operation: Document) -> Document:
-    return {"_id": operation["_id"], "_work.holder": operation["_work"]["holder"]}
+    own = {"account_id": operation["account_id"], "_id": operation["_id"]}
+    return {**own, "_work.holder": operation["_work"]["holder"]}
 
 
 class _Run:

@@ -45,18 +45,17 @@ class CalloutHold:
 
     async def blocking_status(self, call: Document) -> str | None:
         """``paused`` or ``stopped`` where that keeps the call back, else None."""
-        number = call.get("callout_id")
-        if number is None:
+        if call.get("callout_id") is None:
             return None
-        status = (await self._callouts.get(number)).status
+        status = (await self._callouts.get((call["account_id"], call["callout_id"]))).status
         return status if status in HALTED else None
 
     async def outdated(self, call: Document) -> Transition | None:
         """What becomes of a claimed call whose number is not its contact's any more; None for any other."""
         number = call.get("callout_id")
         known = (CONTACTS, call.get("contact_id")) in self._changed_at
-        if known or (number is not None and (await self._callouts.get(number)).renumbered):
-            return await renumbering.outdated(self._store.all_tenants, call)
+        if known or (number is not None and (await self._callouts.get((call["account_id"], number))).renumbered):
+            return await renumbering.outdated(self._store.for_account(call["account_id"]), call)
         return None
 
     def changed_since(self, call: Document, moment: float) -> bool:
@@ -66,9 +65,11 @@ class CalloutHold:
         about = ((CALLOUTS, call.get("callout_id")), (CONTACTS, call.get("contact_id")))
         return any(self._changed_at.get(one, -math.inf) >= moment for one in about)
 
-    async def _read(self, number: int) -> _CalloutState:
+    async def _read(self, callout: tuple[int, int]) -> _CalloutState:
+        """CALLOUT is its account's id and its own."""
+        account_id, number = callout
         fields = ["status", renumbering.CALLOUT_MARK]
-        found = await self._store.all_tenants.find(CALLOUTS, {"_id": number}, fields=fields, sort=())
+        found = await self._store.for_account(account_id).find(CALLOUTS, {"_id": number}, fields=fields, sort=())
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
         if not found:
             return _CalloutState("stopped", renumbered=False)
@@ -87,18 +88,18 @@ class CalloutHold:
 
     async def on_event(self, callout: Document) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
-        self._callouts.forget(callout["_id"])
+        self._callouts.forget((callout["account_id"], callout["_id"]))
         self._record_change(CALLOUTS, callout["_id"])
-        await self._apply_status(callout["_id"], callout["status"])
+        await self._apply_status(callout["account_id"], callout["_id"], callout["status"])
 
-    async def _apply_status(self, number: int, status: str) -> None:
+    async def _apply_status(self, account_id: int, number: int, status: str) -> None:
         # All at once, lest each be taken first, and use up a moment of its account's rate.
         if status == "paused":
-            transition = hold_callout(number)
+            transition = hold_callout(account_id, number)
         elif status == "stopped":
-            transition = cancel_callout(number)
+            transition = cancel_callout(account_id, number)
         else:
-            transition = release_callout(number)
+            transition = release_callout(account_id, number)
         await self._store.all_tenants.update_many(CALLS, *transition)
 
     async def release_orphans(self) -> None:
@@ -107,11 +108,11 @@ class CalloutHold:
         while True:
             held = {HELD: True, "callout_id": {"$gt": last}}
             found = await self._store.all_tenants.find(
-                CALLS, held, fields=["callout_id"], sort=[("callout_id", 1)], limit=1
+                CALLS, held, fields=["account_id", "callout_id"], sort=[("callout_id", 1)], limit=1
             )
             if not found:
                 return
-            last = found[0]["callout_id"]
-            status = (await self._read(last)).status
+            account_id, last = found[0]["account_id"], found[0]["callout_id"]
+            status = (await self._read((account_id, last))).status
             if status != "paused":
-                await self._apply_status(last, status)
+                await self._apply_status(account_id, last, status)

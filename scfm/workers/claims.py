@@ -46,8 +46,9 @@ async def claim_due(
     not finish in time, another can claim the document then. Raises Unavailable.
     """
     claimed = []
-    for found in await view.find(collection, waiting, fields=["_id"], sort=[(due_field, 1)], limit=limit):
-        document = await view.update(collection, {"_id": found["_id"], **waiting}, lease())
+    # An update of one document names its account, by which the collection can be sharded.
+    for found in await view.find(collection, waiting, fields=["account_id"], sort=[(due_field, 1)], limit=limit):
+        document = await view.update(collection, {**found, **waiting}, lease())
         if document is not None:
             claimed.append(document)
     return claimed

@@ -102,7 +102,7 @@ class Reconciler(Job):
                 self._send_journal.discard(log_id)
 
     async def _take_over(self, dead: str, left: set[tuple[str, int]] | None) -> None:
-        calls = await self._store.all_tenants.find(CALLS, claimed_under(dead), fields=[WORK, "status"])
+        calls = await self._store.all_tenants.find(CALLS, claimed_under(dead), fields=["account_id", WORK, "status"])
         updates = [
             outcomes.take_over(call, dead, may_have_left=left is None or attempt_of(call) in left, grace=self._grace)
             for call in calls

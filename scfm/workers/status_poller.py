@@ -46,7 +46,7 @@ class StatusPoller(Job):
         moment = now()
         due = {CHECK: {"$lte": moment}}
         taken = []
-        for call in await self._all_tenants.find(CALLS, due, fields=["_id"], sort=[(CHECK, 1)], limit=limit):
+        for call in await self._all_tenants.find(CALLS, due, fields=["account_id"], sort=[(CHECK, 1)], limit=limit):
             mine = await self._all_tenants.apply(CALLS, *call_checks.claim_check(call, moment, later(self._lease)))
             if mine is not None:
                 taken.append(mine)

@@ -34,4 +34,4 @@ class SweepDeletions(Job):
         await live_ids(view, collection, [number])
         if not await view.exists(collection, {"_id": number}):
             await remove_dangling(BY_COLLECTION[collection], view, number)
-        await self._store.all_tenants.remove(DELETIONS, {"_id": item["_id"]})
+        await view.remove(DELETIONS, {"account_id": owner, "_id": item["_id"]})

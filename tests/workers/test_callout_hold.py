@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from scfm.clock import now
 from scfm.simulator import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -30,11 +29,12 @@ CALLOUT = 1
 NUMBERS = [f"+1555001{number:04}" for number in range(30)]
 
 
-async def callout(store: Store, status: str, numbers: list[str]) -> None:
-    """A callout of a new account, and a queued call to each of the numbers."""
+async def callout(store: Store, status: str, numbers: list[str]) -> int:
+    """A callout of a new account, and a queued call to each of the numbers; the account's id."""
     own = await account(store)
     await store.for_account(own).insert_many("callouts", [{"_id": CALLOUT, "status": status}])
     await queued_calls(store, own, numbers, callout_id=CALLOUT)
+    return own
 
 
 async def becomes(jobs: Background, status: str) -> None:
@@ -173,9 +173,12 @@ class Interrupted(TenantView):
         return found
 
 
-async def test_an_event_that_comes_while_the_callout_is_looked_at_is_not_missed(store: Store) -> None:
-    await callout(store, "running", NUMBERS[:1])
-    store.all_tenants = view = Interrupted(store, None)
+async def test_an_event_that_comes_while_the_callout_is_looked_at_is_not_missed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = await callout(store, "running", NUMBERS[:1])
+    view = Interrupted(store, own)
+    monkeypatch.setattr(store, "for_account", lambda account_id: view)
     callout_hold = CalloutHold(store)
 
     async def pause() -> None:
@@ -184,8 +187,8 @@ async def test_an_event_that_comes_while_the_callout_is_looked_at_is_not_missed(
         await callout_hold.on_event(paused)
 
     view.event = pause
-    assert await callout_hold.blocking_status({"callout_id": CALLOUT}) == "paused"
-    assert await callout_hold.blocking_status({"callout_id": CALLOUT}) == "paused"
+    assert await callout_hold.blocking_status({"account_id": own, "callout_id": CALLOUT}) == "paused"
+    assert await callout_hold.blocking_status({"account_id": own, "callout_id": CALLOUT}) == "paused"
 
 
 async def test_what_may_have_rung_is_settled_whatever_becomes_of_its_callout(store: Store, tmp_path: Path) -> None:
@@ -209,4 +212,4 @@ async def test_a_call_without_a_callout_asks_nobody(store: Store) -> None:
 
 
 async def test_a_callout_that_is_gone_lets_nothing_through(store: Store) -> None:
-    assert await CalloutHold(store).blocking_status({"callout_id": 77, "created_at": now()}) == "stopped"
+    assert await CalloutHold(store).blocking_status({"account_id": 1, "callout_id": 77}) == "stopped"
