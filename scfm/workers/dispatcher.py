@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,6 +25,7 @@ from scfm.models.call_work import Attempt, attempt_of, tries_of, work_of
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import CREATE, AccountRefused, CallRejected, NotSent, ProviderError, Unknown
+from scfm.runtime.backoff import Backoff
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -46,7 +46,9 @@ MAX_TRIES = 5
 FEW, GATHER_SECONDS = 10, 0.05
 MARGIN = 5.0
 HAND_BACK_SECONDS = 1.0
-FIRST_BACKOFF, MAX_BACKOFF = 0.5, 60.0
+# After a request that provably did not leave, and after an error in this program.
+SEND_BACKOFF = Backoff(first=1.0, longest=60.0)
+ERROR_BACKOFF = Backoff(first=0.5, longest=2.0)
 CHANGED = f"{CREATE}: its callout or its contact has just been changed"
 STOPPED = f"{CREATE}: the server was stopped while it placed this call"
 
@@ -264,7 +266,7 @@ class Dispatcher(Job):
         if self._send_journal.has_sent(*attempt_of(call)):
             await self._unknown(call, reason)
         elif tries < MAX_TRIES:
-            await self._release(call, FIRST_BACKOFF * tries, tries)
+            await self._release(call, ERROR_BACKOFF.seconds(tries), tries)
         else:
             await self._writes.add(reject(call, reason.message))
 
@@ -348,8 +350,7 @@ class Dispatcher(Job):
 
     async def _not_sent(self, call: Document, reason: NotSent) -> None:
         tries = tries_of(call) + 1
-        backoff = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(tries, 20)) * random.uniform(0.5, 1)
-        delay = max(backoff, reason.retry_after or 0)
+        delay = max(SEND_BACKOFF.seconds(tries), reason.retry_after or 0)
         message = f"{reason.message} (not sent; it will be sent again)"
         await self._release(call, delay, tries, {"remote_error_message": message})
         self._send_journal.acknowledge(*attempt_of(call))

@@ -18,6 +18,7 @@ from scfm.providers.answers import Call
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, Unknown
+from scfm.runtime.backoff import Backoff
 from scfm.simulator import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -367,7 +368,7 @@ class Hesitant(Provider):
 async def test_calls_that_were_not_sent_are_sent_in_the_end(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr(module, "SEND_BACKOFF", Backoff(0.01, 0.05))
     own = await account(store)
     await queued_calls(store, own, NUMBERS[:4])
     async with carrier() as simulator:

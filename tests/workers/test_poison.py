@@ -25,7 +25,7 @@ POISONED = [f"+1555007000{number}" for number in range(1, 5)]
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pauses between two tries are short."""
-    monkeypatch.setattr(dispatcher, "FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr(dispatcher, "ERROR_BACKOFF", Backoff(0.01, 0.05))
     monkeypatch.setattr(batch_runner, "BACKOFF", Backoff(0.01, 0.05))
 
 

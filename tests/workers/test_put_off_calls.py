@@ -38,8 +38,7 @@ async def test_calls_that_were_put_off_try_at_once_when_the_accounts_credentials
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retry_after: float | None
 ) -> None:
     monkeypatch.setattr(circuit_breaker, "PROBE_BACKOFF", Backoff(1000.0, 1000.0, jitter=0))
-    monkeypatch.setattr(send_module, "FIRST_BACKOFF", 1000.0)
-    monkeypatch.setattr(send_module, "MAX_BACKOFF", 1000.0)
+    monkeypatch.setattr(send_module, "SEND_BACKOFF", Backoff(1000.0, 1000.0))
     own = await account(store)
     await own_credentials(store, own, "wrong")
     numbers = NUMBERS[:5]
