@@ -99,11 +99,11 @@ class Application(tornado.web.Application):
 
 def _described(handler: tornado.web.RequestHandler) -> str:
     """A request and its answer, for the log: the route and not the path, and no query, which may hold a number."""
-    told = handler.request.method, vars(handler).get("route", "(no route)"), handler.get_status()
+    answered = handler.request.method, vars(handler).get("route", "(no route)"), handler.get_status()
     account = getattr(vars(handler).get("client"), "account_id", "-")
     milliseconds = handler.request.request_time() * 1000
     return "{} {} {} {:.1f} ms, account {} (request {})".format(
-        *told, milliseconds, account, vars(handler).get("request_id", "-")
+        *answered, milliseconds, account, vars(handler).get("request_id", "-")
     )
 
 

@@ -34,9 +34,9 @@ class ResourceHandler(ClientHandler):
         """Within what the request is carried out."""
         if not self.resource.tenant:
             return self.scope_of(self.app.store.all_tenants)
-        named = parameters.get("account_id")
-        if self.route_options.get("for_any_account") and self.client.super_admin and named is not None:
-            return self.scope_of(self.app.store.for_account(as_id(text(named) or "")))
+        account_id = parameters.get("account_id")
+        if self.route_options.get("for_any_account") and self.client.super_admin and account_id is not None:
+            return self.scope_of(self.app.store.for_account(as_id(text(account_id) or "")))
         return self.own_scope()
 
     def forget_accounts(self) -> None:
@@ -122,9 +122,9 @@ class PreviewHandler(ResourceHandler):
         if self.resource.collection not in TYPES[operation["type"]].previews:
             raise NotFound
         kind = await checked_type(scope.view, operation)
-        taken = await kind.preview(scope.view, operation, self.resource.collection)
+        previewed = await kind.preview(scope.view, operation, self.resource.collection)
         given, country = parameters.get("q"), self.client.country
-        query = await self.filtered(lambda: self.resource.filtered(taken, given, country))
+        query = await self.filtered(lambda: self.resource.filtered(previewed, given, country))
         await self.answer_page(scope, query, self.resource, parameters)
 
     head = get

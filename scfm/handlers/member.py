@@ -80,8 +80,14 @@ class EventsHandler(ResourceHandler):
             raise NotFound
         document = await self.resource.fire(scope, self.parse_id(id_text), parameters.get("event"))
         if self.resource is CALLOUTS:
-            told = (document["_id"], self.client.account_id, parameters["event"], document["status"], self.request_id)
-            log.info("callout %d of account %d: %s, and is %s (request %s)", *told)
+            details = (
+                document["_id"],
+                self.client.account_id,
+                parameters["event"],
+                document["status"],
+                self.request_id,
+            )
+            log.info("callout %d of account %d: %s, and is %s (request %s)", *details)
             await self.app.callout_status_changed(document)
         self.app.wake()
         shown = await self.resource.present(scope.view, [document])

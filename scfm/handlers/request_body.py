@@ -37,12 +37,12 @@ class RequestBodyHandler(tornado.web.RequestHandler):
         return self.app.settings.max_body_size
 
     def _refuse_large_body(self) -> None:
-        most = self.max_body_size
-        if "Content-Length" in self.request.headers and self._declared_length() > most * self.drained_sizes:
+        limit = self.max_body_size
+        if "Content-Length" in self.request.headers and self._declared_length() > limit * self.drained_sizes:
             self.set_header("Connection", "close")
             raise TooLarge
         # One that does not say how long it is is found to be too large in data_received.
-        cast(Any, self.request.connection).set_max_body_size(most * max(self.drained_sizes, 2))
+        cast(Any, self.request.connection).set_max_body_size(limit * max(self.drained_sizes, 2))
 
     def _declared_length(self) -> int:
         """The Content-Length; raises BadRequest for one that is no number (RFC 9110, 8.6)."""
