@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from benchmarks.wire import Messages, answer
 from scfm.simulator.call import Call
-from scfm.simulator.order import Order
+from scfm.simulator.call_options import CallOptions
 
 SID = "CA" + "0" * 32
 NUMBER = "+15550000000"
@@ -29,7 +29,8 @@ def sid_of(number: str) -> str:
 
 def _template() -> bytes:
     """What a carrier answers, whole: it is stored with the call, so its size matters."""
-    call = Call(account_sid="AC" + "1" * 32, token="", to=NUMBER, from_="1234", order=Order(), request=1, sid=SID)
+    account_sid = "AC" + "1" * 32
+    call = Call(account_sid, token="", to=NUMBER, from_="1234", options=CallOptions(), request=1, sid=SID)
     return json.dumps(call.as_json()).encode()
 
 

@@ -32,7 +32,8 @@ from scfm.providers.credentials import Credentials
 from scfm.runtime import open_files
 from scfm.runtime.outage import DatabaseOutage
 from scfm.settings import Settings
-from scfm.simulator import Journal, Simulator
+from scfm.simulator.journal import Journal
+from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
 from scfm.twiml.registry import Registry
 from scfm.workers.batch_runner import BatchRunner

@@ -15,11 +15,11 @@ from aiohttp import web
 from tornado.escape import parse_qs_bytes
 from tornado.httputil import HTTPInputError, parse_body_arguments
 
-from .call import Call
-from .carrier import Carrier
-from .ledger import Received, summary
-from .order import Form
-from .refusal import Refusal, internal_error, not_allowed, not_found, too_many_requests, unauthorized
+from scfm.simulator.api_error import ApiError, internal_error, not_allowed, not_found, too_many_requests, unauthorized
+from scfm.simulator.call import Call
+from scfm.simulator.call_options import Form
+from scfm.simulator.carrier import Carrier
+from scfm.simulator.ledger import CreateRequest, call_summary
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ Endpoint = Callable[..., Awaitable[web.Response]]
 def application(carrier: Carrier) -> web.Application:
     """The API of a carrier."""
     api = web.Application(client_max_size=MAX_FORM)
-    api.router.add_route("*", "/{path:.*}", Api(carrier).answer)
+    api.router.add_route("*", "/{path:.*}", TwilioApi(carrier).handle)
     api.on_response_prepare.append(_nameless)
     return api
 
@@ -42,7 +42,7 @@ async def _nameless(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.pop("Server", None)
 
 
-class Api:
+class TwilioApi:
     """What is asked of a carrier: JSON out, and Twilio's words when something is wrong."""
 
     def __init__(self, carrier: Carrier) -> None:
@@ -54,23 +54,23 @@ class Api:
             re.compile(r"/transcripts/([^/]+)\.json"): {"GET": self._show_transcript},
         }
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.Response:
         """The answer to a request, whatever it is; HTTPRequestEntityTooLarge if it is too large."""
         try:
             endpoint, names = self._find(request)
             return await endpoint(request, *names)
-        except Refusal as refusal:
-            return self._refused(refusal)
+        except ApiError as error:
+            return self._error_answer(error)
         except HTTPInputError as error:
             return web.Response(status=400, text=str(error))
         except web.HTTPException:
             raise
         except Exception:
             log.exception("the simulator could not answer %s %s", request.method, request.raw_path)
-            return self._refused(internal_error())
+            return self._error_answer(internal_error())
 
     def _find(self, request: web.Request) -> tuple[Endpoint, list[str]]:
-        """What is at the address, and the names in its path. Raises Refusal."""
+        """What is at the address, and the names in its path. Raises ApiError."""
         path = _path(request)
         for address, endpoints in self._addresses.items():
             if found := address.fullmatch(path):
@@ -84,40 +84,40 @@ class Api:
     async def _create(self, request: web.Request, account_sid: str) -> web.Response:
         """Make a call, unless the fault plan has it otherwise."""
         form = await _form(request)
-        received = self._carrier.receive(form)
+        create_request = self._carrier.count_request(form)
         try:
-            call = self._take(request, account_sid, form, received)
-        except Refusal as refusal:
-            received.code = refusal.code
+            call = self._take(request, account_sid, form, create_request)
+        except ApiError as error:
+            create_request.code = error.code
             raise
         finally:
-            self._carrier.ledger.request(received)
+            self._carrier.ledger.add_request(create_request)
         if call is None:
             return _dropped(request)
         created = orjson.dumps(call.as_json())  # as it is now: the answer may be late
-        await self._carrier.hear_first_webhook(call)
-        return await self._created(request, received.fault, created)
+        await self._carrier.wait_for_first_webhook(call)
+        return await self._created(request, create_request.fault, created)
 
-    def _take(self, request: web.Request, account_sid: str, form: Form, received: Received) -> Call | None:
-        """The call, or None for a connection that breaks before one is made. Raises Refusal."""
-        if received.fault == "drop_before":
+    def _take(self, request: web.Request, account_sid: str, form: Form, create_request: CreateRequest) -> Call | None:
+        """The call, or None for a connection that breaks before one is made. Raises ApiError."""
+        if create_request.fault == "drop_before":
             return None
-        if received.fault == "throttle":
+        if create_request.fault == "throttle":
             raise too_many_requests()
-        return self._carrier.place(account_sid, self._token(request, account_sid), form, received)
+        return self._carrier.place(account_sid, self._token(request, account_sid), form, create_request)
 
     async def _created(self, request: web.Request, fault: str | None, body: bytes) -> web.Response:
-        """The answer for a call that was made, as the fault has it. Raises Refusal."""
+        """The answer for a call that was made, as the fault has it. Raises ApiError."""
         faults = self._carrier.faults
         if fault == "drop_after":
             return _dropped(request)
         if fault == "error_after":
             raise internal_error()
         if fault == "timeout":
-            await self._carrier.linger(faults.timeout_seconds)
+            await self._carrier.wait_while_open(faults.timeout_seconds)
             return _dropped(request)
         if fault == "slow":
-            await self._carrier.linger(faults.slow_seconds)
+            await self._carrier.wait_while_open(faults.slow_seconds)
         return _json(body[: len(body) // 2] if fault == "malformed" else body, 201)
 
     async def _list(self, request: web.Request, account_sid: str) -> web.Response:
@@ -152,8 +152,8 @@ class Api:
 
     async def _show_ledger(self, request: web.Request) -> web.Response:
         """``/ledger.json``: every create request, and every call."""
-        requests = [received.as_json() for received in self._carrier.ledger.requests]
-        calls = [summary(call) for call in self._carrier.calls]
+        requests = [create_request.as_json() for create_request in self._carrier.ledger.requests]
+        calls = [call_summary(call) for call in self._carrier.calls]
         return _json(orjson.dumps({"requests": requests, "calls": calls}))
 
     async def _show_transcript(self, request: web.Request, sid: str) -> web.Response:
@@ -164,17 +164,17 @@ class Api:
         return _json(orjson.dumps({"sid": sid, "transcript": list(transcript)}))
 
     def _token(self, request: web.Request, account_sid: str) -> str:
-        """Check HTTP Basic credentials for the account, and give the token. Raises Refusal."""
+        """Check HTTP Basic credentials for the account, and give the token. Raises ApiError."""
         username, token = _basic(request.headers.get("Authorization", ""))
         self._carrier.authenticate(account_sid, username, token)
         return token
 
-    def _refused(self, refusal: Refusal) -> web.Response:
+    def _error_answer(self, error: ApiError) -> web.Response:
         """An error as Twilio has it."""
-        answer = _json(orjson.dumps(refusal.as_json()), refusal.status)
-        if refusal.status == 401:
+        answer = _json(orjson.dumps(error.as_json()), error.status)
+        if error.status == 401:
             answer.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
-        if refusal.status == 429:
+        if error.status == 429:
             answer.headers["Retry-After"] = f"{self._carrier.faults.retry_after:g}"
         return answer
 
@@ -235,7 +235,7 @@ def _from_version(path: str) -> str:
 
 
 def _basic(header: str) -> tuple[str, str]:
-    """The user name and the password of HTTP Basic credentials. Raises Refusal."""
+    """The user name and the password of HTTP Basic credentials. Raises ApiError."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         raise unauthorized()

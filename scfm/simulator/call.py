@@ -13,8 +13,8 @@ from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any
 
-from .order import Form, Order
-from .transcript import Transcript
+from scfm.simulator.call_options import CallOptions, Form
+from scfm.simulator.transcript import Transcript
 
 API = "/2010-04-01"
 ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -44,7 +44,7 @@ class Call:
     token: str
     to: str
     from_: str
-    order: Order
+    options: CallOptions
     request: int
     direction: str = "outbound-api"
     status: str = "queued"
@@ -62,14 +62,14 @@ class Call:
     task: asyncio.Task[None] | None = None
     first_webhook: asyncio.Event | None = None
 
-    def move(self, status: str) -> None:
+    def set_status(self, status: str) -> None:
         """Take on the next status of a call that goes on."""
         self.status, self.updated = status, time.time()
         self.started = self.started or self.updated
 
     def end(self, status: str) -> None:
         """Take on the last status, and let go of what only a living call needs."""
-        self.move(status)
+        self.set_status(status)
         self.ended = self.updated
         self.duration = math.ceil(self.seconds)
         self.transcript = None
@@ -110,7 +110,7 @@ class Call:
             "end_time": rfc2822(self.ended),
             "forwarded_from": None,
             "from": self.from_,
-            "from_formatted": formatted(self.from_),
+            "from_formatted": formatted_number(self.from_),
             "group_sid": None,
             "parent_call_sid": None,
             "phone_number_sid": None,
@@ -126,13 +126,13 @@ class Call:
                 "user_defined_messages": f"{uri}/UserDefinedMessages.json",
             },
             "to": self.to,
-            "to_formatted": formatted(self.to),
+            "to_formatted": formatted_number(self.to),
             "trunk_sid": None,
             "uri": f"{uri}.json",
         }
 
 
-def formatted(number: str) -> str:
+def formatted_number(number: str) -> str:
     """``(555) 123-4567`` for a number of the USA; others stay as they are."""
     if len(number) == 12 and number.startswith("+1"):
         return f"({number[2:5]}) {number[5:8]}-{number[8:]}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from .call import Call, rfc2822
-from .faults import Faults
-from .ledger import Ledger
-from .line import Line, Unreachable, is_here
+from scfm.simulator.call import Call, rfc2822
+from scfm.simulator.faults import Faults
+from scfm.simulator.ledger import Ledger
+from scfm.simulator.webhook_client import ApplicationUnreachable, WebhookClient, is_local
 
 SECONDS = 5.0
 
@@ -15,15 +15,15 @@ SECONDS = 5.0
 class Callbacks:
     """Tells StatusCallback of the events it asked for, in order unless the fault plan says otherwise."""
 
-    def __init__(self, line: Line, ledger: Ledger, faults: Faults, seed: int) -> None:
-        self._line = line
+    def __init__(self, client: WebhookClient, ledger: Ledger, faults: Faults, seed: int) -> None:
+        self._client = client
         self._ledger = ledger
         self._faults = faults
         self._seed = seed
 
     async def tell(self, call: Call, event: str, status: str | None = None) -> None:
         """Send what is due for this event (initiated, ringing, answered, completed). Never fails."""
-        if not is_here(call.order.status_callback):
+        if not is_local(call.options.status_callback):
             return
         for parameters in self._due(call, event, status or call.status):
             await self._post(call, parameters)
@@ -32,7 +32,7 @@ class Callbacks:
         """The callbacks to send now, after the fault plan; one may be held back for later."""
         held, call.held_callback = call.held_callback, None
         due: list[dict[str, str]] = []
-        if event in call.order.events:
+        if event in call.options.events:
             parameters = _parameters(call, event, status)
             fault = self._faults.of_callback(self._seed, call.request, call.callbacks)
             call.callbacks += 1
@@ -45,15 +45,15 @@ class Callbacks:
         return due if held is None else [*due, held]
 
     async def _post(self, call: Call, parameters: dict[str, str]) -> None:
-        order, began = call.order, time.monotonic()
+        options, began = call.options, time.monotonic()
         try:
-            answer = await self._line.send(
-                call, order.status_callback, order.status_callback_method, parameters, SECONDS
+            answer = await self._client.send(
+                call, options.status_callback, options.status_callback_method, parameters, SECONDS
             )
             outcome = str(answer.status)
-        except Unreachable as error:
+        except ApplicationUnreachable as error:
             outcome = str(error)
-        self._ledger.callback(call, parameters, outcome, time.monotonic() - began)
+        self._ledger.add_callback(call, parameters, outcome, time.monotonic() - began)
 
 
 def _parameters(call: Call, event: str, status: str) -> dict[str, str]:

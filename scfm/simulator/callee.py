@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scfm.errors import StartError
-
-from .chance import lot
+from scfm.simulator.chance import lot
 
 ANSWERED, BUSY, NO_ANSWER, FAILED = "answered", "busy", "no-answer", "failed"
 OUTCOMES = (ANSWERED, BUSY, NO_ANSWER, FAILED)
@@ -41,7 +40,7 @@ class Callee:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CalleeRule:
     """Who answers: for one ``number``, for all with a ``prefix``, or for all that a ``pattern`` matches."""
 
     callee: Callee
@@ -74,7 +73,7 @@ MAGIC_CALLEES: Mapping[str, Callee] = {
 class Directory:
     """Finds the callee of a number: the first rule that covers it, else the magic numbers, else chance."""
 
-    def __init__(self, rules: Sequence[Rule], seed: int) -> None:
+    def __init__(self, rules: Sequence[CalleeRule], seed: int) -> None:
         self._rules = [rule for rule in rules if rule.number is None]
         self._named = {rule.number: rule.callee for rule in reversed(rules) if rule.number is not None}
         self._seed = seed
@@ -104,7 +103,7 @@ def by_chance(seed: int, number: str, attempt: int = 1) -> Callee:
     return Callee(after=2.0 + rest % 9, digits=presses, recordings=(4.0,) * 20)
 
 
-def read_rules(path: Path) -> tuple[Rule, ...]:
+def read_rules(path: Path) -> tuple[CalleeRule, ...]:
     """The rules in a JSON file: a list of objects, each a number, prefix or pattern and a callee's fields.
 
     ``[{"prefix": "+855", "digits": ["1", null]}, {"number": "+15551234567", "outcome": "busy"}]``.
@@ -119,7 +118,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         raise StartError(f"callees: {path}: {error}") from error
 
 
-def _rule(entry: Any) -> Rule:
+def _rule(entry: Any) -> CalleeRule:
     """One rule from its JSON object. Raises StartError."""
     if not isinstance(entry, dict):
         raise StartError(f"a rule must be an object, not {entry!r}")
@@ -127,7 +126,7 @@ def _rule(entry: Any) -> Rule:
     if len(numbers) != 1 or not all(isinstance(value, str) for value in numbers.values()):
         raise StartError(f"a rule needs one number, prefix or pattern, a text: {entry}")
     _compile(numbers.get("pattern", ""))
-    return Rule(callee=_callee({key: entry[key] for key in entry if key not in numbers}), **numbers)
+    return CalleeRule(callee=_callee({key: entry[key] for key in entry if key not in numbers}), **numbers)
 
 
 def _compile(pattern: str) -> None:

@@ -11,20 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scfm.simulator.api_error import ApiError, not_in_progress, unauthorized
+from scfm.simulator.call import ENDED, Call, Calls
+from scfm.simulator.call_options import CallOptions, Form, method, read_from, read_to
+from scfm.simulator.callbacks import Callbacks
+from scfm.simulator.callee import ANSWERED, FAILED, NO_ANSWER, Callee, CalleeRule, Directory
+from scfm.simulator.debugger import Debugger
+from scfm.simulator.faults import Faults
+from scfm.simulator.journal import Journal
+from scfm.simulator.ledger import CreateRequest, Ledger
+from scfm.simulator.phone import Phone
+from scfm.simulator.transcript import Transcript
+from scfm.simulator.webhook_client import WebhookClient
 from scfm.twiml.walk import Request
-
-from .call import ENDED, Call, Calls
-from .callbacks import Callbacks
-from .callee import ANSWERED, FAILED, NO_ANSWER, Callee, Directory, Rule
-from .debugger import Debugger
-from .faults import Faults
-from .journal import Journal
-from .ledger import Ledger, Received
-from .line import Line
-from .order import Form, Order, method, read_from, read_to
-from .phone import Phone
-from .refusal import Refusal, not_in_progress, unauthorized
-from .transcript import Transcript
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ SEED = 11
 MAX_TRANSCRIPTS = 10_000
 # Seconds of life that a call waits before it is dialled, and then before it rings.
 QUEUEING, DIALLING = 0.2, 0.3
-_NOTHING = Order()
+_NO_OPTIONS = CallOptions()
 
 
 class Carrier:
@@ -52,7 +51,7 @@ class Carrier:
         seed: int = SEED,
         life_size: float = QUICK,
         faults: Faults | None = None,
-        callees: Sequence[Rule] = (),
+        callees: Sequence[CalleeRule] = (),
         ledger: Path | None = None,
         journal: Journal | None = None,
     ) -> None:
@@ -71,7 +70,7 @@ class Carrier:
         # The phones of the calls that were answered and go on.
         self._phones: dict[Call, Phone] = {}
         self._transcripts: dict[str, Transcript] = {}
-        self._line: Line
+        self._client: WebhookClient
         self._callbacks: Callbacks
         self._debugger: Debugger
         self._closing: asyncio.Event
@@ -80,8 +79,8 @@ class Carrier:
         """Begin to take calls; ``base_url`` is where the API is. Raises StartError."""
         self.ledger.open()
         self.base_url = base_url
-        self._line = Line()
-        self._callbacks = Callbacks(self._line, self.ledger, self.faults, self.seed)
+        self._client = WebhookClient()
+        self._callbacks = Callbacks(self._client, self.ledger, self.faults, self.seed)
         self._debugger = Debugger()
         self._closing = asyncio.Event()
         for call in self._journal.calls():
@@ -95,7 +94,7 @@ class Carrier:
         for call in list(self.calls):
             if call.status not in ENDED:
                 self._begin(call, self._end(call, "completed" if call.status == "in-progress" else FAILED))
-            elif call.order.status_callback:
+            elif call.options.status_callback:
                 self._begin(call, self._tell_end(call))
 
     def application_stops(self) -> None:
@@ -109,38 +108,38 @@ class Carrier:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._line.close()
+        await self._client.close()
         self.ledger.close()
         self._journal.close()
 
     # What a client asks
 
     def authenticate(self, account_sid: str, username: str, password: str) -> None:
-        """Check the credentials of a request about an account. Raises Refusal."""
+        """Check the credentials of a request about an account. Raises ApiError."""
         known = self._account_sid in (None, account_sid) and username == account_sid and password != ""
         if not known or not _same(self._auth_token, password):
             raise unauthorized()
 
-    def receive(self, form: Form) -> Received:
+    def count_request(self, form: Form) -> CreateRequest:
         """Count a create request, and decide which fault it meets."""
         self._requests += 1
         fault = self.faults.of_request(self.seed, self._requests)
-        return Received(self._requests, form["To"], form["From"], fault)
+        return CreateRequest(self._requests, form["To"], form["From"], fault)
 
-    def place(self, account_sid: str, token: str, form: Form, received: Received) -> Call:
-        """Make the call that a create request asks for. Raises Refusal."""
+    def place(self, account_sid: str, token: str, form: Form, request: CreateRequest) -> Call:
+        """Make the call that a create request asks for. Raises ApiError."""
         to, from_ = read_to(form), read_from(form)
         call = Call(
             account_sid,
             self._auth_token or token,
             to,
             from_,
-            Order.read(form),
-            received.number,
+            CallOptions.read(form),
+            request.number,
             attempt=self.calls.next_attempt(to),
         )
-        received.sid = call.sid
-        if self.faults.comes_early(self.seed, received.number):
+        request.sid = call.sid
+        if self.faults.comes_early(self.seed, request.number):
             call.first_webhook = asyncio.Event()
         self.calls.add(call)
         self._journal.created(call)
@@ -148,10 +147,10 @@ class Carrier:
         return call
 
     def update(self, call: Call, form: Form) -> None:
-        """Cancel a call, hang it up, or send it to another document. Raises Refusal."""
+        """Cancel a call, hang it up, or send it to another document. Raises ApiError."""
         status = form["Status"]
         if status not in ("", "canceled", "completed"):
-            raise Refusal(400, 21218, f"Status is not valid: {status}")
+            raise ApiError(400, 21218, f"Status is not valid: {status}")
         if status:
             return self._hang_up(call, status)
         phone = self._phones.get(call)
@@ -166,11 +165,11 @@ class Carrier:
         """What happened in a call that was answered, if it is one of the last ten thousand."""
         return self._transcripts.get(sid)
 
-    async def linger(self, seconds: float) -> None:
+    async def wait_while_open(self, seconds: float) -> None:
         """Wait, but not longer than the carrier is open."""
         await _within(seconds, self._closing.wait())
 
-    async def hear_first_webhook(self, call: Call, seconds: float = 2.0) -> None:
+    async def wait_for_first_webhook(self, call: Call, seconds: float = 2.0) -> None:
         """Wait until the call's first webhook was delivered, if the fault plan wants that."""
         if call.first_webhook is not None:
             await _within(seconds, call.first_webhook.wait())
@@ -194,11 +193,11 @@ class Carrier:
         if not sid or not token:
             raise ValueError("an inbound call needs an account and its token")
         self._inbound += 1
-        order = Order(url=url, status_callback=status_callback)
-        call = Call(sid, token, to_number, from_number, order, -self._inbound, direction="inbound")
+        options = CallOptions(url=url, status_callback=status_callback)
+        call = Call(sid, token, to_number, from_number, options, -self._inbound, direction="inbound")
         self.calls.add(call)
         self._journal.created(call)
-        call.move("ringing")
+        call.set_status("ringing")
         phone = self._phone(call, script or self._directory.callee(from_number))
         self._begin(call, self._talk(call, phone, Request(url)))
         while call.task is not None:
@@ -208,24 +207,24 @@ class Carrier:
     # The life of a call
 
     async def _ring(self, call: Call) -> None:
-        callee, order = self._directory.callee(call.to, call.attempt), call.order
-        outcome = callee.outcome if callee.after <= order.timeout else NO_ANSWER
+        callee, options = self._directory.callee(call.to, call.attempt), call.options
+        outcome = callee.outcome if callee.after <= options.timeout else NO_ANSWER
         await self._pass(QUEUEING)
         call.started = call.created
         await self._callbacks.tell(call, "initiated", "initiated")
         await self._pass(DIALLING)
         if outcome == FAILED:
             return await self._end(call, FAILED)
-        call.move("ringing")
+        call.set_status("ringing")
         await self._callbacks.tell(call, "ringing")
-        await self._pass(order.timeout if outcome == NO_ANSWER else callee.after)
+        await self._pass(options.timeout if outcome == NO_ANSWER else callee.after)
         if outcome != ANSWERED:
             return await self._end(call, outcome)
-        call.move("in-progress")
+        call.set_status("in-progress")
         self._journal.answered(call)
         await self._callbacks.tell(call, "answered")
-        first = Request(order.url or f"application:{call.account_sid}", order.method)
-        return await self._talk(call, self._phone(call, callee), first, order.twiml)
+        first = Request(options.url or f"application:{call.account_sid}", options.method)
+        return await self._talk(call, self._phone(call, callee), first, options.twiml)
 
     async def _talk(self, call: Call, phone: Phone, first: Request, twiml: str = "") -> None:
         await self._end(call, await phone.talk(first, twiml))
@@ -234,13 +233,13 @@ class Carrier:
         call.end(status)
         self._phones.pop(call, None)
         self._journal.ended(call)
-        self.ledger.outcome(call)
+        self.ledger.add_outcome(call)
         await self._tell_end(call)
 
     async def _tell_end(self, call: Call) -> None:
         await self._callbacks.tell(call, "completed")
-        self._journal.told(call)
-        call.order = _NOTHING
+        self._journal.end_reported(call)
+        call.options = _NO_OPTIONS
 
     def _hang_up(self, call: Call, status: str) -> None:
         """``canceled`` is for a call that is queued or ringing, ``completed`` for any that goes on."""
@@ -252,7 +251,7 @@ class Carrier:
         self._begin(call, self._end(call, "completed" if answered else "canceled"))
 
     def _phone(self, call: Call, callee: Callee) -> Phone:
-        phone = Phone(call, callee, self._line, self._debugger, self._life_size, self.base_url)
+        phone = Phone(call, callee, self._client, self._debugger, self._life_size, self.base_url)
         self._phones[call] = phone
         self._transcripts[call.sid] = phone.transcript
         if len(self._transcripts) > MAX_TRANSCRIPTS:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 
 from scfm.runtime.outage import Outage
-
-from .document import ApplicationError
+from scfm.simulator.application_reply import ApplicationError
 
 # The parts of a URL that a log must not have: the query, credentials, and what may be a phone number.
 _SECRET = re.compile(r"\?\S*|(?<=//)[^/\s@]*@|\d{7,}")

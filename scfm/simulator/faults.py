@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from scfm.errors import StartError
-
-from .chance import fraction
+from scfm.simulator.chance import fraction
 
 OF_REQUESTS = ("drop_before", "throttle", "drop_after", "error_after", "timeout", "slow", "malformed")
 OF_CALLBACKS = ("callback_lost", "callback_doubled", "callback_shuffled")

@@ -20,10 +20,9 @@ from typing import Self
 import orjson
 
 from scfm.errors import StartError
-
-from . import entries
-from .call import Call, new_sid
-from .entries import Entry
+from scfm.simulator import journal_entries
+from scfm.simulator.call import Call, new_sid
+from scfm.simulator.journal_entries import Entry
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class Journal:
     def calls(self) -> Iterable[Call]:
         """The calls of earlier simulators, in the order they came: ended or not, told or not."""
         found, self._entries = self._entries, {}
-        return map(entries.call_of, found.values())
+        return map(journal_entries.restored_call, found.values())
 
     def close(self) -> None:
         """Write what has yet to be written, and leave the file to others."""
@@ -95,7 +94,7 @@ class Journal:
     def created(self, call: Call) -> None:
         """It was accepted. This is in the file before whoever asked for the call hears of it."""
         if self._file is not None:
-            self._write(entries.created(call))
+            self._write(journal_entries.created_entry(call))
             self._flush()
 
     def answered(self, call: Call) -> None:
@@ -106,11 +105,11 @@ class Journal:
     def ended(self, call: Call) -> None:
         """It has ended; if somebody wants to be told, that has yet to be done."""
         if self._file is not None:
-            self._write(entries.ended(call))
+            self._write(journal_entries.ended_entry(call))
 
-    def told(self, call: Call) -> None:
+    def end_reported(self, call: Call) -> None:
         """Whoever wanted to be told of its end has been."""
-        if self._file is not None and call.order.status_callback:
+        if self._file is not None and call.options.status_callback:
             self._write({"sid": call.sid, "told": True})
 
     # The file
@@ -139,9 +138,8 @@ class Journal:
                     self._entries.setdefault(entry["sid"], {}).update(entry)
                 else:
                     self._account = entry.get("account") or self._account
-        self._entries = {
-            sid: entries.needed(entry) for sid, entry in self._entries.items() if entries.is_whole(entry)
-        }
+        complete = {sid: entry for sid, entry in self._entries.items() if journal_entries.is_complete(entry)}
+        self._entries = {sid: journal_entries.compacted(entry) for sid, entry in complete.items()}
 
     def _compact(self) -> None:
         """Write one line for each call, for the newest that half a file has room for, and go on from there."""
@@ -150,7 +148,7 @@ class Journal:
         for sid, entry in reversed(list(self._entries.items())):
             line = orjson.dumps(entry) + b"\n"
             room -= len(line)
-            if room < 0 and entries.is_over(entry):
+            if room < 0 and journal_entries.is_finished(entry):
                 del self._entries[sid]
             else:
                 kept.append(line)

@@ -14,12 +14,11 @@ import orjson
 
 from scfm.clock import iso
 from scfm.errors import StartError
-
-from .call import Call
+from scfm.simulator.call import Call
 
 
 @dataclass(slots=True, eq=False)
-class Received:
+class CreateRequest:
     """One create request: the ``sid`` of its call, the ``code`` of its refusal, the ``fault`` it met."""
 
     number: int
@@ -48,7 +47,7 @@ class Ledger:
     """The requests, in the order they came, and a file that also gets the callbacks and the outcomes."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.requests: list[Received] = []
+        self.requests: list[CreateRequest] = []
         self._path = path
         self._file: BinaryIO | None = None
 
@@ -67,12 +66,12 @@ class Ledger:
             self._file.close()
             self._file = None
 
-    def request(self, received: Received) -> None:
+    def add_request(self, create_request: CreateRequest) -> None:
         """A create request came, and this is what became of it."""
-        self.requests.append(received)
-        self._write("request", received.as_json)
+        self.requests.append(create_request)
+        self._write("request", create_request.as_json)
 
-    def callback(self, call: Call, parameters: Mapping[str, str], answer: str, seconds: float) -> None:
+    def add_callback(self, call: Call, parameters: Mapping[str, str], answer: str, seconds: float) -> None:
         """A status callback was due, and so long afterwards this was the answer: a status, or what went wrong."""
         self._write(
             "callback",
@@ -84,20 +83,20 @@ class Ledger:
             },
         )
 
-    def outcome(self, call: Call) -> None:
+    def add_outcome(self, call: Call) -> None:
         """A call has ended."""
-        self._write("outcome", lambda: summary(call))
+        self._write("outcome", lambda: call_summary(call))
 
     def accepted_by_number(self) -> Counter[str]:
         """How many calls were accepted to each number."""
-        return Counter(received.to for received in self.requests if received.sid is not None)
+        return Counter(request.to for request in self.requests if request.sid is not None)
 
     def _write(self, kind: str, entry: Callable[[], dict[str, Any]]) -> None:
         if self._file is not None:
             self._file.write(orjson.dumps({"kind": kind, **entry()}) + b"\n")
 
 
-def summary(call: Call) -> dict[str, Any]:
+def call_summary(call: Call) -> dict[str, Any]:
     """A call, in a line."""
     return {
         "sid": call.sid,

@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from scfm.errors import ScfmError
+from scfm.simulator.application_reply import ApplicationError, placeholder, read_reply, read_twiml
+from scfm.simulator.call import Call, new_sid
+from scfm.simulator.callee import Callee
+from scfm.simulator.debugger import Debugger
+from scfm.simulator.transcript import Transcript
+from scfm.simulator.webhook_client import ApplicationUnreachable, WebhookClient, is_local
 from scfm.twiml.walk import Answer, End, Request, Verb, Walk, heard
-
-from .call import Call, new_sid
-from .callee import Callee
-from .debugger import Debugger
-from .document import ApplicationError, elsewhere, read_answer, read_twiml
-from .line import Line, Unreachable, is_here
-from .transcript import Transcript
 
 MAX_TURNS = 200
 MAX_LOOPS = 1000
@@ -37,11 +36,11 @@ class Phone:
     """
 
     def __init__(
-        self, call: Call, callee: Callee, line: Line, debugger: Debugger, pace: float, base_url: str
+        self, call: Call, callee: Callee, client: WebhookClient, debugger: Debugger, pace: float, base_url: str
     ) -> None:
         self._call = call
         self._callee = callee
-        self._line = line
+        self._client = client
         self._debugger = debugger
         self._pace = pace
         self._base_url = base_url
@@ -96,29 +95,29 @@ class Phone:
         return document
 
     async def _fallback(self, request: Request, error: ApplicationError) -> Walk:
-        order = self._call.order
-        if not order.fallback_url or request.url == order.fallback_url:
+        options = self._call.options
+        if not options.fallback_url or request.url == options.fallback_url:
             raise HungUp("application error") from error
         details = {"ErrorCode": str(error.code), "ErrorUrl": request.url}
-        return await self._document(Request(order.fallback_url, order.fallback_method, details))
+        return await self._document(Request(options.fallback_url, options.fallback_method, details))
 
     async def _fetch(self, request: Request) -> Walk:
         url = request.url
         if not url:
             raise ApplicationError(11100, "there is no URL to go on with")
-        if not is_here(url):
+        if not is_local(url):
             self._note("warning", code=0, message="not on this machine, so not fetched", url=url)
-            return elsewhere(url)
+            return placeholder(url)
         self._note("requested", url=url, method=request.method, parameters=dict(request.params))
         parameters = {**self._call.parameters(), **request.params}
         try:
-            return read_answer(url, await self._line.send(self._call, url, request.method, parameters))
-        except Unreachable as error:
+            return read_reply(url, await self._client.send(self._call, url, request.method, parameters))
+        except ApplicationUnreachable as error:
             raise ApplicationError(11205, f"{url} cannot be reached: {error}") from error
 
     async def _leave_recording(self, request: Request) -> HungUp:
         """Twilio still delivers a recording when the caller hangs up, and ignores the answer."""
-        self._call.move("completed")
+        self._call.set_status("completed")
         try:
             await self._fetch(request)
         except ApplicationError as error:
@@ -140,7 +139,7 @@ class Phone:
 
     async def _meet(self, verb: Verb) -> Answer | None:
         if self._call.status == "ringing" and verb.name != "Reject":
-            self._call.move("in-progress")
+            self._call.set_status("in-progress")
         for warning in verb.warnings:
             self._warn(warning)
         meeting = self._meetings.get(verb.name)
@@ -218,7 +217,7 @@ class Phone:
 
     async def _pass(self, seconds: float) -> None:
         """Let so many seconds of life go by, but not more than the call may last."""
-        left = self._call.order.time_limit - self._call.seconds
+        left = self._call.options.time_limit - self._call.seconds
         self._call.seconds += min(seconds, left)
         await asyncio.sleep(min(seconds, left) * self._pace)
         if seconds >= left:

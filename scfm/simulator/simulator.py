@@ -9,13 +9,12 @@ from pathlib import Path
 from aiohttp import web
 
 from scfm.errors import StartError
-
-from .api import application
-from .callee import Rule
-from .carrier import QUICK, SEED, Carrier
-from .faults import Faults
-from .journal import Journal
-from .ledger import Ledger
+from scfm.simulator.api import application
+from scfm.simulator.callee import CalleeRule
+from scfm.simulator.carrier import QUICK, SEED, Carrier
+from scfm.simulator.faults import Faults
+from scfm.simulator.journal import Journal
+from scfm.simulator.ledger import Ledger
 
 # An idle client may stay for an hour; one that waits for its answer when we stop gets this many seconds.
 KEEP_ALIVE, PATIENCE = 3600.0, 0.1
@@ -35,7 +34,7 @@ class Simulator:
         seed: int = SEED,
         life_size: float = QUICK,
         faults: Faults | None = None,
-        callees: Sequence[Rule] = (),
+        callees: Sequence[CalleeRule] = (),
         ledger: Path | None = None,
         journal: Journal | None = None,
     ) -> None:

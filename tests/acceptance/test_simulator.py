@@ -26,16 +26,17 @@ from twilio.rest import Client
 from scfm.cli.simulator import add_arguments
 from scfm.errors import StartError
 from scfm.runtime import open_files
-from scfm.simulator import Callee, Faults, Rule, Simulator, read_rules
-from scfm.simulator.callee import Directory
+from scfm.simulator.callee import Callee, CalleeRule, Directory, read_rules
 from scfm.simulator.carrier import SEED
+from scfm.simulator.faults import Faults
+from scfm.simulator.simulator import Simulator
 
 pytestmark = pytest.mark.gen_test
 
 SID, TOKEN = "AC" + "1" * 32, "secret"
 HELLO = "<Response><Say>Water is rising</Say></Response>"
 SLOW = 1.0
-ANSWERS = Rule(Callee(after=1.0), prefix="+2")
+ANSWERS = CalleeRule(Callee(after=1.0), prefix="+2")
 
 
 @asynccontextmanager
@@ -110,7 +111,7 @@ async def test_some_are_busy_some_do_not_answer_some_cannot_be_reached() -> None
 
 
 async def test_a_callee_who_takes_longer_than_the_timeout_does_not_answer() -> None:
-    async with running(callees=[Rule(Callee(after=20.0))], life_size=0.001) as (simulator, client):
+    async with running(callees=[CalleeRule(Callee(after=20.0))], life_size=0.001) as (simulator, client):
         call = await create(client, timeout=10)
         await until(lambda: simulator.carrier.calls.find(SID, call.sid).ended)
         assert simulator.carrier.calls.find(SID, call.sid).status == "no-answer"
@@ -273,7 +274,7 @@ async def test_a_ringing_call_is_canceled_and_never_answered() -> None:
 
 
 async def test_an_answered_call_is_hung_up_but_only_once() -> None:
-    async with running(callees=[Rule(Callee(after=0.0))]) as (simulator, client):
+    async with running(callees=[CalleeRule(Callee(after=0.0))]) as (simulator, client):
         call = await create(client, twiml="<Response><Pause length='2000'/></Response>")
         kept = simulator.carrier.calls.find(SID, call.sid)
         await until(lambda: kept.status == "in-progress")
@@ -286,7 +287,7 @@ async def test_an_answered_call_is_hung_up_but_only_once() -> None:
 
 
 async def test_an_answered_call_is_sent_to_another_document() -> None:
-    async with running(callees=[Rule(Callee(after=0.0))]) as (simulator, client):
+    async with running(callees=[CalleeRule(Callee(after=0.0))]) as (simulator, client):
         call = await create(client, twiml="<Response><Pause length='2000'/></Response>")
         await until(lambda: simulator.carrier.calls.find(SID, call.sid).status == "in-progress")
         await asyncio.to_thread(client.calls(call.sid).update, twiml=HELLO)
@@ -373,8 +374,8 @@ async def test_callees_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "callees.json"
     path.write_text('[{"prefix": "+855", "digits": ["1", null]}, {"number": "+15551234567", "outcome": "busy"}]')
     assert read_rules(path) == (
-        Rule(Callee(digits=("1", None)), prefix="+855"),
-        Rule(Callee(outcome="busy"), number="+15551234567"),
+        CalleeRule(Callee(digits=("1", None)), prefix="+855"),
+        CalleeRule(Callee(outcome="busy"), number="+15551234567"),
     )
 
 

@@ -21,15 +21,16 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from scfm.errors import StartError
-from scfm.simulator import Callee, Journal, Rule, Simulator
 from scfm.simulator import journal as module
-from scfm.simulator.callee import by_chance
+from scfm.simulator.callee import Callee, CalleeRule, by_chance
+from scfm.simulator.journal import Journal
+from scfm.simulator.simulator import Simulator
 from tests.server import Server, wait_until
 
 SID, TOKEN = "AC" + "1" * 32, "secret"
 NUMBER = "+252662345678"
-ANSWERS_AND_STAYS = Rule(Callee(after=0.0, digits=(None,)))
-RINGS_FOR_EVER = Rule(Callee(after=50_000.0))
+ANSWERS_AND_STAYS = CalleeRule(Callee(after=0.0, digits=(None,)))
+RINGS_FOR_EVER = CalleeRule(Callee(after=50_000.0))
 SLOWLY = 0.001
 
 
@@ -56,7 +57,7 @@ def application() -> Iterator[tuple[str, list[dict[str, str]]]]:
 
 
 @asynccontextmanager
-async def running(path: Path, *rules: Rule, **options: Any) -> AsyncIterator[tuple[Simulator, Client]]:
+async def running(path: Path, *rules: CalleeRule, **options: Any) -> AsyncIterator[tuple[Simulator, Client]]:
     """A simulator that keeps its calls in PATH, and a client of it."""
     simulator = Simulator(callees=rules, journal=Journal.open(path), life_size=SLOWLY, **options)
     http = TwilioHttpClient(timeout=120)
@@ -106,7 +107,7 @@ async def test_ended_calls_are_listed_and_fetched_as_before(tmp_path: Path) -> N
     ],
 )
 async def test_a_call_that_was_cut_off_ends_and_its_end_is_told_once(
-    rule: Rule, twiml: str, reached: str, ended: str, tmp_path: Path
+    rule: CalleeRule, twiml: str, reached: str, ended: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "calls.jsonl"
     with application() as (url, told):

@@ -15,11 +15,14 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 from twilio.request_validator import RequestValidator
 
-from scfm.simulator import Callee, Carrier, Faults, Rule, Simulator
 from scfm.simulator.call import Call
-from scfm.simulator.line import MAX_ANSWER, Line, Unreachable, is_here
-from scfm.simulator.order import Form, Order
+from scfm.simulator.call_options import CallOptions, Form
+from scfm.simulator.callee import Callee, CalleeRule
+from scfm.simulator.carrier import Carrier
+from scfm.simulator.faults import Faults
+from scfm.simulator.simulator import Simulator
 from scfm.simulator.transcript import Transcript
+from scfm.simulator.webhook_client import MAX_ANSWER, ApplicationUnreachable, WebhookClient, is_local
 
 pytestmark = pytest.mark.gen_test
 
@@ -87,7 +90,7 @@ async def talking(
     village.url = f"http://127.0.0.1:{port}"
     server = HTTPServer(Application([(r"/.*", Page, {"village": village})], log_function=lambda _: None))
     server.add_socket(listener)
-    rules = [Rule(callee or Callee(after=0.0))]
+    rules = [CalleeRule(callee or Callee(after=0.0))]
     simulator = Simulator(account_sid=SID, auth_token=TOKEN, life_size=0.001, callees=rules, **options)
     await simulator.start()
     try:
@@ -106,7 +109,7 @@ def place(carrier: Carrier, **parameters: Any) -> Any:
             for name, value in {"To": NUMBER, "From": "1234", **parameters}.items()
         }
     )
-    return carrier.place(SID, TOKEN, form, carrier.receive(form))
+    return carrier.place(SID, TOKEN, form, carrier.count_request(form))
 
 
 async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
@@ -490,10 +493,10 @@ async def test_an_answer_that_is_too_large_is_an_application_error() -> None:
 
 
 async def test_an_application_is_given_so_many_seconds() -> None:
-    line, call = Line(), Call(SID, TOKEN, NUMBER, "1234", Order(), 1)
+    line, call = WebhookClient(), Call(SID, TOKEN, NUMBER, "1234", CallOptions(), 1)
     async with bare("Content-Length: 1", body=b"") as application:
         try:
-            with pytest.raises(Unreachable, match=r"no answer in 0\.05 seconds"):
+            with pytest.raises(ApplicationUnreachable, match=r"no answer in 0\.05 seconds"):
                 await line.send(call, application.url, "POST", call.parameters(), seconds=0.05)
         finally:
             await line.close()
@@ -530,8 +533,8 @@ async def test_text_is_said_and_audio_is_played() -> None:
         ("", False),
     ],
 )
-async def test_only_this_machine_is_here(url: str, here: bool) -> None:
-    assert is_here(url) is here
+async def test_only_this_machine_is_local(url: str, here: bool) -> None:
+    assert is_local(url) is here
 
 
 async def test_an_inbound_call_rings_first_and_is_then_in_progress() -> None:
@@ -619,7 +622,7 @@ async def test_a_callback_held_back_is_sent_at_the_end_at_the_latest() -> None:
 async def test_the_first_webhook_comes_before_the_answer_if_the_fault_plan_says_so() -> None:
     async with talking({"/": "<Hangup/>"}, faults=Faults(callback_early=1.0)) as (village, carrier):
         call = place(carrier, Url=f"{village.url}/")
-        await carrier.hear_first_webhook(call)
+        await carrier.wait_for_first_webhook(call)
         assert len(village.to("/")) == 1
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from scfm.embedded_mongod.mongod import PrivateMongod
-from scfm.simulator import Callee, Faults, Rule, Simulator
+from scfm.simulator.callee import Callee, CalleeRule
+from scfm.simulator.faults import Faults
+from scfm.simulator.simulator import Simulator
 from tests.flows.phone_line import (
     FINAL,
     PATH,
@@ -84,10 +86,10 @@ SURVEYS = [
     pytest.param(LONG, "+25266243", REFUSING_STATES, id="long, not received"),
 ]
 CALLEES = [
-    Rule(SHORT_CALLEE, prefix="+25266241"),
-    Rule(LONG_CALLEE, prefix="+25266242"),
-    Rule(REFUSING_CALLEE, prefix="+25266243"),
-    Rule(Callee(digits=("1",)), prefix="+25266244"),
+    CalleeRule(SHORT_CALLEE, prefix="+25266241"),
+    CalleeRule(LONG_CALLEE, prefix="+25266242"),
+    CalleeRule(REFUSING_CALLEE, prefix="+25266243"),
+    CalleeRule(Callee(digits=("1",)), prefix="+25266244"),
 ]
 _numbers = itertools.count(1000)
 

@@ -18,7 +18,8 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from scfm.calls.signed_form import SignedForm
-from scfm.simulator import Callee, Rule, Simulator
+from scfm.simulator.callee import Callee, CalleeRule
+from scfm.simulator.simulator import Simulator
 from tests.flows.phone_line import PATH, PhoneLine, contact_of, participation, place_call
 from tests.peers.node import TwilioForNode, emulator, running
 from tests.server import Client, Server, wait_until
@@ -96,7 +97,7 @@ async def test_what_the_simulator_signs_is_valid_for_nodes_twilio(
     server = HTTPServer(Application([(".*", Listener, {"heard": heard})]))
     server.add_socket(socket)
     callee = Callee(after=0.0, speech=(None, "ភូមិ របស់ខ្ញុំ & 50% + 🌊"))
-    simulator = Simulator(account_sid=SID, auth_token=TOKEN, callees=[Rule(callee, prefix="+")])
+    simulator = Simulator(account_sid=SID, auth_token=TOKEN, callees=[CalleeRule(callee, prefix="+")])
     base = await simulator.start()
     url = f"http://127.0.0.1:{port}/hook{query}"
     form = {

@@ -6,7 +6,8 @@ import asyncio
 import threading
 from typing import Any, Self
 
-from scfm.simulator import Faults, Simulator
+from scfm.simulator.faults import Faults
+from scfm.simulator.simulator import Simulator
 
 SECONDS = 30.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from scfm.simulator import Faults
+from scfm.simulator.faults import Faults
 
 PEOPLE = (80, 160)
 BLOWS = (3, 5)

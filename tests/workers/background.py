@@ -14,7 +14,8 @@ from scfm.models.account_setup import make_account
 from scfm.models.platform import Platform
 from scfm.providers.client import Provider
 from scfm.settings import Settings
-from scfm.simulator import Callee, Rule, Simulator
+from scfm.simulator.callee import Callee, CalleeRule
+from scfm.simulator.simulator import Simulator
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.batch_runner import BatchRunner
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 SID, TOKEN = "AC" + "1" * 32, "secret"
 PARAMS = {"from": "345", "url": "http://127.0.0.1:9/none"}
-ANSWERS = Rule(Callee(after=1.0), prefix="+")
+ANSWERS = CalleeRule(Callee(after=1.0), prefix="+")
 # So slow that no call gets any further while a test looks at it.
 STANDSTILL = 1000.0
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scfm.runtime.backoff import Backoff
-from scfm.simulator import Simulator
+from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
 from scfm.workers import circuit_breaker
 from scfm.workers import claims as accounts_module

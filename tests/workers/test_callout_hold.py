@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scfm.simulator import Faults
+from scfm.simulator.faults import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView

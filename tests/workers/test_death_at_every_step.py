@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scfm.providers.client import Provider
 from scfm.settings import Settings
-from scfm.simulator import Simulator
+from scfm.simulator.simulator import Simulator
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.reconciler import LOST

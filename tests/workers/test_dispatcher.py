@@ -19,7 +19,7 @@ from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, Unknown
 from scfm.runtime.backoff import Backoff
-from scfm.simulator import Faults
+from scfm.simulator.faults import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers import dispatcher as module

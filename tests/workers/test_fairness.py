@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scfm.simulator import Faults, Simulator
+from scfm.simulator.faults import Faults
+from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
 from tests.workers.background import Background, account, background, carrier, eventually, queued_calls, told
 

@@ -17,7 +17,8 @@ from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, ProviderError, Unknown
 from scfm.runtime.backoff import Backoff
 from scfm.settings import Settings
-from scfm.simulator import Faults, Simulator
+from scfm.simulator.faults import Faults
+from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
 from scfm.workers import circuit_breaker as module
 from scfm.workers.circuit_breaker import FAILURES_TO_OPEN

@@ -49,8 +49,8 @@ async def test_the_defaults_are_sent_and_not_stored_and_a_default_callback_count
         async with background(store, told(simulator.base_url, tmp_path, public_url=public_url)) as jobs:
             await pass_over(jobs.send)
         (placed,) = simulator.carrier.calls
-        assert placed.order.url == (WEBHOOK if public_url else params["url"])
-        assert placed.order.status_callback == (WEBHOOK if public_url else "")
+        assert placed.options.url == (WEBHOOK if public_url else params["url"])
+        assert placed.options.status_callback == (WEBHOOK if public_url else "")
     (call,) = await calls_of(store)
     assert call["status"] == "remotely_queued" and call["remote_request_params"] == params
     assert ("_check" in call) is (not public_url)

@@ -17,7 +17,8 @@ from scfm.providers.answers import Call
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import Unknown
-from scfm.simulator import Callee, Faults, Rule
+from scfm.simulator.callee import Callee, CalleeRule
+from scfm.simulator.faults import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.status_poller import GIVEN_UP, MAX_PAUSE, first_check
@@ -243,7 +244,7 @@ async def test_calls_whose_every_report_is_lost_come_to_an_end_by_themselves(sto
     await queued_calls(
         store, await account(store), numbers, remote_request_params={"from": "345", "twiml": "<Response/>"}
     )
-    callees = (Rule(Callee(after=1.0), prefix="+"),)
+    callees = (CalleeRule(Callee(after=1.0), prefix="+"),)
     async with carrier(faults=Faults(callback_lost=1.0), life_size=0.01, callees=callees) as simulator:
         settings = told(simulator.base_url, tmp_path, status_check_seconds=0.1, sweep_seconds=0.05)
         async with background(store, settings) as jobs:

@@ -29,7 +29,8 @@ from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, Unknown
 from scfm.settings import Settings
-from scfm.simulator import Faults, Simulator
+from scfm.simulator.faults import Faults
+from scfm.simulator.simulator import Simulator
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.twiml.registry import Registry

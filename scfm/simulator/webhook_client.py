@@ -18,9 +18,8 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from scfm.errors import ScfmError
+from scfm.simulator.call import Call
 from scfm.twiml.signature import signature
-
-from .call import Call
 
 # So many that a slow application sees how many wait for it; but each is an open file.
 MAX_CONNECTIONS = 1000
@@ -31,7 +30,7 @@ MAX_ANSWER = 1 << 20
 MAX_HEADER = 1 << 16
 
 
-class Unreachable(ScfmError):
+class ApplicationUnreachable(ScfmError):
     """The application gave no answer. The text is the reason."""
 
 
@@ -44,7 +43,7 @@ class Reply(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def is_here(url: str) -> bool:
+def is_local(url: str) -> bool:
     """Whether the URL's host is this machine: 127.0.0.0/8, ::1, localhost. No other is ever contacted."""
     try:
         host = urlsplit(url).hostname or ""
@@ -53,13 +52,13 @@ def is_here(url: str) -> bool:
         return False
 
 
-class Loopback(AbstractResolver):
+class LoopbackResolver(AbstractResolver):
     """Addresses of this machine, without asking anybody for them."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of ``localhost``, the one name that ``is_here``."""
+        """The addresses of ``localhost``, the one name that ``is_local``."""
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=0)
             for kind, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
@@ -77,7 +76,7 @@ class Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self) -> None:
-        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE, resolver=Loopback())
+        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE, resolver=LoopbackResolver())
         self._used = WeakSet[asyncio.Transport]()
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
@@ -102,7 +101,7 @@ def _has_news(transport: asyncio.Transport) -> bool:
     return bool(poll.poll(0))
 
 
-class Line:
+class WebhookClient:
     """Sends requests to the application's webhooks, a bounded number at a time. Made inside a running event loop."""
 
     def __init__(self) -> None:
@@ -124,7 +123,7 @@ class Line:
     ) -> Reply:
         """Ask ``url`` with the parameters, in the query for GET and else in the body, and give the answer.
 
-        Waits at most ``seconds``. Follows redirects, by GET. Raises Unreachable.
+        Waits at most ``seconds``. Follows redirects, by GET. Raises ApplicationUnreachable.
         """
         try:
             async with self._free:
@@ -136,14 +135,14 @@ class Line:
         self, call: Call, url: str, method: str, parameters: Mapping[str, str], seconds: float
     ) -> Reply:
         for _ in range(MAX_REDIRECTS + 1):
-            if not is_here(url):
-                raise Unreachable(f"{url} is not on this machine")
+            if not is_local(url):
+                raise ApplicationUnreachable(f"{url} is not on this machine")
             reply = await self._ask(call, url, method, parameters, seconds)
             location = reply.headers.get("Location")
             if reply.status not in (301, 302, 303, 307, 308) or not location:
                 return reply
             url, method = urljoin(url, location), "GET"
-        raise Unreachable("too many redirects")
+        raise ApplicationUnreachable("too many redirects")
 
     async def _ask(self, call: Call, url: str, method: str, parameters: Mapping[str, str], seconds: float) -> Reply:
         body: str | None = urlencode(parameters)
@@ -155,9 +154,9 @@ class Line:
         try:
             return await self._fetch(method, url, _headers(call.token, url, signed), body, seconds)
         except TimeoutError as error:
-            raise Unreachable(f"no answer in {seconds:g} seconds") from error
+            raise ApplicationUnreachable(f"no answer in {seconds:g} seconds") from error
         except Exception as error:  # whatever a socket or a parser can raise is one thing here
-            raise Unreachable(str(error) or type(error).__name__) from error
+            raise ApplicationUnreachable(str(error) or type(error).__name__) from error
 
     async def _fetch(
         self, method: str, url: str, headers: Mapping[str, str], body: str | None, seconds: float

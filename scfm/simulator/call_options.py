@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from .refusal import Refusal
+from scfm.simulator.api_error import ApiError
 
 EVENTS = ("initiated", "ringing", "answered", "completed")
 
@@ -42,7 +42,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class CallOptions:
     """What to do once a call is answered, and whom to tell. ``timeout``, ``time_limit``: seconds of life."""
 
     url: str = ""
@@ -57,10 +57,10 @@ class Order:
     time_limit: float = 14400.0
 
     @classmethod
-    def read(cls, form: Form) -> Order:
-        """The order in the parameters of a create request. Raises Refusal."""
+    def read(cls, form: Form) -> CallOptions:
+        """The options in the parameters of a create request. Raises ApiError."""
         if not any(name in form for name in ("Url", "Twiml", "ApplicationSid")):
-            raise Refusal(400, 21205, "Url parameter is required.")
+            raise ApiError(400, 21205, "Url parameter is required.")
         events = {event for value in form.all("StatusCallbackEvent") for event in value.split()}
         return cls(
             url=_url(form, "Url", 21205),
@@ -71,29 +71,29 @@ class Order:
             status_callback=_url(form, "StatusCallback", 21609),
             status_callback_method=method(form, "StatusCallbackMethod"),
             events=frozenset(events & set(EVENTS)) or frozenset({"completed"}),
-            timeout=_seconds(form, "Timeout", 60.0, most=600.0),
-            time_limit=_seconds(form, "TimeLimit", 14400.0, most=14400.0),
+            timeout=_seconds(form, "Timeout", 60.0, largest=600.0),
+            time_limit=_seconds(form, "TimeLimit", 14400.0, largest=14400.0),
         )
 
 
 def read_to(form: Form) -> str:
-    """The number to call, in E.164. Raises Refusal."""
+    """The number to call, in E.164. Raises ApiError."""
     if "To" not in form:
-        raise Refusal(400, 21201, "No 'To' number is specified")
+        raise ApiError(400, 21201, "No 'To' number is specified")
     number = _e164(form["To"])
     if number is None:
-        raise Refusal(400, 21211, f"The phone number you are attempting to call, {form['To']}, is not valid.")
+        raise ApiError(400, 21211, f"The phone number you are attempting to call, {form['To']}, is not valid.")
     if number in _REFUSED_TO:
-        raise Refusal(400, *_REFUSED_TO[number])
+        raise ApiError(400, *_REFUSED_TO[number])
     return number
 
 
 def read_from(form: Form) -> str:
-    """The number that calls: E.164, or a short code as other carriers allow. Raises Refusal."""
+    """The number that calls: E.164, or a short code as other carriers allow. Raises ApiError."""
     if "From" not in form:
-        raise Refusal(400, 21213, "No 'From' number is specified")
+        raise ApiError(400, 21213, "No 'From' number is specified")
     if form["From"] == "+15005550001" or not re.fullmatch(r"\+?[\d ().-]+|(client|sip):.+", form["From"]):
-        raise Refusal(400, 21212, f"The 'From' number {form['From']} is not a valid phone number.")
+        raise ApiError(400, 21212, f"The 'From' number {form['From']} is not a valid phone number.")
     return form["From"]
 
 
@@ -113,7 +113,7 @@ def _e164(text: str) -> str | None:
 
 
 def _url(form: Form, name: str, code: int) -> str:
-    """An absolute URL, or nothing. Raises Refusal."""
+    """An absolute URL, or nothing. Raises ApiError."""
     if name not in form:
         return ""
     try:
@@ -122,11 +122,11 @@ def _url(form: Form, name: str, code: int) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise Refusal(400, code, f"{name} is not a valid URL: {form[name]}")
+        raise ApiError(400, code, f"{name} is not a valid URL: {form[name]}")
     return form[name]
 
 
-def _seconds(form: Form, name: str, default: float, most: float) -> float:
+def _seconds(form: Form, name: str, default: float, largest: float) -> float:
     """A number of seconds; what cannot be one means the default, as with Twilio."""
     text = form[name]
-    return min(float(text), most) if re.fullmatch(r"[0-9]{1,9}", text) else default
+    return min(float(text), largest) if re.fullmatch(r"[0-9]{1,9}", text) else default

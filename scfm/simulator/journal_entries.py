@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .call import ENDED, Call
-from .order import Order
+from scfm.simulator.call import ENDED, Call
+from scfm.simulator.call_options import CallOptions
 
 Entry = dict[str, Any]
 
@@ -19,9 +19,9 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
 _UNFINISHED_FIELDS = ("token", "request", "status_callback", "status_callback_method", "events", "callbacks", "told")
 
 
-def created(call: Call) -> Entry:
+def created_entry(call: Call) -> Entry:
     """What of a new call has to be known after a restart."""
-    order = call.order
+    options = call.options
     entry: Entry = {
         "sid": call.sid,
         "account_sid": call.account_sid,
@@ -34,16 +34,16 @@ def created(call: Call) -> Entry:
         "created": call.created,
         "status": call.status,
     }
-    if order.status_callback:
+    if options.status_callback:
         entry |= {
-            "status_callback": order.status_callback,
-            "status_callback_method": order.status_callback_method,
-            "events": sorted(order.events),
+            "status_callback": options.status_callback,
+            "status_callback_method": options.status_callback_method,
+            "events": sorted(options.events),
         }
     return entry
 
 
-def ended(call: Call) -> Entry:
+def ended_entry(call: Call) -> Entry:
     """What the end of a call adds."""
     return {
         "sid": call.sid,
@@ -55,24 +55,24 @@ def ended(call: Call) -> Entry:
     }
 
 
-def is_whole(entry: Entry) -> bool:
+def is_complete(entry: Entry) -> bool:
     """Whether the line that made the call is there; it may be in a file that is gone."""
     return all(name in entry and right(entry[name]) for name, right in _SHAPES.items())
 
 
-def is_over(entry: Entry) -> bool:
+def is_finished(entry: Entry) -> bool:
     """Whether the call has ended, and whoever wanted to be told of that has been."""
     return entry["status"] in ENDED and ("status_callback" not in entry or "told" in entry)
 
 
-def needed(entry: Entry) -> Entry:
+def compacted(entry: Entry) -> Entry:
     """What of an entry is still of use: of a call that is over, what is shown of it."""
-    if not is_over(entry):
+    if not is_finished(entry):
         return entry
     return {name: value for name, value in entry.items() if name not in _UNFINISHED_FIELDS}
 
 
-def call_of(entry: Entry) -> Call:
+def restored_call(entry: Entry) -> Call:
     """The call of an entry, with whom to tell of its end if that has yet to be done."""
     events = frozenset(entry.get("events", ()))
     callback, method = entry.get("status_callback", ""), entry.get("status_callback_method", "POST")
@@ -81,7 +81,7 @@ def call_of(entry: Entry) -> Call:
         entry.get("token", ""),
         entry["to"],
         entry["from"],
-        Order(status_callback=callback, status_callback_method=method, events=events),
+        CallOptions(status_callback=callback, status_callback_method=method, events=events),
         entry.get("request", 0),
         entry["direction"],
         entry["status"],

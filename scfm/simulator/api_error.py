@@ -5,7 +5,7 @@ from __future__ import annotations
 from scfm.errors import ScfmError
 
 
-class Refusal(ScfmError):
+class ApiError(ScfmError):
     """A request that Twilio would not take."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
@@ -22,31 +22,31 @@ class Refusal(ScfmError):
         }
 
 
-def unauthorized() -> Refusal:
+def unauthorized() -> ApiError:
     """No credentials, or wrong ones."""
-    return Refusal(401, 20003, "Authenticate")
+    return ApiError(401, 20003, "Authenticate")
 
 
-def not_found(path: str) -> Refusal:
+def not_found(path: str) -> ApiError:
     """Nothing is at this path."""
-    return Refusal(404, 20404, f"The requested resource {path} was not found")
+    return ApiError(404, 20404, f"The requested resource {path} was not found")
 
 
-def not_allowed() -> Refusal:
+def not_allowed() -> ApiError:
     """The method is not one of the resource's."""
-    return Refusal(405, 20004, "Method not allowed")
+    return ApiError(405, 20004, "Method not allowed")
 
 
-def too_many_requests() -> Refusal:
+def too_many_requests() -> ApiError:
     """The account asks for more than its share."""
-    return Refusal(429, 20429, "Too Many Requests")
+    return ApiError(429, 20429, "Too Many Requests")
 
 
-def internal_error() -> Refusal:
+def internal_error() -> ApiError:
     """Something broke at the carrier."""
-    return Refusal(500, 20500, "An internal server error has occurred")
+    return ApiError(500, 20500, "An internal server error has occurred")
 
 
-def not_in_progress() -> Refusal:
+def not_in_progress() -> ApiError:
     """The call's state does not allow what is asked."""
-    return Refusal(400, 21220, "Call is not in-progress. Cannot redirect.")
+    return ApiError(400, 21220, "Call is not in-progress. Cannot redirect.")

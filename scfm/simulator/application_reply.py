@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from scfm.errors import ScfmError
+from scfm.simulator.webhook_client import Reply
 from scfm.twiml.walk import TwimlError, Verb, Walk, parse, walk
-
-from .line import Reply
 
 _XML = frozenset({"text/xml", "application/xml", "text/html", ""})
 
@@ -18,7 +17,7 @@ class ApplicationError(ScfmError):
         self.code, self.message = code, message
 
 
-def read_answer(url: str, answer: Reply) -> Walk:
+def read_reply(url: str, answer: Reply) -> Walk:
     """The walk through an application's answer. Raises ApplicationError."""
     if not 200 <= answer.status < 300:
         raise ApplicationError(11200, f"{url} answered {answer.status}")
@@ -40,6 +39,6 @@ def read_twiml(url: str, text: str | bytes) -> Walk:
         raise ApplicationError(12100, f"{url}: {error}") from error
 
 
-def elsewhere(url: str) -> Walk:
+def placeholder(url: str) -> Walk:
     """What stands for a document that is not on this machine."""
     return walk([Verb("Say", text=f"{url} is not on this machine, and the simulator never leaves it.")], url)
