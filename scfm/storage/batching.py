@@ -3,54 +3,79 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from scfm.errors import Unavailable
 
-Asked = TypeVar("Asked")
-Found = TypeVar("Found")
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
 
 MAX_BATCH = 200
 
 
 async def isolate_failures(
-    together: Callable[[list[Asked]], Awaitable[Sequence[Found]]], asked: list[Asked]
-) -> Sequence[Found | Exception]:
-    """What TOGETHER gives for each of the requests; one that cannot be done does not take the others with it.
+    together: Callable[[list[Request]], Awaitable[Sequence[Answer]]],
+    requests: list[Request],
+    again: Callable[[Request], Awaitable[Answer]] | None = None,
+) -> Sequence[Answer | Exception]:
+    """What TOGETHER answers to each of the requests; one that cannot be done does not take the others with it.
 
-    Those that are asked again may have been carried out. Raises Unavailable.
+    Where it raises, each request is done alone, by AGAIN, if given: some of them may have been carried out already.
+    Raises Unavailable.
     """
     try:
-        return await together(asked)
+        return await together(requests)
     except Unavailable:
         raise
     except Exception as error:
-        if len(asked) == 1:
+        if len(requests) == 1:
             return [error]
-        return [(await isolate_failures(together, [one]))[0] for one in asked]
+    answers: list[Answer | Exception] = []
+    for request in requests:
+        try:
+            answers.append(await again(request) if again is not None else (await together([request]))[0])
+        except Unavailable:
+            raise
+        except Exception as error:
+            answers.append(error)
+    return answers
 
 
-class Batcher(Generic[Asked, Found]):
+class Batcher(Generic[Request, Answer]):
     """Carries out many small requests in few round trips, one after the other.
 
-    CARRY_OUT gets up to MAX_BATCH requests and gives what each found, in their order; an exception in place of what
-    one found is raised to whoever asked for it, and what CARRY_OUT raises to all of them. A round trip begins after
-    each of its requests, so nobody is told of a state from before he asked.
+    CARRY_OUT gets up to MAX_BATCH requests and gives the answer to each, in their order; an exception in place of an
+    answer is raised to whoever made the request, and what CARRY_OUT raises to all of them. A round trip begins after
+    each of its requests, so nobody is told of a state from before the request.
+
+    While round trips follow one another, each waits up to GATHER_SECONDS after the one before, unless MANY wait.
     """
 
-    def __init__(self, carry_out: Callable[[list[Asked]], Awaitable[Sequence[Found | Exception]]]) -> None:
+    def __init__(
+        self,
+        carry_out: Callable[[list[Request]], Awaitable[Sequence[Answer | Exception]]],
+        *,
+        max_batch: int | None = None,
+        gather_seconds: float = 0.0,
+        many: int = 1,
+    ) -> None:
         self._carry_out = carry_out
-        self._waiting: list[tuple[Asked, asyncio.Future[Found]]] = []
+        self._max_batch = max_batch
+        self._gather_seconds = gather_seconds
+        self._many = many
+        self._next_at = 0.0
+        self._waiting: list[tuple[Request, asyncio.Future[Answer]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def submit(self, asked: Asked) -> Found:
-        """What the request found."""
-        found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
-        self._waiting.append((asked, found))
+    async def submit(self, request: Request) -> Answer:
+        """The answer to the request."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, answer))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
-        return await found
+        return await answer
 
     def close(self) -> None:
         """Carry out nothing more; whoever waits is cancelled."""
@@ -58,26 +83,32 @@ class Batcher(Generic[Asked, Found]):
             self._task.cancel()
         # A task that has not begun yet does not learn that it is cancelled, and cannot tell them.
         waiting, self._waiting = self._waiting, []
-        for _, found in waiting:
-            found.cancel()
+        for _, answer in waiting:
+            answer.cancel()
 
     async def _run(self) -> None:
         while self._waiting:
-            group, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            if self._gather_seconds:
+                early = self._next_at - time.monotonic()
+                if early > 0 and len(self._waiting) < self._many:
+                    await asyncio.sleep(early)
+                self._next_at = time.monotonic() + self._gather_seconds
+            size = self._max_batch or MAX_BATCH
+            group, self._waiting = self._waiting[:size], self._waiting[size:]
             try:
-                answers = await self._carry_out([asked for asked, _ in group])
+                answers = await self._carry_out([request for request, _ in group])
             except Exception as error:
                 answers = [error] * len(group)
             except BaseException as error:  # the process ends, and nobody waits for ever
-                for _, found in (*group, *self._waiting):
-                    if not found.done():
-                        found.set_exception(error)
+                for _, waiting in (*group, *self._waiting):
+                    if not waiting.done():
+                        waiting.set_exception(error)
                 self._waiting = []
                 raise
-            for (_, found), answer in zip(group, answers, strict=True):
-                if found.done():  # whoever asked has gone
+            for (_, waiting), answer in zip(group, answers, strict=True):
+                if waiting.done():  # whoever asked has gone
                     continue
                 if isinstance(answer, Exception):
-                    found.set_exception(answer)
+                    waiting.set_exception(answer)
                 else:
-                    found.set_result(answer)
+                    waiting.set_result(answer)

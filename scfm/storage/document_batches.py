@@ -10,7 +10,7 @@ from typing import Any
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from scfm.errors import Unavailable, Unreachable
+from scfm.errors import Unreachable
 from scfm.storage import driver
 from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.codec import escape_document, restore_document
@@ -59,28 +59,23 @@ class DocumentBatches:
         return sorted(await collection.find(key.condition(values)).to_list(None), key=itemgetter("_id"))
 
     async def insert_one(self, collection: str, document: Document) -> None:
-        """Store a document under an id of ``new_ids``; raises Taken."""
+        """Store a document under an id of an IdAllocator; raises Taken."""
         if collection not in self._inserts:
-            self._inserts[collection] = Batcher(partial(self._insert, collection))
+            documents = self._database.collection(collection)
+            insert, again = partial(self._insert, documents), partial(self._insert_again, documents)
+            self._inserts[collection] = Batcher(partial(isolate_failures, insert, again=again))
         await self._inserts[collection].submit(escape_document(document))
 
-    async def _insert(self, collection: str, documents: list[Document]) -> Sequence[Exception | None]:
+    @staticmethod
+    async def _insert(collection: driver.Collection, documents: list[Document]) -> Sequence[Exception | None]:
         """What kept each of the documents from being stored, None for nothing."""
-        if len(documents) == 1:
-            return [await self._insert_alone(collection, documents[0])]
-        try:
-            return await self._insert_together(collection, documents)
-        except Unavailable:
-            raise
-        except Exception:
-            # One that the driver cannot send must not take the others with it; some of them may be in.
-            return [await self._insert_alone(collection, document, again=True) for document in documents]
-
-    async def _insert_together(self, collection: str, documents: list[Document]) -> list[Exception | None]:
         refused: list[Exception | None] = [None] * len(documents)
         try:
             with map_driver_errors():
-                await self._database.collection(collection).insert_many(documents, ordered=False)
+                if len(documents) == 1:
+                    await collection.insert_one(documents[0])
+                else:
+                    await collection.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             details = error.details or {}
             if details.get("writeConcernErrors"):
@@ -90,13 +85,13 @@ class DocumentBatches:
                 refused[failure["index"]] = Taken(index_of(failure)) if known else error
         return refused
 
-    async def _insert_alone(self, collection: str, document: Document, again: bool = False) -> Exception | None:
+    @staticmethod
+    async def _insert_again(collection: driver.Collection, document: Document) -> Exception | None:
+        """What keeps a document that may be in already from being stored; None for nothing."""
         try:
             with map_driver_errors():
-                documents = self._database.collection(collection)
-                if again and await documents.find_one({"_id": document["_id"]}) == document:
-                    return None
-                await documents.insert_one(document)
+                if await collection.find_one({"_id": document["_id"]}) != document:
+                    await collection.insert_one(document)
         except Exception as error:
             return error
         return None

@@ -28,8 +28,8 @@ from scfm.providers.errors import CREATE, AccountRefused, CallRejected, NotSent,
 from scfm.runtime.backoff import Backoff
 from scfm.settings import Settings
 from scfm.storage.query import Document
+from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
-from scfm.storage.writes import Writes
 from scfm.workers.account_refusals import AccountRefusals
 from scfm.workers.callout_hold import REMEMBERED_SECONDS, CalloutHold
 from scfm.workers.claims import CALLS, Accounts, Waiting
@@ -122,7 +122,7 @@ class Dispatcher(Job):
         self._astray: dict[str, datetime] = {}
         self._waiting = Waiting(store, CallStatus.QUEUED)
         self._all_tenants = store.all_tenants
-        self._writes = Writes(store.all_tenants, CALLS)
+        self._updates = RetryingUpdates(store.all_tenants, CALLS)
 
     async def claim(self, limit: int) -> Sequence[ScheduledCall]:
         """Calls whose attempt is now in the database, and when each may leave."""
@@ -221,7 +221,7 @@ class Dispatcher(Job):
         if (halted := await self._callout_hold.blocking_status(call)) is not None:
             return partial(self._halt, call, halted)
         if (outdated := await self._callout_hold.outdated(call)) is not None:
-            return partial(self._writes.add, outdated)
+            return partial(self._updates.add, outdated)
         if item.late(self._clock.monotonic()) or self._breakers[call["account_id"]].is_open:
             return partial(self._release, call, 0, tries_of(call))
         return await self._send(call, credentials, looked_at)
@@ -252,11 +252,11 @@ class Dispatcher(Job):
                     await self._release(call, 0, tries_of(call))
 
     async def _halt(self, call: Document, halted: str) -> None:
-        await self._writes.add(cancel(call) if halted == "stopped" else hold(call))
+        await self._updates.add(cancel(call) if halted == "stopped" else hold(call))
 
     async def _arrived(self, call: Document, *updates: Transition) -> None:
         """Store what became of a call that left."""
-        await self._writes.add(*updates)
+        await self._updates.add(*updates)
         self._send_journal.acknowledge(*attempt_of(call))
 
     async def on_error(self, item: ScheduledCall, error: Exception) -> None:
@@ -268,7 +268,7 @@ class Dispatcher(Job):
         elif tries < MAX_TRIES:
             await self._release(call, ERROR_BACKOFF.seconds(tries), tries)
         else:
-            await self._writes.add(reject(call, reason.message))
+            await self._updates.add(reject(call, reason.message))
 
     async def _leave(self, call: Document, looked_at: float) -> None:
         """Write the call down as departed: its request leaves now. Raises NotSent.
@@ -356,8 +356,8 @@ class Dispatcher(Job):
         self._send_journal.acknowledge(*attempt_of(call))
 
     async def _release(self, call: Document, delay: float, tries: int, change: Document | None = None) -> None:
-        await self._writes.add(requeue(call, delay, tries, change))
+        await self._updates.add(requeue(call, delay, tries, change))
 
     async def _unknown(self, call: Document, reason: ProviderError) -> None:
         lease = later(self._settings.unknown_grace_seconds)
-        await self._writes.add(*mark_unknown(call, reason.message, lease, self._first_check(call)))
+        await self._updates.add(*mark_unknown(call, reason.message, lease, self._first_check(call)))

@@ -10,8 +10,8 @@ from scfm.models.call_lifecycle import CallStatus
 from scfm.providers.client import Provider
 from scfm.providers.errors import FETCH, ProviderError
 from scfm.storage.query import Document
+from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
-from scfm.storage.writes import Writes
 from scfm.workers.claims import CALLS, Accounts, Waiting
 from scfm.workers.runner import Job
 
@@ -25,7 +25,7 @@ class StatusFetcher(Job):
         self._accounts = accounts
         self._lease = lease
         self._waiting = Waiting(store, CallStatus.REMOTE_FETCH_QUEUED)
-        self._writes = Writes(store.all_tenants, CALLS)
+        self._updates = RetryingUpdates(store.all_tenants, CALLS)
 
     async def claim(self, limit: int) -> Sequence[Document]:
         return await self._waiting.claim(limit, later(self._lease))
@@ -36,9 +36,9 @@ class StatusFetcher(Job):
                 item["account_id"], lambda own: self._provider.fetch_call(own, item["remote_call_id"])
             )
         except ProviderError as error:
-            await self._writes.add(record_fetch_error(item, error.message))
+            await self._updates.add(record_fetch_error(item, error.message))
         else:
-            await self._writes.add(record_fetch(item, response))
+            await self._updates.add(record_fetch(item, response))
 
     async def on_error(self, item: Document, error: Exception) -> None:
-        await self._writes.add(abandon_fetch(item, f"{FETCH}: {type(error).__name__}"))
+        await self._updates.add(abandon_fetch(item, f"{FETCH}: {type(error).__name__}"))

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from scfm.errors import Unavailable
-from scfm.storage import writes as module
+from scfm.storage import retrying_updates as module
 from scfm.storage.query import Document
+from scfm.storage.retrying_updates import RetryingUpdates, Update
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.storage.writes import Update, Writes
 
 CALLS = "phone_calls"
 COUNT = 1200
@@ -33,11 +33,11 @@ class Watched(TenantView):
         return await super().update_each(collection, updates, **options)
 
 
-async def watched(store: Store, count: int) -> tuple[Watched, Writes]:
+async def watched(store: Store, count: int) -> tuple[Watched, RetryingUpdates]:
     """A view of so many documents, and writes to it."""
     view = Watched(store, None)
     await asyncio.gather(*(view.add(CALLS, {"_id": number, "account_id": 1, "n": 0}) for number in range(count)))
-    return view, Writes(view, CALLS)
+    return view, RetryingUpdates(view, CALLS)
 
 
 def counts(number: int) -> tuple[Document, Document]:
