@@ -1,0 +1,688 @@
+"""Every transition of a phone call: its condition and update, byte for byte; and that the diagram has them all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import bson
+import pytest
+
+from scfm import clock
+from scfm.models import call_checks, call_lifecycle, call_outcomes, call_reports
+from scfm.models.call_lifecycle import FINAL, STATUSES, UNDER_WAY, UNSETTLED, CallStatus, Transition
+from scfm.models.call_reports import reported_status
+
+MODULES = (call_lifecycle, call_outcomes, call_checks, call_reports)
+ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
+Pair = tuple[dict[str, Any], dict[str, Any]]
+
+NOW = datetime(2018, 5, 19, 6, 49, 24, 294000, UTC)
+SOON, FAR = NOW + timedelta(seconds=20), NOW + timedelta(hours=1)
+ATTEMPTED = NOW - timedelta(seconds=9)
+ATTEMPT = {"id": "f00d", "at": ATTEMPTED, "log": "boot.1"}
+WORK = {"lease": SOON, "attempt": ATTEMPT, "tries": 2}
+CALL: dict[str, Any] = {
+    "_id": 7,
+    "account_id": 1,
+    "status": "queued",
+    "msisdn": "+855125550001",
+    "remote_call_id": None,
+    "remote_status": None,
+    "remote_error_message": None,
+    "_work": WORK,
+}
+AT_PROVIDER = {
+    **CALL,
+    "status": "remotely_queued",
+    "remote_call_id": "CA1",
+    "remote_status": "queued",
+    "_check": SOON,
+}
+TO_BE_FETCHED = {**CALL, "status": "remote_fetch_queued", "_fetch_from": "in_progress"}
+RESPONSE = {"sid": "CA1", "direction": "outbound-api", "status": "queued"}
+FOLLOWS = {"contact_id": 3, "msisdn": {"$in": ["+855125550001"]}, "_number": None}
+
+THERE = {"$exists": True}
+# A call that is still claimed by the attempt with which it was read; and one that a report has moved on since.
+CLAIMED = {"_id": 7, "status": "queued", "_work.attempt.id": "f00d"}
+MOVED_ON = {"_id": 7, "status": {"$ne": "queued"}, "_work.attempt.id": "f00d"}
+LEASED = {"_id": 7, "_work.lease": SOON}
+UNCLAIMED = {**FOLLOWS, "status": {"$in": ["created", "queued"]}, "_work.lease": None}
+NO_WORK = {"_work": ""}
+DUE_NOW = {"$set": {"_work": {"due": NOW}}}
+CANCELED = {"$set": {"status": "canceled", "updated_at": NOW}, "$unset": NO_WORK}
+TAKEN = "Not called: the contact's number is +855125550002 now, which another participation has"
+CANCELED_AS_TAKEN = {
+    "$set": {"status": "canceled", "remote_error_message": TAKEN, "updated_at": NOW},
+    "$unset": NO_WORK,
+}
+UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
+ANSWER = {
+    "remote_call_id": "CA1",
+    "remote_direction": "outbound-api",
+    "remote_queue_response": RESPONSE,
+    "remotely_queued_at": NOW,
+    "updated_at": NOW,
+    "_check": SOON,
+}
+PLACED = {"$set": {"remotely_queued_at": ATTEMPTED, "updated_at": NOW, "_check": SOON}, "$unset": NO_WORK}
+LATE, TOO_FAR = NOW + timedelta(seconds=3), FAR
+
+
+def errored(words: str) -> dict[str, Any]:
+    change = {"status": "errored", "remote_error_message": words, "remotely_queued_at": NOW, "updated_at": NOW}
+    return {"$set": change, "$unset": NO_WORK}
+
+
+def fetched(**change: Any) -> Pair:
+    return {"_id": 7, "status": "remote_fetch_queued"}, {"$set": change, "$unset": {"_work": "", "_fetch_from": ""}}
+
+
+def of_report(call: dict[str, Any], **details: str) -> Transition | None:
+    return call_reports.report(call, reported_status(details))
+
+
+UNDER_WAY_STATUSES = ["queued", "remotely_queued", "remote_fetch_queued", "in_progress"]
+FINAL_STATUSES = ["errored", "failed", "busy", "not_answered", "canceled", "completed"]
+
+# By name: what is called, and the condition and update, or several, that it gives.
+PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
+    "queue": [
+        (
+            lambda: call_lifecycle.queue(CALL),
+            (
+                {"_id": 7, "status": "created"},
+                {"$set": {"status": "queued", "_work": {"due": NOW}, "updated_at": NOW}},
+            ),
+        )
+    ],
+    "queue_many": [
+        (
+            lambda: call_lifecycle.queue_many([7, 8], 5),
+            (
+                {"_id": {"$in": [7, 8]}, "status": "created"},
+                {
+                    "$set": {
+                        "status": "queued",
+                        "queue_batch_operation_id": 5,
+                        "updated_at": NOW,
+                        "_work": {"due": NOW},
+                    }
+                },
+            ),
+        )
+    ],
+    "queue_remote_fetch": [
+        (
+            lambda: call_lifecycle.queue_remote_fetch({**CALL, "status": "in_progress"}),
+            (
+                {"_id": 7, "status": "in_progress"},
+                {
+                    "$set": {
+                        "status": "remote_fetch_queued",
+                        "_fetch_from": "in_progress",
+                        "_work": {"due": NOW},
+                        "updated_at": NOW,
+                    }
+                },
+            ),
+        )
+    ],
+    "queue_remote_fetch_many": [
+        (
+            lambda: call_lifecycle.queue_remote_fetch_many([7, 8], 5),
+            [
+                (
+                    {"_id": {"$in": [7, 8]}, "status": status, "remote_call_id": {"$ne": None}},
+                    {
+                        "$set": {
+                            "status": "remote_fetch_queued",
+                            "queue_remote_fetch_batch_operation_id": 5,
+                            "updated_at": NOW,
+                            "_work": {"due": NOW},
+                            "_fetch_from": status,
+                        }
+                    },
+                )
+                for status in ("remotely_queued", "in_progress")
+            ],
+        )
+    ],
+    "claim": [
+        (
+            lambda: call_lifecycle.claim([7], "queued", NOW, SOON, ATTEMPT),  # type: ignore[arg-type]
+            (
+                {"_id": {"$in": [7]}, "status": "queued", "_work.due": {"$lte": NOW}},
+                {"$set": {"_work.lease": SOON, "_work.attempt": ATTEMPT}, "$unset": {"_work.due": ""}},
+            ),
+        ),
+        (
+            lambda: call_lifecycle.claim([7], "remote_fetch_queued", NOW, SOON, None),
+            (
+                {"_id": {"$in": [7]}, "status": "remote_fetch_queued", "_work.due": {"$lte": NOW}},
+                {"$set": {"_work.lease": SOON}, "$unset": {"_work.due": ""}},
+            ),
+        ),
+    ],
+    "hold": [(lambda: call_lifecycle.hold(CALL), (CLAIMED, {"$set": {"_work": {"held": True}}}))],
+    "hold_callout": [
+        (
+            lambda: call_lifecycle.hold_callout(4),
+            ({"callout_id": 4, "status": "queued", "_work.due": THERE}, {"$set": {"_work": {"held": True}}}),
+        )
+    ],
+    "release_callout": [
+        (
+            lambda: call_lifecycle.release_callout(4),
+            ({"_work.held": True, "callout_id": 4, "status": "queued"}, DUE_NOW),
+        )
+    ],
+    "cancel": [(lambda: call_lifecycle.cancel(CALL), (CLAIMED, CANCELED))],
+    "cancel_callout": [
+        (
+            lambda: call_lifecycle.cancel_callout(4),
+            (
+                {"callout_id": 4, "status": "queued", "$or": [{"_work.due": THERE}, {"_work.held": True}]},
+                CANCELED,
+            ),
+        )
+    ],
+    "renumber": [
+        (
+            lambda: call_lifecycle.renumber(CALL, "+855125550002"),
+            (
+                CLAIMED,
+                {"$set": {"msisdn": "+855125550002", "updated_at": NOW, "_work": {"due": NOW, "tries": 2}}},
+            ),
+        )
+    ],
+    "cancel_renumbered": [
+        (lambda: call_lifecycle.cancel_renumbered(CALL, "+855125550002"), (CLAIMED, CANCELED_AS_TAKEN))
+    ],
+    "renumber_many": [
+        (
+            lambda: call_lifecycle.renumber_many(FOLLOWS, [7, 8], "+855125550002"),
+            (
+                {**UNCLAIMED, "_id": {"$in": [7, 8]}},
+                {"$set": {"msisdn": "+855125550002", "updated_at": NOW}, "$inc": {"_version": 1}},
+            ),
+        )
+    ],
+    "cancel_renumbered_many": [
+        (
+            lambda: call_lifecycle.cancel_renumbered_many(FOLLOWS, [7, 8], "+855125550002"),
+            ({**UNCLAIMED, "_id": {"$in": [7, 8]}}, {**CANCELED_AS_TAKEN, "$inc": {"_version": 1}}),
+        )
+    ],
+    "requeue": [
+        (
+            lambda: call_lifecycle.requeue(CALL, 20, 3, {"remote_error_message": "busy"}),
+            (
+                CLAIMED,
+                {
+                    "$set": {
+                        "remote_error_message": "busy",
+                        "_work": {"due": SOON, "tries": 3},
+                        "updated_at": NOW,
+                    }
+                },
+            ),
+        )
+    ],
+    "requeue_unheard": [
+        (
+            lambda: call_lifecycle.requeue_unheard("f00d"),
+            ({"status": "queued", "_work.lease": THERE, "_work.attempt.id": "f00d"}, DUE_NOW),
+        )
+    ],
+    "explain_waiting": [
+        (
+            lambda: call_lifecycle.explain_waiting(1, {"remote_error_message": "refused"}),
+            (
+                {"account_id": 1, "status": "queued", "_work.due": THERE, "remote_error_message": None},
+                {"$set": {"remote_error_message": "refused", "updated_at": NOW}},
+            ),
+        )
+    ],
+    "try_now": [
+        (
+            lambda: call_lifecycle.try_now(1),
+            ({"account_id": 1, "status": "queued", "_work.due": {"$gt": NOW}}, {"$set": {"_work.due": NOW}}),
+        )
+    ],
+    "accept": [
+        (
+            lambda: call_outcomes.accept(CALL, RESPONSE, SOON),
+            [
+                (
+                    CLAIMED,
+                    {
+                        "$set": {
+                            **ANSWER,
+                            "status": "remotely_queued",
+                            "remote_status": "queued",
+                            "remote_error_message": None,
+                        },
+                        "$unset": NO_WORK,
+                    },
+                ),
+                (MOVED_ON, {"$set": ANSWER, "$unset": NO_WORK}),
+            ],
+        )
+    ],
+    "reject": [(lambda: call_outcomes.reject(CALL, "no"), (CLAIMED, errored("no")))],
+    "mark_unknown": [
+        (
+            lambda: call_outcomes.mark_unknown(CALL, "lost", FAR, SOON),
+            [
+                (
+                    CLAIMED,
+                    {
+                        "$set": {
+                            "remote_error_message": f"{UNKNOWN}lost",
+                            "_work.lease": FAR,
+                            "_work.reason": "lost",
+                            "updated_at": NOW,
+                        }
+                    },
+                ),
+                (MOVED_ON, PLACED),
+            ],
+        )
+    ],
+    "take_over": [
+        (
+            lambda: call_outcomes.take_over(CALL, "boot.1", may_have_left=False, grace=20),
+            ({"_work.lease": THERE, "_work.attempt.log": "boot.1", "_id": 7, "status": "queued"}, DUE_NOW),
+        ),
+        (
+            lambda: call_outcomes.take_over(CALL, "boot.1", may_have_left=True, grace=20),
+            (
+                {"_work.lease": THERE, "_work.attempt.log": "boot.1", "_id": 7, "status": "queued"},
+                {"$set": {"_work.attempt.log": None, "_work.lease": SOON}},
+            ),
+        ),
+        (
+            lambda: call_outcomes.take_over(
+                {**CALL, "status": "in_progress"}, "boot.1", may_have_left=False, grace=20
+            ),
+            (
+                {"_work.lease": THERE, "_work.attempt.log": "boot.1", "_id": 7, "status": "in_progress"},
+                {"$set": {"_work.attempt.log": None, "_work.lease": NOW}},
+            ),
+        ),
+    ],
+    "claim_expired": [
+        (
+            lambda: call_outcomes.claim_expired(CALL, NOW, SOON),
+            (
+                {"_id": 7, "_work.lease": {"$lt": NOW}},
+                {"$set": {"_work.lease": SOON, "_work.settling": True}},
+            ),
+        )
+    ],
+    "requeue_unsent": [(lambda: call_outcomes.requeue_unsent(CALL), (CLAIMED, DUE_NOW))],
+    "settle_later": [(lambda: call_outcomes.settle_later(CALL, FAR), (CLAIMED, {"$set": {"_work.lease": FAR}}))],
+    "mark_unlisted": [
+        (
+            lambda: call_outcomes.mark_unlisted(CALL, "lost", FAR),
+            (
+                CLAIMED,
+                {
+                    "$set": {
+                        "_work.asked": 1,
+                        "_work.lease": FAR,
+                        "remote_error_message": f"{UNKNOWN}lost",
+                        "updated_at": NOW,
+                    }
+                },
+            ),
+        )
+    ],
+    "reject_unlisted": [
+        (
+            lambda: call_outcomes.reject_unlisted(CALL, "lost"),
+            ({**CLAIMED, "remote_call_id": None}, errored("lost")),
+        )
+    ],
+    "mark_unanswered": [
+        (
+            lambda: call_outcomes.mark_unanswered(CALL, "503", FAR),
+            (
+                CLAIMED,
+                {
+                    "$set": {
+                        "_work.lease": FAR,
+                        "remote_error_message": f"{UNKNOWN}503",
+                        "updated_at": NOW,
+                    }
+                },
+            ),
+        )
+    ],
+    "settle_again": [
+        (
+            lambda: call_outcomes.settle_again(CALL, 3, FAR),
+            (LEASED, {"$set": {"_work.failures": 3, "_work.lease": FAR}}),
+        )
+    ],
+    "give_up_settling": [
+        (
+            lambda: call_outcomes.give_up_settling(CALL, "may have rung"),
+            ({**LEASED, "status": "queued"}, errored("may have rung")),
+        )
+    ],
+    "finish": [
+        (lambda: call_outcomes.finish(CALL, SOON), (LEASED, PLACED)),
+        (
+            lambda: call_outcomes.finish({**CALL, "_work": {"lease": SOON}}, SOON),
+            (LEASED, {"$unset": NO_WORK}),
+        ),
+    ],
+    "requeue_remote_fetch": [
+        (
+            lambda: call_checks.requeue_remote_fetch(TO_BE_FETCHED),
+            ({"_id": 7, "status": "remote_fetch_queued"}, DUE_NOW),
+        )
+    ],
+    "record_fetch": [
+        (
+            lambda: call_checks.record_fetch(TO_BE_FETCHED, {"sid": "CA1", "status": "no-answer"}),
+            fetched(
+                status="not_answered",
+                updated_at=NOW,
+                remote_response={"sid": "CA1", "status": "no-answer"},
+                remote_status="no-answer",
+                remote_error_message=None,
+            ),
+        ),
+        (
+            lambda: call_checks.record_fetch(TO_BE_FETCHED, {"sid": "CA1", "status": "queued"}),
+            fetched(
+                status="in_progress",
+                updated_at=NOW,
+                remote_response={"sid": "CA1", "status": "queued"},
+                remote_status="queued",
+                remote_error_message=None,
+            ),
+        ),
+    ],
+    "record_fetch_error": [
+        (
+            lambda: call_checks.record_fetch_error(TO_BE_FETCHED, "503"),
+            fetched(status="in_progress", updated_at=NOW, remote_error_message="503"),
+        )
+    ],
+    "abandon_fetch": [
+        (
+            lambda: call_checks.abandon_fetch({"_id": 7}, "broken"),
+            fetched(status="remotely_queued", remote_error_message="broken"),
+        )
+    ],
+    "claim_check": [
+        (
+            lambda: call_checks.claim_check({"_id": 7}, NOW, FAR),
+            ({"_id": 7, "_check": {"$lte": NOW}}, {"$set": {"_check": FAR}}),
+        )
+    ],
+    "schedule_check": [
+        (
+            lambda: call_checks.schedule_check(AT_PROVIDER, FAR),
+            ({"_id": 7, "_check": SOON}, {"$set": {"_check": FAR}}),
+        ),
+        (
+            lambda: call_checks.schedule_check(AT_PROVIDER, None),
+            ({"_id": 7, "_check": SOON}, {"$unset": {"_check": ""}}),
+        ),
+    ],
+    "schedule_check_after_failure": [
+        (
+            lambda: call_checks.schedule_check_after_failure(AT_PROVIDER, FAR),
+            ({"_id": 7}, {"$set": {"_check": FAR}}),
+        )
+    ],
+    "postpone_check": [
+        (
+            lambda: call_checks.postpone_check(AT_PROVIDER, FAR),
+            ({"_id": 7, "_check": SOON}, {"$set": {"_check": FAR}}),
+        )
+    ],
+    "record_check": [
+        (
+            lambda: call_checks.record_check(
+                AT_PROVIDER, call_checks.checked(AT_PROVIDER, {"sid": "CA1", "status": "completed"}), None
+            ),
+            (
+                {"_id": 7, "_check": SOON, "status": "remotely_queued"},
+                {
+                    "$unset": {"_check": ""},
+                    "$set": {
+                        "remote_response": {"sid": "CA1", "status": "completed"},
+                        "remote_status": "completed",
+                        "remote_error_message": None,
+                        "status": "completed",
+                        "updated_at": NOW,
+                    },
+                },
+            ),
+        ),
+        (
+            lambda: call_checks.record_check(AT_PROVIDER, {"remote_error_message": "503"}, FAR),
+            (
+                {"_id": 7, "_check": SOON, "status": "remotely_queued"},
+                {"$set": {"_check": FAR, "remote_error_message": "503", "updated_at": NOW}},
+            ),
+        ),
+    ],
+    "bring_back_due": [
+        (
+            lambda: call_checks.bring_back_due(NOW, LATE, TOO_FAR),
+            (
+                {
+                    "status": {"$in": ["queued", "remote_fetch_queued"]},
+                    "_work.due": {"$gt": LATE},
+                    "$or": [
+                        {"_work.tries": {"$in": [None, 0]}},
+                        {"updated_at": {"$gt": LATE}},
+                        {"_work.due": {"$gt": TOO_FAR}},
+                    ],
+                },
+                {"$set": {"_work.due": NOW}},
+            ),
+        )
+    ],
+    "bring_back_settling": [
+        (
+            lambda: call_checks.bring_back_settling(NOW, LATE),
+            (
+                {"_work.lease": {"$gt": LATE}, "$or": [{"_work.reason": THERE}, {"_work.asked": THERE}]},
+                {"$set": {"_work.lease": NOW}},
+            ),
+        )
+    ],
+    "bring_back_check": [
+        (
+            lambda: call_checks.bring_back_check(NOW, LATE, TOO_FAR),
+            (
+                {
+                    "_check": {"$gt": LATE},
+                    "$or": [{"updated_at": {"$gt": LATE}}, {"_check": {"$gt": TOO_FAR}}],
+                },
+                {"$set": {"_check": NOW}},
+            ),
+        )
+    ],
+    "match_attempt": [
+        (
+            lambda: call_reports.match_attempt(CALL, ["+855125550001"], "CA1", "outbound-api"),
+            (
+                {
+                    "_id": 7,
+                    "status": "queued",
+                    "_work.lease": THERE,
+                    "_work.attempt": THERE,
+                    "msisdn": {"$in": ["+855125550001"]},
+                    "remote_call_id": None,
+                },
+                {"$set": {"remote_call_id": "CA1", "remote_direction": "outbound-api"}},
+            ),
+        )
+    ],
+    "report": [
+        (
+            lambda: of_report(CALL, CallStatus="ringing"),
+            (
+                {
+                    "_id": 7,
+                    "$or": [
+                        {
+                            "status": {"$in": UNDER_WAY_STATUSES},
+                            "remote_status": {"$nin": ["in-progress"]},
+                        }
+                    ],
+                },
+                {
+                    "$set": {
+                        "remote_status": "ringing",
+                        "status": "in_progress",
+                        "updated_at": NOW,
+                        "remote_error_message": None,
+                    },
+                    "$unset": {"_work.due": "", "_fetch_from": ""},
+                },
+            ),
+        ),
+        (
+            lambda: of_report(
+                AT_PROVIDER, CallStatus="failed", SequenceNumber="3", ErrorCode="32005", SipResponseCode="503"
+            ),
+            (
+                {
+                    "_id": 7,
+                    "$or": [
+                        {
+                            "status": {"$in": UNDER_WAY_STATUSES},
+                            "$or": [
+                                {"_sequence": {"$lt": 3}},
+                                {"_sequence": None, "remote_status": {"$nin": []}},
+                            ],
+                        },
+                        {"status": {"$in": FINAL_STATUSES}, "_sequence": {"$lt": 3}},
+                        {"status": "failed"},
+                    ],
+                },
+                {
+                    "$set": {
+                        "remote_status": "failed",
+                        "status": "failed",
+                        "remote_error_message": "32005 (SIP 503)",
+                        "updated_at": NOW,
+                    },
+                    "$max": {"_sequence": 3},
+                    "$unset": {"_work.due": "", "_fetch_from": ""},
+                },
+            ),
+        ),
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (clock, *MODULES):
+        monkeypatch.setattr(module, "now", lambda: NOW)
+
+
+def transitions() -> set[str]:
+    """The functions that give a transition, or several."""
+    return {
+        name
+        for module in MODULES
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__
+        and "Transition" in str(getattr(value, "__annotations__", {}).get("return", ""))
+    }
+
+
+def test_every_transition_is_pinned() -> None:
+    assert transitions() == PINNED.keys()
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_a_transition_is_what_it_was(name: str) -> None:
+    for call, expected in PINNED[name]:
+        found = call()
+        pairs = [found] if isinstance(found, Transition) else list(found)
+        wanted = expected if isinstance(expected, list) else [expected]
+        assert [tuple(pair) for pair in pairs] == wanted
+        # So that neither the order of names nor an enumeration makes a difference to the database.
+        encoded = [(bson.encode(condition), bson.encode(update)) for condition, update in pairs]
+        assert encoded == [(bson.encode(condition), bson.encode(update)) for condition, update in wanted]
+
+
+@pytest.mark.parametrize(
+    ("call", "details"),
+    [
+        (CALL, {}),
+        (CALL, {"SequenceNumber": "3"}),
+        (AT_PROVIDER, {"CallStatus": "queued"}),
+        ({**AT_PROVIDER, "_sequence": 3}, {"CallStatus": "queued", "SequenceNumber": "3"}),
+        ({**CALL, "status": "busy", "remote_status": "busy"}, {"CallStatus": "busy"}),
+    ],
+)
+def test_a_report_that_says_nothing_new_moves_nothing(call: dict[str, Any], details: dict[str, str]) -> None:
+    assert of_report(call, **details) is None
+
+
+def test_the_groups_of_statuses_are_what_they_were() -> None:
+    assert list(STATUSES) == [
+        "created",
+        "queued",
+        "remotely_queued",
+        "errored",
+        "remote_fetch_queued",
+        "failed",
+        "in_progress",
+        "busy",
+        "not_answered",
+        "canceled",
+        "completed",
+    ]
+    assert list(UNSETTLED) == ["remotely_queued", "in_progress"]
+    assert list(UNDER_WAY) == UNDER_WAY_STATUSES
+    assert list(FINAL) == FINAL_STATUSES
+    assert {*UNDER_WAY, *FINAL, CallStatus.CREATED} == set(STATUSES)
+
+
+def diagram() -> list[tuple[str, str, set[str]]]:
+    """The arrows of docs/architecture.md: from, to, and the transitions on each."""
+    section = ARCHITECTURE.read_text().partition("## The life of a phone call")[2].partition("\n## ")[0]
+    (drawn,) = re.findall(r"```mermaid\n(.*?)```", section, re.DOTALL)
+    arrows = re.findall(r"^\s*(\S+) --> (\S+?)(?:: (.+))?$", drawn, re.MULTILINE)
+    return [(start, end, set(filter(None, names.split(", ")))) for start, end, names in arrows]
+
+
+def test_the_diagram_has_exactly_the_transitions() -> None:
+    drawn: set[str] = set()
+    for _, __, names in diagram():
+        drawn |= names
+    assert drawn == transitions()
+
+
+def test_the_diagram_has_the_statuses_and_where_a_transition_leads() -> None:
+    # In the diagram a queued call waits, is claimed, is held or is unknown; and those that took place are one box.
+    ended = {"completed", "busy", "not_answered", "failed", "canceled"}
+    boxes = {box for start, end, _ in diagram() for box in (start, end)} - {"[*]"}
+    inner = {"waiting", "claimed", "held", "unknown"}
+    assert boxes - inner - {"ended"} | ended == set(STATUSES)
+    for name, cases in PINNED.items():
+        for _, expected in cases:
+            for _, update in expected if isinstance(expected, list) else [expected]:
+                if (status := update.get("$set", {}).get("status")) is not None:
+                    ends = {end for _, end, names in diagram() if name in names}
+                    box = "waiting" if status == "queued" else "ended" if status in ended else status
+                    assert box in ends, name
