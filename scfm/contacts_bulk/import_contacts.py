@@ -142,7 +142,7 @@ class ContactImport:
         for _ in range(TRIES):
             if not rows:
                 return
-            async with self._view.import_turn():
+            async with self._view.import_slot():
                 rows = await self._save(rows)
         raise Unavailable("the contacts change faster than they can be imported")
 

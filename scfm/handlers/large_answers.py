@@ -16,7 +16,7 @@ from tornado.iostream import StreamClosedError
 
 from scfm.errors import BadRequest, Overloaded
 from scfm.runtime.time_slice import TimeSlice
-from scfm.runtime.turns import Turn
+from scfm.runtime.timed_lock import TimedLock
 
 # All such files together.
 MAX_FILE_BYTES = 1 << 30
@@ -88,7 +88,7 @@ class LargeAnswers:
         with _disk(), ExitStack() as files:
             answer = LargeAnswer(cut_off)
             try:
-                async with aclosing(parts), Turn(self._turn, MAX_WAIT_SECONDS, _late):
+                async with aclosing(parts), TimedLock(self._turn, MAX_WAIT_SECONDS, _late):
                     answer.file = files.enter_context(tempfile.TemporaryFile(dir=self._folder))
                     await self._put_together(answer, parts)
                 answer.ready_at = time.monotonic()

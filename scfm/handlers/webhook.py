@@ -15,7 +15,7 @@ from scfm.errors import BadRequest, Invalid, TooLarge, Unavailable
 from scfm.handlers.collection import CollectionHandler
 from scfm.handlers.forms import Fields, flat_form, is_form
 from scfm.handlers.parameter_limits import Limits
-from scfm.runtime.turns import Turn
+from scfm.runtime.timed_lock import TimedLock
 
 XML = "application/xml; charset=utf-8"
 REFUSAL = "Twilio Request Validation Failed."
@@ -92,9 +92,9 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         return self.request.full_url()
 
 
-def _in_turn(call_sid: str) -> Turn:
+def _in_turn(call_sid: str) -> TimedLock:
     """Within it no other webhook of the call is handled in this process. Raises Unavailable."""
-    return Turn(_TURNS.setdefault(call_sid, asyncio.Lock()), TURN_SECONDS, _late)
+    return TimedLock(_TURNS.setdefault(call_sid, asyncio.Lock()), TURN_SECONDS, _late)
 
 
 def _late() -> Unavailable:

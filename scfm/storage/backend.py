@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scfm.runtime.turns import AccountTurns
+from scfm.runtime.account_concurrency import AccountConcurrency
 from scfm.storage.block_counts import BlockCounts
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.counters import Counters
@@ -27,5 +27,5 @@ class Backend:
         self.batches = DocumentBatches(database)
         self.counters = Counters(database)
         self.counts = BlockCounts(database, self.counters, counted)
-        self.reads = AccountTurns("large lists and exports are being read", MAX_READS, MAX_READ_WAIT)
-        self.imports = AccountTurns("batches are being imported", MAX_IMPORTS)
+        self.reads = AccountConcurrency("large lists and exports are being read", MAX_READS, MAX_READ_WAIT)
+        self.imports = AccountConcurrency("batches are being imported", MAX_IMPORTS)

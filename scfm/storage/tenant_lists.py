@@ -48,7 +48,7 @@ class TenantLists(TenantReads):
         # With a batch that is larger than the page, MongoDB sees that these are all.
         command = {"find": query.collection, "filter": condition, "sort": {"_id": 1}, "skip": skip, "limit": limit}
         command["batchSize"] = limit + 1
-        async with self._backend.reads.turn(self.account_id):
+        async with self._backend.reads.slot(self.account_id):
             with map_driver_errors():
                 found = await self._database.run_at_once(query.collection, command)
         if found is not None:
@@ -71,7 +71,7 @@ class TenantLists(TenantReads):
             return await self._window(query, query.condition, skip, limit)
         source, stages = self._source(query), query.page(skip, limit)
         command = {"aggregate": source, "pipeline": stages, "allowDiskUse": True, "cursor": {"batchSize": limit + 1}}
-        async with self._backend.reads.turn(self.account_id):
+        async with self._backend.reads.slot(self.account_id):
             with map_driver_errors():
                 found = await self._database.run_at_once(source, command)
         if found is not None:
@@ -119,7 +119,7 @@ class TenantLists(TenantReads):
         """Up to COUNT documents beyond LAST and about MAX_PIECE bytes, and how many bytes these are."""
         found: list[Document] = []
         size = 0
-        async with self._backend.reads.turn(self.account_id):
+        async with self._backend.reads.slot(self.account_id):
             with map_driver_errors():
                 cursor = await self._beyond(query, last, fields, count, count, self._database.raw_collection)
                 try:

@@ -17,6 +17,6 @@ class TenantView(TenantLists, TenantWrites):
         """The same within all accounts: for names that are unique over all of them, and for accounts themselves."""
         return TenantView(self._backend, None)
 
-    def import_turn(self) -> AbstractAsyncContextManager[None]:
-        """One of the account's turns to store a batch of an import; raises Overloaded."""
-        return self._backend.imports.turn(self.account_id)
+    def import_slot(self) -> AbstractAsyncContextManager[None]:
+        """One of the slots of the account to store a batch of an import; raises Overloaded."""
+        return self._backend.imports.slot(self.account_id)

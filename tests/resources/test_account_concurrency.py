@@ -10,17 +10,17 @@ import pytest
 
 from scfm.errors import Overloaded
 from scfm.models.contact import CONTACTS
-from scfm.runtime.turns import AccountTurns
+from scfm.runtime.account_concurrency import AccountConcurrency
 from scfm.storage.backend import MAX_READS
 from scfm.storage.database import Database
 from scfm.storage.store import Store
 
 
-async def test_turns_are_taken_in_order_and_by_account() -> None:
-    turns, seen, ends = AccountTurns("lists", 2), list[int](), [asyncio.Event() for _ in range(5)]
+async def test_slots_are_taken_in_order_and_by_account() -> None:
+    slots, seen, ends = AccountConcurrency("lists", 2), list[int](), [asyncio.Event() for _ in range(5)]
 
     async def work(account_id: int, number: int) -> None:
-        async with turns.turn(account_id):
+        async with slots.slot(account_id):
             seen.append(number)
             await ends[number].wait()
 
@@ -37,13 +37,13 @@ async def test_turns_are_taken_in_order_and_by_account() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_who_waits_too_long_for_a_turn_is_told_so() -> None:
-    turns = AccountTurns("lists", 1, max_wait=0.0)
-    async with turns.turn(1):
+async def test_who_waits_too_long_for_a_slot_is_told_so() -> None:
+    slots = AccountConcurrency("lists", 1, max_wait=0.0)
+    async with slots.slot(1):
         with pytest.raises(Overloaded, match="too many lists"):
-            async with turns.turn(1):
+            async with slots.slot(1):
                 pass
-    async with turns.turn(1):
+    async with slots.slot(1):
         pass
 
 
@@ -67,7 +67,7 @@ async def test_no_more_answers_of_unknown_size_are_read_at_once_for_an_account(
     assert 1 < most <= MAX_READS
     async with AsyncExitStack() as held:
         for _ in range(MAX_READS):
-            await held.enter_async_context(store.reads.turn(1))
+            await held.enter_async_context(store.reads.slot(1))
         assert await store.for_account(2).listed(CONTACTS.query(), 0, 25) == ([], 0)
         exported = asyncio.ensure_future(anext(store.for_account(1).pieces(CONTACTS.query()), None))
         for _ in range(10):
