@@ -11,7 +11,8 @@ from scfm.handlers.client import ClientHandler
 from scfm.handlers.idempotency import idempotent
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
-from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, checked_type
+from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, validated_type
+from scfm.models.batch_operations.operation import Operation
 from scfm.models.filters import as_id, text
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
@@ -119,10 +120,10 @@ class PreviewHandler(ResourceHandler):
         parameters = self.parameters()
         scope = self.own_scope()
         operation = await scope.view.get(BATCH_OPERATIONS.collection, self.parse_id(id_text))
-        if self.resource.collection not in TYPES[operation["type"]].previews:
+        if self.resource.collection not in TYPES[operation["type"]].preview_collections:
             raise NotFound
-        kind = await checked_type(scope.view, operation)
-        previewed = await kind.preview(scope.view, operation, self.resource.collection)
+        operation_type = await validated_type(scope.view, operation)
+        previewed = await operation_type.preview(scope.view, cast(Operation, operation), self.resource.collection)
         given, country = parameters.get("q"), self.client.country
         query = await self.filtered(lambda: self.resource.filtered(previewed, given, country))
         await self.answer_page(scope, query, self.resource, parameters)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters, hints
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.callout_population import CalloutPopulation
-from scfm.models.batch_operations.operation import OperationType, country_for
+from scfm.models.batch_operations.operation import Operation
+from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.parameters import misplaced
 from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCallQueueRemoteFetch
+from scfm.models.batch_operations.selection import country_for
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, by
 from scfm.models.draft import Draft
 from scfm.models.fields import BLANK, Field, Id, Json, Link, Metadata, Schema, Status, Time
@@ -26,7 +29,8 @@ from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 TYPES: dict[str, OperationType] = {
-    one.name: one for one in (CalloutPopulation(), PhoneCallCreate(), PhoneCallQueue(), PhoneCallQueueRemoteFetch())
+    operation_type.name: operation_type
+    for operation_type in (CalloutPopulation(), PhoneCallCreate(), PhoneCallQueue(), PhoneCallQueueRemoteFetch())
 }
 
 MACHINE = StateMachine("preview", {"queue": {"preview": "queued"}, "requeue": {"finished": "queued"}})
@@ -34,7 +38,10 @@ STATUSES = ("preview", "queued", "running", "finished")
 RESTING = ("preview", "finished")
 
 # What ``parameters`` may hold: what the schema of the type says.
-PARAMETERS: Schema = {"type": "object", "anyOf": [{"$ref": f"{one.schema}.json"} for one in TYPES.values()]}
+PARAMETERS: Schema = {
+    "type": "object",
+    "anyOf": [{"$ref": f"{operation_type.schema}.json"} for operation_type in TYPES.values()],
+}
 
 
 class BatchOperations(Resource):
@@ -80,28 +87,28 @@ class BatchOperations(Resource):
         """Check the parameters as the type has it; a new operation must find something to do."""
         if draft.new:
             draft.document["type"] = draft.given.get("type")
-        kind = _type_of(draft.document["type"])
-        if kind is None:
+        operation_type = _type_of(draft.document["type"])
+        if operation_type is None:
             draft.errors.add("type", BLANK, hint=hints.one_of(TYPES))
             return
         if "parameters" not in draft.errors and (draft.new or "parameters" in draft.given):
-            found = await kind.errors_in(draft.document["parameters"], scope.rules.country)
-            draft.errors |= found
-            draft.errors.hints |= found.hints
-        if messages := misplaced(draft.given, self._fields_known):
+            errors = await operation_type.errors_in(draft.document["parameters"], scope.rules.country)
+            draft.errors |= errors
+            draft.errors.hints |= errors.hints
+        if messages := misplaced(draft.given, self._field_names):
             draft.errors.add("parameters", *messages)
-        if draft.new and kind.name == operation_links.POPULATION:
+        if draft.new and operation_type.name == operation_links.POPULATION:
             await _check_callout(scope, draft)
         elif draft.new and not _skips_preview(draft):
-            await _check_preview(scope, draft, kind)
+            await _check_preview(scope, draft, operation_type)
 
     @property
-    def _fields_known(self) -> frozenset[str]:
-        return frozenset((*(one.name for one in self.fields), *self.accepts_new))
+    def _field_names(self) -> frozenset[str]:
+        return frozenset((*(field.name for field in self.fields), *self.accepts_new))
 
     async def check_event(self, scope: Scope, document: Document, event: str) -> None:
         """What an older version has stored may not be understood."""
-        await checked_type(scope.view, document)
+        await validated_type(scope.view, document)
 
     async def check_delete(self, scope: Scope, document: Document) -> None:
         if document["status"] not in RESTING:
@@ -116,12 +123,12 @@ class BatchOperations(Resource):
         return {"_work": {"due": now()}}
 
 
-async def checked_type(view: TenantView, operation: Document) -> OperationType:
+async def validated_type(view: TenantView, operation: Mapping[str, Any]) -> OperationType:
     """The type of a stored operation, whose parameters are right for it; raises Invalid where they are not."""
-    kind, parameters = TYPES[operation["type"]], operation["parameters"]
-    errors = await kind.errors_in(parameters, await country_for(view, parameters))
+    operation_type, parameters = TYPES[operation["type"]], operation["parameters"]
+    errors = await operation_type.errors_in(parameters, await country_for(view, parameters))
     errors.check()
-    return kind
+    return operation_type
 
 
 def _type_of(value: Any) -> OperationType | None:
@@ -129,20 +136,22 @@ def _type_of(value: Any) -> OperationType | None:
 
 
 async def _check_callout(scope: Scope, draft: Draft) -> None:
-    number = draft.document["callout_id"]
-    if number is None:
-        number = filters.as_id(filters.text(draft.given.get("callout_id")) or "")
-    if await scope.view.exists("callouts", {"_id": number}):
-        draft.document["callout_id"] = number
+    callout_id = draft.document["callout_id"]
+    if callout_id is None:
+        callout_id = filters.as_id(filters.text(draft.given.get("callout_id")) or "")
+    if await scope.view.exists("callouts", {"_id": callout_id}):
+        draft.document["callout_id"] = callout_id
     else:
         draft.errors.add("callout", MUST_EXIST, hint=hints.CALLOUT)
 
 
-async def _check_preview(scope: Scope, draft: Draft, kind: OperationType) -> None:
+async def _check_preview(scope: Scope, draft: Draft, operation_type: OperationType) -> None:
     if any(name != "remote_request_params" for name in draft.errors):
         return
-    if not await scope.view.page(await kind.preview(scope.view, draft.document, kind.walks), 0, 1):
-        draft.errors.add(f"{kind.walks}_preview", BLANK, hint=hints.PREVIEW)
+    operation = cast(Operation, draft.document)
+    collection = operation_type.subject_collection
+    if not await scope.view.page(await operation_type.preview(scope.view, operation, collection), 0, 1):
+        draft.errors.add(f"{collection}_preview", BLANK, hint=hints.PREVIEW)
 
 
 def _skips_preview(draft: Draft) -> bool:

@@ -11,14 +11,16 @@ import logging
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
-from scfm.models.batch_operation import TYPES, checked_type
-from scfm.models.batch_operations.operation import OperationType, Skipped
+from scfm.models.batch_operation import TYPES, validated_type
+from scfm.models.batch_operations.operation import Operation, OperationWork, Skipped
+from scfm.models.batch_operations.operation_type import OperationType
 from scfm.runtime.backoff import Backoff
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -92,12 +94,13 @@ class BatchRunner(Job):
 
     async def process(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
-        run, began = _Run(view, item, self._until, self._wake, self._webhooks_recent), time.monotonic()
+        run = _Run(view, cast(Operation, item), self._until, self._wake, self._webhooks_recent)
+        began = time.monotonic()
         log.info("%s %s", _described(item), "goes on" if "cursor" in item["_work"] else "begins")
         try:
             await run.finish()
             seconds = time.monotonic() - began
-            log.info("%s has finished: %d %s in %.1f s", _described(item), run.acted, run.subject, seconds)
+            log.info("%s has finished: %d %s in %.1f s", _described(item), run.acted, run.subjects, seconds)
         except LeaseLost:
             log.warning("batch operation %s was taken over by another process", item["_id"])
         except asyncio.CancelledError:
@@ -142,7 +145,7 @@ def _described(operation: Document) -> str:
     return f"batch operation {operation['_id']} of account {operation['account_id']} ({kind})"
 
 
-def _mine(operation: Document) -> Document:
+def _mine(operation: Mapping[str, Any]) -> Document:
     own = {"account_id": operation["account_id"], "_id": operation["_id"]}
     return {**own, "_work.holder": operation["_work"]["holder"]}
 
@@ -151,36 +154,36 @@ class _Run:
     def __init__(
         self,
         view: TenantView,
-        operation: Document,
+        operation: Operation,
         until: Callable[[], datetime],
         wake: Callable[[], None],
         webhooks_recent: Callable[[], bool],
     ) -> None:
         self._view = view
         self._operation = operation
-        self._kind: OperationType = TYPES[operation["type"]]
+        self._type: OperationType = TYPES[operation["type"]]
         self._until = until
         self._wake = wake
-        self._work: Document = operation["_work"]
+        self._work: OperationWork = operation["_work"]
         self._webhooks_recent = webhooks_recent
-        self._turn = asyncio.Lock()
+        self._order_lock = asyncio.Lock()
         # How many have been left out, by reason.
         self._skipped: Counter[str] = Counter()
         # How many it has acted on; what they are.
         self.acted = 0
-        self.subject = self._kind.walks.replace("_", " ")
+        self.subjects = self._type.subject_collection.replace("_", " ")
 
     async def finish(self) -> None:
         """Go on from wherever the run stands, to its end."""
-        await checked_type(self._view, self._operation)
-        query = await self._kind.subject(self._view, self._operation)
+        await validated_type(self._view, self._operation)
+        query = await self._type.subjects(self._view, self._operation)
         if "cursor" not in self._work:
-            limit = await self._kind.limit(self._view, self._operation)
+            limit = await self._type.limit(self._view, self._operation)
             await self._save({"_work.cursor": 0, "_work.left": limit, "_work.pinned": []})
         self._skipped.update(self._work.get("skipped", {}))
         if documents := await self._pinned():
             self._skipped.update(await self._act(documents, time.monotonic()))
-        batches = self._view.batches(query, self._work["cursor"], BATCH, self._kind.needs)
+        batches = self._view.batches(query, self._work["cursor"], BATCH, self._type.needed_fields)
         async with aclosing(batches):
             await (self._walk(batches) if self._work["left"] is None else self._walk_limited(batches))
         finished: Document = {"status": "finished", "updated_at": now()}
@@ -217,18 +220,19 @@ class _Run:
         Which they are is written down first: those that have been acted on may not match any more, and others must
         not take their places.
         """
-        while self._work["left"] and (batch := await _next(batches))[0]:
-            documents, read = batch[0][: self._work["left"]], batch[1]
-            await self._pin(documents)
+        while (left := self._work["left"]) and (batch := await _next(batches))[0]:
+            documents, read = batch[0][:left], batch[1]
+            await self._pin(documents, left - len(documents))
             self._skipped.update(await self._act(documents, read))
 
     async def _pinned(self) -> list[Document]:
         """What was about to be acted on when the run was cut off."""
-        numbers = self._work["pinned"]
-        return await self._again(numbers) if numbers else []
+        pinned = self._work["pinned"]
+        return await self._read_again(pinned) if pinned else []
 
-    async def _again(self, numbers: Sequence[int]) -> list[Document]:
-        return await self._view.find(self._kind.walks, {"_id": {"$in": list(numbers)}}, fields=self._kind.needs)
+    async def _read_again(self, ids: Sequence[int]) -> list[Document]:
+        among = {"_id": {"$in": list(ids)}}
+        return await self._view.find(self._type.subject_collection, among, fields=self._type.needed_fields)
 
     async def _first(self, acting: Acting) -> Document:
         """How far it is when the first of these has come to its end, and whom it has left out until then.
@@ -251,23 +255,23 @@ class _Run:
         skipped: Counter[str] = Counter()
         while documents:
             if time.monotonic() - read > OLD_SECONDS:  # see recently_deleted_ids
-                documents, read = await self._again([one["_id"] for one in documents]), time.monotonic()
+                documents = await self._read_again([document["_id"] for document in documents])
+                read = time.monotonic()
             size = PART if self._webhooks_recent() else BATCH
             part, documents = documents[:size], documents[size:]
             began = time.monotonic()
-            skipped.update(await self._kind.act(self._view, self._operation, part, self._turn))
+            skipped.update(await self._type.act(self._view, self._operation, part, self._order_lock))
             self.acted += len(part)
-            if self._kind.queues:
+            if self._type.wakes_jobs:
                 self._wake()
             if self._webhooks_recent():
                 await asyncio.sleep(min(REST * (time.monotonic() - began), MAX_REST))
         return skipped
 
-    async def _pin(self, documents: list[Document]) -> None:
-        """Write down what is acted on next."""
-        numbers = [document["_id"] for document in documents]
-        left = self._work["left"] - len(numbers)
-        pinned = {"_work.pinned": numbers, "_work.cursor": numbers[-1], "_work.left": left}
+    async def _pin(self, documents: list[Document], left: int) -> None:
+        """Write down what is acted on next, and how many may be LEFT to act on after it."""
+        ids = [document["_id"] for document in documents]
+        pinned = {"_work.pinned": ids, "_work.cursor": ids[-1], "_work.left": left}
         await self._save({**pinned, **self._skipped_until_now})
 
     async def _save(self, change: Document, unset: Document | None = None) -> None:

@@ -645,7 +645,7 @@ LIMITS = st.fixed_dictionaries(
     },
 )
 PARAMS = {"remote_request_params": {"from": "1234"}}
-PREVIEWS = [(kind.name, collection) for kind in TYPES.values() for collection in kind.previews]
+PREVIEWS = [(kind.name, collection) for kind in TYPES.values() for collection in kind.preview_collections]
 FILTERED_BY = {
     "contact_filter_params": "contacts",
     "callout_filter_params": "callouts",

@@ -17,7 +17,7 @@ from tornado.ioloop import IOLoop
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations import operation_links
-from scfm.models.batch_operations.operation import OperationType
+from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.registry import RESOURCES, counted_fields, indexes
 from scfm.storage import database as storage
 from scfm.storage.change_log import BLOCK
@@ -330,7 +330,7 @@ PARAMETERS: dict[str, Document] = {
 PREVIEWS = [
     pytest.param(kind, collection, parameters, id=f"{kind.name.rpartition(':')[2]} {collection} {name}")
     for kind in TYPES.values()
-    for collection in kind.previews
+    for collection in kind.preview_collections
     for name, parameters in PARAMETERS.items()
 ]
 

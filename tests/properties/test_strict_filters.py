@@ -248,4 +248,4 @@ def test_a_filter_that_gets_past_the_schema_is_still_refused(store: Store, io_lo
     for q in ({"metdata": {"a": "1"}}, {"created_at_after": "x"}, {"metadata": "x"}, "village", None):
         operation = {"_id": 1, "type": kind.name, "callout_id": 1, "parameters": {"contact_filter_params": q}}
         with pytest.raises(Invalid):
-            io_loop.run_sync(lambda: kind.subject(view, operation))  # noqa: B023
+            io_loop.run_sync(lambda: kind.subjects(view, operation))  # noqa: B023

@@ -25,7 +25,7 @@ from scfm.models import resource as resource_module
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES
-from scfm.models.batch_operations import linked, operation_links
+from scfm.models.batch_operations import create_missing, operation_links
 from scfm.models.call_reports import reported_status
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
@@ -384,7 +384,7 @@ RACES = {
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for another looks again at once: the order is drawn, not timed."""
-    for module in (references, resource_module, linked):
+    for module in (references, resource_module, create_missing):
         monkeypatch.setattr(module, "DELETION_LOOK_SECONDS", 0)
 
 

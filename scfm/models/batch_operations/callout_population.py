@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from scfm.models import renumbering
 from scfm.models.batch_operations import operation_links
-from scfm.models.batch_operations.linked import make_missing
-from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, matching
+from scfm.models.batch_operations.create_missing import create_missing
+from scfm.models.batch_operations.operation import Operation, Skipped
+from scfm.models.batch_operations.operation_type import OperationType
+from scfm.models.batch_operations.selection import matching
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.storage.query import Document, Query
@@ -17,52 +19,54 @@ from scfm.storage.tenant_view import TenantView
 
 class CalloutPopulation(OperationType):
     name = operation_links.POPULATION
-    walks = "contacts"
-    previews = ("contacts",)
     schema = "callout_population"
-    needs = ("msisdn",)
+    subject_collection = "contacts"
+    preview_collections = ("contacts",)
+    needed_fields = ("msisdn",)
 
-    async def subject(self, view: TenantView, operation: Document) -> Query:
+    async def subjects(self, view: TenantView, operation: Operation) -> Query:
         return await matching(view, CONTACTS, operation["parameters"])
 
-    async def preview(self, view: TenantView, operation: Document, collection: str) -> Query:
+    async def preview(self, view: TenantView, operation: Operation, collection: str) -> Query:
         """Those that match, but for those whose number is another participation's in the callout."""
-        taken = await self.subject(view, operation)
+        contacts = await self.subjects(view, operation)
         left_out = await renumbering.left_out(view, operation.get("callout_id"))
-        return taken.narrowed({"_id": {"$nin": left_out}}) if left_out else taken
+        return contacts.narrowed({"_id": {"$nin": left_out}}) if left_out else contacts
 
-    async def limit(self, view: TenantView, operation: Document) -> int | None:
+    async def limit(self, view: TenantView, operation: Operation) -> int | None:
         return None
 
     async def act(
-        self, view: TenantView, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
-        refused = await self._populate(view, operation, documents, turn)
+        refused = await self._populate(view, operation, subjects, order_lock)
         if not refused:
-            return NOBODY_SKIPPED
-        among = {"callout_id": operation["callout_id"]}
-        numbers = {"msisdn": {"$in": [contact["msisdn"] for contact in refused]}}
-        holders = await view.find("callout_participations", {**among, **numbers}, fields=["contact_id"], sort=())
-        if await renumbering.follow(view, {one["contact_id"] for one in holders}):
+            return {}
+        in_callout = {"callout_id": operation["callout_id"]}
+        with_number = {"msisdn": {"$in": [contact["msisdn"] for contact in refused]}}
+        holders = await view.find(
+            "callout_participations", {**in_callout, **with_number}, fields=["contact_id"], sort=()
+        )
+        if await renumbering.follow(view, {participation["contact_id"] for participation in holders}):
             # Whoever had the number before may have another by now.
-            refused = await self._populate(view, operation, refused, turn)
-        own = {**among, "contact_id": {"$in": [contact["_id"] for contact in refused]}}
-        has = await view.find("callout_participations", own, fields=["contact_id"], sort=())
-        left_out = len(refused) - len(has)
-        return {renumbering.NUMBER_TAKEN: left_out} if left_out > 0 else NOBODY_SKIPPED
+            refused = await self._populate(view, operation, refused, order_lock)
+        own = {**in_callout, "contact_id": {"$in": [contact["_id"] for contact in refused]}}
+        participations = await view.find("callout_participations", own, fields=["contact_id"], sort=())
+        skipped = len(refused) - len(participations)
+        return {renumbering.NUMBER_TAKEN: skipped} if skipped > 0 else {}
 
     async def _populate(
-        self, view: TenantView, operation: Document, contacts: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Operation, contacts: Sequence[Document], order_lock: asyncio.Lock
     ) -> Sequence[Document]:
-        """Make the participations of CONTACTS that are missing; those whose participation is refused."""
-        return await make_missing(
+        """Create the participations of CONTACTS that are missing; those whose participation is refused."""
+        return await create_missing(
             view,
             CALLOUT_PARTICIPATIONS,
             contacts,
-            turn,
+            order_lock,
             parent_collection="contacts",
             link="contact_id",
-            among={"callout_id": operation["callout_id"]},
+            scope={"callout_id": operation["callout_id"]},
             common={"callout_population_id": operation["_id"], "call_flow_logic": None, "metadata": {}},
-            copied=("msisdn",),
+            copy_fields=("msisdn",),
         )

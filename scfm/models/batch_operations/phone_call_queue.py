@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from scfm.models.batch_operations import operation_links
-from scfm.models.batch_operations.operation import NOBODY_SKIPPED, OperationType, Skipped, phone_calls_of
+from scfm.models.batch_operations.operation import Operation, Skipped
+from scfm.models.batch_operations.operation_type import OperationType
+from scfm.models.batch_operations.selection import phone_calls_of
 from scfm.models.call_lifecycle import queue_many
 from scfm.models.references import not_being_deleted
 from scfm.storage.query import Document, Query
@@ -16,18 +18,17 @@ from scfm.storage.tenant_view import TenantView
 class PhoneCallQueue(OperationType):
     name = operation_links.QUEUE
     schema = "phone_call_queue"
-    walks = "phone_calls"
-    previews = ("phone_calls",)
-    needs = ()
-    queues = True
+    subject_collection = "phone_calls"
+    preview_collections = ("phone_calls",)
+    needed_fields = ()
+    wakes_jobs = True
 
-    async def subject(self, view: TenantView, operation: Document) -> Query:
+    async def subjects(self, view: TenantView, operation: Operation) -> Query:
         return await phone_calls_of(view, operation["parameters"])
 
     async def act(
-        self, view: TenantView, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
-        numbers = [document["_id"] for document in documents]
-        queued = queue_many(numbers, operation["_id"])
+        queued = queue_many([call["_id"] for call in subjects], operation["_id"])
         await view.update_many("phone_calls", {**queued.condition, **not_being_deleted()}, queued.update)
-        return NOBODY_SKIPPED
+        return {}

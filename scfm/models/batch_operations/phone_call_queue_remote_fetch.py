@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from scfm.models.batch_operations import operation_links
-from scfm.models.batch_operations.operation import NOBODY_SKIPPED, Skipped
+from scfm.models.batch_operations.operation import Operation, Skipped
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.call_lifecycle import queue_remote_fetch_many
 from scfm.storage.query import Document
@@ -18,9 +18,8 @@ class PhoneCallQueueRemoteFetch(PhoneCallQueue):
     schema = "phone_call_queue_remote_fetch"
 
     async def act(
-        self, view: TenantView, operation: Document, documents: Sequence[Document], turn: asyncio.Lock
+        self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
-        numbers = [document["_id"] for document in documents]
-        updates = queue_remote_fetch_many(numbers, operation["_id"])
+        updates = queue_remote_fetch_many([call["_id"] for call in subjects], operation["_id"])
         await view.update_each("phone_calls", updates, many=True)
-        return NOBODY_SKIPPED
+        return {}
