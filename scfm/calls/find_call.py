@@ -96,7 +96,7 @@ async def match_pending_attempt(view: TenantView, event: CallEvent) -> Document 
             return None
         if len(placed) == 1 or look == MAX_LOOKS - 1:
             matched = match_attempt(placed[0], numbers, event.sid, event.direction)
-            if claimed := await view.apply("phone_calls", *matched):
+            if claimed := await view.update_one("phone_calls", *matched):
                 return claimed
         await asyncio.sleep(LOOK_SECONDS)
     found = await read_call(view, "remote_call_id", event.sid, sender)

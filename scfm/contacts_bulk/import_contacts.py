@@ -230,7 +230,7 @@ class ContactImport:
             for draft in drafts
             if draft.old is not None
         ]
-        if await self._view.update_each(CONTACTS.collection, changes) == len(changes):
+        if await self._view.bulk_update(CONTACTS.collection, changes) == len(changes):
             return set()
         return await self._not_as(drafts)
 

@@ -44,7 +44,7 @@ class AccessTokens(Resource):
         if made["token"] is not None:
             return made
         token = secrets.token_hex(32)
-        await scope.view.update(self.collection, {"_id": made["_id"]}, {"digest": digest(token)})
+        await scope.view.update_one(self.collection, {"_id": made["_id"]}, {"$set": {"digest": digest(token)}})
         return {**made, "token": token}
 
     async def insert(self, view: TenantView, document: Document) -> Document:

@@ -71,7 +71,7 @@ async def begin(view: TenantView, key: str, content: bytes) -> IdempotentRequest
             "until": moment + RUNNING,
         }
         try:
-            await view.add(COLLECTION, record)
+            await view.insert_with_id(COLLECTION, record)
         except Taken:
             known = await view.find_one(COLLECTION, {"_id": number})
         else:
@@ -91,10 +91,10 @@ async def _known(view: TenantView, known: Document, fingerprint: str) -> Idempot
         answer = known["answer"]
         kept = Answer(answer["status"], answer["body"], answer["location"])
         return IdempotentRequest(known["_id"], known["name"], answer=kept, body=known["body"])
-    taken = await view.update(
+    taken = await view.update_one(
         COLLECTION,
         {"_id": known["_id"], "until": {"$lt": now()}, "answer": None},
-        {"until": now() + RUNNING},
+        {"$set": {"until": now() + RUNNING}},
     )
     if taken is None:
         raise Conflict
@@ -104,9 +104,9 @@ async def _known(view: TenantView, known: Document, fingerprint: str) -> Idempot
 async def end(view: TenantView, request: IdempotentRequest, answer: Answer, body: str = "") -> None:
     """Keep the answer; BODY is the digest of what was streamed and so could not be told when the request began."""
     kept = {"status": answer.status, "body": answer.body, "location": answer.location}
-    await view.update(COLLECTION, {"_id": request.record}, {"answer": kept, "body": body})
+    await view.update_one(COLLECTION, {"_id": request.record}, {"$set": {"answer": kept, "body": body}})
 
 
 async def give_up(view: TenantView, request: IdempotentRequest) -> None:
     """The request failed for a reason of ours: the next try may begin at once."""
-    await view.update(COLLECTION, {"_id": request.record, "answer": None}, {"until": now() - RUNNING})
+    await view.update_one(COLLECTION, {"_id": request.record, "answer": None}, {"$set": {"until": now() - RUNNING}})

@@ -61,7 +61,9 @@ async def mark_deleting(view: TenantView, collection: str, document_id: int) -> 
     token = secrets.token_hex(8)
     for _ in range(MAX_DELETION_LOOKS):
         mark = {"token": token, "until": now() + DELETION_LEASE}
-        if await view.apply(collection, {"_id": document_id, **not_being_deleted()}, {"$set": {"_deleting": mark}}):
+        if await view.update_one(
+            collection, {"_id": document_id, **not_being_deleted()}, {"$set": {"_deleting": mark}}
+        ):
             return token
         if not await view.exists(collection, {"_id": document_id}):
             raise NotFound
@@ -71,13 +73,13 @@ async def mark_deleting(view: TenantView, collection: str, document_id: int) -> 
 
 async def unmark(view: TenantView, collection: str, document_id: int, token: str) -> None:
     """Take back the mark that has this token."""
-    await view.apply(collection, {"_id": document_id, "_deleting.token": token}, {"$unset": {"_deleting": ""}})
+    await view.update_one(collection, {"_id": document_id, "_deleting.token": token}, {"$unset": {"_deleting": ""}})
 
 
 async def record_deletion(view: TenantView, token: str, collection: str, document_id: int) -> None:
     """Write down that a document is about to be deleted; ``token`` is that of its mark."""
     deletion = {"account_id": view.account_id, "collection": collection, "number": document_id}
-    await view.add(DELETIONS, {"_id": token, **deletion, "due": now() + SWEEP_DELAY})
+    await view.insert_with_id(DELETIONS, {"_id": token, **deletion, "due": now() + SWEEP_DELAY})
 
 
 async def live_ids(view: TenantView, collection: str, ids: Sequence[int]) -> set[int]:

@@ -92,7 +92,9 @@ async def carry(view: TenantView, number: int) -> None:
         await _carry(view, contact, frozenset())
         # Another change meanwhile may have been undone by this one, so it is carried on once more.
         same = {"_id": number, "msisdn": contact["msisdn"], f"{MARK}.token": contact[MARK]["token"]}
-        if await view.apply(CONTACTS, same, {"$set": {f"{MARK}.open": False, f"{MARK}.due": _next_look(contact)}}):
+        if await view.update_one(
+            CONTACTS, same, {"$set": {f"{MARK}.open": False, f"{MARK}.due": _next_look(contact)}}
+        ):
             return
     raise Unavailable(f"the number of contact {number} is changed by too many at a time")
 
@@ -133,7 +135,7 @@ async def _renumber(view: TenantView, contact: Document, participation: Document
     update: Document = {"$set": {"msisdn": new, "updated_at": now()}, "$inc": {"_version": 1}}
     for _ in range(MAX_ROUNDS):
         try:
-            await view.apply(PARTICIPATIONS, same, {**update, "$unset": cleared} if cleared else update)
+            await view.update_one(PARTICIPATIONS, same, {**update, "$unset": cleared} if cleared else update)
             return
         except Taken:
             there = {"callout_id": participation["callout_id"], "msisdn": new}
@@ -144,7 +146,7 @@ async def _renumber(view: TenantView, contact: Document, participation: Document
         raise Unavailable(f"the number of contact {contact['_id']} is given and taken too often")
     if participation["metadata"].get(NUMBER_TAKEN) != new or not participation.get(NUMBER_KIND):
         aside = {NUMBER_KIND: SET_ASIDE, f"metadata.{NUMBER_TAKEN}": new, "updated_at": now()}
-        await view.apply(PARTICIPATIONS, same, {"$set": aside, "$inc": {"_version": 1}})
+        await view.update_one(PARTICIPATIONS, same, {"$set": aside, "$inc": {"_version": 1}})
 
 
 async def _makes_room(view: TenantView, participation: Document, seen: frozenset[int]) -> bool:
@@ -222,9 +224,9 @@ async def finish(view: TenantView, contact: Document) -> None:
     }
     same = {"_id": contact["_id"], f"{MARK}.token": mark["token"]}
     if await view.exists(CALLS, held):
-        await view.update(CONTACTS, same, {f"{MARK}.due": now() + LOOK_AGAIN})
+        await view.update_one(CONTACTS, same, {"$set": {f"{MARK}.due": now() + LOOK_AGAIN}})
         return
-    if await view.apply(CONTACTS, same, {"$unset": {MARK: ""}}):
+    if await view.update_one(CONTACTS, same, {"$unset": {MARK: ""}}):
         await _unmark_callouts(view)
 
 
@@ -234,7 +236,7 @@ async def _unmark_callouts(view: TenantView) -> None:
     marked = await view.find(CALLOUTS, {CALLOUT_MARK: {"$exists": True}}, fields=[CALLOUT_MARK], sort=())
     if marked and not await view.exists(CONTACTS, {f"{MARK}.due": {"$exists": True}}):
         unset: Document = {"$unset": {CALLOUT_MARK: ""}}
-        await view.update_each(
+        await view.bulk_update(
             CALLOUTS, [({"_id": one["_id"], CALLOUT_MARK: one[CALLOUT_MARK]}, unset) for one in marked]
         )
 
@@ -279,5 +281,5 @@ async def _mark_older(view: TenantView, callout_id: int) -> None:
     async for batch in view.batches(query, 0, MAX_MARKED, ["msisdn"]):
         # One that has got its contact's number meanwhile is none.
         same = [{"_id": one["_id"], "msisdn": one["msisdn"], NUMBER_KIND: None} for one in batch]
-        await view.update_each(PARTICIPATIONS, [(one, {"$set": {NUMBER_KIND: OWN}}) for one in same])
-    await view.update(CALLOUTS, {"_id": callout_id}, {CALLOUT_KNOWN: True})
+        await view.bulk_update(PARTICIPATIONS, [(one, {"$set": {NUMBER_KIND: OWN}}) for one in same])
+    await view.update_one(CALLOUTS, {"_id": callout_id}, {"$set": {CALLOUT_KNOWN: True}})

@@ -100,7 +100,7 @@ class Resource(Declaration):
         version = old.get("_version", 1)
         change = {**changes, "updated_at": now(), "_version": version + 1}
         try:
-            return await view.update(self.collection, {"_id": old["_id"], "_version": version}, change)
+            return await view.update_one(self.collection, {"_id": old["_id"], "_version": version}, {"$set": change})
         except Taken as refusal:
             raise self.uniqueness_error(refusal) from None
 
@@ -140,7 +140,7 @@ class Resource(Declaration):
                 raise Invalid(error.errors, await self._event_hint(scope, document)) from None
             changes |= {"updated_at": now(), **_request_mark(scope, "_event_request")}
             # A mark that is still there was abandoned: without it the deletion cannot go on behind our back.
-            updated = await scope.view.apply(
+            updated = await scope.view.update_one(
                 self.collection,
                 {"_id": document_id, "status": document["status"], **not_being_deleted()},
                 {"$set": changes, "$unset": {"_deleting": ""}},

@@ -46,6 +46,6 @@ class RetryingUpdates:
     async def _write(self, updates: list[Update]) -> int:
         while True:
             try:
-                return await self._view.update_each(self._collection, updates)
+                return await self._view.bulk_update(self._collection, updates)
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)

@@ -49,7 +49,7 @@ class TenantWrites(TenantReads):
                 ids.commit([number])
                 return numbered
 
-    async def add(self, collection: str, document: Document) -> None:
+    async def insert_with_id(self, collection: str, document: Document) -> None:
         """Store a document that carries its id; raises Taken."""
         with map_driver_errors():
             await self._database.collection(collection).insert_one(escape_document(document))
@@ -90,15 +90,8 @@ class TenantWrites(TenantReads):
             return {stored[failure["index"]]["_id"] for failure in failures}
         return set()
 
-    async def update(self, collection: str, condition: Document, change: Document) -> Document | None:
-        """Apply CHANGE (names to values) to a document that fits, atomically; it as it then is, or None.
-
-        A name with the value None is set to null. Raises Taken.
-        """
-        return await self.apply(collection, condition, {"$set": change})
-
-    async def apply(self, collection: str, condition: Document, update: Document) -> Document | None:
-        """Like ``update``, with MongoDB's update operators."""
+    async def update_one(self, collection: str, condition: Document, update: Document) -> Document | None:
+        """Apply MongoDB's UPDATE to a document that fits, atomically; it as it then is, or None. Raises Taken."""
         async with self._announced(collection, [(condition, update)]):
             with map_driver_errors():
                 document = await self._database.collection(collection).find_one_and_update(
@@ -111,7 +104,7 @@ class TenantWrites(TenantReads):
     ) -> Document | None:
         """Apply UPDATE to one document if it fits, or just look at it; its BOOKKEEPING, or None if it is gone.
 
-        Cheaper than ``apply`` under load, but does not tell whether it fitted.
+        Cheaper than ``update_one`` under load, but does not tell whether it fitted.
         """
         own = self._own({"_id": number, **(condition or {})})
         async with self._announced(collection, [(own, update)] if update else []):
@@ -145,7 +138,7 @@ class TenantWrites(TenantReads):
                 )
                 return int((await changed).modified_count)
 
-    async def update_each(
+    async def bulk_update(
         self, collection: str, updates: Iterable[tuple[Document, Document]], *, many: bool = False
     ) -> int:
         """Apply each (condition, update) of UPDATES in one round trip; how many documents were changed."""

@@ -107,7 +107,7 @@ class BatchRunner(Job):
             # The server stops: the next need not wait for the lease to run out.
             with suppress(TimeoutError, Unavailable):
                 async with asyncio.timeout(HAND_BACK_SECONDS):
-                    await self._store.all_tenants.apply(OPERATIONS, _mine(item), {"$set": {"_work.due": now()}})
+                    await self._store.all_tenants.update_one(OPERATIONS, _mine(item), {"$set": {"_work.due": now()}})
             raise
 
     async def on_error(self, item: Document, error: Exception) -> None:
@@ -119,12 +119,12 @@ class BatchRunner(Job):
         mine = _mine(item)
         if tries < MAX_TRIES and not isinstance(error, Invalid):
             change = {"_work.tries": tries, "_work.due": now() + timedelta(seconds=BACKOFF.seconds(tries))}
-            await self._store.all_tenants.apply(OPERATIONS, mine, {"$set": change})
+            await self._store.all_tenants.update_one(OPERATIONS, mine, {"$set": change})
             return
         metadata = {**item["metadata"], "failure": _reason(error)[:MAX_FAILURE]}
         change = {"status": "finished", "metadata": metadata, "updated_at": now()}
         log.error("%s is given up after %d tries: see metadata.failure", _described(item), tries)
-        await self._store.all_tenants.apply(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
+        await self._store.all_tenants.update_one(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
 
 
 def _reason(error: Exception) -> str:
@@ -279,7 +279,7 @@ class _Run:
         update: Document = {"$set": change if unset else {**change, "_work.due": self._until()}}
         if unset:  # the end: a client's update that does not know of it is made anew
             update |= {"$unset": unset, "$inc": {"_version": 1}}
-        saved = await self._view.apply(OPERATIONS, _mine(self._operation), update)
+        saved = await self._view.update_one(OPERATIONS, _mine(self._operation), update)
         if saved is None:
             raise LeaseLost
         self._work = saved.get("_work", {})

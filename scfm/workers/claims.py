@@ -48,7 +48,7 @@ async def claim_due(
     claimed = []
     # An update of one document names its account, by which the collection can be sharded.
     for found in await view.find(collection, waiting, fields=["account_id"], sort=[(due_field, 1)], limit=limit):
-        document = await view.update(collection, {**found, **waiting}, lease())
+        document = await view.update_one(collection, {**found, **waiting}, {"$set": lease()})
         if document is not None:
             claimed.append(document)
     return claimed

@@ -84,7 +84,7 @@ class Reconciler(Job):
         taken = []
         for call in await self._store.all_tenants.find(CALLS, expired(moment), sort=[(LEASE, 1)], limit=limit):
             claim = outcomes.claim_expired(call, moment, later(self._lease))
-            held = await self._store.all_tenants.apply(CALLS, *claim)
+            held = await self._store.all_tenants.update_one(CALLS, *claim)
             if held is not None:
                 taken.append(held)
         return taken
@@ -107,7 +107,7 @@ class Reconciler(Job):
             outcomes.take_over(call, dead, may_have_left=left is None or attempt_of(call) in left, grace=self._grace)
             for call in calls
         ]
-        await self._store.all_tenants.update_each(CALLS, updates)
+        await self._store.all_tenants.bulk_update(CALLS, updates)
         if calls:
             log.info("%d calls of an ended process are taken over", len(calls))
         run = {"_work.due": {"$exists": True}, "_work.log": dead}
@@ -115,11 +115,11 @@ class Reconciler(Job):
 
     async def process(self, item: Document) -> None:
         if item["status"] == CallStatus.REMOTE_FETCH_QUEUED:
-            await self._store.all_tenants.apply(CALLS, *requeue_remote_fetch(item))
+            await self._store.all_tenants.update_one(CALLS, *requeue_remote_fetch(item))
         elif item["status"] == CallStatus.QUEUED:
             await self._settle(item)
         else:
-            await self._store.all_tenants.apply(CALLS, *outcomes.finish(item, self._first_check(item)))
+            await self._store.all_tenants.update_one(CALLS, *outcomes.finish(item, self._first_check(item)))
 
     async def on_error(self, item: Document, error: Exception) -> None:
         """Try again a few times, then set the call aside, where its owner can see why."""
@@ -128,7 +128,7 @@ class Reconciler(Job):
             transition = outcomes.settle_again(item, failures, later(self._grace))
         else:
             transition = outcomes.give_up_settling(item, f"{MAY_HAVE_RUNG}. {type(error).__name__}")
-        await self._store.all_tenants.apply(CALLS, *transition)
+        await self._store.all_tenants.update_one(CALLS, *transition)
 
     def _first_check(self, call: Document) -> datetime | None:
         """Its reports may have come while nobody listened, so it is asked about even if it has a status callback."""
@@ -140,12 +140,12 @@ class Reconciler(Job):
         mine = attempt["log"] is not None and attempt["log"] == self._send_journal.id
         if mine and not self._send_journal.has_sent(*attempt_of(item)):
             # Taken by this process, and overtaken by a failing database before it could leave.
-            await self._store.all_tenants.apply(CALLS, *outcomes.requeue_unsent(item))
+            await self._store.all_tenants.update_one(CALLS, *outcomes.requeue_unsent(item))
             return
         recent = now() - attempt["at"] <= self._limit
         if recent and self._send_journal.unsent_by_living_process(attempt["log"], *attempt_of(item)):
             # So it is in another process, which knows best, and will say so when it reaches the database.
-            await self._store.all_tenants.apply(CALLS, *outcomes.settle_later(item, later(max(self._grace, 1))))
+            await self._store.all_tenants.update_one(CALLS, *outcomes.settle_later(item, later(max(self._grace, 1))))
             return
         try:
             listed = await self._listed(item)
@@ -160,7 +160,7 @@ class Reconciler(Job):
             if await self._store.all_tenants.exists(CALLS, another):
                 continue
             if rivals and item["remote_call_id"] is None:
-                await self._store.all_tenants.apply(CALLS, *outcomes.settle_later(item, later(self._grace)))
+                await self._store.all_tenants.update_one(CALLS, *outcomes.settle_later(item, later(self._grace)))
             else:
                 await self._settled(item, *outcomes.accept(item, response, self._first_check(item)))
             return
@@ -184,7 +184,7 @@ class Reconciler(Job):
         return await self._provider.list_calls(credentials, call["msisdn"], attempted - SKEW)
 
     async def _settled(self, call: Document, *updates: Transition) -> None:
-        await self._store.all_tenants.update_each(CALLS, updates)
+        await self._store.all_tenants.bulk_update(CALLS, updates)
         self._send_journal.acknowledge(*attempt_of(call))
 
     async def _not_listed(self, call: Document) -> None:
@@ -193,7 +193,7 @@ class Reconciler(Job):
             await self._settled(call, outcomes.reject_unlisted(call, reason))
         else:
             unlisted = outcomes.mark_unlisted(call, reason, later(self._grace))
-            await self._store.all_tenants.apply(CALLS, *unlisted)
+            await self._store.all_tenants.update_one(CALLS, *unlisted)
 
     async def _not_answered(self, call: Document, error: ProviderError) -> None:
         if now() - work_of(call)["attempt"]["at"] > self._limit:
@@ -201,4 +201,4 @@ class Reconciler(Job):
             await self._settled(call, outcomes.reject(call, words))
         else:
             unanswered = outcomes.mark_unanswered(call, error.message, later(max(self._grace, 1)))
-            await self._store.all_tenants.apply(CALLS, *unanswered)
+            await self._store.all_tenants.update_one(CALLS, *unanswered)

@@ -47,14 +47,16 @@ class StatusPoller(Job):
         due = {CHECK: {"$lte": moment}}
         taken = []
         for call in await self._all_tenants.find(CALLS, due, fields=["account_id"], sort=[(CHECK, 1)], limit=limit):
-            mine = await self._all_tenants.apply(CALLS, *call_checks.claim_check(call, moment, later(self._lease)))
+            mine = await self._all_tenants.update_one(
+                CALLS, *call_checks.claim_check(call, moment, later(self._lease))
+            )
             if mine is not None:
                 taken.append(mine)
         return taken
 
     async def process(self, item: Document) -> None:
         if item["status"] not in UNSETTLED:
-            await self._all_tenants.apply(CALLS, *call_checks.schedule_check(item, self._next_check(item)))
+            await self._all_tenants.update_one(CALLS, *call_checks.schedule_check(item, self._next_check(item)))
             return
         try:
             response = await self._accounts.ask(
@@ -66,12 +68,12 @@ class StatusPoller(Job):
             change = call_checks.checked(item, response)
         recorded = call_checks.record_check(item, change, self._next_check({**item, **change}))
         # A callback that has come meanwhile knows better.
-        if not await self._all_tenants.apply(CALLS, *recorded):
-            await self._all_tenants.apply(CALLS, *call_checks.postpone_check(item, later(self._lease)))
+        if not await self._all_tenants.update_one(CALLS, *recorded):
+            await self._all_tenants.update_one(CALLS, *call_checks.postpone_check(item, later(self._lease)))
 
     async def on_error(self, item: Document, error: Exception) -> None:
         again = self._next_check(item)
-        await self._all_tenants.apply(CALLS, *call_checks.schedule_check_after_failure(item, again))
+        await self._all_tenants.update_one(CALLS, *call_checks.schedule_check_after_failure(item, again))
 
     def _next_check(self, call: Document) -> datetime | None:
         """When to ask again: after as long as the call has been under way, or never."""

@@ -97,19 +97,21 @@ class World:
 
     async def change(self) -> None:
         number = await self.some()
-        await self.view().update("contacts", {"_id": number}, {"metadata": self.contact()["metadata"]})
+        await self.view().update_one("contacts", {"_id": number}, {"$set": {"metadata": self.contact()["metadata"]}})
 
     async def change_path(self) -> None:
-        await self.view().update(
-            "contacts", {"_id": await self.some()}, {"metadata.gender": self.random.choice("fm")}
+        await self.view().update_one(
+            "contacts", {"_id": await self.some()}, {"$set": {"metadata.gender": self.random.choice("fm")}}
         )
 
     async def change_many(self) -> None:
         updates = [({"_id": await self.some()}, {"$set": {"metadata": self.contact()["metadata"]}}) for _ in range(3)]
-        await self.view().update_each("contacts", updates)
+        await self.view().bulk_update("contacts", updates)
 
     async def remember(self) -> None:
-        await self.view().update("contacts", {"_id": await self.some()}, {"metadata.call_flow_data": {"a": {"b": 1}}})
+        await self.view().update_one(
+            "contacts", {"_id": await self.some()}, {"$set": {"metadata.call_flow_data": {"a": {"b": 1}}}}
+        )
 
     async def delete(self) -> None:
         self.begun["delete"] += 1
@@ -262,7 +264,7 @@ async def test_what_is_full_and_at_rest_is_not_counted_again(world_of: Callable[
     assert await view.count(FEMALE) == len(ids)
     await turn_male(view, ids[0])
     assert await view.count(FEMALE) == len(ids)  # nobody has said that it would change
-    await view.update("contacts", {"_id": ids[1]}, {"metadata.gender": "f"})
+    await view.update_one("contacts", {"_id": ids[1]}, {"$set": {"metadata.gender": "f"}})
     assert await view.count(FEMALE) == len(ids) - 1
 
 

@@ -551,7 +551,7 @@ async def build(store: Store, world: World) -> TenantView:
             unique = {"users": "email", "access_tokens": "digest"}.get(collection)
             if unique:
                 both = [{**one, unique: str(one["_id"])} for one in both]
-            await asyncio.gather(*(store.all_tenants.add(collection, one) for one in both))
+            await asyncio.gather(*(store.all_tenants.insert_with_id(collection, one) for one in both))
     return store.for_account(OURS)
 
 

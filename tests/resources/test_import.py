@@ -307,7 +307,7 @@ ROWS = [Row(number, f"+25261{number:07d}", {}, 1) for number in range(200)]
 
 async def account(store: Store) -> int:
     (number,) = await store.counters.ids("account").allocate(1)
-    await store.all_tenants.add("accounts", {"_id": number})
+    await store.all_tenants.insert_with_id("accounts", {"_id": number})
     return number
 
 

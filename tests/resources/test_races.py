@@ -177,7 +177,7 @@ def _stepped(name: str) -> Any:
 
 
 READS = ("find_one", "find", "exists", "first_by", "all_with")
-WRITES = ("update_batched", "add", "insert", "insert_many", "apply", "update_many", "remove")
+WRITES = ("update_batched", "insert_with_id", "insert", "insert_many", "update_one", "update_many", "remove")
 for name in (*READS, *WRITES):
     setattr(SteppingView, name, _stepped(name))
 

@@ -36,7 +36,7 @@ FIRST = "+15550069999"
 async def has_called(store: Store, account_id: int) -> None:
     """A call of the account has gone out before."""
     (number,) = await queued_calls(store, account_id, [FIRST], status="completed", _work=None)
-    await store.all_tenants.apply(
+    await store.all_tenants.update_one(
         "phone_calls", {"_id": number}, {"$currentDate": {"remotely_queued_at": True}, "$unset": {"_work": ""}}
     )
 
@@ -125,7 +125,7 @@ async def test_what_is_waited_for_is_remembered_over_a_restart(store: Store, tmp
 
 async def own_credentials(store: Store, account_id: int, token: str | None) -> None:
     change = {"twilio_account_sid": SID if token else None, "twilio_auth_token": token}
-    await store.all_tenants.update("accounts", {"_id": account_id}, change)
+    await store.all_tenants.update_one("accounts", {"_id": account_id}, {"$set": change})
 
 
 @pytest.mark.parametrize("before", [None, "wrong"])
@@ -234,5 +234,5 @@ async def test_a_fetch_asks_again_with_new_credentials_and_goes_back_where_they_
 
 async def fetch(jobs: Background) -> None:
     queued = {"$set": {"status": "remote_fetch_queued", "_fetch_from": "remotely_queued"}}
-    await jobs.store.all_tenants.apply("phone_calls", {}, {**queued, "$currentDate": {"_work.due": True}})
+    await jobs.store.all_tenants.update_one("phone_calls", {}, {**queued, "$currentDate": {"_work.due": True}})
     assert await pass_over(jobs.fetch) == 1

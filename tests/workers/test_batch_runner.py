@@ -328,7 +328,7 @@ async def test_a_run_again_adds_what_is_new_and_nothing_twice(store: Store, tmp_
         contact = {"msisdn": "+252662345699", "metadata": {}, "created_at": moment, "updated_at": moment}
         await view.insert("contact", "contacts", contact)
         again = {"status": "queued", "_work": {"due": now()}}
-        await view.update("batch_operations", {"_id": operation["_id"]}, again)
+        await view.update_one("batch_operations", {"_id": operation["_id"]}, {"$set": again})
         await pass_over(jobs.run)
     participations = await view.find("callout_participations", {})
     assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 2))
@@ -417,7 +417,7 @@ async def test_it_goes_on_where_it_has_come_to(store: Store, tmp_path: Path, mon
         (item,) = await jobs.run.claim(1)
         with pytest.raises(ZeroDivisionError):
             await jobs.run.process(item)
-        await view.update("batch_operations", {"_id": number}, {"_work.due": now()})
+        await view.update_one("batch_operations", {"_id": number}, {"$set": {"_work.due": now()}})
         await pass_over(jobs.run)
     assert seen == [[1, 2, 3], [4, 5, 6], [7, 8], [7, 8]]
     assert len(await view.find("callout_participations", {})) == CONTACTS
@@ -427,7 +427,7 @@ async def test_what_an_earlier_version_had_pinned_is_acted_on(store: Store, tmp_
     view = await village(store)
     number = await queued(view, operation_links.POPULATION)
     work = {"due": now(), "cursor": 3, "left": None, "pinned": [1, 2, 3]}
-    await view.update("batch_operations", {"_id": number}, {"status": "running", "_work": work})
+    await view.update_one("batch_operations", {"_id": number}, {"$set": {"status": "running", "_work": work}})
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
         await pass_over(jobs.run)
     participations = await view.find("callout_participations", {})

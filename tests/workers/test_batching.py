@@ -121,7 +121,7 @@ async def test_documents_found_together_are_each_callers_own(store: Store) -> No
 async def test_an_id_that_a_database_gives_twice_after_its_death_is_used_once(store: Store) -> None:
     view = store.for_account(1)
     first = await view.insert("contact", CONTACTS, contact(1))
-    await store.all_tenants.update("counters", {"_id": "contact"}, {"last": first["_id"] - 1})
+    await store.all_tenants.update_one("counters", {"_id": "contact"}, {"$set": {"last": first["_id"] - 1}})
     second = await view.insert("contact", CONTACTS, contact(2))
     assert [one["_id"] for one in await view.find(CONTACTS, {})] == [first["_id"], second["_id"]]
     # Nor does one that is taken for what a document holds lose its own number to another.

@@ -39,7 +39,7 @@ async def callout(store: Store, status: str, numbers: list[str]) -> int:
 
 async def becomes(jobs: Background, status: str) -> None:
     """An event moves the callout, as it comes to this process."""
-    moved = await jobs.store.all_tenants.update("callouts", {"_id": CALLOUT}, {"status": status})
+    moved = await jobs.store.all_tenants.update_one("callouts", {"_id": CALLOUT}, {"$set": {"status": status}})
     assert moved is not None
     await jobs.callout_hold.on_event(moved)
 
@@ -154,7 +154,7 @@ async def test_another_process_sees_the_event_when_it_looks_again(
     await callout(store, "running", NUMBERS[:2])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         claimed = await jobs.send.claim(2)
-        await store.all_tenants.update("callouts", {"_id": CALLOUT}, {"status": "paused"})
+        await store.all_tenants.update_one("callouts", {"_id": CALLOUT}, {"$set": {"status": "paused"}})
         for item in claimed:
             await jobs.send.process(item)
         assert not simulator.ledger.requests
@@ -182,7 +182,7 @@ async def test_an_event_that_comes_while_the_callout_is_looked_at_is_not_missed(
     callout_hold = CalloutHold(store)
 
     async def pause() -> None:
-        paused = await view.update("callouts", {"_id": CALLOUT}, {"status": "paused"})
+        paused = await view.update_one("callouts", {"_id": CALLOUT}, {"$set": {"status": "paused"}})
         assert paused is not None
         await callout_hold.on_event(paused)
 

@@ -249,7 +249,7 @@ async def test_calls_of_a_paused_callout_wait_and_those_of_a_stopped_one_are_can
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         await pass_over(jobs.send)
         assert [call["status"] for call in await calls_of(store)] == ["queued", "canceled", "remotely_queued"]
-        await store.all_tenants.update("callouts", {"_id": 1}, {"status": "running"})
+        await store.all_tenants.update_one("callouts", {"_id": 1}, {"$set": {"status": "running"}})
         await settled(jobs)
         assert [call["status"] for call in await calls_of(store)] == [
             "remotely_queued",
@@ -267,7 +267,7 @@ async def test_calls_held_for_a_callout_that_was_stopped_by_a_process_that_died_
     await queued_calls(store, own, NUMBERS[:2], callout_id=1)
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         await pass_over(jobs.send)
-        await store.all_tenants.update("callouts", {"_id": 1}, {"status": "stopped"})
+        await store.all_tenants.update_one("callouts", {"_id": 1}, {"$set": {"status": "stopped"}})
         await pass_over(jobs.settle)
         assert [call["status"] for call in await calls_of(store)] == ["canceled", "canceled"]
         assert not simulator.ledger.requests

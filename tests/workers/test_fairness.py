@@ -47,7 +47,9 @@ async def test_an_account_whose_provider_never_answers_keeps_no_other_from_calli
 ) -> None:
     stuck, well = await account(store), await account(store)
     somleng = {"settings": {"platform_provider_name": "somleng"}, "somleng_account_sid": "SM1"}
-    await store.all_tenants.update("accounts", {"_id": well}, {**somleng, "somleng_auth_token": "secret"})
+    await store.all_tenants.update_one(
+        "accounts", {"_id": well}, {"$set": {**somleng, "somleng_auth_token": "secret"}}
+    )
     await queued_calls(store, stuck, MANY[:200])
     async with carrier(faults=Faults(timeout=1.0)) as silent, carrier(account_sid="SM1") as quick:
         settings = told(

@@ -54,7 +54,7 @@ async def test_a_callout_is_told_to_have_ended_when_none_of_its_calls_waits_or_g
         ends.sent(call)
     await ends.claim(1)
     assert caplog.messages == []
-    await store.all_tenants.update("phone_calls", {"_id": busy}, {"status": "busy"})
+    await store.all_tenants.update_one("phone_calls", {"_id": busy}, {"$set": {"status": "busy"}})
     for _ in range(3):
         await ends.claim(1)
     line = f"callout 7 of account {own}: no call waits or goes on any more (1 busy, 30 completed)"

@@ -42,7 +42,7 @@ OTHERS = [f"+1555003{number:04}" for number in range(10)]
 
 
 async def limit(store: Store, account_id: int, **settings: Any) -> None:
-    await store.all_tenants.update("accounts", {"_id": account_id}, {"settings": settings})
+    await store.all_tenants.update_one("accounts", {"_id": account_id}, {"$set": {"settings": settings}})
 
 
 async def rings(simulator: Simulator, numbers: list[str]) -> None:

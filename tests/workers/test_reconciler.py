@@ -264,7 +264,7 @@ async def test_a_call_that_cannot_be_settled_is_set_aside_with_its_reason_and_bl
     house = House(store, tmp_path, Silent())
     await house.sends(NUMBER, ANOTHER)
     poisoned, sound = [call["_id"] for call in await calls_of(store)]
-    await store.all_tenants.update("phone_calls", {"_id": poisoned}, {"_work.attempt.at": "no time"})
+    await store.all_tenants.update_one("phone_calls", {"_id": poisoned}, {"$set": {"_work.attempt.at": "no time"}})
     for _ in range(MAX_FAILURES):
         await house.waits()
         for item in await house.jobs.settle.claim(2):

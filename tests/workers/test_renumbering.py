@@ -30,7 +30,7 @@ async def test_a_corrected_number_goes_on_to_participations_and_to_calls_that_ha
     contact = await house.contact(OLD)
     part = await house.participation(contact)
     created, queued, gone = [await house.call(part, event) for event in (None, "queue", "queue")]
-    await store.all_tenants.apply(
+    await store.all_tenants.update_one(
         "phone_calls", {"_id": gone}, {"$set": {"status": "completed"}, "$unset": {"_work": ""}}
     )
     await house.renumber(contact, NEW)
@@ -127,7 +127,7 @@ async def test_a_call_that_comes_back_with_the_old_number_rings_the_new_one(
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         await jobs.send.claim(5)
         await house.renumber(contact, NEW)
-        await store.all_tenants.update("phone_calls", {"_id": number}, {"_work": {"due": now()}})
+        await store.all_tenants.update_one("phone_calls", {"_id": number}, {"$set": {"_work": {"due": now()}}})
         assert (await house.view.get("phone_calls", number))["msisdn"] == OLD
         while not await has_rung(store):
             await pass_over(jobs.send)

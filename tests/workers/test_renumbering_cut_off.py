@@ -146,7 +146,7 @@ async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him
         await store.all_tenants.remove("callout_participations", {})
         await house.participation(stranger, msisdn="+855125550202")
         fresh = {"$set": {"status": "queued", "_work": {"due": now()}, "metadata": {}}}
-        await store.all_tenants.apply("batch_operations", {"_id": operation}, fresh)
+        await store.all_tenants.update_one("batch_operations", {"_id": operation}, fresh)
         life = Life(step)
         process = Background(MortalStore.within(store, life), told(NOWHERE, tmp_path))
 
@@ -157,7 +157,7 @@ async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him
         await process.close()
         async with background(store, told(NOWHERE, tmp_path)) as jobs:
             due = {"$set": {"_work.due": now()}}
-            await store.all_tenants.apply("batch_operations", {"_work": {"$exists": True}}, due)
+            await store.all_tenants.update_one("batch_operations", {"_work": {"$exists": True}}, due)
             await pass_over(jobs.run)
         done = await house.view.get("batch_operations", operation)
         assert (done["status"], done["metadata"]) == ("finished", {"skipped": {"number_taken": 1}}), step
@@ -175,12 +175,12 @@ async def test_the_marks_of_a_change_go_when_nobody_can_hold_the_old_number(stor
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
         await jobs.send.claim(5)
         await house.renumber(contact, NEW)
-        await store.all_tenants.apply("contacts", {"_id": contact}, past)
+        await store.all_tenants.update_one("contacts", {"_id": contact}, past)
         await pass_over(jobs.renumber)
         assert MARK in await house.view.get("contacts", contact), "a call is still held"
         assert CALLOUT_MARK in await house.view.get("callouts", house.callout)
-        await store.all_tenants.update("phone_calls", {"_id": number}, {"_work": {"due": now()}})
-        await store.all_tenants.apply("contacts", {"_id": contact}, past)
+        await store.all_tenants.update_one("phone_calls", {"_id": number}, {"$set": {"_work": {"due": now()}}})
+        await store.all_tenants.update_one("contacts", {"_id": contact}, past)
         await pass_over(jobs.renumber)
     assert MARK not in await house.view.get("contacts", contact)
     assert CALLOUT_MARK not in await house.view.get("callouts", house.callout)

@@ -25,18 +25,20 @@ class Watched(TenantView):
     round_trips = 0
     failures = 0
 
-    async def update_each(self, collection: str, updates: Iterable[Update], **options: Any) -> int:
+    async def bulk_update(self, collection: str, updates: Iterable[Update], **options: Any) -> int:
         self.round_trips += 1
         if self.failures:
             self.failures -= 1
             raise Unavailable("gone")
-        return await super().update_each(collection, updates, **options)
+        return await super().bulk_update(collection, updates, **options)
 
 
 async def watched(store: Store, count: int) -> tuple[Watched, RetryingUpdates]:
     """A view of so many documents, and writes to it."""
     view = Watched(store, None)
-    await asyncio.gather(*(view.add(CALLS, {"_id": number, "account_id": 1, "n": 0}) for number in range(count)))
+    await asyncio.gather(
+        *(view.insert_with_id(CALLS, {"_id": number, "account_id": 1, "n": 0}) for number in range(count))
+    )
     return view, RetryingUpdates(view, CALLS)
 
 
@@ -65,7 +67,7 @@ async def test_updates_that_follow_one_another_closely_share_round_trips_too(sto
 
 async def test_where_no_document_fits_any_more_the_alternative_is_written(store: Store) -> None:
     view, writes = await watched(store, 2)
-    await view.update(CALLS, {"_id": 1}, {"n": 5})
+    await view.update_one(CALLS, {"_id": 1}, {"$set": {"n": 5}})
     otherwise = ({"_id": 1, "n": 5}, {"$set": {"n": 6}}), ({"_id": 0, "n": 5}, {"$set": {"n": 7}})
     await asyncio.gather(writes.add(counts(1), *otherwise), writes.add(({"_id": 0}, {"$set": {"n": 9}})))
     assert [found["n"] for found in await view.find(CALLS, {})] == [9, 6]

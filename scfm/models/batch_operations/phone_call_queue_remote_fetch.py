@@ -21,5 +21,5 @@ class PhoneCallQueueRemoteFetch(PhoneCallQueue):
         self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
         updates = queue_remote_fetch_many([call["_id"] for call in subjects], operation["_id"])
-        await view.update_each("phone_calls", updates, many=True)
+        await view.bulk_update("phone_calls", updates, many=True)
         return {}
