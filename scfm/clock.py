@@ -1,4 +1,4 @@
-"""Time, as this server stores and shows it: UTC, to the millisecond, as MongoDB keeps it; and time to wait."""
+"""Clocks: the time of day, in UTC to the millisecond, as MongoDB stores it; and elapsed time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def later(seconds: float) -> datetime:
 
 
 def iso(moment: datetime | None) -> str | None:
-    """``2018-05-19T06:49:24.294Z``, or None for None."""
+    """MOMENT (in UTC) as ``2018-05-19T06:49:24.294Z``, or None for None."""
     if moment is None:
         return None
     # orjson writes a time ten times faster than datetime does, but not its fraction if that is zero.
@@ -30,7 +30,7 @@ def iso(moment: datetime | None) -> str | None:
 
 
 class MonotonicClock:
-    """Elapsed time, which goes on evenly whatever the wall clock is set to. A test may have its own."""
+    """Elapsed time, which no change of the wall clock affects. A test may have its own."""
 
     def monotonic(self) -> float:
         """Seconds since an arbitrary moment."""

@@ -1,4 +1,4 @@
-"""What can go wrong, by its meaning; the handlers turn each into the answer that the contract names."""
+"""The errors, each by what it means; the handlers turn them into HTTP answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 
 class ScfmError(Exception):
-    """The base of every error this package raises on purpose."""
+    """The base of every error that this package raises on purpose."""
 
 
 class StartError(ScfmError):
@@ -18,7 +18,10 @@ class BadRequest(ScfmError):
 
 
 class Unauthorized(ScfmError):
-    """No credentials, wrong ones (401), or, with ``challenge`` false, too small ones."""
+    """No credentials, wrong ones, or ones that do not suffice (401).
+
+    ``challenge``: whether the answer asks for credentials (WWW-Authenticate), which others would help.
+    """
 
     def __init__(self, challenge: bool = True) -> None:
         super().__init__("Unauthorized")
@@ -26,23 +29,23 @@ class Unauthorized(ScfmError):
 
 
 class NotFound(ScfmError):
-    """Nothing of the account's is there (404)."""
+    """The account has no such document (404)."""
 
 
 class Conflict(ScfmError):
-    """The same thing is under way (409)."""
+    """The same request is already being handled (409)."""
 
 
 class Forbidden(ScfmError):
-    """A request that is not to be carried out, whoever sends it (403). Its text tells the client why."""
+    """The request is not allowed to anybody (403). Its text tells the client why."""
 
 
 class UnsupportedMediaType(ScfmError):
-    """The body is in a form that is not read (415). Its text tells the client why."""
+    """The body is of a media type that is not supported (415). Its text tells the client why."""
 
 
 class TooLarge(ScfmError):
-    """The body is larger than the server takes (413)."""
+    """The body is larger than the server accepts (413)."""
 
 
 class Invalid(ScfmError):
@@ -67,4 +70,4 @@ class Unreachable(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """There is more to do at once than this process takes on. Its text tells the client what."""
+    """This process has too much of some work under way. Its text tells the client of what."""

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 from scfm.errors import StartError
 
 PROVIDERS = ("twilio", "somleng", "simulator")
-# Only settings of ours begin so: what does and is none is mistyped.
+# Only our settings begin so: any other variable that does is a mistyped one.
 PROVIDER_PREFIXES = ("TWILIO_", "SOMLENG_")
-# How alike two names must be (difflib's ratio) for one to be the other, mistyped.
-CLOSE, CLOSE_IF_SHORT = 0.8, 0.85
+# How similar two names must be (difflib's ratio, 0 to 1) for one to be taken for the other, mistyped.
+MIN_SIMILARITY, MIN_SIMILARITY_OF_SHORT = 0.8, 0.85
+# Of a value that is wrong, the characters that an error shows.
 MAX_SHOWN = 80
 
 
@@ -29,21 +30,24 @@ def _text(value: str) -> str:
     return value.strip()
 
 
-def _integer(least: int, most: int) -> Callable[[str], int]:
+def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
     def read(value: str) -> int:
         written = value.strip()
-        if not re.fullmatch(r"[0-9]{1,18}", written, re.ASCII) or not least <= int(written) <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
+        if not re.fullmatch(r"[0-9]{1,18}", written, re.ASCII) or not minimum <= int(written) <= maximum:
+            raise ValueError(f"must be a whole number from {minimum} to {maximum}")
         return int(written)
 
     return read
 
 
-def _number(least: float, most: float) -> Callable[[str], float]:
+def _number(minimum: float, maximum: float) -> Callable[[str], float]:
     def read(value: str) -> float:
         written = value.strip()
-        if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{0,18})?", written, re.ASCII) or not least <= float(written) <= most:
-            raise ValueError(f"must be a number from {least:g} to {most:g}")
+        if (
+            not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{0,18})?", written, re.ASCII)
+            or not minimum <= float(written) <= maximum
+        ):
+            raise ValueError(f"must be a number from {minimum:g} to {maximum:g}")
         return float(written)
 
     return read
@@ -83,7 +87,7 @@ def _setting(section: str, env: str, default: Any, read: Callable[[str], Any] = 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the server was told. Field names are the names in the file; ``env`` holds the environment's."""
+    """The settings of a server. A field's name is that in the file; its metadata has the section and the variable."""
 
     host: str = _setting("server", "HOST", "127.0.0.1")
     port: int = _setting("server", "PORT", 3000, _integer(0, 65535))
@@ -129,10 +133,10 @@ class Settings:
 def load(
     environment: Mapping[str, str], flags: Mapping[str, Any] | None = None, file: Path | None = None
 ) -> Settings:
-    """The settings of FILE < ENVIRONMENT < FLAGS.
+    """The settings of FILE, overridden by those of ENVIRONMENT, and these by FLAGS.
 
     FLAGS maps field names to text, or to None where the flag was not given.
-    Raises StartError, one line, for a setting that is unknown or malformed.
+    Raises StartError for a setting that is unknown or malformed.
     """
     given: dict[str, Any] = {}
     if file is not None:
@@ -142,8 +146,8 @@ def load(
         if value is not None:
             given[name] = _read(name, str(value), "--" + name.replace("_", "-"))
     settings = replace(Settings(), **given)
-    # A call leaves in the first half of its lease, and its request may take twice the time-out: nobody may take
-    # it for abandoned before that.
+    # A call is sent in the first half of its lease, and its request may take twice the time-out: before that no other
+    # process may claim it.
     if settings.lease_seconds < 4 * settings.provider_timeout:
         raise StartError("LEASE_SECONDS must be at least four times PROVIDER_TIMEOUT")
     return settings
@@ -160,29 +164,32 @@ def _read(name: str, value: str, where: str) -> Any:
 
 
 def _shown(value: str) -> str:
-    """A value that is wrong, for the user; a password in a URL is left out."""
+    """A wrong value as an error shows it, without a password in a URL."""
     without_password = re.sub(r"://[^/@]*@", "://***@", value)
     return repr(without_password if len(without_password) <= MAX_SHOWN else without_password[:MAX_SHOWN] + "…")
 
 
 def mistyped_variables(environment: Mapping[str, str]) -> list[str]:
-    """A sentence for each variable that looks like a mistyped setting. Other programs' variables do not."""
+    """A warning for each variable that looks like a mistyped setting; those of other programs do not."""
     known = {setting.metadata["env"] for setting in fields(Settings)}
-    sentences = []
+    warnings = []
     for variable, value in sorted(environment.items()):
         if variable in known or not value:
             continue
         nearest = _nearest(variable, known)
         if nearest or variable.startswith(PROVIDER_PREFIXES):
-            sentences.append(f"{variable} is not a setting, and is ignored{_did_you_mean(nearest)}")
-    return sentences
+            warnings.append(f"{variable} is not a setting, and is ignored{_did_you_mean(nearest)}")
+    return warnings
 
 
 def _nearest(name: str, known: Collection[str]) -> str | None:
-    """The setting that NAME is most likely meant to be, or None."""
-    for setting in get_close_matches(name.upper(), known, n=1, cutoff=CLOSE):
-        # Of a short name, such as PORT, one letter more is close and two are another program's.
-        if len(setting) > len("PORT") or SequenceMatcher(None, name.upper(), setting).ratio() > CLOSE_IF_SHORT:
+    """The one of KNOWN that NAME is a mistyped form of, or None."""
+    for setting in get_close_matches(name.upper(), known, n=1, cutoff=MIN_SIMILARITY):
+        # One letter more makes a mistyped PORT, two make another program's variable.
+        if (
+            len(setting) > len("PORT")
+            or SequenceMatcher(None, name.upper(), setting).ratio() > MIN_SIMILARITY_OF_SHORT
+        ):
             return setting
     return None
 
@@ -214,15 +221,15 @@ def _from_file(file: Path) -> dict[str, Any]:
             setting = _FIELDS.get(name)
             if setting is None or setting.metadata["section"] != section:
                 place = f"{file}: [{section}] {name}"
-                raise StartError(f"{place} is not a setting{_meant_in_file(name)}")
+                raise StartError(f"{place} is not a setting{_hint_in_file(name)}")
             if value.strip():
                 given[name] = _read(name, value, f"{file}: [{section}] {name}")
     return given
 
 
-def _meant_in_file(name: str) -> str:
+def _hint_in_file(name: str) -> str:
     right = _FIELDS.get(name)
     if right is not None:
         return f"; it belongs under [{right.metadata['section']}]"
-    close = get_close_matches(name, _FIELDS, n=1, cutoff=CLOSE)
+    close = get_close_matches(name, _FIELDS, n=1, cutoff=MIN_SIMILARITY)
     return _did_you_mean(close[0]) if close else "; config/default.ini lists them"

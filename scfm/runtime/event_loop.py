@@ -1,7 +1,4 @@
-"""The event loop that servers and the simulator run on: uvloop's, where there is one.
-
-It does what asyncio's own does in less time.
-"""
+"""The event loop that servers and the simulator run on: uvloop's, where there is one: it is faster."""
 
 from __future__ import annotations
 
@@ -10,12 +7,12 @@ from typing import Any, TypeVar
 
 try:
     import uvloop as loops
-except ImportError:  # there is none for Windows, nor for other Pythons
+except ImportError:  # uvloop supports neither Windows nor other implementations of Python
     import asyncio as loops  # type: ignore[no-redef]
 
 T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run MAIN to its end; what it gives."""
+    """Run MAIN to its end in a new event loop; what it returns or raises."""
     return loops.run(main)

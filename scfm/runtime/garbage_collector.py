@@ -1,4 +1,4 @@
-"""Python's garbage collector, in a process that goes on for long."""
+"""Python's garbage collector, tuned for a process that runs for long."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import gc
 
 
 def freeze_gc() -> None:
-    """Keep the collector from stopping the event loop. To be called once, when everything is there and runs.
+    """Keep collections from blocking the event loop. To be called once, when all parts have been started.
 
-    What there is by now stays: walking the classes of the libraries takes 40 ms each time. And few of the things that
-    come after form circles, so it need not look after every 700 of them.
+    What is allocated by now is never collected: to traverse the classes of the libraries takes 40 ms each time. Few
+    later objects are in reference cycles, so a collection after every 700 of them (Python's default) is not needed.
     """
     gc.collect()
     gc.freeze()

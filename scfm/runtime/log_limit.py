@@ -1,4 +1,4 @@
-"""Keeps a line out of the log that has been written a short while ago."""
+"""Limits how often a line is written to the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LOG_SECONDS = 60.0
 
 
 class LogLimit:
-    """Allows a line every LOG_SECONDS, for what may happen with every request."""
+    """Allows a line every LOG_SECONDS, for what may happen at every request."""
 
     def __init__(self) -> None:
         self._allowed_at = -math.inf

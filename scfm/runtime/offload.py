@@ -1,4 +1,4 @@
-"""Computations that may be long and cannot be cut into slices, in a thread: the event loop goes on meanwhile."""
+"""Runs long computations that cannot be cut into slices in a thread, so that the event loop goes on."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Bytes of input that are computed on at once, which is quicker than to hand them over.
+# For so many bytes of input to compute at once is quicker than to use the thread.
 MAX_INLINE = 4096
-# One thread, so that the loop never waits for the interpreter's lock behind more than one.
+# One thread, so that the event loop never waits for the GIL behind more than one.
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="offload")
 
 
 async def offload(size: int, work: Callable[[], T]) -> T:
     """What WORK returns or raises; in the thread if its input has more than MAX_INLINE bytes (SIZE).
 
-    WORK must touch nothing that others change. No single step of it in C (a regular expression, a normalisation) may
-    take over 50 ms, as it keeps the interpreter's lock.
+    WORK must use nothing that other code changes. No single call into C (a regular expression, a normalisation) may
+    take over 50 ms, as it holds the GIL.
     """
     if size <= MAX_INLINE:
         return work()

@@ -1,4 +1,4 @@
-"""How many files this process may have open: each connection of a client, a provider and the database is one."""
+"""The limit of open files: each connection of a client, to a provider and to the database is one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ except ImportError:  # Windows has no such limit
 
 from scfm.errors import StartError
 
-# What every system grants a process that may have more, and more connections than one process can serve.
+# Any system allows so many where it allows a higher limit at all, and no process can serve more connections.
 WANTED = 10_240
 # To start, and to answer some dozens of clients.
 MIN_FOR_SERVER = 256
-# A server's logs, journals, pipes, and answers that are put into files.
+# For a server's logs, journals, pipes, and answers that are put into files.
 OWN_FILES = 100
 # What MongoDB's driver opens at the most.
 DATABASE_CONNECTIONS = 100
@@ -23,7 +23,7 @@ def raise_limit() -> None:
     """Ask the system for WANTED open files, or as many as it lets us have. Child processes inherit it.
 
     Shells and service managers give a process a thousand, for the sake of programs that use select(2), and let it ask
-    for more (getrlimit(2)). A provider that opens more than that in the middle of a callout would not be heard.
+    for more (getrlimit(2)). Beyond the limit the webhooks of a callout would not be accepted.
     """
     if resource is None:
         return
@@ -51,9 +51,9 @@ def check_limit() -> None:
 
 
 def client_connections(calls_in_flight: int) -> int:
-    """How many connections of clients there are files for, beside those of the database and the provider.
+    """How many connections of clients may be open, beside those to the database and the providers.
 
-    The provider's client opens two connections for each of CALLS_IN_FLIGHT; clients get half of all files at least.
+    Two to a provider may be open for each of CALLS_IN_FLIGHT. Clients get half of the limit at least.
     """
     files = limit()
     return max(files - OWN_FILES - DATABASE_CONNECTIONS - 2 * calls_in_flight, files // 2)

@@ -1,4 +1,4 @@
-"""Tells an outage in two log lines, one when it begins and one when it is over, however many notice it meanwhile."""
+"""Logs an outage in two lines, one when it begins and one when it is over, however many requests fail meanwhile."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from scfm.errors import ScfmError, Unreachable
 
 log = logging.getLogger("scfm")
 
-# An outage is over when there was an answer and no failure for so long: one that comes and goes is one outage.
+# An outage is over after an answer and so long without a failure: one that comes and goes is logged once.
 QUIET_SECONDS = 2.0
 PROBE_SECONDS = 0.5
 MAX_REASON = 200
 
 
 class Outage:
-    """Something that may not answer. Whoever uses it says how that went; to be used in the event loop.
+    """The outages of something that is asked: who asks it calls ``answered`` or ``failed``, in the event loop.
 
-    ``began`` is the first line, to which the reason is added; ``over`` the second, to which the seconds are added.
+    ``began`` is the first line, to which the reason is added; ``over`` the second, to which is added how many seconds
+    the outage lasted. ``quiet``: see QUIET_SECONDS.
     """
 
     def __init__(self, began: str, over: str, *, quiet: float = QUIET_SECONDS) -> None:
@@ -33,7 +34,7 @@ class Outage:
         self._ending: asyncio.TimerHandle | None = None
 
     def failed(self, reason: str) -> None:
-        """It did not answer. The log shows REASON, a sentence or less, if the outage begins with this."""
+        """It did not answer, for REASON, a sentence or less, which is logged if an outage begins with this."""
         self._failed_at = time.monotonic()
         self.close()
         if self._began is None:
@@ -41,7 +42,7 @@ class Outage:
             log.error("%s: %s", self._began_line, " ".join(reason.split())[:MAX_REASON])
 
     def answered(self) -> None:
-        """It answered. Where there is no outage this does nothing, and costs nothing."""
+        """It answered. Does nothing, and costs next to nothing, where there is no outage."""
         if self._began is None or self._ending is not None:
             return
         now = time.monotonic()
@@ -53,14 +54,14 @@ class Outage:
         log.warning("%s, after %.1f s", self._over_line, seconds)
 
     def close(self) -> None:
-        """Cancel the end that is to be logged: the outage is over only after another answer."""
+        """Cancel the end that is about to be logged: the outage is over only after another answer."""
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
 
 
 class DatabaseOutage:
-    """The database's outages, as noticed by any request or job; while there is one, PING asks whether it is over."""
+    """The database's outages, as any request or job notices them; during one, PING is tried until it succeeds."""
 
     def __init__(self, ping: Callable[[], Awaitable[None]]) -> None:
         self._ping = ping
@@ -85,7 +86,7 @@ class DatabaseOutage:
                 return
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Try PING no more, and log nothing more."""
         self._outage.close()
         if self._probing is not None:
             self._probing.cancel()
