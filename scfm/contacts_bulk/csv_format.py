@@ -10,7 +10,16 @@ from typing import Any
 
 from scfm.contacts_bulk.charsets import Transcoder
 from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAMES, MSISDN, TOO_LONG_NAMES, Path, Table, column_of, is_msisdn
-from scfm.contacts_bulk.text_lines import FIELDS, MAX_LINE, TOO_LONG, Found, Line, Lines, RowError, cell
+from scfm.contacts_bulk.text_lines import (
+    MAX_FIELDS,
+    MAX_LINE,
+    TOO_LONG,
+    Line,
+    LineSplitter,
+    ReadStep,
+    RowError,
+    cell_text,
+)
 from scfm.errors import Invalid
 from scfm.storage.query import Document
 
@@ -24,7 +33,7 @@ MAX_HEADER = MAX_NAMES + MAX_CELLS
 
 BAD_QUOTE = "is not valid CSV: a quote is out of place or never closed"
 BARE_RETURN = "is not valid CSV: a carriage return stands outside quotes"
-TOO_MANY_COLUMNS = f"would have too many columns (maximum is {FIELDS})"
+TOO_MANY_COLUMNS = f"would have too many columns (maximum is {MAX_FIELDS})"
 
 # The limit is the module's own; ours is the line's.
 csv.field_size_limit(MAX_LINE + 1)
@@ -76,30 +85,30 @@ class CsvReader:
     def __init__(self, country: str | None = None, charset: str | None = None) -> None:
         """``country``: the account's ``default_country``."""
         self._text = Transcoder(charset)
-        self._lines = Lines()
+        self._lines = LineSplitter()
         self._table = Table(country)
         # What stands between cells, and what a line of its own has said of that.
         self._separator = self._said = ""
         self._record: _Record | None = None
 
-    def feed(self, chunk: bytes) -> Iterator[Found]:
+    def feed(self, chunk: bytes) -> Iterator[ReadStep]:
         for line in self._lines.feed(self._text.feed(chunk)):
             yield from self._take(line)
 
-    def end(self) -> Iterator[Found]:
+    def end(self) -> Iterator[ReadStep]:
         for line in self._lines.feed(self._text.end()):
             yield from self._take(line)
         for line in self._lines.end():
             yield from self._take(line)
         while self._record is not None:
             yield from self._give_up(BAD_QUOTE)
-        self._table.end()
+        self._table.check_header()
 
     @property
     def held(self) -> int:
         return self._lines.held + (len(self._record.content) if self._record is not None else 0)
 
-    def _take(self, line: Line | None) -> Iterator[Found]:
+    def _take(self, line: Line | None) -> Iterator[ReadStep]:
         if line is None:
             yield None
         elif line.content is None:
@@ -110,7 +119,7 @@ class CsvReader:
         else:
             yield from self._go_on(self._record, line, line.content)
 
-    def _begin(self, line: Line, text: str) -> Found:
+    def _begin(self, line: Line, text: str) -> ReadStep:
         """Read the first line of a record."""
         if self._table.header is None and not self._find_separator(line, text):
             return None
@@ -123,7 +132,7 @@ class CsvReader:
         except RowError as error:
             return self._problem(error, line.number)
 
-    def _go_on(self, record: _Record, line: Line, content: bytes) -> Iterator[Found]:
+    def _go_on(self, record: _Record, line: Line, content: bytes) -> Iterator[ReadStep]:
         """Read a line inside an open cell."""
         if len(record.content) + len(content) > MAX_LINE:
             yield from self._give_up(BAD_QUOTE, line)
@@ -144,7 +153,7 @@ class CsvReader:
         except RowError as error:
             yield self._problem(error, record.first.number)
 
-    def _give_up(self, reason: str, last: Line | None = None) -> Iterator[Found]:
+    def _give_up(self, reason: str, last: Line | None = None) -> Iterator[ReadStep]:
         """The record that is open, if one is, is bad: read its lines after the first, and then LAST, once more."""
         record, self._record, self._lines.keeps_empty = self._record, None, False
         if record is None:
@@ -165,10 +174,10 @@ class CsvReader:
         self._separator = self._said or _separator_of(text)
         return True
 
-    def _row(self, line: Line, cells: Sequence[str], size: int) -> Found:
-        return self._table.take(line.number, cells, size, self._text.problem)
+    def _row(self, line: Line, cells: Sequence[str], size: int) -> ReadStep:
+        return self._table.read_row(line.number, cells, size, self._text.problem)
 
-    def _problem(self, error: RowError, line: int) -> Found:
+    def _problem(self, error: RowError, line: int) -> ReadStep:
         if self._table.header is None:
             raise Invalid({"header": [error.reason]})
         return error.at(line)
@@ -215,7 +224,7 @@ class Columns:
         """Collect; raises Invalid where there are too many."""
         for path in _leaves(metadata, ()):
             self._paths[path] = None
-            if len(self._paths) >= FIELDS:
+            if len(self._paths) >= MAX_FIELDS:
                 raise Invalid({"format": [TOO_MANY_COLUMNS + "; jsonl has no such limit"]})
 
     @property
@@ -231,7 +240,7 @@ class Columns:
 
     def line(self, contact: Document) -> bytes:
         """The line of a contact."""
-        return _written([contact["msisdn"], *(cell(_at(contact["metadata"], path)) for path in self.paths)])
+        return _written([contact["msisdn"], *(cell_text(_at(contact["metadata"], path)) for path in self.paths)])
 
 
 def _leaves(value: Document, path: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from scfm.errors import Invalid
 
 # So many bytes tell.
-START = 512
+SIGNATURE_BYTES = 512
 
 ZIP = b"PK\x03\x04"
 _OPEN_DOCUMENT = b"mimetypeapplication/vnd.oasis.opendocument"
@@ -44,7 +44,7 @@ MARKED_UP = (
 UTF16 = "is text in UTF-16 without a byte order mark, or no text: save it as UTF-8, or name its charset (utf-16le)"
 
 
-def check(start: bytes, charset: str | None) -> None:
+def check_kind(start: bytes, charset: str | None) -> None:
     """Raise Invalid for what is no table in text and no ZIP archive, with what it is and what to do."""
     text = _TEXT.sub(b"", start, count=1)
     for signature, problem in KINDS.items():
@@ -56,8 +56,8 @@ def check(start: bytes, charset: str | None) -> None:
     if is_zip(start) and _OPEN_DOCUMENT in start:
         raise Invalid({"file": [OPEN_DOCUMENT]})
     # With two bytes of zeros behind, it is the mark of UTF-32.
-    told = start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) and start[2:4] != b"\0\0"
-    if not (is_zip(start) or told or (charset or "").startswith("utf-16")) and start.count(0) * 4 > len(start):
+    has_mark = start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) and start[2:4] != b"\0\0"
+    if not (is_zip(start) or has_mark or (charset or "").startswith("utf-16")) and start.count(0) * 4 > len(start):
         raise Invalid({"file": [UTF16]})
 
 

@@ -28,7 +28,7 @@ SMALL_BYTES = 1 << 12
 MAX_ERRORS = 1000
 MAX_ERROR_BYTES = 1 << 18
 # How often a batch is tried against others who change the same contacts.
-TRIES = 1000
+MAX_TRIES = 1000
 
 
 @dataclass
@@ -42,19 +42,19 @@ class Tally:
     errors: list[Problem] = field(default_factory=list)
     size = 0
 
-    def refuse(self, problem: Problem) -> None:
+    def add_error(self, problem: Problem) -> None:
         self.failed += 1
         if self.failed == len(self.errors) + 1 <= MAX_ERRORS and self.size < MAX_ERROR_BYTES:
             self.size += len(f"{problem.column}{problem.reason}".encode())
             self.errors.append(problem)
 
-    def show(self) -> Document:
+    def as_json(self) -> Document:
         """``{created, updated, unchanged, failed, errors: [{line, column, reason}], errors_omitted}``."""
         return {**asdict(self), "errors_omitted": self.failed - len(self.errors)}
 
 
 @dataclass
-class Draft:
+class ImportedContact:
     """One contact, and the lines of the batch that are about it. ``old`` is None for one that is not there yet.
 
     ``metadata`` is the part that clients may set; ``stored``, with what call flows remember, is what to store.
@@ -64,17 +64,17 @@ class Draft:
     old: Document | None
     metadata: Document = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
-    refused: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     changes: int = 0
 
-    def take(self, row: Row, mode: object) -> None:
+    def apply(self, row: Row, mode: object) -> None:
         """Apply a line, after those before it."""
-        given = row.beside(self.metadata)
+        given = row.metadata_beside(self.metadata)
         metadata = merge(self.metadata, given, mode)
         try:
             check_size(metadata)
         except FieldError as error:
-            self.refused.append(Problem(row.line, "metadata", str(error)))
+            self.problems.append(Problem(row.line, "metadata", str(error)))
             return
         if self.rows or self.old is not None:
             self.changes += self._changes(given, metadata)
@@ -88,7 +88,7 @@ class Draft:
         return not kept or any(not same_json(metadata[name], self.metadata[name]) for name in given)
 
     @property
-    def differs(self) -> bool:
+    def has_changed(self) -> bool:
         if self.old is None:
             return bool(self.rows)
         return self.changes > 0 and not same_json(self.metadata, without_memory(self.old["metadata"]))
@@ -97,12 +97,12 @@ class Draft:
     def stored(self) -> Document:
         return self.metadata if self.old is None else with_memory(self.metadata, self.old["metadata"])
 
-    def count(self, tally: Tally) -> None:
+    def count_in(self, tally: Tally) -> None:
         """Count the lines by what they did; lines that undo one another did nothing."""
-        for problem in self.refused:
-            tally.refuse(problem)
+        for problem in self.problems:
+            tally.add_error(problem)
         created = self.old is None and bool(self.rows)
-        updated = self.changes if self.differs else 0
+        updated = self.changes if self.has_changed else 0
         tally.created += created
         tally.updated += updated
         tally.unchanged += len(self.rows) - updated - created
@@ -124,7 +124,7 @@ class ContactImport:
     async def add(self, found: Row | Problem) -> None:
         """Take a line; returns when there is room for the next. Raises NotFound where the account has gone."""
         if isinstance(found, Problem):
-            self.tally.refuse(found)
+            self.tally.add_error(found)
             return
         self._rows.append(found)
         self._size += found.size
@@ -139,7 +139,7 @@ class ContactImport:
     async def flush(self) -> None:
         """Store what has been taken; raises like ``add``."""
         rows, self._rows, self._size = self._rows, [], 0
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             if not rows:
                 return
             async with self._view.import_slot():
@@ -167,43 +167,45 @@ class ContactImport:
 
     async def _save_beside(self, found: Sequence[Document], rows: Sequence[Row]) -> set[str]:
         """Store the contacts of these lines, of which those FOUND are there; gives what ``_insert`` does."""
-        drafts = await self._drafts(found, rows)
-        changed = [draft for draft in drafts if draft.differs]
-        lost = await self._insert([draft for draft in changed if draft.old is None])
-        lost |= await self._update([draft for draft in changed if draft.old is not None])
-        for draft in drafts:
-            if draft.msisdn not in lost:
-                draft.count(self.tally)
+        contacts = await self._merged(found, rows)
+        changed = [contact for contact in contacts if contact.has_changed]
+        lost = await self._insert([contact for contact in changed if contact.old is None])
+        lost |= await self._update([contact for contact in changed if contact.old is not None])
+        for contact in contacts:
+            if contact.msisdn not in lost:
+                contact.count_in(self.tally)
         return lost
 
-    async def _drafts(self, found: Sequence[Document], rows: Sequence[Row]) -> list[Draft]:
+    async def _merged(self, found: Sequence[Document], rows: Sequence[Row]) -> list[ImportedContact]:
         """The contacts of these lines as they will be, in the order in which the lines name them first."""
-        piece = TimeSlice()
-        drafts = {
-            contact["msisdn"]: Draft(contact["msisdn"], contact, without_memory(contact["metadata"]))
-            for contact in found
+        time_slice = TimeSlice()
+        contacts = {
+            stored["msisdn"]: ImportedContact(stored["msisdn"], stored, without_memory(stored["metadata"]))
+            for stored in found
         }
         for row in rows:
-            drafts.setdefault(row.msisdn, Draft(row.msisdn, None)).take(row, self._mode)
-            await piece.pause()
-        return list(drafts.values())
+            contacts.setdefault(row.msisdn, ImportedContact(row.msisdn, None)).apply(row, self._mode)
+            await time_slice.pause()
+        return list(contacts.values())
 
-    async def _insert(self, drafts: Sequence[Draft]) -> set[str]:
+    async def _insert(self, contacts: Sequence[ImportedContact]) -> set[str]:
         """Store new contacts; the numbers that somebody else has taken meanwhile."""
-        if not drafts:
+        if not contacts:
             return set()
-        numbers = await self._view.counters.ids(CONTACTS.kind).allocate(len(drafts))
+        numbers = await self._view.counters.ids(CONTACTS.kind).allocate(len(contacts))
         moment = now()
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
         documents: list[dict[str, Any]] = [
-            {"_id": number, "msisdn": draft.msisdn, "metadata": draft.metadata, **stamps}
-            for number, draft in zip(numbers, drafts, strict=True)
+            {"_id": number, "msisdn": contact.msisdn, "metadata": contact.metadata, **stamps}
+            for number, contact in zip(numbers, contacts, strict=True)
         ]
         refused = await self._view.insert_many(CONTACTS.collection, documents)
-        await self._keep([document["_id"] for document in documents if document["_id"] not in refused])
+        await self._undo_if_account_deleted(
+            [document["_id"] for document in documents if document["_id"] not in refused]
+        )
         return {document["msisdn"] for document in documents if document["_id"] in refused}
 
-    async def _keep(self, numbers: Sequence[int]) -> None:
+    async def _undo_if_account_deleted(self, numbers: Sequence[int]) -> None:
         """Wait for the end of a deletion of the account that may not have seen these new contacts.
 
         Take them back and raise NotFound if it took place (see models.references).
@@ -219,32 +221,32 @@ class ContactImport:
             await asyncio.sleep(DELETION_LOOK_SECONDS)
         raise Unavailable(f"the deletion of account {account} does not end")
 
-    async def _update(self, drafts: Sequence[Draft]) -> set[str]:
+    async def _update(self, contacts: Sequence[ImportedContact]) -> set[str]:
         """Change contacts that are still as they were read; the numbers of the others."""
         moment = now()
         changes = [
             (
-                {"_id": draft.old["_id"], "_version": _version(draft.old)},
-                {"$set": {"metadata": draft.stored, "updated_at": moment, "_version": _version(draft.old) + 1}},
+                {"_id": contact.old["_id"], "_version": _version(contact.old)},
+                {"$set": {"metadata": contact.stored, "updated_at": moment, "_version": _version(contact.old) + 1}},
             )
-            for draft in drafts
-            if draft.old is not None
+            for contact in contacts
+            if contact.old is not None
         ]
         if await self._view.bulk_update(CONTACTS.collection, changes) == len(changes):
             return set()
-        return await self._not_as(drafts)
+        return await self._not_as(contacts)
 
-    async def _not_as(self, drafts: Sequence[Draft]) -> set[str]:
+    async def _not_as(self, contacts: Sequence[ImportedContact]) -> set[str]:
         """The numbers of contacts that are not now what they were to become."""
-        wanted = {draft.old["_id"]: draft for draft in drafts if draft.old is not None}
+        wanted = {contact.old["_id"]: contact for contact in contacts if contact.old is not None}
         found = await self._view.find(CONTACTS.collection, {"_id": {"$in": list(wanted)}}, sort=())
         there = {
-            contact["msisdn"]
-            for contact in found
-            if _version(contact) == _version(wanted[contact["_id"]].old) + 1
-            and same_json(contact["metadata"], wanted[contact["_id"]].stored)
+            stored["msisdn"]
+            for stored in found
+            if _version(stored) == _version(wanted[stored["_id"]].old) + 1
+            and same_json(stored["metadata"], wanted[stored["_id"]].stored)
         }
-        return {draft.msisdn for draft in drafts} - there
+        return {contact.msisdn for contact in contacts} - there
 
 
 def _grouped(sizes: Mapping[str, int]) -> Iterator[list[str]]:

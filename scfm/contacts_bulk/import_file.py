@@ -10,7 +10,7 @@ from scfm.contacts_bulk import file_kinds
 from scfm.contacts_bulk.charsets import charset_of
 from scfm.contacts_bulk.csv_format import CsvReader
 from scfm.contacts_bulk.json_lines import JsonLinesReader
-from scfm.contacts_bulk.text_lines import Found, Reader
+from scfm.contacts_bulk.text_lines import Reader, ReadStep
 from scfm.contacts_bulk.workbook import WorkbookReader
 from scfm.errors import Invalid
 
@@ -53,11 +53,11 @@ class ContactFile:
         """
         return "merge" if self.media_type in JSON_LINES else "deep_merge"
 
-    def feed(self, chunk: bytes) -> Iterator[Found]:
+    def feed(self, chunk: bytes) -> Iterator[ReadStep]:
         """What the file holds up to here."""
         if self._reader is None:
             self._start += chunk
-            if len(self._start) < file_kinds.START:
+            if len(self._start) < file_kinds.SIGNATURE_BYTES:
                 return iter(())
             chunk = self._begin()
         assert self._reader is not None
@@ -68,11 +68,11 @@ class ContactFile:
         if self._reader is None:
             self._start = self._begin()
         if isinstance(self._reader, WorkbookReader):
-            self._reader.write(self._start)
+            self._reader.store(self._start)
             self._start = b""
             await self._reader.unpack()
 
-    def end(self) -> Iterator[Found]:
+    def end(self) -> Iterator[ReadStep]:
         """What is left."""
         assert self._reader is not None
         yield from self._reader.feed(self._start)
@@ -94,7 +94,7 @@ class ContactFile:
         return start
 
     def _reader_of(self, start: bytes) -> Reader:
-        file_kinds.check(start, self._charset)
+        file_kinds.check_kind(start, self._charset)
         if file_kinds.is_zip(start):
             if self.media_type in JSON_LINES:
                 raise Invalid({"file": [f"is a workbook or another archive (Content-Type: {XLSX})"]})

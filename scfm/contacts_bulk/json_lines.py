@@ -12,16 +12,16 @@ import orjson
 
 from scfm.contacts_bulk.charsets import Transcoder
 from scfm.contacts_bulk.text_lines import (
-    DEPTH,
-    FIELDS,
+    MAX_DEPTH,
+    MAX_FIELDS,
     TOO_LONG,
-    Found,
     Line,
-    Lines,
+    LineSplitter,
+    ReadStep,
     Row,
     RowError,
     check_text,
-    phone_number,
+    read_phone_number,
 )
 from scfm.models.fields import FieldError, check_json
 from scfm.models.merge import without_memory
@@ -44,13 +44,13 @@ class JsonLinesReader:
     def __init__(self, country: str | None = None, charset: str | None = None) -> None:
         """``country``: the account's ``default_country``."""
         self._text = Transcoder(charset)
-        self._lines = Lines()
+        self._lines = LineSplitter()
         self._country = country
 
-    def feed(self, chunk: bytes) -> Iterator[Found]:
+    def feed(self, chunk: bytes) -> Iterator[ReadStep]:
         return map(self._read, self._lines.feed(self._text.feed(chunk)))
 
-    def end(self) -> Iterator[Found]:
+    def end(self) -> Iterator[ReadStep]:
         yield from map(self._read, self._lines.feed(self._text.end()))
         yield from map(self._read, self._lines.end())
 
@@ -58,7 +58,7 @@ class JsonLinesReader:
     def held(self) -> int:
         return self._lines.held
 
-    def _read(self, line: Line | None) -> Found:
+    def _read(self, line: Line | None) -> ReadStep:
         if line is None or (line.content is not None and not line.content.strip()):
             return None
         try:
@@ -76,7 +76,7 @@ def _contact(line: Line, country: str | None, not_text: str) -> Row:
     if line.content is None:
         raise RowError(None, TOO_LONG)
     found = _object(line.content, not_text)
-    number = phone_number(found.get("msisdn"), country)
+    number = read_phone_number(found.get("msisdn"), country)
     return Row(line.number, number, _metadata(found.get("metadata")), len(line.content))
 
 
@@ -138,14 +138,14 @@ def _no_constant(name: str) -> NoReturn:
 def _check_bounds(value: Any) -> None:
     """Raise RowError for what a request's parameters may not be either; ValueError for a lone surrogate."""
     level, fields = [value], 0
-    for _ in range(DEPTH + 1):
+    for _ in range(MAX_DEPTH + 1):
         level = [inner for one in level for inner in _inside(one)]
         fields += len(level)
-        if fields > FIELDS:
-            raise RowError("metadata", f"has too many fields (maximum is {FIELDS})")
+        if fields > MAX_FIELDS:
+            raise RowError("metadata", f"has too many fields (maximum is {MAX_FIELDS})")
         if not level:
             return
-    raise RowError("metadata", f"is nested too deeply (maximum is {DEPTH} levels)")
+    raise RowError("metadata", f"is nested too deeply (maximum is {MAX_DEPTH} levels)")
 
 
 def _inside(value: Any) -> list[Any]:

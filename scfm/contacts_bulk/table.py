@@ -13,7 +13,7 @@ from itertools import groupby, islice
 from operator import itemgetter
 
 from scfm.contacts_bulk.charsets import NOT_UTF8
-from scfm.contacts_bulk.text_lines import DEPTH, FIELDS, Row, RowError, check_text, phone_number
+from scfm.contacts_bulk.text_lines import MAX_DEPTH, MAX_FIELDS, Row, RowError, check_text, read_phone_number
 from scfm.errors import Invalid
 from scfm.models import hints
 from scfm.models.merge import FLOW_MEMORY
@@ -31,7 +31,7 @@ MAX_NAMES = 1 << 16
 MAX_COMPOSED = 1 << 16
 
 TOO_MANY_CELLS = "has more cells than the header has columns"
-TOO_MANY_COLUMNS = f"has too many columns (maximum is {FIELDS})"
+TOO_MANY_COLUMNS = f"has too many columns (maximum is {MAX_FIELDS})"
 TOO_LONG_NAMES = f"has names that are too long (maximum is {MAX_NAMES} characters in all)"
 TOO_WIDE = f"has too many cells (maximum is {MAX_CELLS})"
 NO_NAME = "has a value here, but no name in the header"
@@ -72,8 +72,8 @@ def _name_of(characters: list[tuple[str, bool]]) -> str:
 
 
 def _is_blank(character: tuple[str, bool]) -> bool:
-    text, taken_as_it_is = character
-    return not taken_as_it_is and text in BLANKS
+    text, is_escaped = character
+    return not is_escaped and text in BLANKS
 
 
 def column_of(path: Path) -> str:
@@ -120,7 +120,7 @@ class Header:
         # What flows remember is in a file that was exported with it, and no file sets it.
         self.ignored = {position for position, path in paths.items() if path[0] == FLOW_MEMORY}
         self.paths = {position: path for position, path in paths.items() if position not in self.ignored}
-        if messages := list(self._wrong()):
+        if messages := list(self._errors()):
             raise Invalid({"header": messages}, {} if self.numbers else {"header": hints.NUMBERS_COLUMN})
         self.msisdn = self.numbers[0]
 
@@ -140,7 +140,7 @@ class Header:
         except ValueError:
             raise RowError(column, self.not_text) from None
 
-    def _wrong(self) -> Iterator[str]:
+    def _errors(self) -> Iterator[str]:
         if not self.numbers:
             shown = [_shown(name) for name in islice(self.names.values(), MAX_NAMES_SHOWN)]
             more = ", …" if len(self.names) > MAX_NAMES_SHOWN else ""
@@ -148,24 +148,24 @@ class Header:
             yield f"must have a column {MSISDN}; {found}"
         if len(self.numbers) > 1:
             yield f"has the column {MSISDN} twice"
-        if len(self.paths) + len(self.numbers) > FIELDS:
+        if len(self.paths) + len(self.numbers) > MAX_FIELDS:
             yield TOO_MANY_COLUMNS
             return
-        taken: dict[Path, str] = {}
+        names: dict[Path, str] = {}
         for position, path in self.paths.items():
             name = _shown(self.names[position])
-            if path in taken:
+            if path in names:
                 yield f"has the column {name} twice"
-            taken.setdefault(path, name)
-        for path, name in taken.items():
-            yield from _wrong_with(path, name, taken)
+            names.setdefault(path, name)
+        for path, name in names.items():
+            yield from _path_errors(path, name, names)
 
     def name_of(self, position: int) -> str:
         """What an error calls the column at that position, from 0."""
         name = self.names.get(position)
         return f"column {position + 1}" if name is None else MSISDN if position == self.msisdn else _shown(name)
 
-    def row(self, line: int, cells: Sequence[str], size: int) -> Row:
+    def contact_in(self, line: int, cells: Sequence[str], size: int) -> Row:
         """A row's cells as a contact; an empty cell says nothing. Raises RowError."""
         self._check_width(cells)
         metadata: Document = {}
@@ -182,7 +182,7 @@ class Header:
                 _put(metadata, path, stored)
         number = cells[self.msisdn] if len(cells) > self.msisdn else None
         self._check(MSISDN, number or "")
-        return Row(line, phone_number(number, self.country), metadata, size, text=True)
+        return Row(line, read_phone_number(number, self.country), metadata, size, text=True)
 
     def _check_width(self, cells: Sequence[str]) -> None:
         """Raise RowError for a value in a column that has no name."""
@@ -201,14 +201,14 @@ def _shown(name: str) -> str:
     return trimmed(name)[:MAX_NAME_SHOWN]
 
 
-def _wrong_with(path: Path, name: str, taken: Mapping[Path, str]) -> Iterator[str]:
+def _path_errors(path: Path, name: str, names: Mapping[Path, str]) -> Iterator[str]:
     """What is wrong with a column's path among the others."""
-    if len(path) >= DEPTH:
-        yield f"has the column {name}, which is nested too deeply (maximum is {DEPTH - 1} levels)"
+    if len(path) >= MAX_DEPTH:
+        yield f"has the column {name}, which is nested too deeply (maximum is {MAX_DEPTH - 1} levels)"
         return
     for depth in range(1, len(path)):
-        if path[:depth] in taken:
-            yield f"has both the columns {taken[path[:depth]]} and {name}"
+        if path[:depth] in names:
+            yield f"has both the columns {names[path[:depth]]} and {name}"
 
 
 def _put(metadata: Document, path: Path, text: str) -> None:
@@ -225,7 +225,7 @@ class Table:
         self.country = country
         self.header: Header | None = None
 
-    def take(
+    def read_row(
         self,
         line: int,
         cells: Sequence[str],
@@ -247,9 +247,9 @@ class Table:
         for position, reason in (bad or {}).items():
             if position not in self.header.ignored:
                 raise RowError(self.header.name_of(position), reason)
-        return self.header.row(line, cells, size)
+        return self.header.contact_in(line, cells, size)
 
-    def end(self) -> None:
+    def check_header(self) -> None:
         """Raise Invalid if there was no header."""
         if self.header is None:
             Header([])

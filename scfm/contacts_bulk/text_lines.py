@@ -18,8 +18,8 @@ MAX_LINE = 2 << 20
 # A step passes over so many empty lines.
 MAX_EMPTY_LINES = 1000
 # The bounds of request parameters hold for a line too: levels of nesting, fields at all levels, bytes of one text.
-DEPTH = 32
-FIELDS = 1000
+MAX_DEPTH = 32
+MAX_FIELDS = 1000
 MAX_TEXT = 1 << 16
 
 TOO_LONG = f"is longer than {MAX_LINE} bytes"
@@ -46,7 +46,7 @@ class Row:
     size: int
     text: bool = False
 
-    def beside(self, stored: Document) -> Document:
+    def metadata_beside(self, stored: Document) -> Document:
         """The metadata, where text that says what is stored already is the stored value, of whatever type."""
         return _typed(self.metadata, stored) if self.text else self.metadata
 
@@ -71,7 +71,7 @@ class RowError(Exception):
         return Problem(line, self.column, self.reason)
 
 
-Found = Row | Problem | None
+ReadStep = Row | Problem | None
 """What a step of reading gives; None for one that gives nothing, after which others may run as after any."""
 
 
@@ -82,10 +82,10 @@ class Reader(Protocol):
     the time of all is in proportion to the bytes.
     """
 
-    def feed(self, chunk: bytes) -> Iterator[Found]:
+    def feed(self, chunk: bytes) -> Iterator[ReadStep]:
         """What the stream holds up to here. The iterator must be walked to its end."""
 
-    def end(self) -> Iterator[Found]:
+    def end(self) -> Iterator[ReadStep]:
         """What is left when the stream has ended."""
 
     @property
@@ -93,7 +93,7 @@ class Reader(Protocol):
         """How many bytes of the stream are in memory, as what follows them decides what they are."""
 
 
-def cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A value as text: a string is itself, null is empty, anything else is JSON."""
     if isinstance(value, str):
         return value
@@ -109,11 +109,11 @@ def _typed_value(value: Any, stored: Any) -> Any:
         return _typed(value, stored if isinstance(stored, dict) else {})
     if isinstance(stored, str):
         return value
-    written = cell(stored)
+    written = cell_text(stored)
     return stored if value in (written, stored_form(written)) else value
 
 
-def phone_number(value: object, country: str | None) -> str:
+def read_phone_number(value: object, country: str | None) -> str:
     """The number in its one spelling, COUNTRY being the account's ``default_country``; raises RowError."""
     number, messages = msisdn.check(value, country)
     if number is None:
@@ -121,7 +121,7 @@ def phone_number(value: object, country: str | None) -> str:
     return number
 
 
-class Lines:
+class LineSplitter:
     """Cuts a stream of bytes into physical lines. A line that is too long is passed over, not held.
 
     Lines end in LF, with or without a CR before it, or, where the first line outside quotes does, in CR alone. Empty

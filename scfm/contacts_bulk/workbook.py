@@ -14,7 +14,7 @@ from typing import IO, Any
 from scfm.contacts_bulk import xlsx_reader
 from scfm.contacts_bulk.file_kinds import AS_TABLE
 from scfm.contacts_bulk.table import Table
-from scfm.contacts_bulk.text_lines import TOO_LONG, Found, RowError
+from scfm.contacts_bulk.text_lines import TOO_LONG, ReadStep, RowError
 from scfm.errors import Invalid
 
 log = logging.getLogger("scfm.import")
@@ -41,7 +41,7 @@ class WorkbookReader:
         self._size = 0
         self._table = Table(country)
 
-    def write(self, chunk: bytes) -> None:
+    def store(self, chunk: bytes) -> None:
         """Keep a part of the file."""
         self._size += len(chunk)
         if self._size > MAX_WORKBOOK:
@@ -50,8 +50,8 @@ class WorkbookReader:
             )
         self._file.write(chunk)
 
-    def feed(self, chunk: bytes) -> Iterator[Found]:
-        self.write(chunk)
+    def feed(self, chunk: bytes) -> Iterator[ReadStep]:
+        self.store(chunk)
         return iter(())
 
     async def unpack(self) -> None:
@@ -62,32 +62,32 @@ class WorkbookReader:
         workbook, self._file = self._file, rows
         with workbook:
             async with READERS:
-                status, said = await _read(workbook, rows, self._sheet)
+                status, output = await _read(workbook, rows, self._sheet)
         rows.seek(0)
         if status == 0:
             return
         if status == xlsx_reader.REFUSED:
-            name, message = json.loads(said.partition("\n")[0])
+            name, message = json.loads(output.partition("\n")[0])
             raise Invalid({name: [message]})
-        log.warning("a workbook was not read to its end (status %d): %s", status, said or "nothing said")
+        log.warning("a workbook was not read to its end (status %d): %s", status, output or "nothing said")
         raise Invalid({"file": [TOOK_TOO_MUCH]})
 
-    def end(self) -> Iterator[Found]:
+    def end(self) -> Iterator[ReadStep]:
         for line in self._file:
             yield self._take(line)
-        self._table.end()
+        self._table.check_header()
 
     @property
     def held(self) -> int:
         return 0  # it is in a file
 
-    def _take(self, line: bytes) -> Found:
+    def _take(self, line: bytes) -> ReadStep:
         number, cells, problems = json.loads(line)
-        wrong = {int(position): reason for position, reason in problems.items()}
+        problem_at = {int(position): reason for position, reason in problems.items()}
         try:
             if cells is None:
                 raise RowError(None, TOO_LONG)
-            return self._table.take(number, _in_a_row(cells), len(line), bad=wrong)
+            return self._table.read_row(number, _in_a_row(cells), len(line), bad=problem_at)
         except RowError as error:
             return error.at(number)
 
@@ -104,7 +104,7 @@ def _in_a_row(cells: dict[str, str]) -> list[str]:
 
 
 async def _read(workbook: IO[bytes], rows: IO[bytes], sheet: str | None) -> tuple[int, str]:
-    """Have WORKBOOK read into ROWS by another process; its status, and what it says."""
+    """Have WORKBOOK read into ROWS by another process; its status, and what it wrote to its standard error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", xlsx_reader.__name__, json.dumps(sheet)),
         stdin=workbook,
@@ -114,11 +114,11 @@ async def _read(workbook: IO[bytes], rows: IO[bytes], sheet: str | None) -> tupl
     )
     try:
         async with asyncio.timeout(MAX_READER_SECONDS):
-            _, said = await process.communicate()
+            _, output = await process.communicate()
     except TimeoutError:
-        said = b"it took too long"
+        output = b"it took too long"
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return process.returncode or 0, said.decode("utf-8", "replace").strip()
+    return process.returncode or 0, output.decode("utf-8", "replace").strip()

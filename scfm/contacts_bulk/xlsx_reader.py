@@ -41,7 +41,7 @@ MAX_ROWS = 1_048_576
 MAX_ROW = 2 << 20
 REFUSED = 3
 # A spreadsheet keeps so many digits.
-DIGITS = 15
+MAX_DIGITS = 15
 
 TOO_LARGE = f"is too large: a workbook has at most {MAX_UNPACKED >> 20} MiB when it is unpacked; save it as CSV"
 DAMAGED = f"is a workbook that cannot be read: open it, and {AS_TABLE}"
@@ -60,7 +60,7 @@ class Unreadable(Exception):
     """The workbook cannot be read; the arguments are the name of what is at fault, and the message."""
 
 
-def limit() -> None:
+def limit_process() -> None:
     """Bound the memory and the time of this process, and let the server go first."""
     if resource is None:
         return
@@ -72,9 +72,9 @@ def limit() -> None:
         resource.RLIMIT_FSIZE: MAX_OUTPUT,
         resource.RLIMIT_CORE: 0,
     }
-    for kind, most in limits.items():
+    for kind, value in limits.items():
         with suppress(OSError, ValueError):  # macOS has no limit of memory
-            resource.setrlimit(kind, (most, most))
+            resource.setrlimit(kind, (value, value))
 
 
 def check_archive(file: IO[bytes]) -> bool:
@@ -114,7 +114,7 @@ def _has(archive: zipfile.ZipFile, part: zipfile.ZipInfo, sought: bytes) -> bool
     return False
 
 
-def rows(file: IO[bytes], sheet: str | None) -> Iterator[list[Any]]:
+def read_rows(file: IO[bytes], sheet: str | None) -> Iterator[list[Any]]:
     """The rows of the worksheet of that name, or of the first that is not hidden; raises Unreadable."""
     formulas = check_archive(file)
     worksheet = _worksheet(file, sheet, data_only=True)
@@ -171,24 +171,24 @@ def text_of(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return format(Decimal(f"{value:.{DIGITS}g}"), "f")
+        return format(Decimal(f"{value:.{MAX_DIGITS}g}"), "f")
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat()
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):
-        return f"PT{value.total_seconds():.{DIGITS}g}S"
+        return f"PT{value.total_seconds():.{MAX_DIGITS}g}S"
     return str(value)
 
 
-def write(row: list[Any]) -> None:
+def write_row(row: list[Any]) -> None:
     line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
     if len(line) > MAX_ROW:
         line = json.dumps([row[0], None, {}]).encode() + b"\n"
     sys.stdout.buffer.write(line)
 
 
-def refuse(field: str, message: str, cause: BaseException | None = None) -> NoReturn:
+def exit_refused(field: str, message: str, cause: BaseException | None = None) -> NoReturn:
     print(json.dumps([field, message]), file=sys.stderr)
     if cause is not None:
         print(f"{type(cause).__name__}: {cause}"[:1000], file=sys.stderr)
@@ -196,18 +196,18 @@ def refuse(field: str, message: str, cause: BaseException | None = None) -> NoRe
 
 
 def main() -> None:
-    limit()
+    limit_process()
     warnings.simplefilter("ignore")
     try:
-        for row in rows(sys.stdin.buffer, json.loads(sys.argv[1])):
-            write(row)
+        for row in read_rows(sys.stdin.buffer, json.loads(sys.argv[1])):
+            write_row(row)
         sys.stdout.flush()
     except Unreadable as error:
-        refuse(*error.args)
+        exit_refused(*error.args)
     except (MemoryError, OSError) as error:  # what it has written is too large for a file
-        refuse("file", TOO_LARGE, error)
+        exit_refused("file", TOO_LARGE, error)
     except Exception as error:  # whatever a library meets in what a stranger has put into a file
-        refuse("file", DAMAGED, error)
+        exit_refused("file", DAMAGED, error)
 
 
 if __name__ == "__main__":

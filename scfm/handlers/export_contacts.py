@@ -73,25 +73,25 @@ class ExportContactsHandler(ClientHandler):
     async def _csv(self, query: Query) -> AsyncIterator[bytes]:
         """The header needs to know every contact's columns: the contacts are read twice."""
         columns = Columns()
-        piece = TimeSlice()
+        time_slice = TimeSlice()
         async for contacts in self.own_scope().view.pieces(query, ["metadata"]):
             if cast(Any, self.request.connection).stream.closed():  # which would show at the first part only
                 raise StreamClosedError
             for contact in contacts:
                 columns.add(self._given(contact)["metadata"])
-                await piece.pause()
+                await time_slice.pause()
         yield columns.header()
         async for part in self._parts(query, columns.line):
             yield part
 
     async def _parts(self, query: Query, line: Callable[[Document], bytes]) -> AsyncIterator[bytes]:
         """The contacts as lines, some at a time; others are served while they are written."""
-        piece = TimeSlice()
+        time_slice = TimeSlice()
         async for contacts in self.own_scope().view.pieces(query):
             part = bytearray()
             while contacts:  # which are not held while the client takes the lines
                 part += line(self._given(contacts.pop(0)))
-                await piece.pause()
+                await time_slice.pause()
             yield bytes(part)
 
     def _given(self, contact: Document) -> Document:

@@ -10,7 +10,7 @@ from typing import Any
 
 from scfm.contacts_bulk.import_contacts import ContactImport
 from scfm.contacts_bulk.import_file import ContactFile
-from scfm.contacts_bulk.text_lines import Found
+from scfm.contacts_bulk.text_lines import ReadStep
 from scfm.errors import TooLarge
 from scfm.handlers.client import ClientHandler
 from scfm.handlers.idempotency import carry_out, idempotency_key, own_view
@@ -101,13 +101,13 @@ class ImportContactsHandler(ClientHandler):
             raise TooLarge
         await self._add(self.file.feed(chunk))
 
-    async def _add(self, steps: Iterable[Found]) -> None:
+    async def _add(self, steps: Iterable[ReadStep]) -> None:
         """Take what the file gives, step by step; others are served in between."""
-        piece = TimeSlice()
+        time_slice = TimeSlice()
         for found in steps:
             if found is not None:
                 await self.contacts.add(found)
-            await piece.pause()
+            await time_slice.pause()
 
     async def post(self) -> None:
         if self.idempotent_request is None:
@@ -121,4 +121,4 @@ class ImportContactsHandler(ClientHandler):
         await self.file.finish()
         await self._add(self.file.end())
         await self.contacts.flush()
-        self.answer(200, self.contacts.tally.show())
+        self.answer(200, self.contacts.tally.as_json())

@@ -200,7 +200,7 @@ def test_the_bounds_are_those_of_a_request() -> None:
         limits.depth,
         limits.fields,
         limits.value,
-    ) == (text_lines.DEPTH, text_lines.FIELDS, text_lines.MAX_TEXT)
+    ) == (text_lines.MAX_DEPTH, text_lines.MAX_FIELDS, text_lines.MAX_TEXT)
 
 
 @pytest.mark.parametrize(

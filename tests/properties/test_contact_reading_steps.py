@@ -15,7 +15,7 @@ import pytest
 from scfm.contacts_bulk import csv_format, text_lines
 from scfm.contacts_bulk.csv_format import CsvReader
 from scfm.contacts_bulk.json_lines import JsonLinesReader
-from scfm.contacts_bulk.text_lines import Found, Problem, Reader, Row
+from scfm.contacts_bulk.text_lines import Problem, Reader, ReadStep, Row
 
 CHUNK = 1 << 16
 # Bytes of the largest line, and what reading any takes at most: on the machine of CI 50 ms.
@@ -57,7 +57,7 @@ JSON_LINES = {
 }
 
 
-def steps(reader: Reader, content: bytes) -> Iterator[tuple[Found, float]]:
+def steps(reader: Reader, content: bytes) -> Iterator[tuple[ReadStep, float]]:
     """What each step gives, and the time of the processor that it took."""
     parts = [reader.feed(content[start : start + CHUNK]) for start in range(0, len(content), CHUNK)]
     for part in (*parts, reader.end()):

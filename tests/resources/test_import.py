@@ -326,7 +326,7 @@ async def test_imports_that_change_the_same_contacts_at_once_lose_nothing_of_eac
     found = await store.for_account(number).find("contacts", {})
     assert [contact["metadata"].keys() for contact in found] == [set(names)] * len(ROWS)
     assert sum(importing.tally.created for importing in done) == len(ROWS)
-    assert all(sum(list(importing.tally.show().values())[:3]) == len(ROWS) for importing in done)
+    assert all(sum(list(importing.tally.as_json().values())[:3]) == len(ROWS) for importing in done)
 
 
 async def test_nothing_is_left_in_an_account_that_is_deleted_meanwhile(store: Store) -> None:
@@ -353,4 +353,4 @@ async def test_an_account_whose_deletion_is_given_up_keeps_its_new_contacts(stor
 async def test_a_bad_line_is_refused_without_the_database(store: Store) -> None:
     importing = ContactImport(store.for_account(1), "merge")
     await importing.add(Problem(3, "msisdn", "is an invalid number"))
-    assert importing.tally.show()["errors"] == [{"line": 3, "column": "msisdn", "reason": "is an invalid number"}]
+    assert importing.tally.as_json()["errors"] == [{"line": 3, "column": "msisdn", "reason": "is an invalid number"}]
