@@ -39,7 +39,7 @@ class InvalidSignature(Exception):
 
 
 @dataclass(frozen=True)
-class _Own:
+class _SidAccounts:
     """The accounts that have a sid, by their tokens, the oldest account first; and when we looked."""
 
     by_token: Mapping[str, tuple[Owner, ...]]
@@ -61,16 +61,16 @@ class WebhookAccounts:
     def __init__(self, store: Store, platform: Platform) -> None:
         self._all_tenants = store.all_tenants
         self._platform = platform
-        self._found: Batcher[str, list[Document]] = Batcher(partial(isolate_failures, self._find))
-        self._own = TTLCache(self._find_own, REMEMBERED_SECONDS)
+        self._accounts: Batcher[str, list[Document]] = Batcher(partial(isolate_failures, self._find_accounts))
+        self._by_sid = TTLCache(self._find_by_sid, REMEMBERED_SECONDS)
         self._former = TTLCache(self._find_former, REMEMBERED_SECONDS)
-        self._first = TTLCache(self._find_first, REMEMBERED_SECONDS)
-        self._calling_with = TTLCache(self._find_sid, REMEMBERED_SECONDS)
+        self._default_owner = TTLCache(self._find_default_owner, REMEMBERED_SECONDS)
+        self._sid_of_account = TTLCache(self._find_sid_of_account, REMEMBERED_SECONDS)
         self._looked_again: dict[str | None, float] = {}
 
     def forget(self) -> None:
         """An account has changed."""
-        for remembered in (self._own, self._former, self._first, self._calling_with):
+        for remembered in (self._by_sid, self._former, self._default_owner, self._sid_of_account):
             remembered.forget()
 
     async def verify(self, sid: str, form: SignedForm) -> Sender:
@@ -78,27 +78,27 @@ class WebhookAccounts:
         if not form.is_signed:
             raise InvalidSignature("it has no X-Twilio-Signature")
         began = time.monotonic()
-        sender = await self._verified(sid, form)
+        sender = await self._find_sender(sid, form)
         if sender is None and await self._look_again(sid, began):
             # Another process may have changed an account just now.
-            sender = await self._verified(sid, form)
+            sender = await self._find_sender(sid, form)
         if sender is None:
             raise InvalidSignature(await self._reason(sid))
         return sender
 
-    async def _verified(self, sid: str, form: SignedForm) -> Sender | None:
+    async def _find_sender(self, sid: str, form: SignedForm) -> Sender | None:
         server = form.signed_with(self._platform.token_of_server(sid))
         owners: list[Owner] = []
         former: dict[int, datetime] = {}
         if _SID.match(sid):
-            own, replaced = await self._own.get(sid), await self._former.get(None)
+            own, replaced = await self._by_sid.get(sid), await self._former.get(None)
             # A signature is of one token, so the first that fits is the only one.
             fitting = (found for token, found in own.by_token.items() if form.signed_with(token))
             owners = list(next(fitting, ()))
             former = {one.account_id: one.until for one in replaced.get(sid, ()) if form.signed_with(one.token)}
         if not server and not owners and not former:
             return None
-        owner = owners[0] if owners else await self._first.get(None) if server else None
+        owner = owners[0] if owners else await self._default_owner.get(None) if server else None
         if server and owner is None:
             return None
         return Sender(
@@ -109,10 +109,10 @@ class WebhookAccounts:
         """Forget what is remembered of the sid and of former credentials, unless it is from just now; whether so."""
         if not _SID.match(sid):
             return False
-        own = (await self._own.get(sid)).looked_at < began and self._may_look_again(sid)
+        own = (await self._by_sid.get(sid)).looked_at < began and self._may_look_again(sid)
         former = self._may_look_again(None)  # those of all accounts are one look
         if own:
-            self._own.forget(sid)
+            self._by_sid.forget(sid)
         if former:
             self._former.forget()
         return own or former
@@ -130,7 +130,7 @@ class WebhookAccounts:
     async def _reason(self, sid: str) -> str:
         owners = []
         if _SID.match(sid):
-            owners = [owner for found in (await self._own.get(sid)).by_token.values() for owner in found]
+            owners = [owner for found in (await self._by_sid.get(sid)).by_token.values() for owner in found]
         server = bool(self._platform.token_of_server(sid))
         if not owners and not server:
             return "no account has its AccountSid with an auth token"
@@ -140,20 +140,20 @@ class WebhookAccounts:
         return f"its signature was not made with the auth token of {' or '.join(whose)}"
 
     async def _calls_with(self, sid: str, account_id: int) -> bool:
-        return await self._calling_with.get(account_id) == sid
+        return await self._sid_of_account.get(account_id) == sid
 
-    async def _find_sid(self, account_id: int) -> str:
+    async def _find_sid_of_account(self, account_id: int) -> str:
         account = await self._all_tenants.find_one("accounts", {"_id": account_id})
         return self._platform.credentials(account).account_sid if account else ""
 
-    async def _find_first(self, _: None) -> Owner | None:
+    async def _find_default_owner(self, _: None) -> Owner | None:
         first = await self._all_tenants.find("accounts", {}, fields=["settings"], limit=1)
         return Owner(int(first[0]["_id"]), country_of(first[0])) if first else None
 
-    async def _find_own(self, sid: str) -> _Own:
+    async def _find_by_sid(self, sid: str) -> _SidAccounts:
         looked_at = time.monotonic()
         by_token: dict[str, tuple[Owner, ...]] = {}
-        for account in await self._found.submit(sid):
+        for account in await self._accounts.submit(sid):
             token = account[f"{provider_of(sid)}_auth_token"]
             if not token:
                 continue
@@ -165,9 +165,9 @@ class WebhookAccounts:
                 )
                 break
             by_token[token] = (*by_token.get(token, ()), Owner(int(account["_id"]), country_of(account)))
-        return _Own(by_token, looked_at)
+        return _SidAccounts(by_token, looked_at)
 
-    async def _find(self, sids: list[str]) -> list[list[Document]]:
+    async def _find_accounts(self, sids: list[str]) -> list[list[Document]]:
         """The accounts that have each of the sids, by id."""
         names = [f"{provider_of(sid)}_account_sid" for sid in sids]
         wanted = [{name: {"$in": [sid for sid in sids if provider_of(sid) in name]}} for name in set(names)]

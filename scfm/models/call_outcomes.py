@@ -28,6 +28,9 @@ from scfm.storage.query import Document
 
 UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
 
+# The status of a claimed call whose report came before the answer to its request.
+MOVED_ON: Document = {"$ne": CallStatus.QUEUED}
+
 # By the dispatcher and the reconciler: the answer to the request that places a call. Where two transitions are given,
 # the second is of a call that a report has moved on before.
 
@@ -50,9 +53,10 @@ def accept(call: Document, response: Document, check: datetime | None) -> tuple[
         "remote_status": response.get("status"),
         "remote_error_message": None,
     }
+    mine = claimed(call)
     return (
-        Transition(claimed(call), {"$set": placed, "$unset": {WORK: ""}}),
-        Transition(_moved_on(call), {"$set": answer, "$unset": {WORK: ""}}),
+        Transition(mine, {"$set": placed, "$unset": {WORK: ""}}),
+        Transition({**mine, "status": MOVED_ON}, {"$set": answer, "$unset": {WORK: ""}}),
     )
 
 
@@ -71,12 +75,8 @@ def mark_unknown(
         REASON: reason,
         "updated_at": now(),
     }
-    return Transition(claimed(call), {"$set": change}), Transition(_moved_on(call), _placed(call, check))
-
-
-def _moved_on(call: Document) -> Document:
-    """A claimed call whose report came before the answer to its request."""
-    return {**claimed(call), "status": {"$ne": CallStatus.QUEUED}}
+    mine = claimed(call)
+    return Transition(mine, {"$set": change}), Transition({**mine, "status": MOVED_ON}, _placed(call, check))
 
 
 def _errored(message: str) -> Document:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import claim, claimed_by, due
-from scfm.models.call_work import DUE, Attempt, work_of
+from scfm.models.call_work import DUE, WORK, Attempt, CallWork
 from scfm.models.platform import Platform
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused
@@ -167,7 +167,7 @@ class Waiting:
         taken = await view.update_many(CALLS, *claim(numbers, self._status, moment, lease, attempt))
         if taken == len(found):
             for call in found:
-                work = work_of(call)
+                work: CallWork = call[WORK]
                 work["lease"] = lease
                 if attempt:
                     work["attempt"] = attempt

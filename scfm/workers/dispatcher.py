@@ -21,7 +21,7 @@ from scfm.clock import SYSTEM_CLOCK, MonotonicClock, later, now
 from scfm.errors import Unavailable
 from scfm.models.call_lifecycle import CallStatus, Transition, cancel, hold, requeue, requeue_unheard
 from scfm.models.call_outcomes import accept, mark_unknown, reject
-from scfm.models.call_work import Attempt, attempt_of, tries_of, work_of
+from scfm.models.call_work import WORK, Attempt, attempt_of, tries_of
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import CREATE, AccountRefused, CallRejected, NotSent, ProviderError, Unknown
@@ -285,7 +285,7 @@ class Dispatcher(Job):
                 raise Withheld(CHANGED)
         if self._callout_hold.changed_since(call, looked_at):
             raise Withheld(CHANGED)
-        if now() >= work_of(call)["lease"]:
+        if now() >= call[WORK]["lease"]:
             raise NotSent(f"{CREATE}: the connection came too late")
         try:
             self._send_journal.append(*attempt_of(call))
