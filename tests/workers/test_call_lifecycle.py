@@ -48,9 +48,9 @@ FOLLOWS = {"contact_id": 3, "msisdn": {"$in": ["+855125550001"]}, "_number": Non
 
 THERE = {"$exists": True}
 # A call that is still claimed by the attempt with which it was read; and one that a report has moved on since.
-CLAIMED = {"_id": 7, "status": "queued", "_work.attempt.id": "f00d"}
-MOVED_ON = {"_id": 7, "status": {"$ne": "queued"}, "_work.attempt.id": "f00d"}
-LEASED = {"_id": 7, "_work.lease": SOON}
+CLAIMED = {"account_id": 1, "_id": 7, "status": "queued", "_work.attempt.id": "f00d"}
+MOVED_ON = {"account_id": 1, "_id": 7, "status": {"$ne": "queued"}, "_work.attempt.id": "f00d"}
+LEASED = {"account_id": 1, "_id": 7, "_work.lease": SOON}
 UNCLAIMED = {**FOLLOWS, "status": {"$in": ["created", "queued"]}, "_work.lease": None}
 NO_WORK = {"_work": ""}
 DUE_NOW = {"$set": {"_work": {"due": NOW}}}
@@ -79,7 +79,10 @@ def errored(words: str) -> dict[str, Any]:
 
 
 def fetched(**change: Any) -> Pair:
-    return {"_id": 7, "status": "remote_fetch_queued"}, {"$set": change, "$unset": {"_work": "", "_fetch_from": ""}}
+    return {"account_id": 1, "_id": 7, "status": "remote_fetch_queued"}, {
+        "$set": change,
+        "$unset": {"_work": "", "_fetch_from": ""},
+    }
 
 
 def of_report(call: dict[str, Any], **details: str) -> Transition | None:
@@ -95,7 +98,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
         (
             lambda: call_lifecycle.queue(CALL),
             (
-                {"_id": 7, "status": "created"},
+                {"account_id": 1, "_id": 7, "status": "created"},
                 {"$set": {"status": "queued", "_work": {"due": NOW}, "updated_at": NOW}},
             ),
         )
@@ -120,7 +123,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
         (
             lambda: call_lifecycle.queue_remote_fetch({**CALL, "status": "in_progress"}),
             (
-                {"_id": 7, "status": "in_progress"},
+                {"account_id": 1, "_id": 7, "status": "in_progress"},
                 {
                     "$set": {
                         "status": "remote_fetch_queued",
@@ -171,22 +174,30 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     "hold": [(lambda: call_lifecycle.hold(CALL), (CLAIMED, {"$set": {"_work": {"held": True}}}))],
     "hold_callout": [
         (
-            lambda: call_lifecycle.hold_callout(4),
-            ({"callout_id": 4, "status": "queued", "_work.due": THERE}, {"$set": {"_work": {"held": True}}}),
+            lambda: call_lifecycle.hold_callout(1, 4),
+            (
+                {"account_id": 1, "callout_id": 4, "status": "queued", "_work.due": THERE},
+                {"$set": {"_work": {"held": True}}},
+            ),
         )
     ],
     "release_callout": [
         (
-            lambda: call_lifecycle.release_callout(4),
-            ({"_work.held": True, "callout_id": 4, "status": "queued"}, DUE_NOW),
+            lambda: call_lifecycle.release_callout(1, 4),
+            ({"account_id": 1, "_work.held": True, "callout_id": 4, "status": "queued"}, DUE_NOW),
         )
     ],
     "cancel": [(lambda: call_lifecycle.cancel(CALL), (CLAIMED, CANCELED))],
     "cancel_callout": [
         (
-            lambda: call_lifecycle.cancel_callout(4),
+            lambda: call_lifecycle.cancel_callout(1, 4),
             (
-                {"callout_id": 4, "status": "queued", "$or": [{"_work.due": THERE}, {"_work.held": True}]},
+                {
+                    "account_id": 1,
+                    "callout_id": 4,
+                    "status": "queued",
+                    "$or": [{"_work.due": THERE}, {"_work.held": True}],
+                },
                 CANCELED,
             ),
         )
@@ -297,12 +308,15 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     "take_over": [
         (
             lambda: call_outcomes.take_over(CALL, "boot.1", may_have_left=False, grace=20),
-            ({"_work.lease": THERE, "_work.attempt.log": "boot.1", "_id": 7, "status": "queued"}, DUE_NOW),
+            (
+                {"_work.lease": THERE, "_work.attempt.log": "boot.1", "account_id": 1, "_id": 7, "status": "queued"},
+                DUE_NOW,
+            ),
         ),
         (
             lambda: call_outcomes.take_over(CALL, "boot.1", may_have_left=True, grace=20),
             (
-                {"_work.lease": THERE, "_work.attempt.log": "boot.1", "_id": 7, "status": "queued"},
+                {"_work.lease": THERE, "_work.attempt.log": "boot.1", "account_id": 1, "_id": 7, "status": "queued"},
                 {"$set": {"_work.attempt.log": None, "_work.lease": SOON}},
             ),
         ),
@@ -311,7 +325,13 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                 {**CALL, "status": "in_progress"}, "boot.1", may_have_left=False, grace=20
             ),
             (
-                {"_work.lease": THERE, "_work.attempt.log": "boot.1", "_id": 7, "status": "in_progress"},
+                {
+                    "_work.lease": THERE,
+                    "_work.attempt.log": "boot.1",
+                    "account_id": 1,
+                    "_id": 7,
+                    "status": "in_progress",
+                },
                 {"$set": {"_work.attempt.log": None, "_work.lease": NOW}},
             ),
         ),
@@ -320,7 +340,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
         (
             lambda: call_outcomes.claim_expired(CALL, NOW, SOON),
             (
-                {"_id": 7, "_work.lease": {"$lt": NOW}},
+                {"account_id": 1, "_id": 7, "_work.lease": {"$lt": NOW}},
                 {"$set": {"_work.lease": SOON, "_work.settling": True}},
             ),
         )
@@ -386,7 +406,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     "requeue_remote_fetch": [
         (
             lambda: call_checks.requeue_remote_fetch(TO_BE_FETCHED),
-            ({"_id": 7, "status": "remote_fetch_queued"}, DUE_NOW),
+            ({"account_id": 1, "_id": 7, "status": "remote_fetch_queued"}, DUE_NOW),
         )
     ],
     "record_fetch": [
@@ -419,36 +439,36 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "abandon_fetch": [
         (
-            lambda: call_checks.abandon_fetch({"_id": 7}, "broken"),
+            lambda: call_checks.abandon_fetch({"account_id": 1, "_id": 7}, "broken"),
             fetched(status="remotely_queued", remote_error_message="broken"),
         )
     ],
     "claim_check": [
         (
-            lambda: call_checks.claim_check({"_id": 7}, NOW, FAR),
-            ({"_id": 7, "_check": {"$lte": NOW}}, {"$set": {"_check": FAR}}),
+            lambda: call_checks.claim_check({"account_id": 1, "_id": 7}, NOW, FAR),
+            ({"account_id": 1, "_id": 7, "_check": {"$lte": NOW}}, {"$set": {"_check": FAR}}),
         )
     ],
     "schedule_check": [
         (
             lambda: call_checks.schedule_check(AT_PROVIDER, FAR),
-            ({"_id": 7, "_check": SOON}, {"$set": {"_check": FAR}}),
+            ({"account_id": 1, "_id": 7, "_check": SOON}, {"$set": {"_check": FAR}}),
         ),
         (
             lambda: call_checks.schedule_check(AT_PROVIDER, None),
-            ({"_id": 7, "_check": SOON}, {"$unset": {"_check": ""}}),
+            ({"account_id": 1, "_id": 7, "_check": SOON}, {"$unset": {"_check": ""}}),
         ),
     ],
     "schedule_check_after_failure": [
         (
             lambda: call_checks.schedule_check_after_failure(AT_PROVIDER, FAR),
-            ({"_id": 7}, {"$set": {"_check": FAR}}),
+            ({"account_id": 1, "_id": 7}, {"$set": {"_check": FAR}}),
         )
     ],
     "postpone_check": [
         (
             lambda: call_checks.postpone_check(AT_PROVIDER, FAR),
-            ({"_id": 7, "_check": SOON}, {"$set": {"_check": FAR}}),
+            ({"account_id": 1, "_id": 7, "_check": SOON}, {"$set": {"_check": FAR}}),
         )
     ],
     "record_check": [
@@ -457,7 +477,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                 AT_PROVIDER, call_checks.checked(AT_PROVIDER, {"sid": "CA1", "status": "completed"}), None
             ),
             (
-                {"_id": 7, "_check": SOON, "status": "remotely_queued"},
+                {"account_id": 1, "_id": 7, "_check": SOON, "status": "remotely_queued"},
                 {
                     "$unset": {"_check": ""},
                     "$set": {
@@ -473,7 +493,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
         (
             lambda: call_checks.record_check(AT_PROVIDER, {"remote_error_message": "503"}, FAR),
             (
-                {"_id": 7, "_check": SOON, "status": "remotely_queued"},
+                {"account_id": 1, "_id": 7, "_check": SOON, "status": "remotely_queued"},
                 {"$set": {"_check": FAR, "remote_error_message": "503", "updated_at": NOW}},
             ),
         ),
@@ -521,6 +541,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             lambda: call_reports.match_attempt(CALL, ["+855125550001"], "CA1", "outbound-api"),
             (
                 {
+                    "account_id": 1,
                     "_id": 7,
                     "status": "queued",
                     "_work.lease": THERE,
@@ -537,6 +558,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             lambda: of_report(CALL, CallStatus="ringing"),
             (
                 {
+                    "account_id": 1,
                     "_id": 7,
                     "$or": [
                         {
@@ -562,6 +584,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             ),
             (
                 {
+                    "account_id": 1,
                     "_id": 7,
                     "$or": [
                         {
