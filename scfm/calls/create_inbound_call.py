@@ -12,7 +12,7 @@ from scfm.models.call_lifecycle import CallStatus
 from scfm.models.contact import CONTACTS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.references import DELETION_LOOK_SECONDS, confirm, insert_unconfirmed, missing_reference, withdraw
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
@@ -51,7 +51,7 @@ async def create_inbound_call(
                     PHONE_CALLS, view, {**call, "contact_id": contact["_id"] if contact else None}
                 )
             return FoundCall(call, contact, flow=default_flow)
-        except Taken:  # another report of the same call was faster
+        except DuplicateKey:  # another report of the same call was faster
             made = await read_call(view, "remote_call_id", event.sid)
             if made and made.has_its_contact:
                 return made
@@ -67,7 +67,7 @@ async def _new_ids(view: TenantView, *kinds: str) -> list[int]:
 
 
 async def _put_call_and_contact(view: TenantView, call: Document, contact: Document) -> tuple[Document, Document]:
-    """Store both; raises Taken, or Invalid where the contact cannot be, and leaves no call without one."""
+    """Store both; raises DuplicateKey, or Invalid where the contact cannot be, and leaves no call without one."""
     try:
         stored = await insert_unconfirmed(CONTACTS, view, contact)
     except Invalid:

@@ -18,7 +18,7 @@ from scfm.models.call_reports import ReportedStatus, reported_status
 from scfm.models.references import insert_unconfirmed
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS, UNIQUE_DELIVERY
 from scfm.settings import Settings
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -92,8 +92,8 @@ class _Handling:
                 kept = await record_with_new_call(view, document, found.call)
             else:
                 kept = await insert_unconfirmed(REMOTE_PHONE_CALL_EVENTS, view, document)
-        except Taken as taken:
-            if token is None or taken.index != UNIQUE_DELIVERY.name:
+        except DuplicateKey as duplicate:
+            if token is None or duplicate.index != UNIQUE_DELIVERY.name:
                 raise
             return await self._repeat(view, found, token, new)
         if kept is None:

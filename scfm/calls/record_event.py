@@ -11,7 +11,7 @@ from scfm.errors import Invalid
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.references import confirm, insert_unconfirmed, missing_reference, withdraw
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
@@ -39,7 +39,7 @@ def event_document(event: CallEvent, call: Document, flow: str, number: int) -> 
 async def record_with_new_call(view: TenantView, document: Document, call: Document) -> Document | None:
     """Store the event that has made an inbound call; None where the call does not stand.
 
-    Then neither is kept. Raises Taken for a delivery whose event is there.
+    Then neither is kept. Raises DuplicateKey for a delivery whose event is there.
     """
     kept, missing = await asyncio.gather(
         insert_unconfirmed(REMOTE_PHONE_CALL_EVENTS, view, document),
@@ -53,7 +53,7 @@ async def record_with_new_call(view: TenantView, document: Document, call: Docum
     if missing is None:
         return kept
     await withdraw(REMOTE_PHONE_CALL_EVENTS, view, kept["_id"])
-    with suppress(Invalid, Taken):
+    with suppress(Invalid, DuplicateKey):
         await confirm(PHONE_CALLS, view, call)  # which may make it anew, once it stands
     return None
 

@@ -17,7 +17,7 @@ from scfm.models.filters import Filter
 from scfm.models.scope import Scope
 from scfm.models.state_machine import StateMachine
 from scfm.storage.counted_fields import CountedFields
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
@@ -117,7 +117,7 @@ class Declaration:
 
     # What all have in common.
 
-    def uniqueness_error(self, refusal: Taken) -> Invalid:
+    def uniqueness_error(self, refusal: DuplicateKey) -> Invalid:
         """The error that says which field a unique index has refused; raises REFUSAL for an index of another kind."""
         for unique in self.unique:
             if unique.index.name == refusal.index:

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from scfm.clock import now
 from scfm.errors import Conflict, Invalid
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -72,7 +72,7 @@ async def begin(view: TenantView, key: str, content: bytes) -> IdempotentRequest
         }
         try:
             await view.insert_with_id(COLLECTION, record)
-        except Taken:
+        except DuplicateKey:
             known = await view.find_one(COLLECTION, {"_id": number})
         else:
             return IdempotentRequest(number, name)

@@ -22,7 +22,7 @@ from scfm.errors import Invalid, NotFound, Unavailable
 from scfm.models.call_work import UNSENT
 from scfm.models.declaration import Declaration
 from scfm.models.scope import Scope
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -126,11 +126,11 @@ async def recently_deleted_ids(view: TenantView, ids: Mapping[str, set[int]]) ->
 async def insert_unconfirmed(resource: Declaration, view: TenantView, document: Document) -> Document:
     """Store a document that may refer to what is being deleted: ``confirm`` it afterwards.
 
-    Raises Invalid where a unique index of the resource refuses it, Taken where another does.
+    Raises Invalid where a unique index of the resource refuses it, DuplicateKey where another does.
     """
     try:
         return await view.insert(resource.kind, resource.collection, document)
-    except Taken as refusal:
+    except DuplicateKey as refusal:
         raise resource.uniqueness_error(refusal) from None
 
 

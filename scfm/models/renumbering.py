@@ -23,7 +23,7 @@ from scfm.models.call_lifecycle import (
     renumber_many,
     unclaimed,
 )
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
@@ -137,7 +137,7 @@ async def _renumber(view: TenantView, contact: Document, participation: Document
         try:
             await view.update_one(PARTICIPATIONS, same, {**update, "$unset": cleared} if cleared else update)
             return
-        except Taken:
+        except DuplicateKey:
             there = {"callout_id": participation["callout_id"], "msisdn": new}
             other = await view.find_one(PARTICIPATIONS, there)
         if other is not None and not await _makes_room(view, other, seen):

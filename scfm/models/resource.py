@@ -26,7 +26,7 @@ from scfm.models.references import (
     withdraw_if_dangling,
 )
 from scfm.models.scope import Scope
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
@@ -51,7 +51,7 @@ class Resource(Declaration):
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1, **_request_mark(scope, "_request")}
         try:
             return await self.insert(scope.view, {**draft.document, **stamps})
-        except Taken:
+        except DuplicateKey:
             if earlier := await self._created_before(scope):
                 return earlier
             raise
@@ -74,7 +74,7 @@ class Resource(Declaration):
         return None
 
     async def insert(self, view: TenantView, document: Document) -> Document:
-        """Store a complete document, once all that it refers to is known to stay. Raises Invalid, Taken."""
+        """Store a complete document, once all that it refers to is known to stay. Raises Invalid, DuplicateKey."""
         return await confirm(self, view, await insert_unconfirmed(self, view, document))
 
     async def update(self, scope: Scope, document_id: int, given: Document) -> Document:
@@ -101,7 +101,7 @@ class Resource(Declaration):
         change = {**changes, "updated_at": now(), "_version": version + 1}
         try:
             return await view.update_one(self.collection, {"_id": old["_id"], "_version": version}, {"$set": change})
-        except Taken as refusal:
+        except DuplicateKey as refusal:
             raise self.uniqueness_error(refusal) from None
 
     def _read_fields(self, scope: Scope, draft: Draft) -> None:

@@ -15,7 +15,7 @@ from scfm.storage import driver
 from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.codec import escape_document, restore_document
 from scfm.storage.database import Database
-from scfm.storage.errors import DUPLICATE, Taken, index_of, map_driver_errors, reason
+from scfm.storage.errors import DUPLICATE, DuplicateKey, index_of, map_driver_errors, reason
 from scfm.storage.lookup import MAX_NAMED, LookupKey
 from scfm.storage.query import Document
 
@@ -59,7 +59,7 @@ class DocumentBatches:
         return sorted(await collection.find(key.condition(values)).to_list(None), key=itemgetter("_id"))
 
     async def insert_one(self, collection: str, document: Document) -> None:
-        """Store a document under an id of an IdAllocator; raises Taken."""
+        """Store a document under an id of an IdAllocator; raises DuplicateKey."""
         if collection not in self._inserts:
             documents = self._database.collection(collection)
             insert, again = partial(self._insert, documents), partial(self._insert_again, documents)
@@ -82,7 +82,7 @@ class DocumentBatches:
                 raise Unreachable(reason(error)) from error
             for failure in details["writeErrors"]:
                 known = failure["code"] == DUPLICATE
-                refused[failure["index"]] = Taken(index_of(failure)) if known else error
+                refused[failure["index"]] = DuplicateKey(index_of(failure)) if known else error
         return refused
 
     @staticmethod

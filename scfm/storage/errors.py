@@ -30,11 +30,11 @@ DUPLICATE = 11000
 MAX_REASON = 200
 
 
-class Taken(ScfmError):
+class DuplicateKey(ScfmError):
     """A unique index refused the document. ``index`` is the index's name."""
 
     def __init__(self, index: str) -> None:
-        super().__init__(f"taken: {index}")
+        super().__init__(f"duplicate key: {index}")
         self.index = index
 
 
@@ -53,7 +53,7 @@ def map_driver_errors() -> Iterator[None]:
     try:
         yield
     except DuplicateKeyError as error:
-        raise Taken(index_of(error.details or {})) from None
+        raise DuplicateKey(index_of(error.details or {})) from None
     except (ConnectionFailure, NotPrimaryError, ExecutionTimeout, WriteConcernError) as error:
         raise Unreachable(reason(error)) from error
     except PyMongoError as error:

@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError
 from scfm.errors import Unavailable
 from scfm.storage.change_log import blocks_of
 from scfm.storage.codec import escape_document, escape_update, restore_document
-from scfm.storage.errors import DUPLICATE, Taken, index_of, map_driver_errors
+from scfm.storage.errors import DUPLICATE, DuplicateKey, index_of, map_driver_errors
 from scfm.storage.query import Document
 from scfm.storage.tenant_reads import TenantReads
 
@@ -28,7 +28,7 @@ class TenantWrites(TenantReads):
     async def insert(self, kind: str, collection: str, document: Document) -> Document:
         """Store a new document under its ``_id``, if that is allocated, or else under the next of its kind.
 
-        Raises Taken and stores nothing.
+        Raises DuplicateKey and stores nothing.
         """
         ids = self.counters.ids(kind)
         number = document.get("_id")
@@ -39,8 +39,8 @@ class TenantWrites(TenantReads):
             numbered = {**own, **document, "_id": number}
             try:
                 await self._backend.batches.insert_one(collection, numbered)
-            except Taken as taken:
-                if taken.index != "_id_":
+            except DuplicateKey as duplicate:
+                if duplicate.index != "_id_":
                     await ids.release(number)
                     raise
                 ids.commit([number])
@@ -50,7 +50,7 @@ class TenantWrites(TenantReads):
                 return numbered
 
     async def insert_with_id(self, collection: str, document: Document) -> None:
-        """Store a document that carries its id; raises Taken."""
+        """Store a document that carries its id; raises DuplicateKey."""
         with map_driver_errors():
             await self._database.collection(collection).insert_one(escape_document(document))
 
@@ -91,7 +91,7 @@ class TenantWrites(TenantReads):
         return set()
 
     async def update_one(self, collection: str, condition: Document, update: Document) -> Document | None:
-        """Apply MongoDB's UPDATE to a document that fits, atomically; it as it then is, or None. Raises Taken."""
+        """Apply MongoDB's UPDATE to one document that fits; it as it then is, or None. Raises DuplicateKey."""
         async with self._announced(collection, [(condition, update)]):
             with map_driver_errors():
                 document = await self._database.collection(collection).find_one_and_update(
@@ -174,7 +174,7 @@ class TenantWrites(TenantReads):
         number = await changes.begin_change(blocks_of(conditions))
         try:
             yield
-        except Taken:
+        except DuplicateKey:
             changes.end_change(number)
             raise
         changes.end_change(number)

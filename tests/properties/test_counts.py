@@ -18,7 +18,7 @@ from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import Unavailable
 from scfm.models.registry import counted_fields
 from scfm.storage import block_counts, change_log, counter, id_allocator, tenant_lists
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.large_page import LargePage
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
@@ -71,7 +71,7 @@ class World:
         self.begun["insert"] += 1
         try:
             await self.view().insert("contact", "contacts", self.contact())
-        except Taken:
+        except DuplicateKey:
             self.begun["insert"] -= 1
         else:
             self.done["insert"] += 1
@@ -88,7 +88,7 @@ class World:
 
     async def theirs(self) -> None:
         view = self.random.choice(self.stores).for_account(THEIRS)
-        with suppress(Taken):
+        with suppress(DuplicateKey):
             await view.insert("contact", "contacts", self.contact())
 
     async def some(self) -> int:

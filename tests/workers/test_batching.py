@@ -10,7 +10,7 @@ import pytest
 from scfm.errors import NotFound, Unavailable
 from scfm.storage import batching as module
 from scfm.storage.batching import Batcher
-from scfm.storage.errors import Taken
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -97,7 +97,7 @@ async def outcomes(view: TenantView, *documents: Document) -> list[str]:
 async def test_of_documents_stored_together_only_those_are_refused_that_must_be(store: Store) -> None:
     view = store.for_account(1)
     documents = [contact(1), contact(2), contact(1), contact(3)]
-    assert await outcomes(view, *documents) == ["stored", "stored", "Taken", "stored"]
+    assert await outcomes(view, *documents) == ["stored", "stored", "DuplicateKey", "stored"]
     assert len(await view.find(CONTACTS, {})) == 3
 
 
@@ -125,7 +125,7 @@ async def test_an_id_that_a_database_gives_twice_after_its_death_is_used_once(st
     second = await view.insert("contact", CONTACTS, contact(2))
     assert [one["_id"] for one in await view.find(CONTACTS, {})] == [first["_id"], second["_id"]]
     # Nor does one that is taken for what a document holds lose its own number to another.
-    with pytest.raises(Taken):
+    with pytest.raises(DuplicateKey):
         await view.insert("contact", CONTACTS, contact(2))
     assert (await view.insert("contact", CONTACTS, contact(3)))["_id"] == second["_id"] + 1
 
