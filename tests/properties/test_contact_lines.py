@@ -99,10 +99,10 @@ def test_csv_read_back_changes_nothing_but_blanks_and_forms(contacts: list[dict[
     assert [row.msisdn for row in found] == [contact["msisdn"] for contact in contacts]
     for row, contact in zip(found, contacts, strict=True):
         stored = contact["metadata"]
-        once = merge(stored, row.beside(stored), "deep_merge")
+        once = merge(stored, row.metadata_beside(stored), "deep_merge")
         # An object that stands in one cell, as another contact has a text there, stays as it is.
         assert repr(tidied(once)) == repr(tidied(stored))
-        assert repr(merge(once, row.beside(once), "deep_merge")) == repr(once)
+        assert repr(merge(once, row.metadata_beside(once), "deep_merge")) == repr(once)
 
 
 FLAT = st.dictionaries(NAME, TEXT.filter(stored_form), min_size=1, max_size=4)
@@ -111,7 +111,7 @@ FLAT = st.dictionaries(NAME, TEXT.filter(stored_form), min_size=1, max_size=4)
 @given(st.dictionaries(NAME, TEXT.filter(stored_form) | FLAT, max_size=4))
 def test_csv_carries_texts_whole_but_for_blanks_and_forms(metadata: dict[str, Any]) -> None:
     (row,) = rows(CsvReader(), as_csv([{"msisdn": "+252662345678", "metadata": metadata}]))
-    assert row.beside({}) == tidied(metadata)
+    assert row.metadata_beside({}) == tidied(metadata)
 
 
 @given(CONTACTS)
