@@ -511,5 +511,5 @@ async def test_a_cursor_that_cannot_be_opened_is_the_databases_fault_and_not_the
 
     view = await village(store)
     with monkeypatch.context() as broken, pytest.raises(Unavailable):
-        broken.setattr(store, "collection", lambda name: Gone())
+        broken.setattr(view._backend.database, "collection", lambda name: Gone())
         await anext(view.batches(Query("contacts").limited(2).narrowed({"metadata": {}}), 0, BATCH))
