@@ -1,8 +1,8 @@
 """Requests that a client names with an Idempotency-Key are carried out once, however often they are sent.
 
-After draft-ietf-httpapi-idempotency-key-header. The first answer is kept for a day. While a request is carried
-out its record says so; when the process dies meanwhile, the next try carries it out again, and what the first
-one had already made or moved is recognised by the name it left there (``_request``).
+After draft-ietf-httpapi-idempotency-key-header. The first answer is kept for a day. While a request is carried out
+its record says so; when the process dies meanwhile, the next try carries it out again, and what the first one had
+already created, or whose status it had moved, is recognised by the name that it left there (``_request``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NotRequired, TypedDict, cast
 
 from scfm.clock import now
 from scfm.errors import Conflict, Invalid
@@ -20,11 +21,37 @@ from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 COLLECTION = "idempotency_keys"
-KEPT = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 # How long a request may take before its process is taken for dead.
-RUNNING = timedelta(seconds=60)
-EXPIRY = Index("created_at", expires=KEPT)
+LEASE = timedelta(seconds=60)
+EXPIRY = Index("created_at", expires=RETENTION)
 OTHER_REQUEST = "has already been used with another request"
+
+
+class StoredAnswer(TypedDict):
+    """An answer in a record: status, JSON, and the Location, if there was one."""
+
+    status: int
+    body: bytes
+    location: str | None
+
+
+class Record(TypedDict):
+    """A request as it is stored. ``_id`` is the digest of the account's id and the key.
+
+    ``name``: what the request leaves on what it creates. ``fingerprint``: the digest of all that makes it what it is,
+    but for a body that is streamed: of that ``body`` is the digest. ``until``: whoever carries it out has it until
+    then, as long as there is no ``answer``.
+    """
+
+    _id: str
+    name: str
+    account_id: int | None
+    fingerprint: str
+    created_at: datetime
+    until: datetime
+    answer: NotRequired[StoredAnswer]
+    body: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -38,11 +65,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class IdempotentRequest:
-    """A request and the name that it leaves on what it makes, which is drawn, as its key may be used again another
-    day; ``record`` is its record's id.
+    """A request that its client has named by a key.
 
-    ``is_retry``: it may have been carried out before; ``answer``: it has been, with the streamed body of that
-    digest.
+    ``name`` is what it leaves on what it creates; it is random, as a key may be used again another day. ``record`` is
+    the id of its record. ``is_retry``: it may have been carried out before; ``answer``: it has been, with a streamed
+    body whose digest is ``body``.
     """
 
     record: str
@@ -53,60 +80,61 @@ class IdempotentRequest:
 
 
 async def begin(view: TenantView, key: str, content: bytes) -> IdempotentRequest:
-    """Begin the request that KEY names; CONTENT is all that makes it what it is.
+    """Begin the request that KEY names; CONTENT is all that makes it what it is, but for a streamed body.
 
     Raises Conflict while it is being carried out, Invalid if KEY named another request.
     """
-    number = hashlib.sha256(f"{view.account_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    record_id = hashlib.sha256(f"{view.account_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
     name = secrets.token_hex(16)
     fingerprint = hashlib.sha256(content).hexdigest()
     while True:
         moment = now()
-        record = {
-            "_id": number,
+        record: Record = {
+            "_id": record_id,
             "name": name,
             "account_id": view.account_id,
             "fingerprint": fingerprint,
             "created_at": moment,
-            "until": moment + RUNNING,
+            "until": moment + LEASE,
         }
         try:
-            await view.insert_with_id(COLLECTION, record)
+            await view.insert_with_id(COLLECTION, cast(Document, record))
         except DuplicateKey:
-            known = await view.find_one(COLLECTION, {"_id": number})
+            stored = await view.find_one(COLLECTION, {"_id": record_id})
         else:
-            return IdempotentRequest(number, name)
-        if known is None:
+            return IdempotentRequest(record_id, name)
+        if stored is None:
             continue
-        if known["created_at"] < moment - KEPT:
-            await view.remove(COLLECTION, {"_id": number, "created_at": known["created_at"]})
+        if stored["created_at"] < moment - RETENTION:
+            await view.remove(COLLECTION, {"_id": record_id, "created_at": stored["created_at"]})
             continue
-        return await _known(view, known, fingerprint)
+        return await _resume(view, cast(Record, stored), fingerprint)
 
 
-async def _known(view: TenantView, known: Document, fingerprint: str) -> IdempotentRequest:
-    if known["fingerprint"] != fingerprint:
+async def _resume(view: TenantView, record: Record, fingerprint: str) -> IdempotentRequest:
+    """A request that has begun before: with its answer, or to be carried out again if its process is dead."""
+    if record["fingerprint"] != fingerprint:
         raise Invalid({"idempotency_key": [OTHER_REQUEST]})
-    if "answer" in known:
-        answer = known["answer"]
-        kept = Answer(answer["status"], answer["body"], answer["location"])
-        return IdempotentRequest(known["_id"], known["name"], answer=kept, body=known["body"])
-    taken = await view.update_one(
+    if "answer" in record:
+        return IdempotentRequest(
+            record["_id"], record["name"], answer=Answer(**record["answer"]), body=record["body"]
+        )
+    claimed = await view.update_one(
         COLLECTION,
-        {"_id": known["_id"], "until": {"$lt": now()}, "answer": None},
-        {"$set": {"until": now() + RUNNING}},
+        {"_id": record["_id"], "until": {"$lt": now()}, "answer": None},
+        {"$set": {"until": now() + LEASE}},
     )
-    if taken is None:
+    if claimed is None:
         raise Conflict
-    return IdempotentRequest(known["_id"], known["name"], is_retry=True)
+    return IdempotentRequest(record["_id"], record["name"], is_retry=True)
 
 
 async def end(view: TenantView, request: IdempotentRequest, answer: Answer, body: str = "") -> None:
     """Keep the answer; BODY is the digest of what was streamed and so could not be told when the request began."""
-    kept = {"status": answer.status, "body": answer.body, "location": answer.location}
-    await view.update_one(COLLECTION, {"_id": request.record}, {"$set": {"answer": kept, "body": body}})
+    stored: StoredAnswer = {"status": answer.status, "body": answer.body, "location": answer.location}
+    await view.update_one(COLLECTION, {"_id": request.record}, {"$set": {"answer": stored, "body": body}})
 
 
 async def give_up(view: TenantView, request: IdempotentRequest) -> None:
     """The request failed for a reason of ours: the next try may begin at once."""
-    await view.update_one(COLLECTION, {"_id": request.record, "answer": None}, {"$set": {"until": now() - RUNNING}})
+    await view.update_one(COLLECTION, {"_id": request.record, "answer": None}, {"$set": {"until": now() - LEASE}})

@@ -145,6 +145,6 @@ class WatchClock(Job):
             ),
         ]
         if everything:  # there is no index for it
-            running = {"until": {"$gt": late + idempotency.RUNNING}, "answer": None}
-            found.append((idempotency.COLLECTION, running, {"until": moment + idempotency.RUNNING}))
+            running = {"until": {"$gt": late + idempotency.LEASE}, "answer": None}
+            found.append((idempotency.COLLECTION, running, {"until": moment + idempotency.LEASE}))
         return found
