@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from scfm.providers.errors import FETCH, Unknown
+from scfm.providers.errors import FETCH_FAILED, Unknown
 
-Call = dict[str, Any]
+RemoteCall = dict[str, Any]
 """The provider's JSON of a call, its names in snake_case, without its nulls; ``sid`` is always there."""
 
 # What is stored of an answer: no deeper than MongoDB takes, and no whole number of more than 64 bits.
@@ -40,7 +40,7 @@ def _storable(value: Any, levels: int) -> Any:
     return str(value) if isinstance(value, int) and value > MAX_INTEGER else value
 
 
-def parse_call(payload: Mapping[str, Any], failure: str) -> Call:
+def parse_call(payload: Mapping[str, Any], failure: str) -> RemoteCall:
     """The call of which PAYLOAD is the JSON. Raises Unknown, whose message begins with FAILURE, if it has no sid."""
     sid = payload.get("sid")
     if not (isinstance(sid, str) and sid):
@@ -52,12 +52,12 @@ def parse_call(payload: Mapping[str, Any], failure: str) -> Call:
     }
 
 
-def parse_calls(page: Mapping[str, Any]) -> list[Call]:
+def parse_calls(page: Mapping[str, Any]) -> list[RemoteCall]:
     """The calls of a page of the list. Raises Unknown if PAGE is none."""
     calls = page.get("calls")
     if not (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)):
-        raise Unknown(f"{FETCH}: the answer is not a list of calls")
-    return [parse_call(call, FETCH) for call in calls]
+        raise Unknown(f"{FETCH_FAILED}: the answer is not a list of calls")
+    return [parse_call(call, FETCH_FAILED) for call in calls]
 
 
 def next_query(page: Mapping[str, Any]) -> dict[str, Any]:

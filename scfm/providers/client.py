@@ -15,10 +15,10 @@ from urllib.parse import quote, urlsplit
 
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from scfm.providers.answers import Call, is_since, is_to, next_query, parse_call, parse_calls, parse_object
+from scfm.providers.answers import RemoteCall, is_since, is_to, next_query, parse_call, parse_calls, parse_object
 from scfm.providers.call_parameters import encode_form
 from scfm.providers.credentials import Credentials
-from scfm.providers.errors import CREATE, FETCH, AccountRefused, CallRejected, Unknown
+from scfm.providers.errors import CREATE_FAILED, FETCH_FAILED, AccountRefused, CallRejected, Unknown
 from scfm.providers.failures import answer_error, translate_failures
 from scfm.providers.transport import BeforeSend, CallForm, Transport
 
@@ -54,7 +54,7 @@ class Provider:
         to: str,
         params: Mapping[str, Any],
         before_send: BeforeSend = _send_at_once,
-    ) -> Call:
+    ) -> RemoteCall:
         """Ring ``to`` (a msisdn) with ``params`` (see CALL_PARAMETERS; its own ``to`` is ignored).
 
         ``before_send`` is awaited when there is a connection and the request is about to be written to it; it may
@@ -65,34 +65,35 @@ class Provider:
         try:
             form = CallForm(encode_form(params, to), before_send)
         except ValueError as error:
-            raise CallRejected(f"{CREATE}: {error}") from error
+            raise CallRejected(f"{CREATE_FAILED}: {error}") from error
         try:
-            return parse_call(await self._request(credentials, "POST", "Calls.json", CREATE, data=form), CREATE)
+            payload = await self._request(credentials, "POST", "Calls.json", CREATE_FAILED, data=form)
+            return parse_call(payload, CREATE_FAILED)
         except Unknown:
             if form.withheld is not None:
                 raise form.withheld from None
             raise
 
-    async def fetch_call(self, credentials: Credentials, sid: str) -> Call:
+    async def fetch_call(self, credentials: Credentials, sid: str) -> RemoteCall:
         """The call ``sid`` as it is now: JSON as of ``create_call``. Raises what ``create_call`` raises."""
         resource = f"Calls/{quote(sid, safe='')}.json"
-        return parse_call(await self._request(credentials, "GET", resource, FETCH), FETCH)
+        return parse_call(await self._request(credentials, "GET", resource, FETCH_FAILED), FETCH_FAILED)
 
-    async def list_calls(self, credentials: Credentials, to: str, since: datetime) -> list[Call]:
+    async def list_calls(self, credentials: Credentials, to: str, since: datetime) -> list[RemoteCall]:
         """The calls to ``to`` (a msisdn) created at or after ``since`` (aware) by the provider's clock.
 
         Those created earlier in the same second are among them, as providers tell time in whole seconds; so are
         those without a date, which are new. Raises what ``create_call`` raises; Unknown after MAX_PAGES pages.
         """
         query: dict[str, Any] = {"To": to, "PageSize": PAGE_SIZE}
-        found: list[Call] = []
+        found: list[RemoteCall] = []
         for _ in range(MAX_PAGES):
-            page = await self._request(credentials, "GET", "Calls.json", FETCH, params=query)
+            page = await self._request(credentials, "GET", "Calls.json", FETCH_FAILED, params=query)
             found += [call for call in parse_calls(page) if is_to(call, to) and is_since(call, since)]
             query = next_query(page)
             if not query:
                 return found
-        raise Unknown(f"{FETCH}: there are more than {MAX_PAGES} pages of calls to {to}")
+        raise Unknown(f"{FETCH_FAILED}: there are more than {MAX_PAGES} pages of calls to {to}")
 
     async def close(self) -> None:
         """Close every connection. What is in flight fails as Unknown."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from scfm.errors import ScfmError
 
 # How the message of every failure begins, by what was asked for: the words of the guide.
-CREATE = "Unable to create record"
-FETCH = "Unable to fetch record"
+CREATE_FAILED = "Unable to create record"
+FETCH_FAILED = "Unable to fetch record"
 MAX_MESSAGE = 1000
 
 

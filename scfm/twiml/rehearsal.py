@@ -30,7 +30,7 @@ from scfm.twiml.rehearsal_text import describe_answer, describe_verb, read_answe
 from scfm.twiml.walk import Answer, End, Request, TwimlError, Verb, parse, walk
 
 URL = "https://scfm.example/api/remote_phone_call_events"
-MSISDN = "+252662345678"
+CONTACT_MSISDN = "+252662345678"
 SHORT_CODE = "345"
 
 _ENDINGS = {
@@ -124,12 +124,12 @@ def rehearse(
         script=deque((line, read_answer(line)) for line in script),
         call=CallView(
             id=1,
-            msisdn=MSISDN,
+            msisdn=CONTACT_MSISDN,
             direction="inbound" if inbound else "outbound-api",
             remote_call_id="CA1",
             callout=None if callout is None else CalloutView(1, callout),
         ),
-        contact=ContactView(1, MSISDN, contact or {}),
+        contact=ContactView(1, CONTACT_MSISDN, contact or {}),
         settings=settings or FlowSettings(),
     )
     run.run(max_turns)
@@ -197,7 +197,7 @@ class _Run:
 
     def _details(self, params: Mapping[str, str]) -> dict[str, str]:
         """The parameters of a webhook: those that every one has, and PARAMS."""
-        ends = (MSISDN, SHORT_CODE) if self.call.direction == "inbound" else (SHORT_CODE, MSISDN)
+        ends = (CONTACT_MSISDN, SHORT_CODE) if self.call.direction == "inbound" else (SHORT_CODE, CONTACT_MSISDN)
         return {
             "CallSid": "CA1",
             "AccountSid": "AC1",

@@ -24,7 +24,7 @@ from scfm.models.call_outcomes import accept, mark_unknown, reject
 from scfm.models.call_work import WORK, Attempt, attempt_of, tries_of
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
-from scfm.providers.errors import CREATE, AccountRefused, CallRejected, NotSent, ProviderError, Unknown
+from scfm.providers.errors import CREATE_FAILED, AccountRefused, CallRejected, NotSent, ProviderError, Unknown
 from scfm.runtime.backoff import Backoff
 from scfm.settings import Settings
 from scfm.storage.query import Document
@@ -49,8 +49,8 @@ HAND_BACK_SECONDS = 1.0
 # After a request that provably did not leave, and after an error in this program.
 SEND_BACKOFF = Backoff(first=1.0, longest=60.0)
 ERROR_BACKOFF = Backoff(first=0.5, longest=2.0)
-CHANGED = f"{CREATE}: its callout or its contact has just been changed"
-STOPPED = f"{CREATE}: the server was stopped while it placed this call"
+CHANGED = f"{CREATE_FAILED}: its callout or its contact has just been changed"
+STOPPED = f"{CREATE_FAILED}: the server was stopped while it placed this call"
 
 
 class Withheld(NotSent):
@@ -261,7 +261,7 @@ class Dispatcher(Job):
 
     async def on_error(self, item: ScheduledCall, error: Exception) -> None:
         """A call that has left is asked about; another is tried again a few times, and then given up."""
-        call, reason = item.call, Unknown(f"{CREATE}: {type(error).__name__}")
+        call, reason = item.call, Unknown(f"{CREATE_FAILED}: {type(error).__name__}")
         tries = tries_of(call) + 1
         if self._send_journal.has_sent(*attempt_of(call)):
             await self._unknown(call, reason)
@@ -280,17 +280,17 @@ class Dispatcher(Job):
             try:
                 changed = await self._callout_hold.blocking_status(call) or await self._callout_hold.outdated(call)
             except Unavailable as error:
-                raise Withheld(f"{CREATE}: {error}") from error
+                raise Withheld(f"{CREATE_FAILED}: {error}") from error
             if changed:
                 raise Withheld(CHANGED)
         if self._callout_hold.changed_since(call, looked_at):
             raise Withheld(CHANGED)
         if now() >= call[WORK]["lease"]:
-            raise NotSent(f"{CREATE}: the connection came too late")
+            raise NotSent(f"{CREATE_FAILED}: the connection came too late")
         try:
             self._send_journal.append(*attempt_of(call))
         except OSError as error:
-            raise NotSent(f"{CREATE}: {error.strerror} in the data folder") from error
+            raise NotSent(f"{CREATE_FAILED}: {error.strerror} in the data folder") from error
 
     async def _send(self, call: Document, credentials: Credentials, looked_at: float) -> Outcome:
         account_id = call["account_id"]

@@ -8,7 +8,7 @@ from scfm.clock import later
 from scfm.models.call_checks import abandon_fetch, record_fetch, record_fetch_error
 from scfm.models.call_lifecycle import CallStatus
 from scfm.providers.client import Provider
-from scfm.providers.errors import FETCH, ProviderError
+from scfm.providers.errors import FETCH_FAILED, ProviderError
 from scfm.storage.query import Document
 from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
@@ -41,4 +41,4 @@ class StatusFetcher(Job):
             await self._updates.add(record_fetch(item, response))
 
     async def on_error(self, item: Document, error: Exception) -> None:
-        await self._updates.add(abandon_fetch(item, f"{FETCH}: {type(error).__name__}"))
+        await self._updates.add(abandon_fetch(item, f"{FETCH_FAILED}: {type(error).__name__}"))

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.storage.database import Database
@@ -137,15 +137,17 @@ class MortalProvider(Provider):
         super().__init__(timeout=timeout)
         self._life = life
 
-    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+    async def create_call(
+        self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any
+    ) -> RemoteCall:
         create = super().create_call
         return await self._life.around(lambda: create(credentials, to, params, *leaving))
 
-    async def list_calls(self, *given: Any) -> list[Call]:
+    async def list_calls(self, *given: Any) -> list[RemoteCall]:
         list_calls = super().list_calls
         return await self._life.around(lambda: list_calls(*given))
 
-    async def fetch_call(self, *given: Any) -> Call:
+    async def fetch_call(self, *given: Any) -> RemoteCall:
         fetch_call = super().fetch_call
         return await self._life.around(lambda: fetch_call(*given))
 

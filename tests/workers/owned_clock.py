@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scfm.clock import MonotonicClock
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.storage.store import Store
@@ -97,7 +97,9 @@ class Watched(Provider):
         self._clock = clock
         self.left: list[tuple[float, str]] = []
 
-    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+    async def create_call(
+        self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any
+    ) -> RemoteCall:
         await leaving[0]()
         self.left.append((self._clock.monotonic(), to))
         return {"sid": f"CA{to}", "status": "queued"}

@@ -14,7 +14,7 @@ import pytest
 from scfm.calls.find_call import find_call
 from scfm.clock import now
 from scfm.errors import Unavailable
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, Unknown
@@ -295,7 +295,7 @@ def broken(error: Exception) -> Any:
     return fail
 
 
-async def lists_nothing(credentials: Credentials, to: str, since: object) -> list[Call]:
+async def lists_nothing(credentials: Credentials, to: str, since: object) -> list[RemoteCall]:
     return []
 
 
@@ -358,7 +358,9 @@ class Hesitant(Provider):
 
     asked = 0
 
-    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+    async def create_call(
+        self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any
+    ) -> RemoteCall:
         Hesitant.asked += 1
         if Hesitant.asked % 2:
             raise NotSent("Unable to create record: not now", retry_after=0.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, ProviderError
@@ -27,7 +27,7 @@ class Crowded(Provider):
         super().__init__(timeout=5)
         self._error = error
 
-    async def create_call(self, credentials: Credentials, *given: Any) -> Call:
+    async def create_call(self, credentials: Credentials, *given: Any) -> RemoteCall:
         if credentials.auth_token == "wrong":
             raise self._error
         return await super().create_call(credentials, *given)
@@ -63,7 +63,7 @@ async def test_a_429_beside_a_call_that_is_taken_is_not_forgotten(store: Store, 
     both, refused = asyncio.Event(), asyncio.Event()
 
     class Uneven(Crowded):
-        async def create_call(self, credentials: Credentials, to: str, *given: Any) -> Call:
+        async def create_call(self, credentials: Credentials, to: str, *given: Any) -> RemoteCall:
             if to == NUMBERS[0]:
                 await both.wait()
                 refused.set()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, ProviderError, Unknown
@@ -214,7 +214,9 @@ class Crowd(Provider):
         self.under_way: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
 
-    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+    async def create_call(
+        self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any
+    ) -> RemoteCall:
         whose = ("all", "own" if to in NUMBERS else "other")
         self.under_way.update(whose)
         for name in whose:
@@ -247,7 +249,9 @@ class Choosy(Provider):
 
     refused = 0
 
-    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+    async def create_call(
+        self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any
+    ) -> RemoteCall:
         if to in NUMBERS:
             self.refused += 1
             raise NotSent("Unable to create record: Too many requests", retry_after=60.0)
@@ -288,7 +292,9 @@ class Sick(Provider):
         self._enough = asyncio.Event()
         self.together: list[int] = []
 
-    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+    async def create_call(
+        self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any
+    ) -> RemoteCall:
         self._under_way += 1
         self.together.append(self._under_way)
         try:

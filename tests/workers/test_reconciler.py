@@ -15,7 +15,7 @@ from scfm.calls.move_call import move_call
 from scfm.clock import now
 from scfm.models.call_outcomes import UNKNOWN
 from scfm.models.call_reports import reported_status
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import CallRejected, ProviderError, Unknown
@@ -45,18 +45,18 @@ class Silent(Provider):
         self.posted: list[str] = []
         self.asked: list[tuple[str, datetime]] = []
 
-    async def create_call(self, credentials: Credentials, to: str, params: Any, *leaving: Any) -> Call:
+    async def create_call(self, credentials: Credentials, to: str, params: Any, *leaving: Any) -> RemoteCall:
         self.posted.append(to)
         await leaving[0]()
         raise Unknown(WORDS)
 
-    async def list_calls(self, credentials: Credentials, to: str, since: datetime) -> list[Call]:
+    async def list_calls(self, credentials: Credentials, to: str, since: datetime) -> list[RemoteCall]:
         self.asked.append((to, since))
         if self.failure is not None:
             raise self.failure
         return [{"sid": sid, "status": "completed", "direction": "outbound-api"} for sid in self.listed]
 
-    async def fetch_call(self, credentials: Credentials, sid: str) -> Call:
+    async def fetch_call(self, credentials: Credentials, sid: str) -> RemoteCall:
         return {"sid": sid, "status": "in-progress"}
 
 
@@ -416,7 +416,7 @@ class Suspended(Silent):
     wall: Wall
     asleep = True
 
-    async def create_call(self, credentials: Credentials, to: str, params: Any, *leaving: Any) -> Call:
+    async def create_call(self, credentials: Credentials, to: str, params: Any, *leaving: Any) -> RemoteCall:
         if self.asleep:
             self.asleep = False
             self.wall.set(timedelta(minutes=2))

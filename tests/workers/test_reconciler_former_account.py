@@ -9,7 +9,7 @@ from typing import Any
 from scfm.models.account import ACCOUNTS
 from scfm.models.fields import Rules
 from scfm.models.scope import Client, Scope
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused
 from scfm.storage.store import Store
@@ -25,7 +25,7 @@ class Left(Silent):
 
     closed = False
 
-    async def list_calls(self, credentials: Credentials, to: str, since: datetime) -> list[Call]:
+    async def list_calls(self, credentials: Credentials, to: str, since: datetime) -> list[RemoteCall]:
         if credentials.account_sid != SID:
             return []
         if self.closed or credentials.auth_token != TOKEN:

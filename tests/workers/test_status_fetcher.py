@@ -11,7 +11,7 @@ import pytest
 from scfm.calls.move_call import move_call
 from scfm.clock import now
 from scfm.models.call_reports import reported_status
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import CallRejected, NotSent, Unknown
@@ -32,7 +32,7 @@ class Oracle(Provider):
         super().__init__(timeout=5)
         self._answer = answer
 
-    async def fetch_call(self, credentials: Credentials, sid: str) -> Call:
+    async def fetch_call(self, credentials: Credentials, sid: str) -> RemoteCall:
         answer = self._answer()
         if isinstance(answer, Exception):
             raise answer

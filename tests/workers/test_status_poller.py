@@ -13,7 +13,7 @@ import pytest
 from scfm.calls.move_call import move_call
 from scfm.clock import now
 from scfm.models.call_reports import reported_status
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import Unknown
@@ -50,7 +50,7 @@ class Oracle(Provider):
         self._says = list(says)
         self.asked: list[str] = []
 
-    async def fetch_call(self, credentials: Credentials, sid: str) -> Call:
+    async def fetch_call(self, credentials: Credentials, sid: str) -> RemoteCall:
         self.asked.append(sid)
         said = self._says.pop(0) if len(self._says) > 1 else self._says[0]
         if isinstance(said, Exception):
@@ -198,7 +198,7 @@ class Overtaken(Oracle):
 
     store: Store
 
-    async def fetch_call(self, credentials: Credentials, sid: str) -> Call:
+    async def fetch_call(self, credentials: Credentials, sid: str) -> RemoteCall:
         answer = await super().fetch_call(credentials, sid)
         call = await only(self.store)
         report = {"CallStatus": "completed", "SequenceNumber": "3"}

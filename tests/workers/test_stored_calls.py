@@ -24,7 +24,7 @@ from scfm.clock import now
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.callout import CALLOUTS
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.providers.answers import Call
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import NotSent, Unknown
@@ -62,10 +62,12 @@ class Interrupted(Provider):
         super().__init__(timeout=5)
         self.before_it_leaves: Callable[[], Awaitable[None]] = nothing
         self.when_it_has_left: Callable[[], Awaitable[None]] = nothing
-        self.when_it_is_answered: Callable[[Call], Awaitable[None]] | None = None
+        self.when_it_is_answered: Callable[[RemoteCall], Awaitable[None]] | None = None
         self.when_asked: Callable[[], Awaitable[None]] = nothing
 
-    async def create_call(self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any) -> Call:
+    async def create_call(
+        self, credentials: Credentials, to: str, params: Mapping[str, Any], *leaving: Any
+    ) -> RemoteCall:
         async def leave() -> None:
             await leaving[0]()
             await self.when_it_has_left()
@@ -76,11 +78,11 @@ class Interrupted(Provider):
             await self.when_it_is_answered(answer)
         return answer
 
-    async def list_calls(self, *given: Any) -> list[Call]:
+    async def list_calls(self, *given: Any) -> list[RemoteCall]:
         await self.when_asked()
         return await super().list_calls(*given)
 
-    async def fetch_call(self, *given: Any) -> Call:
+    async def fetch_call(self, *given: Any) -> RemoteCall:
         await self.when_asked()
         return await super().fetch_call(*given)
 
@@ -242,7 +244,7 @@ async def canceled_by_the_carrier(story: Story, data_dir: Path) -> None:
 async def reported_before_it_is_answered(story: Story, data_dir: Path) -> None:
     await story.queued()
 
-    async def early(answer: Call) -> None:
+    async def early(answer: RemoteCall) -> None:
         story.sid = answer["sid"]
         await story.reported("ringing")
         story.note("reported while it is being sent")
@@ -255,7 +257,7 @@ async def reported_before_it_is_answered(story: Story, data_dir: Path) -> None:
 async def reported_and_never_answered(story: Story, data_dir: Path) -> None:
     await story.queued()
 
-    async def lost(answer: Call) -> None:
+    async def lost(answer: RemoteCall) -> None:
         story.sid = answer["sid"]
         await story.reported("in-progress")
         story.note("reported while it is being sent")
@@ -279,7 +281,7 @@ async def unanswered(story: Story) -> None:
     """The carrier has the call, and its answer is lost."""
     await story.queued()
 
-    async def lost(answer: Call) -> None:
+    async def lost(answer: RemoteCall) -> None:
         raise Unknown(WORDS)
 
     story.provider.when_it_is_answered = lost
@@ -389,7 +391,7 @@ async def sending_fails_after_it_left(story: Story, data_dir: Path) -> None:
     await story.queued()
     (taken,) = await story.jobs.send.claim(5)
 
-    async def fails(answer: Call) -> None:
+    async def fails(answer: RemoteCall) -> None:
         raise RuntimeError
 
     story.provider.when_it_is_answered = fails
@@ -446,7 +448,7 @@ async def process_dies_after_a_report(story: Story, data_dir: Path) -> None:
     await story.queued()
     async with sending_until(story) as reached:
 
-        async def early(answer: Call) -> None:
+        async def early(answer: RemoteCall) -> None:
             story.sid = answer["sid"]
             await story.reported("ringing")
             await reached()

@@ -23,7 +23,7 @@ class StepFailed(ScfmError):
         self.expected, self.actual = expected, actual
 
 
-class Answer(NamedTuple):
+class ApiAnswer(NamedTuple):
     """One HTTP answer. ``total`` is that of the Total header; ``json`` the body, None if it is empty."""
 
     status: int
@@ -39,7 +39,7 @@ class Api:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
         self._credentials = "Basic " + base64.b64encode(f"{token}:".encode()).decode()
 
-    def get(self, path: str, *, total: int | None = None, **fields: Any) -> Answer:
+    def get(self, path: str, *, total: int | None = None, **fields: Any) -> ApiAnswer:
         """What is at PATH. Raises StepFailed unless it is 200, has this TOTAL and these FIELDS."""
         answer = self._request("GET", path, None, 200, fields)
         if total is not None and answer.total != total:
@@ -63,7 +63,7 @@ class Api:
 
     def _request(
         self, method: str, path: str, form: Mapping[str, str] | None, status: int, fields: Mapping[str, Any]
-    ) -> Answer:
+    ) -> ApiAnswer:
         answer = self._exchange(method, path, form)
         actual = f"{answer.status} {_shortened(answer.json)}"
         if answer.status != status:
@@ -73,7 +73,7 @@ class Api:
                 raise StepFailed(f"{field} {json.dumps(value)} from {method} {path}", actual)
         return answer
 
-    def _exchange(self, method: str, path: str, form: Mapping[str, str] | None) -> Answer:
+    def _exchange(self, method: str, path: str, form: Mapping[str, str] | None) -> ApiAnswer:
         headers = {"Authorization": self._credentials}
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -82,7 +82,7 @@ class Api:
             response = self._connection.getresponse()
             body = response.read()
             total = response.getheader("Total")
-            return Answer(response.status, int(total) if total else None, json.loads(body) if body else None)
+            return ApiAnswer(response.status, int(total) if total else None, json.loads(body) if body else None)
         except (OSError, HTTPException, ValueError) as error:
             raise StepFailed(f"an answer to {method} {path}", repr(error)) from None
 
