@@ -1,4 +1,4 @@
-"""What was found a moment ago, so that the database is not asked the same for every call and every request."""
+"""TTL cache with single-flight loading: the database is not asked the same for every call and every request."""
 
 from __future__ import annotations
 
@@ -15,52 +15,55 @@ MAX_ENTRIES = 10_000
 
 
 @dataclass(frozen=True)
-class _Look(Generic[Value]):
-    """One look for a value, and the monotonic time until which what it finds will do."""
+class _Entry(Generic[Value]):
+    """One load of a value, and the monotonic time until which its result is valid."""
 
     until: float
     task: asyncio.Future[Value]
 
 
 class TTLCache(Generic[Key, Value]):
-    """Values by key, each at most SECONDS old; those who want the same at the same time share one look.
+    """Values by key, each at most SECONDS old; those who want the same at the same time share one load.
 
-    FIND looks for the value of a key; what it raises is raised to all who share the look, and not remembered.
+    LOAD gets a key and gives its value; what it raises is raised to all who share the load, and not remembered. Of
+    more than MAX_ENTRIES keys those that were loaded longest ago are forgotten.
     """
 
-    def __init__(self, find: Callable[[Key], Awaitable[Value]], seconds: float, most: int = MAX_ENTRIES) -> None:
-        self._find = find
+    def __init__(
+        self, load: Callable[[Key], Awaitable[Value]], seconds: float, max_entries: int = MAX_ENTRIES
+    ) -> None:
+        self._load = load
         self._seconds = seconds
-        self._most = most
-        self._looks: dict[Key, _Look[Value]] = {}
+        self._max_entries = max_entries
+        self._entries: dict[Key, _Entry[Value]] = {}
 
     async def get(self, key: Key) -> Value:
         """The value, as it was after the last ``forget`` and at most SECONDS ago."""
         while True:
-            look = self._looks.get(key)
-            if look is None or (look.until < time.monotonic() and look.task.done()):
-                look = self._begin(key)
-            if not look.task.done():
-                await asyncio.wait([look.task])
-            remembered = self._looks.get(key) is look
-            if look.task.exception() is not None:
-                if remembered:
-                    del self._looks[key]
-                return look.task.result()  # raises
-            if remembered:
-                return look.task.result()
+            entry = self._entries.get(key)
+            if entry is None or (entry.until < time.monotonic() and entry.task.done()):
+                entry = self._begin_load(key)
+            if not entry.task.done():
+                await asyncio.wait([entry.task])
+            current = self._entries.get(key) is entry
+            if entry.task.exception() is not None:
+                if current:
+                    del self._entries[key]
+                return entry.task.result()  # raises
+            if current:
+                return entry.task.result()
 
     def forget(self, key: Key | None = None) -> None:
-        """The value of KEY, or every value, has changed: look again, and do not trust a look under way."""
+        """The value of KEY, or every value, has changed: load it again, and do not trust a load under way."""
         if key is None:
-            self._looks.clear()
+            self._entries.clear()
         else:
-            self._looks.pop(key, None)
+            self._entries.pop(key, None)
 
-    def _begin(self, key: Key) -> _Look[Value]:
-        self._looks.pop(key, None)
-        if len(self._looks) >= self._most:
-            del self._looks[next(iter(self._looks))]  # the oldest
-        look = _Look(time.monotonic() + self._seconds, asyncio.ensure_future(self._find(key)))
-        self._looks[key] = look
-        return look
+    def _begin_load(self, key: Key) -> _Entry[Value]:
+        self._entries.pop(key, None)
+        if len(self._entries) >= self._max_entries:
+            del self._entries[next(iter(self._entries))]  # the oldest
+        entry = _Entry(time.monotonic() + self._seconds, asyncio.ensure_future(self._load(key)))
+        self._entries[key] = entry
+        return entry

@@ -89,7 +89,7 @@ async def test_one_who_gives_up_does_not_spoil_the_look_for_the_others() -> None
 
 async def test_the_oldest_gives_way_when_there_are_too_many() -> None:
     shelf = Shelf()
-    recent = TTLCache(shelf.find, seconds=60, most=2)
+    recent = TTLCache(shelf.find, seconds=60, max_entries=2)
     for key in (1, 2, 3, 2, 3, 1):
         await recent.get(key)
     assert shelf.asked == 4
