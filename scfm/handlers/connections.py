@@ -5,33 +5,22 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-import struct
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPInputError
 from tornado.ioloop import IOLoop, PeriodicCallback
-from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application
 
+from scfm.handlers.client_stream import ClientStream
 from scfm.handlers.time_limits import DEFAULT_TIMES, TimeLimits
 from scfm.runtime.log_limit import LogLimit
-
-try:
-    import fcntl
-    import termios
-except ImportError:  # Windows
-    fcntl = termios = None  # type: ignore[assignment]
 
 log = logging.getLogger("scfm.http")
 
 MAX_HEADER_BYTES = 1 << 16
-# Lines of a head: to parse thousands of headers takes 20 ms, and a hundred bytes for each of them.
-MAX_HEADER_LINES = 128
 # Heads of all requests that are being sent, or whose bodies are. One is held several times: as text, path and query.
 MAX_HEADS_BYTES = 16 << 20
 # Answers that clients have not taken yet, of all of them together.
@@ -43,92 +32,6 @@ MIN_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 1.0
 # accept(2): there are no more files, or there is no memory, in this process or in the system.
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: the system forgets at once what has not been sent
-
-
-class Stream(IOStream):
-    """A connection that counts what passes."""
-
-    def __init__(self, connection: socket.socket, connections: Connections) -> None:
-        super().__init__(connection)
-        self._connections = connections
-        self.received = self.sent = self.unsent = 0
-        # What had been received when the wait for a request began, and the size of the head that has come since.
-        self.received_before = self.head_size = 0
-        # Since when, and at how many bytes, the sweep watches it.
-        self.watched_since: float | None = None
-        self.watched_bytes = 0
-
-    def await_request(self) -> None:
-        """From now on nothing is under way on this connection."""
-        self.received_before = self.received
-        self.head_size = 0
-        self.watched_since = None
-        self._connections.waiting[self] = time.monotonic()
-
-    def begin_request(self) -> None:
-        """The head of a request has come."""
-        self.watched_since = None
-        self._connections.waiting.pop(self, None)
-
-    async def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> bytes:
-        """Tornado's way to the head of a request; raises HTTPInputError for one of too many lines, unparsed.
-
-        Requests that were sent in advance end with the connection: nobody waits for their answers any more, and
-        Tornado would begin all of them at once.
-        """
-        if self.closed():
-            raise StreamClosedError
-        head = await super().read_until_regex(regex, max_bytes)
-        if head.count(b"\n") > MAX_HEADER_LINES:
-            raise HTTPInputError(f"more than {MAX_HEADER_LINES} lines of headers")
-        self.head_size = len(head)
-        return head
-
-    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        size = super().read_from_fd(buf)
-        self.received += size or 0
-        return size
-
-    def write(self, data: bytes | memoryview) -> Any:
-        written = super().write(data)
-        if not self.closed():
-            self.unsent += len(data)
-            self._connections.unsent += len(data)
-            if self.unsent:
-                self._connections.hold_answer(self)
-        return written
-
-    def write_to_fd(self, data: memoryview) -> int:
-        size = super().write_to_fd(data)
-        self.sent += size
-        self.unsent -= size
-        self._connections.unsent -= size
-        if not self.unsent:
-            self._connections.writing.pop(self, None)
-        return size
-
-    @property
-    def passed(self) -> int:
-        """How many bytes have come from the client, and how many have arrived there.
-
-        What the system still holds of an answer, often megabytes, has not arrived: see SIOCOUTQ in tcp(7).
-        """
-        held = 0
-        if fcntl is not None and self.writing():
-            with suppress(OSError):
-                held = int.from_bytes(fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-        return self.received + self.sent - held
-
-    def close_fd(self) -> None:
-        super().close_fd()
-        self._connections.forget(self)
-
-    def abort(self) -> None:
-        """Close it, and send nothing more of what the client does not take."""
-        with suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
-        self.close()
 
 
 class Connections:
@@ -146,13 +49,13 @@ class Connections:
         self._listener = listener
         self._limit = limit
         self._times = times
-        self._open: set[Stream] = set()
+        self._open: set[ClientStream] = set()
         # Those without a request since when, and those with an answer on its way; the longest first.
-        self.waiting: dict[Stream, float] = {}
-        self.writing: dict[Stream, None] = {}
+        self.waiting: dict[ClientStream, float] = {}
+        self.writing: dict[ClientStream, None] = {}
         self.unsent = 0
         # Those that send a body too slowly, though not for so long yet that they are closed.
-        self._slow: dict[Stream, None] = {}
+        self._slow: dict[ClientStream, None] = {}
         self._accepting = False
         self._closed: Counter[str] = Counter()
         self._summary, self._warning = LogLimit(), LogLimit()
@@ -168,7 +71,7 @@ class Connections:
         self._pause()
         with suppress(OSError):
             while len(self._open) < self._limit:
-                self._take(*self._listener.accept())
+                self._serve(*self._listener.accept())
         self._listener.close()
         self._http.conn_params.no_keep_alive = True
 
@@ -177,7 +80,7 @@ class Connections:
         self._sweeping.stop()
         await self._http.close_all_connections()
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: ClientStream) -> None:
         """The connection has been closed."""
         self._open.discard(stream)
         self.waiting.pop(stream, None)
@@ -188,7 +91,7 @@ class Connections:
         if not self._accepting and self._sweeping.is_running() and len(self._open) < self._limit:
             self._resume()
 
-    def hold_answer(self, stream: Stream) -> None:
+    def hold_answer(self, stream: ClientStream) -> None:
         """A part of an answer has not been sent yet. Where that is too much, the slowest readers lose theirs."""
         self.writing.setdefault(stream)
         while self.unsent > MAX_UNSENT_BYTES and len(self.writing) > 1:
@@ -224,9 +127,9 @@ class Connections:
             if full and least is not None:
                 self._closed["without a whole request, for others"] += 1
                 least.close()
-            self._take(connection, address)
+            self._serve(connection, address)
 
-    def _least_worthy(self) -> Stream | None:
+    def _least_worthy(self) -> ClientStream | None:
         """What is closed for a new connection: the longest without a request, else one with a body that is slow."""
         self._warn(f"{self._limit} connections are open, as many as there are files for: see ulimit -n")
         waiting, since = next(iter(self.waiting.items()), (None, 0.0))
@@ -235,8 +138,8 @@ class Connections:
         slow = (stream for stream in self._slow if stream not in self.waiting and stream.reading())
         return next(slow, None)
 
-    def _take(self, connection: socket.socket, address: Any) -> None:
-        stream = Stream(connection, self)
+    def _serve(self, connection: socket.socket, address: Any) -> None:
+        stream = ClientStream(connection, self)
         self._open.add(stream)
         self._http.handle_stream(stream, address)
 
@@ -265,13 +168,13 @@ class Connections:
             self._closed["with a large head, for want of memory"] += 1
             largest.close()
 
-    def _held_head(self, stream: Stream) -> int:
+    def _held_head(self, stream: ClientStream) -> int:
         """The bytes of the head of a request that the client has not sent whole."""
         if stream in self.waiting:
             return stream.received - stream.received_before
         return stream.head_size if stream.reading() else 0
 
-    def _overdue(self, stream: Stream, moment: float) -> str | None:
+    def _overdue(self, stream: ClientStream, moment: float) -> str | None:
         times = self._times
         if (since := self.waiting.get(stream)) is not None and stream.received == stream.received_before:
             return "idle" if moment - since > times.idle else None

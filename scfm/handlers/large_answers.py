@@ -101,19 +101,19 @@ class LargeAnswers:
 
     async def _put_together(self, answer: LargeAnswer, parts: AsyncIterator[bytes]) -> None:
         digest = hashlib.md5(usedforsecurity=False)
-        piece = TimeSlice()
+        time_slice = TimeSlice()
         held = bytearray()
         async for part in parts:
             digest.update(part)
             held += part
             if len(held) >= PART_BYTES:
-                await self._keep(answer, bytes(held))
+                await self._append(answer, bytes(held))
                 held.clear()
-            await piece.pause()
-        await self._keep(answer, bytes(held))
+            await time_slice.pause()
+        await self._append(answer, bytes(held))
         answer.digest = digest.hexdigest()
 
-    async def _keep(self, answer: LargeAnswer, part: bytes) -> None:
+    async def _append(self, answer: LargeAnswer, part: bytes) -> None:
         await self._make_room(len(part), answer.size)
         answer.size += len(part)
         self._held += len(part)
@@ -126,12 +126,12 @@ class LargeAnswers:
         while self._held + size > MAX_FILE_BYTES:
             self._freed.clear()
             longest = next(iter(self._sent), None)
-            patience = None if longest is None else longest.ready_at + MIN_SEND_SECONDS - time.monotonic()
-            if longest is not None and patience is not None and patience <= 0:
+            wait = None if longest is None else longest.ready_at + MIN_SEND_SECONDS - time.monotonic()
+            if longest is not None and wait is not None and wait <= 0:
                 self._cut_off(longest)
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(wait):
                     await self._freed.wait()
 
     def _cut_off(self, answer: LargeAnswer) -> None:

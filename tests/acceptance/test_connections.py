@@ -18,6 +18,7 @@ from scfm.handlers import connections as module
 from scfm.handlers.application import Application
 from scfm.handlers.base import BaseHandler
 from scfm.handlers.body_budget import BodyBudget
+from scfm.handlers.client_stream import MAX_HEADER_LINES
 from scfm.handlers.connections import Connections
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.time_limits import TimeLimits
@@ -150,11 +151,11 @@ async def test_the_head_of_a_request_has_one_time_however_its_bytes_come() -> No
 async def test_a_head_of_more_lines_than_any_client_sends_is_refused_before_it_is_parsed() -> None:
     async with serving() as server:
         for line in (b"a:\r\n", b"a: b\n", b"A%d: b\r\n"):
-            lines = b"".join(line % number if b"%" in line else line for number in range(module.MAX_HEADER_LINES))
+            lines = b"".join(line % number if b"%" in line else line for number in range(MAX_HEADER_LINES))
             async with peer(server, b"GET /hello HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n") as client:
                 assert b"400 Bad Request" in await client.receive()
                 assert await client.receive() == b""
-        few = b"a: b\r\n" * (module.MAX_HEADER_LINES - 3)
+        few = b"a: b\r\n" * (MAX_HEADER_LINES - 3)
         async with peer(server, b"GET /hello HTTP/1.1\r\nHost: x\r\n" + few + b"\r\n") as client:
             assert b"200 OK" in await client.receive()
 

@@ -35,11 +35,11 @@ from scfm.models.batch_operation import BATCH_OPERATIONS
 WRITE_ERRORS = (400, 401, 403, 415, 422)
 
 
-def _operation(route: DocumentedRoute, name: str, summary: str, responses: Json, **more: Any) -> Json:
+def _operation(route: DocumentedRoute, operation_id: str, summary: str, responses: Json, **more: Any) -> Json:
     if route.options.get("super_admin"):
         more["description"] = "For super admins only."
     return {
-        "operationId": name,
+        "operationId": operation_id,
         "summary": summary,
         "tags": [route.resource.collection],
         **more,
@@ -49,23 +49,23 @@ def _operation(route: DocumentedRoute, name: str, summary: str, responses: Json,
 
 def _list(route: DocumentedRoute) -> Json:
     resource = route.resource
-    named = f"list_{resource.collection}{route.under}"
+    operation_id = f"list_{resource.collection}{route.under}"
     of = f" of the {noun(route.parent)}" if route.parent else ""
     by_type = ["type"] if resource is BATCH_OPERATIONS else []
-    return _page(route, named, f"List the {nouns(resource)}{of}", *by_type)
+    return _page(route, operation_id, f"List the {nouns(resource)}{of}", *by_type)
 
 
 def _preview(route: DocumentedRoute) -> Json:
-    named = f"preview_{route.resource.collection}_of_batch_operation"
-    return _page(route, named, f"List the {nouns(route.resource)} that a run would take")
+    operation_id = f"preview_{route.resource.collection}_of_batch_operation"
+    return _page(route, operation_id, f"List the {nouns(route.resource)} that a run would take")
 
 
-def _page(route: DocumentedRoute, named: str, summary: str, *names: str) -> Json:
+def _page(route: DocumentedRoute, operation_id: str, summary: str, *names: str) -> Json:
     items = {"type": "array", "items": ref("schemas", title(route.resource))}
     errors = (400, 401, 404) if "{id}" in route.path else (400, 401)
-    found = {"200": response("A page, by id.", {JSON: items}, ("Per-Page", "Total", "Link"))}
+    responses = {"200": response("A page, by id.", {JSON: items}, ("Per-Page", "Total", "Link"))}
     parameters = route.parameters(f"q_of_{route.resource.collection}", *names, "page", "per_page")
-    return _operation(route, named, summary, {**found, **errors_of(*errors)}, parameters=parameters)
+    return _operation(route, operation_id, summary, {**responses, **errors_of(*errors)}, parameters=parameters)
 
 
 def _create(route: DocumentedRoute) -> Json:
@@ -75,7 +75,7 @@ def _create(route: DocumentedRoute) -> Json:
         route,
         f"create_{resource.kind}{route.under}",
         f"Create a {noun(resource)}{of}".replace(" a a", " an a"),
-        _made(route, "It has been created."),
+        _created(route, "It has been created."),
         parameters=route.parameters("Idempotency-Key"),
         requestBody=body_of(given_of(resource, new=True), JSON, FORM),
     )
@@ -89,13 +89,13 @@ def _event(route: DocumentedRoute) -> Json:
         route,
         f"create_{resource.kind}_event",
         f"Move the {noun(resource)} to another status",
-        _made(route, f"The {noun(resource)} in its new status."),
+        _created(route, f"The {noun(resource)} in its new status."),
         parameters=route.parameters("Idempotency-Key"),
         requestBody=body_of(schema, JSON, FORM),
     )
 
 
-def _made(route: DocumentedRoute, about: str) -> Json:
+def _created(route: DocumentedRoute, about: str) -> Json:
     shown = {JSON: ref("schemas", title(route.resource))}
     errors = (*WRITE_ERRORS, 404, 409, 413) if "{id}" in route.path else (*WRITE_ERRORS, 409, 413)
     return {"201": response(about, shown, ("Location", "Idempotent-Replayed")), **errors_of(*errors)}
@@ -105,7 +105,7 @@ def _show(route: DocumentedRoute) -> Json:
     shown = {"200": response("As it is now.", {JSON: ref("schemas", title(route.resource))})}
     return _operation(
         route,
-        f"show_{_own(route)}",
+        f"show_{_own_kind(route)}",
         f"Fetch the {noun(route.resource)}",
         {**shown, **errors_of(400, 401, 404)},
         parameters=route.parameters(),
@@ -115,7 +115,7 @@ def _show(route: DocumentedRoute) -> Json:
 def _update(route: DocumentedRoute) -> Json:
     return _operation(
         route,
-        f"update_{_own(route)}",
+        f"update_{_own_kind(route)}",
         f"Update the {noun(route.resource)}",
         {"204": response("It has been updated.", {}), **errors_of(*WRITE_ERRORS, 404, 413)},
         parameters=route.parameters(),
@@ -133,7 +133,7 @@ def _delete(route: DocumentedRoute) -> Json:
     )
 
 
-def _own(route: DocumentedRoute) -> str:
+def _own_kind(route: DocumentedRoute) -> str:
     return route.resource.kind if "{id}" in route.path else f"own_{route.resource.kind}"
 
 
