@@ -58,7 +58,7 @@ bench-callout: .venv/installed-bench
 	$(BIN)/python -m benchmarks.report
 
 clean:
-	rm -rf .venv tests/peers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv tests/peers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find scfm tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/installed: requirements/embedded.lock setup.cfg pyproject.toml | .venv/bin/pip
