@@ -106,7 +106,7 @@ def at_once(*posts: Callable[[], Answer]) -> list[Answer]:
     barrier = threading.Barrier(len(posts))
 
     def post(one: Callable[[], Answer]) -> Answer:
-        barrier.wait(10)
+        barrier.wait(120)
         return one()
 
     with ThreadPoolExecutor(len(posts)) as pool:

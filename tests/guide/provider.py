@@ -90,7 +90,7 @@ class Provider:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(10), "the provider did not start"
+        assert self._ready.wait(120), "the provider did not start"
         return self
 
     def __exit__(
