@@ -37,9 +37,10 @@ class CallEvent:
     @classmethod
     def read(cls, sender: Sender, details: Mapping[str, str], url: str, token: str | None = None) -> Self:
         """The event that a form is. Raises Invalid for one that names no call."""
-        sid, direction, owner = details.get("CallSid", ""), details.get("Direction", ""), sender.owner
+        sid, direction = details.get("CallSid", ""), details.get("Direction", "")
         if not sid:
             raise Invalid({"base": ["Remote call can't be blank", *([] if direction else [NO_DIRECTION])]})
-        comes_in = direction == INBOUND and owner is not None
-        caller = number_of(details.get("From", ""), owner.country) if comes_in and owner else None
+        caller = None
+        if direction == INBOUND and sender.owner is not None:
+            caller = number_of(details.get("From", ""), sender.owner.country)
         return cls(sender, details, url, token, sid, direction, caller, reported_status(details))

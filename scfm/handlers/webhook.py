@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from html import escape
-from weakref import WeakValueDictionary
 
 from scfm.calls import deliveries
 from scfm.calls.call_event import CallEvent
+from scfm.calls.call_lock import call_lock
 from scfm.calls.handle_call_event import handle_call_event
 from scfm.calls.signed_form import SignedForm
 from scfm.calls.webhook_accounts import InvalidSignature
-from scfm.errors import BadRequest, Invalid, TooLarge, Unavailable
+from scfm.errors import BadRequest, Invalid, TooLarge
 from scfm.handlers.collection import CollectionHandler
 from scfm.handlers.forms import Fields, flat_form, is_form
 from scfm.handlers.parameter_limits import Limits
-from scfm.runtime.timed_lock import TimedLock
 
 XML = "application/xml; charset=utf-8"
 REFUSAL = "Twilio Request Validation Failed."
 # Anybody may send one: the largest that a provider sends has some kilobytes.
 MAX_WEBHOOK_BODY = 1 << 16
-# Whoever waits longer for his turn is told to come again: the provider waits 15 seconds for our answer.
-TURN_SECONDS = 12.0
-
-# The webhooks of one call wait for one another; those of different calls do not.
-_TURNS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class RemotePhoneCallEventsHandler(CollectionHandler):
@@ -49,7 +42,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             sender = await self.app.webhook_accounts.verify(details.get("AccountSid", ""), form)
             token = deliveries.token_key(headers.get("I-Twilio-Idempotency-Token", ""))
             event = CallEvent.read(sender, details, url, token)
-            async with _in_turn(event.sid):
+            async with call_lock(event.sid):
                 with self.app.request_tracker.webhook():
                     answer = await handle_call_event(self.app.store, self.app.flows, self.app.settings, event)
         except InvalidSignature as refused:
@@ -90,15 +83,6 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         if self.app.settings.public_url:
             return self.app.settings.public_url + self.request.uri
         return self.request.full_url()
-
-
-def _in_turn(call_sid: str) -> TimedLock:
-    """Within it no other webhook of the call is handled in this process. Raises Unavailable."""
-    return TimedLock(_TURNS.setdefault(call_sid, asyncio.Lock()), TURN_SECONDS, _late)
-
-
-def _late() -> Unavailable:
-    return Unavailable("an earlier webhook of the call is still being handled")
 
 
 def _messages(invalid: Invalid) -> list[str]:
