@@ -37,9 +37,9 @@ from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
 from scfm.twiml.registry import Registry
 from scfm.workers.batch_runner import BatchRunner
+from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_ends import CalloutEnds
 from scfm.workers.callout_hold import CalloutHold
-from scfm.workers.claims import Accounts
 from scfm.workers.clock_watch import ClockWatch, WatchClock
 from scfm.workers.dispatcher import Dispatcher
 from scfm.workers.forget_old import ForgetOld
@@ -109,7 +109,7 @@ class Server:
         request_tracker = RequestTracker()
         outage = DatabaseOutage(store.database.ping)
         self._closing.push_async_callback(outage.close)
-        calling_accounts = Accounts(store, platform)
+        calling_accounts = CallingAccounts(store, platform)
         runner = self._open_runner(store, calling_accounts, callout_hold, request_tracker, outage)
         collaborators = Collaborators(
             store=store,
@@ -156,7 +156,7 @@ class Server:
     def _open_runner(
         self,
         store: Store,
-        calling_accounts: Accounts,
+        calling_accounts: CallingAccounts,
         callout_hold: CalloutHold,
         request_tracker: RequestTracker,
         outage: DatabaseOutage,

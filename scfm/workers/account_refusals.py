@@ -1,4 +1,4 @@
-"""Accounts that the provider refuses although it took calls of them before: that is not their calls' fault.
+"""CallingAccounts that the provider refuses although it took calls of them before: that is not their calls' fault.
 
 Their calls wait, as in an outage: single ones try, less and less often. Whatever keeps an account's calls back, a
 refusal, an outage or a 429, is of the credentials that they were sent with: when these change, calls try at once.
@@ -12,8 +12,9 @@ from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.circuit_breaker import CircuitBreakers
-from scfm.workers.claims import CALLS, Accounts
+from scfm.workers.claims import CALLS
 
 WAITS = " (the provider refuses the account; its calls wait until its credentials are good again)"
 # What has become of a call that the provider has taken.
@@ -32,7 +33,7 @@ TAKEN = [
 class AccountRefusals:
     """Decides whether a call that was refused for its account waits. Its circuit breaker holds its calls back."""
 
-    def __init__(self, store: Store, accounts: Accounts, breakers: CircuitBreakers) -> None:
+    def __init__(self, store: Store, accounts: CallingAccounts, breakers: CircuitBreakers) -> None:
         self._all_tenants = store.all_tenants
         self._accounts = accounts
         self._breakers = breakers

@@ -25,7 +25,7 @@ from scfm.runtime.backoff import Backoff
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.workers.claims import claim_due
+from scfm.workers.claims import claim_each
 from scfm.workers.runner import Job, cut_off
 
 log = logging.getLogger("scfm.work")
@@ -76,10 +76,13 @@ class BatchRunner(Job):
 
     async def claim(self, limit: int) -> Sequence[Document]:
         waiting = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
-        all_tenants = self._store.all_tenants
-        return await claim_due(all_tenants, OPERATIONS, waiting, "_work.due", limit, self._lease_fields)
 
-    def _lease_fields(self) -> Document:
+        def claiming(found: Document) -> tuple[Document, Document]:
+            return {**found, **waiting}, {"$set": self._claim_fields()}
+
+        return await claim_each(self._store.all_tenants, OPERATIONS, waiting, "_work.due", limit, claiming)
+
+    def _claim_fields(self) -> Document:
         return {
             "status": "running",
             "_work.due": self._until(),

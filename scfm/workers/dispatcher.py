@@ -31,8 +31,10 @@ from scfm.storage.query import Document
 from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
 from scfm.workers.account_refusals import AccountRefusals
+from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import REMEMBERED_SECONDS, CalloutHold
-from scfm.workers.claims import CALLS, Accounts, Waiting
+from scfm.workers.claims import CALLS
+from scfm.workers.fair_queue import FairQueue
 from scfm.workers.rate_limiter import RateLimiter
 from scfm.workers.request_params import sent_params
 from scfm.workers.runner import BATCHED, Job
@@ -85,7 +87,7 @@ class Dispatcher(Job):
         self,
         store: Store,
         provider: Provider,
-        accounts: Accounts,
+        accounts: CallingAccounts,
         send_journal: SendJournal,
         callout_hold: CalloutHold,
         settings: Settings,
@@ -120,7 +122,7 @@ class Dispatcher(Job):
         self._sent = sent
         # Attempts that the database may have taken though it did not say so, and until when it may take them still.
         self._astray: dict[str, datetime] = {}
-        self._waiting = Waiting(store, CallStatus.QUEUED)
+        self._queue = FairQueue(store, CallStatus.QUEUED)
         self._all_tenants = store.all_tenants
         self._updates = RetryingUpdates(store.all_tenants, CALLS)
 
@@ -139,7 +141,7 @@ class Dispatcher(Job):
         lease = until + timedelta(seconds=self._request_seconds)
         before = self._rate_limiter.in_flight
         try:
-            calls = await self._waiting.claim(min(limit, self._rate_limiter.room), lease, attempt, self._allowance)
+            calls = await self._queue.claim(min(limit, self._rate_limiter.room), lease, attempt, self._allowance)
             scheduled_calls: list[ScheduledCall] = []
             for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
                 scheduled_calls += await self._book(account_id, list(group), deadline, until)

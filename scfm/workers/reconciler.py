@@ -24,8 +24,9 @@ from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.batch_runner import OPERATIONS
+from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
-from scfm.workers.claims import CALLS, Accounts
+from scfm.workers.claims import CALLS, claim_each
 from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.dispatcher import MARGIN
 from scfm.workers.runner import Job
@@ -56,7 +57,7 @@ class Reconciler(Job):
         self,
         store: Store,
         provider: Provider,
-        accounts: Accounts,
+        accounts: CallingAccounts,
         send_journal: SendJournal,
         callout_hold: CalloutHold,
         settings: Settings,
@@ -77,17 +78,18 @@ class Reconciler(Job):
     async def claim(self, limit: int) -> Sequence[Document]:
         await self._recover()
         await self._callout_hold.release_orphans()
-        moment = now()
+        moment = now()  # before the look at the clock, which thus sees whatever this one may have seen
         if self._watch.was_set_within(self._lease + MARGIN):
             # By the clock leases may have run out under senders that live; in this time those leave, or give up.
             return ()
-        taken = []
-        for call in await self._store.all_tenants.find(CALLS, expired(moment), sort=[(LEASE, 1)], limit=limit):
-            claim = outcomes.claim_expired(call, moment, later(self._lease))
-            held = await self._store.all_tenants.update_one(CALLS, *claim)
-            if held is not None:
-                taken.append(held)
-        return taken
+        return await claim_each(
+            self._store.all_tenants,
+            CALLS,
+            expired(moment),
+            LEASE,
+            limit,
+            lambda call: outcomes.claim_expired(call, moment, later(self._lease)),
+        )
 
     async def _recover(self) -> None:
         """Take over what a process on this machine had when it died: what it had not sent is queued again."""

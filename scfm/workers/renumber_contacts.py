@@ -10,7 +10,7 @@ from scfm.models import renumbering
 from scfm.models.renumbering import CONTACTS, MARK
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.claims import claim_due
+from scfm.workers.claims import claim_each
 from scfm.workers.runner import Job
 
 LEASE = timedelta(seconds=30)
@@ -28,8 +28,13 @@ class RenumberContacts(Job):
     async def claim(self, limit: int) -> Sequence[Document]:
         due_at = f"{MARK}.due"
         waiting = {due_at: {"$lte": now()}}
-        return await claim_due(
-            self._store.all_tenants, CONTACTS, waiting, due_at, limit, lambda: {due_at: now() + LEASE}
+        return await claim_each(
+            self._store.all_tenants,
+            CONTACTS,
+            waiting,
+            due_at,
+            limit,
+            lambda found: ({**found, **waiting}, {"$set": {due_at: now() + LEASE}}),
         )
 
     async def process(self, item: Document) -> None:

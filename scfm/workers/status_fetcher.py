@@ -12,23 +12,27 @@ from scfm.providers.errors import FETCH_FAILED, ProviderError
 from scfm.storage.query import Document
 from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
-from scfm.workers.claims import CALLS, Accounts, Waiting
+from scfm.workers.calling_accounts import CallingAccounts
+from scfm.workers.claims import CALLS
+from scfm.workers.fair_queue import FairQueue
 from scfm.workers.runner import Job
 
 
 class StatusFetcher(Job):
     name = "fetch remote statuses"
 
-    def __init__(self, store: Store, provider: Provider, accounts: Accounts, *, slots: int, lease: float) -> None:
+    def __init__(
+        self, store: Store, provider: Provider, accounts: CallingAccounts, *, slots: int, lease: float
+    ) -> None:
         self.slots = slots
         self._provider = provider
         self._accounts = accounts
         self._lease = lease
-        self._waiting = Waiting(store, CallStatus.REMOTE_FETCH_QUEUED)
+        self._queue = FairQueue(store, CallStatus.REMOTE_FETCH_QUEUED)
         self._updates = RetryingUpdates(store.all_tenants, CALLS)
 
     async def claim(self, limit: int) -> Sequence[Document]:
-        return await self._waiting.claim(limit, later(self._lease))
+        return await self._queue.claim(limit, later(self._lease))
 
     async def process(self, item: Document) -> None:
         try:

@@ -13,7 +13,8 @@ from scfm.providers.client import Provider
 from scfm.providers.errors import ProviderError
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.claims import CALLS, Accounts
+from scfm.workers.calling_accounts import CallingAccounts
+from scfm.workers.claims import CALLS, claim_each
 from scfm.workers.runner import Job
 
 MAX_PAUSE = timedelta(hours=1)
@@ -35,7 +36,9 @@ class StatusPoller(Job):
     name = "check calls"
     slots = 20
 
-    def __init__(self, store: Store, provider: Provider, accounts: Accounts, *, lease: float, seconds: float) -> None:
+    def __init__(
+        self, store: Store, provider: Provider, accounts: CallingAccounts, *, lease: float, seconds: float
+    ) -> None:
         self._all_tenants = store.all_tenants
         self._provider = provider
         self._accounts = accounts
@@ -44,15 +47,14 @@ class StatusPoller(Job):
 
     async def claim(self, limit: int) -> Sequence[Document]:
         moment = now()
-        due = {CHECK: {"$lte": moment}}
-        taken = []
-        for call in await self._all_tenants.find(CALLS, due, fields=["account_id"], sort=[(CHECK, 1)], limit=limit):
-            mine = await self._all_tenants.update_one(
-                CALLS, *call_checks.claim_check(call, moment, later(self._lease))
-            )
-            if mine is not None:
-                taken.append(mine)
-        return taken
+        return await claim_each(
+            self._all_tenants,
+            CALLS,
+            {CHECK: {"$lte": moment}},
+            CHECK,
+            limit,
+            lambda call: call_checks.claim_check(call, moment, later(self._lease)),
+        )
 
     async def process(self, item: Document) -> None:
         if item["status"] not in UNSETTLED:

@@ -19,8 +19,8 @@ from scfm.simulator.simulator import Simulator
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.batch_runner import BatchRunner
+from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
-from scfm.workers.claims import Accounts
 from scfm.workers.clock_watch import ClockWatch, WatchClock
 from scfm.workers.dispatcher import Dispatcher
 from scfm.workers.reconciler import Reconciler
@@ -84,7 +84,7 @@ class Background:
         self.send_journal = send_journal or SendJournal.open(settings.data_dir)
         self.callout_hold = CalloutHold(store)
         self.runner = Runner(settings.sweep_seconds)
-        self.accounts = accounts = Accounts(store, Platform(settings))
+        self.accounts = accounts = CallingAccounts(store, Platform(settings))
         lease = settings.lease_seconds
         self.run = BatchRunner(store, lease, self.runner.wake, self.send_journal.id)
         self.send = Dispatcher(

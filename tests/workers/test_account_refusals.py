@@ -11,8 +11,8 @@ import pytest
 from scfm.runtime.backoff import Backoff
 from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
+from scfm.workers import calling_accounts as accounts_module
 from scfm.workers import circuit_breaker
-from scfm.workers import claims as accounts_module
 from scfm.workers.account_refusals import WAITS
 from tests.workers.background import (
     SID,
