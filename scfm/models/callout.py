@@ -47,7 +47,7 @@ class Callouts(Resource):
     }
     parents = {"contact": through("callouts", "callout_id", by("callout_participations", "contact_id"))}
     machine = MACHINE
-    indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARKED)
+    indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARK_INDEX)
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
         """Of the participations of a new callout it is known which do not have their contact's number."""

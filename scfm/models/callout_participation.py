@@ -72,7 +72,7 @@ class CalloutParticipations(Resource):
         Index("account_id", "_id"),
         Index("callout_id", "_id"),
         Index("contact_id", "_id"),
-        renumbering.STRAYS,
+        renumbering.STRAYS_INDEX,
         Index("callout_population_id", "_id", only={"callout_population_id": {"$gt": 0}}),
     )
 
@@ -103,7 +103,7 @@ class CalloutParticipations(Resource):
 
     async def insert(self, view: TenantView, document: Document) -> Document:
         """Store it; its contact's number may have been corrected since that was read."""
-        return await renumbering.followed(view, self.collection, await super().insert(view, document))
+        return await renumbering.with_current_number(view, self.collection, await super().insert(view, document))
 
     async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """A participation shows its own call flow or its callout's."""

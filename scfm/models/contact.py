@@ -39,7 +39,7 @@ class Contacts(Resource):
         objects=frozenset({"metadata"}),
         uncounted=frozenset({MEMORY_PATH}),
     )
-    indexes = (Index("account_id", "_id"), renumbering.MARKED)
+    indexes = (Index("account_id", "_id"), renumbering.MARK_INDEX)
 
     async def replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         """Another number goes on to the contact's participations, and to its calls that have not left."""
@@ -47,12 +47,12 @@ class Contacts(Resource):
             return await super().replace(view, old, changes)
         if renumbering.is_open(old):
             # One change at a time, so that contacts may exchange their numbers.
-            await renumbering.carry(view, old["_id"])
+            await renumbering.propagate(view, old["_id"])
             return None
-        change = renumbering.change_of(old, changes["msisdn"])
+        change = renumbering.mark_change(old, changes["msisdn"])
         updated = await super().replace(view, old, {**changes, **change})
         if updated is not None:
-            await renumbering.carry(view, updated["_id"])
+            await renumbering.propagate(view, updated["_id"])
         return updated
 
 

@@ -162,7 +162,7 @@ class PhoneCalls(Resource):
 
     async def insert(self, view: TenantView, document: Document) -> Document:
         """Store it; its contact's number may have been corrected since that was read."""
-        return await renumbering.followed(view, self.collection, await super().insert(view, document))
+        return await renumbering.with_current_number(view, self.collection, await super().insert(view, document))
 
     async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """A phone call shows its own call flow, its participation's or its callout's."""

@@ -38,7 +38,7 @@ OBSOLETE_INDEXES = {"accounts": ("unique_twilio_account_sid", "unique_somleng_ac
 def indexes() -> dict[str, list[Index]]:
     """By collection, every index that the resources need."""
     resources = {
-        one.collection: [*(unique.index for unique in one.unique), *one.indexes, REQUEST, references.MARKED]
+        one.collection: [*(unique.index for unique in one.unique), *one.indexes, REQUEST, references.MARK_INDEX]
         for one in RESOURCES
     }
     return {

@@ -55,7 +55,7 @@ class CalloutHold:
         number = call.get("callout_id")
         known = (CONTACTS, call.get("contact_id")) in self._changed_at
         if known or (number is not None and (await self._callouts.get((call["account_id"], number))).renumbered):
-            return await renumbering.outdated(self._store.for_account(call["account_id"]), call)
+            return await renumbering.correct_number(self._store.for_account(call["account_id"]), call)
         return None
 
     def changed_since(self, call: Document, moment: float) -> bool:

@@ -138,7 +138,7 @@ class WatchClock(Job):
         look = f"{renumbering.MARK}.due"
         found: list[tuple[str, Document, Document]] = [
             (DELETIONS, {"due": {"$gt": late + SWEEP_DELAY}}, {"due": moment + SWEEP_DELAY}),
-            (renumbering.CONTACTS, {look: {"$gt": late + renumbering.KEPT}}, {look: moment}),
+            (renumbering.CONTACTS, {look: {"$gt": late + renumbering.MARK_RETENTION}}, {look: moment}),
             *(
                 (one.collection, {mark: {"$gt": late + DELETION_LEASE}}, {mark: moment + DELETION_LEASE})
                 for one in RESOURCES

@@ -39,7 +39,7 @@ class RenumberContacts(Job):
 
     async def process(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
-        await renumbering.carry(view, item["_id"])
+        await renumbering.propagate(view, item["_id"])
         contact = await view.find_one(CONTACTS, {"_id": item["_id"]})
-        if contact is not None and MARK in contact and renumbering.ends_at(contact) <= now():
-            await renumbering.finish(view, contact)
+        if contact is not None and MARK in contact and renumbering.mark_ends_at(contact) <= now():
+            await renumbering.clear_mark(view, contact)

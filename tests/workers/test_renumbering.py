@@ -52,7 +52,7 @@ async def test_numbers_that_the_client_gave_on_purpose_stay(store: Store) -> Non
     assert numbers == {own: OTHER, named: "+855125550009", same: NEW}
     # The old number, given on purpose once it is not the contact's any more.
     purpose = await house.call(part, msisdn=OLD)
-    await renumbering.carry(house.view, contact)
+    await renumbering.propagate(house.view, contact)
     assert (await house.view.get("phone_calls", purpose))["msisdn"] == OLD
 
 

@@ -170,7 +170,7 @@ async def test_the_marks_of_a_change_go_when_nobody_can_hold_the_old_number(stor
     house = await House.open(store)
     contact = await house.contact(OLD)
     number = await house.call(await house.participation(contact), "queue")
-    long_ago = now() - renumbering.KEPT - timedelta(minutes=1)
+    long_ago = now() - renumbering.MARK_RETENTION - timedelta(minutes=1)
     past = {"$set": {f"{MARK}.due": long_ago, f"{MARK}.from.0.at": long_ago}}
     async with background(store, told(NOWHERE, tmp_path)) as jobs:
         await jobs.send.claim(5)

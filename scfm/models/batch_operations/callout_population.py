@@ -30,7 +30,7 @@ class CalloutPopulation(OperationType):
     async def preview(self, view: TenantView, operation: Operation, collection: str) -> Query:
         """Those that match, but for those whose number is another participation's in the callout."""
         contacts = await self.subjects(view, operation)
-        left_out = await renumbering.left_out(view, operation.get("callout_id"))
+        left_out = await renumbering.excluded_contact_ids(view, operation.get("callout_id"))
         return contacts.narrowed({"_id": {"$nin": left_out}}) if left_out else contacts
 
     async def limit(self, view: TenantView, operation: Operation) -> int | None:
@@ -47,7 +47,7 @@ class CalloutPopulation(OperationType):
         holders = await view.find(
             "callout_participations", {**in_callout, **with_number}, fields=["contact_id"], sort=()
         )
-        if await renumbering.follow(view, {participation["contact_id"] for participation in holders}):
+        if await renumbering.propagate_to_created(view, {participation["contact_id"] for participation in holders}):
             # Whoever had the number before may have another by now.
             refused = await self._populate(view, operation, refused, order_lock)
         own = {**in_callout, "contact_id": {"$in": [contact["_id"] for contact in refused]}}

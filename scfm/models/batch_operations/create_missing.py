@@ -59,7 +59,7 @@ async def create_missing(
         created = [{**scope, **row} for row in rows if row["_id"] not in refused_ids]
         all_stay, _ = await asyncio.gather(
             confirm_many(resource, view, created, time.monotonic() - began),
-            renumbering.follow(view, {row["contact_id"] for row in created}),
+            renumbering.propagate_to_created(view, {row["contact_id"] for row in created}),
         )
         if all_stay:
             return left_out
