@@ -64,7 +64,7 @@ async def read_call(view: TenantView, name: str, value: Any, sender: Sender | No
 
     Only those that SENDER may report on, if it is given.
     """
-    found = await view.all_with("phone_calls", name, value, REFERENCES)
+    found = await view.all_with_references("phone_calls", name, value, REFERENCES)
     if sender is not None:
         found = [one for one in found if sender.may_report(one[0])]
         if len(found) > 1:  # a provider's id is of one call, but anybody can report a call of his own under it

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from scfm.models.texts import composed, spellings
-from scfm.storage.codec import MAX_INT64, MIN_INT64, escape
+from scfm.storage.codec import MAX_INT64, MIN_INT64, escape_name
 from scfm.storage.query import Document
 
 # Of the conditions that one filter becomes, in about bytes: see ``_weight``. A thousand paths of two names are below
@@ -68,7 +68,7 @@ def at(field: str, path: Path, value: str | None) -> Document:
 
 
 def _at(field: str, path: Path, wanted: list[tuple[Any, list[str]]] | None) -> Document:
-    stored = (field, *map(escape, path))
+    stored = (field, *map(escape_name, path))
     return _at_position(stored, wanted) if _has_position(path) else _at_names(stored, wanted)
 
 

@@ -17,7 +17,7 @@ _EMPTY = "%"
 MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
 
 
-def escape(name: str) -> str:
+def escape_name(name: str) -> str:
     """The name as MongoDB stores it: without ``$``, ``.`` and NUL, and never empty."""
     if name.isidentifier():  # as most are, and this is quick to see
         return name
@@ -26,41 +26,43 @@ def escape(name: str) -> str:
     return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", name)
 
 
-def restore(name: str) -> str:
-    """The name that ``escape`` was given."""
+def restore_name(name: str) -> str:
+    """The name that ``escape_name`` was given."""
     if "%" not in name:
         return name
     return "" if name == _EMPTY else unquote(name)
 
 
-def escaped(value: Any) -> Any:
+def escape_value(value: Any) -> Any:
     """VALUE with every name in it escaped, at any depth; a number that MongoDB cannot hold becomes text."""
     if isinstance(value, dict):
-        return {escape(name): escaped(inner) for name, inner in value.items()}
+        return {escape_name(name): escape_value(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [escaped(inner) for inner in value]
+        return [escape_value(inner) for inner in value]
     if isinstance(value, int) and not MIN_INT64 <= value <= MAX_INT64:
         return str(value)
     return value
 
 
-def restored(value: Any) -> Any:
-    """What ``escaped`` was given; it shares no object or array with VALUE."""
+def restore_value(value: Any) -> Any:
+    """What ``escape_value`` was given; it shares no object or array with VALUE."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if "%" in name or isinstance(inner, (dict, list)):
                 break
         else:
             return value.copy()  # as most are
-        return {restore(name): restored(inner) for name, inner in value.items()}
+        return {restore_name(name): restore_value(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [restored(inner) for inner in value]
+        return [restore_value(inner) for inner in value]
     return value
 
 
 def escape_document(document: Document) -> Document:
     """The document as it is stored: a copy, with every name inside its objects and arrays escaped."""
-    return {name: escaped(value) if isinstance(value, (dict, list)) else value for name, value in document.items()}
+    return {
+        name: escape_value(value) if isinstance(value, (dict, list)) else value for name, value in document.items()
+    }
 
 
 def escape_update(update: Document) -> Document:
@@ -74,5 +76,5 @@ def restore_document(document: Document) -> Document:
     """What ``escape_document`` was given; DOCUMENT itself is changed."""
     for name, value in document.items():
         if isinstance(value, (dict, list)):
-            document[name] = restored(value)
+            document[name] = restore_value(value)
     return document

@@ -27,7 +27,7 @@ CURSOR_SECONDS = 60.0
 class TenantLists(TenantReads):
     """Lists within one account, or within all of them."""
 
-    async def listed(self, query: Query, skip: int, limit: int) -> tuple[Page, int]:
+    async def page_with_total(self, query: Query, skip: int, limit: int) -> tuple[Page, int]:
         """The ``page``, and the ``count``."""
         query = self._query(query)
         if not self._backend.counts.remembers(query):
@@ -102,7 +102,7 @@ class TenantLists(TenantReads):
 
         Nothing but the list is held while the caller uses it, so he may take his time. How many documents are asked
         for follows from the size of those before: what MongoDB sends at once has 16 MB at most, and most of the time
-        little more than a list. The query's own limit is not applied. Times are without a zone, as in ``listed``.
+        little more than a list. The query's own limit is not applied. Times are without a zone, as in ``page_with_total``.
         """
         query, last, count = self._query(query), 0, MIN_PIECE
         while True:

@@ -48,7 +48,7 @@ class TenantReads:
         own = (one for one in found if self.account_id in (None, one.get("account_id")))
         return next(own, None)
 
-    async def all_with(
+    async def all_with_references(
         self, collection: str, name: str, value: Any, references: Mapping[str, str]
     ) -> list[tuple[Document, dict[str, Document | None]]]:
         """Every document, by id, with VALUE in the field NAME, each with what it refers to.

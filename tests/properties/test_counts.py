@@ -162,7 +162,10 @@ class World:
             found = await view.find("contacts", condition)
             skip, limit = self.random.randrange(len(found) + 3 * BLOCK), self.random.randrange(1, 3 * BLOCK)
             query = Query("contacts", (condition,) if condition else ())
-            assert await view.listed(query, skip, limit) == (found[skip : skip + limit], len(found)), (query, skip)
+            assert await view.page_with_total(query, skip, limit) == (found[skip : skip + limit], len(found)), (
+                query,
+                skip,
+            )
 
     async def close(self) -> None:
         for store in (*self.stores, *self.dead):
@@ -284,7 +287,7 @@ async def test_a_page_is_full_though_some_of_it_goes_meanwhile(
         return await run_at_once(*given)
 
     monkeypatch.setattr(database, "run_at_once", slow)
-    page, _ = await view.listed(Query("contacts"), 2 * BLOCK, BLOCK)
+    page, _ = await view.page_with_total(Query("contacts"), 2 * BLOCK, BLOCK)
     assert [one["_id"] for one in page] == ids[2 * BLOCK + 1 : 3 * BLOCK + 1]
 
 
@@ -292,7 +295,7 @@ async def test_a_page_of_more_than_the_database_gives_at_once_is_whole(world_of:
     view = world_of(0).stores[0].for_account(OURS)
     ids = await people(view, 20)
     await view.update_many("contacts", {}, {"$set": {"metadata.text": "x" * (1 << 20)}})
-    page, total = await view.listed(Query("contacts"), 1, 1000)
+    page, total = await view.page_with_total(Query("contacts"), 1, 1000)
     assert isinstance(page, LargePage)
     pieces = [[one["_id"] for one in piece] async for piece in page.pieces()]
     assert (pieces, total) == ([[number] for number in ids[1:]], 20)

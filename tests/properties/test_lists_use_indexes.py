@@ -178,7 +178,7 @@ def asked(
         query = await asking(view)
         await view.count(query)
         await view.page(query, 25, 25)
-        await view.listed(query, 2 * BLOCK, 25)
+        await view.page_with_total(query, 2 * BLOCK, 25)
         await store.close()
         return query
 
