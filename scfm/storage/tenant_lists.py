@@ -100,9 +100,9 @@ class TenantLists(TenantReads):
     async def pieces(self, query: Query, fields: Sequence[str] | None = None) -> AsyncGenerator[list[Document], None]:
         """All documents of the query, by id, in lists of about MAX_PIECE bytes; only FIELDS of them when named.
 
-        Nothing but the list is held while the caller uses it, so he may take his time. How many documents are asked
+        Nothing but the list is held while the caller uses it, however long that takes. How many documents are asked
         for follows from the size of those before: what MongoDB sends at once has 16 MB at most, and most of the time
-        little more than a list. The query's own limit is not applied. Times are without a zone, as in ``page_with_total``.
+        little more than a list. The query's own limit is not applied. Times are without a zone, as in a page.
         """
         query, last, count = self._query(query), 0, MIN_PIECE
         while True:
