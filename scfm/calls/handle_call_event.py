@@ -36,7 +36,7 @@ async def handle_call_event(store: Store, flows: Registry, settings: Settings, e
     """
     handling = _Handling(store, flows, settings, event)
     for _ in range(MAX_TRIES):
-        if (answer := await handling.answer()) is not None:
+        if (answer := await handling.try_once()) is not None:
             return answer
     raise Invalid(UNKNOWN_CALL)
 
@@ -50,7 +50,7 @@ class _Handling:
     settings: Settings
     event: CallEvent
 
-    async def answer(self) -> str | None:
+    async def try_once(self) -> str | None:
         store, event, owner = self.store, self.event, self.event.sender.owner
         only_account = event.sender.only_account
         reach = store.all_tenants if only_account is None else store.for_account(only_account)

@@ -94,7 +94,12 @@ class Transition(NamedTuple):
 
 def claimed(call: Document) -> Document:
     """The call, if it is still queued, and claimed by the attempt that it was read with."""
-    return {**same_call(call), "status": CallStatus.QUEUED, ATTEMPT_ID: call[WORK]["attempt"]["id"]}
+    return {
+        "account_id": call["account_id"],
+        "_id": call["_id"],
+        "status": CallStatus.QUEUED,
+        ATTEMPT_ID: call[WORK]["attempt"]["id"],
+    }
 
 
 def leased(call: Document) -> Document:

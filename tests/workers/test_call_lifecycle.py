@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import bson
 import pytest
 
 from scfm import clock
-from scfm.models import call_checks, call_lifecycle, call_outcomes, call_reports
+from scfm.models import call_checks, call_lifecycle, call_outcomes, call_reports, call_work
 from scfm.models.call_lifecycle import FINAL, STATUSES, UNDER_WAY, UNSETTLED, CallStatus, Transition
 from scfm.models.call_reports import reported_status
 
@@ -679,6 +680,27 @@ def test_the_groups_of_statuses_are_what_they_were() -> None:
     assert list(UNDER_WAY) == UNDER_WAY_STATUSES
     assert list(FINAL) == FINAL_STATUSES
     assert {*UNDER_WAY, *FINAL, CallStatus.CREATED} == set(STATUSES)
+
+
+def strings_of(path: Path) -> set[str]:
+    return {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_nobody_else_spells_what_the_background_knows_of_a_call() -> None:
+    """Batch operations have a ``_work`` of their own, with ``due`` and other names."""
+    of_calls = {path for path in vars(call_work).values() if isinstance(path, str) and path.startswith("_")}
+    of_calls -= {call_work.WORK, call_work.DUE, call_work.TRIES}
+    package = Path(call_work.__file__).parents[1]
+    spelled = {
+        str(path.relative_to(package)): found
+        for path in package.rglob("*.py")
+        if (found := strings_of(path) & of_calls)
+    }
+    assert spelled == {"models/call_work.py": of_calls}
 
 
 def diagram() -> list[tuple[str, str, set[str]]]:
