@@ -1,4 +1,4 @@
-"""What a server says when it starts: how to come in, where things are, how to stop, and what is not set."""
+"""What ``scfm serve`` prints when the server has started, and what it warns of."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from pathlib import Path
 from scfm.settings import Settings
 
 
-def lines(settings: Settings, url: str, token: str | None, super_admin_id: int) -> list[str]:
+def start_lines(settings: Settings, url: str, token: str | None, super_admin_id: int) -> list[str]:
     """The lines for stdout, the last of which says where the server listens.
 
-    TOKEN is the one that an empty database was given just now; SUPER_ADMIN_ID the account to make another token for.
+    TOKEN is the one that an empty database was given just now, or None; SUPER_ADMIN_ID the account that another token
+    is to be made for.
     """
-    found = []
+    said = []
     if token is not None:
-        found += ["This is the super admin's access token. Keep it: it is not shown again.", token]
+        said += ["This is the super admin's access token. Keep it: it is not shown again.", token]
     else:
-        found.append(f"The first start has printed an access token. To make another: {_token_command(settings)}")
-        found[-1] += f" --token-for {super_admin_id}"
+        said.append(f"The first start has printed an access token. To make another: {_token_command(settings)}")
+        said[-1] += f" --token-for {super_admin_id}"
     if settings.platform_provider == "simulator":
-        found.append("Calls go to the built-in simulator: no phone rings.")
+        said.append("Calls go to the built-in simulator: no phone rings.")
     folder = settings.data_dir.expanduser().resolve()
-    found.append(
+    said.append(
         f"Data are kept in the database at MONGODB_URI; what this server has sent, in {folder}"
         if settings.mongodb_uri
         else f"Data are kept in {folder}"
     )
-    found.append(f"The API, to read and to try: {url}/api/docs")
-    found.append("Ctrl-C stops the server; nothing is lost.")
-    found.append(f"listening on {url}")
-    return found
+    said.append(f"The API, to read and to try: {url}/api/docs")
+    said.append("Ctrl-C stops the server; nothing is lost.")
+    said.append(f"listening on {url}")
+    return said
 
 
 def _token_command(settings: Settings) -> str:
@@ -46,7 +47,7 @@ def _token_command(settings: Settings) -> str:
 
 
 def _program() -> str:
-    """``scfm``, or where it is if the shell would not find it: make run installs it into a folder of its own."""
+    """``scfm``, or its path where that is not on PATH: make run installs it into a folder of its own."""
     beside = Path(sys.executable).with_name("scfm")
     if shutil.which("scfm") or not beside.exists():
         return "scfm"

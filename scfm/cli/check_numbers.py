@@ -10,6 +10,7 @@ from scfm.cli.database import with_store
 from scfm.cli.options import add_database_options
 from scfm.models import msisdn
 from scfm.models.account import country_of
+from scfm.models.call_lifecycle import CallStatus
 from scfm.models.call_work import UNSENT
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
@@ -20,7 +21,7 @@ CONTACTS = "contacts"
 QUERIES = {
     "contact": Query(CONTACTS),
     "callout participation": Query("callout_participations"),
-    "phone call": Query("phone_calls", ({"status": {"$in": ["created", "queued"]}, **UNSENT},)),
+    "phone call": Query("phone_calls", ({"status": {"$in": [CallStatus.CREATED, CallStatus.QUEUED]}, **UNSENT},)),
 }
 
 

@@ -77,8 +77,8 @@ async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: s
 
 
 def _announce(server: Server) -> None:
-    """Say what a user must know, and, last, where the server listens."""
+    """Warn of what is not set, and print what a user must know; the last line says where the server listens."""
     if (missing := announcement.missing_credentials(server.settings)) is not None:
         log.warning("%s", missing)
-    for line in announcement.lines(server.settings, server.url, server.token, server.super_admin_id):
+    for line in announcement.start_lines(server.settings, server.url, server.token, server.super_admin_id):
         print(line, flush=True)

@@ -89,7 +89,7 @@ class Alert:
         self._await_total("phone calls at the provider", "/api/phone_calls?q[remotely_queued_at_after]=2018-01-01")
 
     def _fetch_outcomes(self) -> None:
-        """Ask for the outcomes, again and again until each call has one."""
+        """Fetch the outcomes from the provider, again and again until each call has one."""
         open_calls = _phone_call_operation("QueueRemoteFetch", "remotely_queued,in_progress")
         self._api.post("/api/batch_operations", open_calls, id=4, status="preview")
         self._api.get("/api/batch_operations/4/preview/phone_calls", total=ALL_CONTACTS)
@@ -146,6 +146,7 @@ def _deadline() -> float:
     return time.monotonic() + STEP_SECONDS
 
 
-def _check_time(deadline: float, expected: str, came: str) -> None:
+def _check_time(deadline: float, expected: str, actual: str) -> None:
+    """Raises StepFailed once DEADLINE (of the monotonic clock) has passed."""
     if time.monotonic() > deadline:
-        raise StepFailed(f"{expected} within {STEP_SECONDS:g} s", came)
+        raise StepFailed(f"{expected} within {STEP_SECONDS:g} s", actual)
