@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scfm.contacts_bulk.charsets import Transcoder
-from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAMES, MSISDN, TOO_LONG_NAMES, Path, Table, column_of, is_msisdn
+from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAMES, MSISDN, TOO_LONG_NAMES, Table, column_of, is_msisdn
 from scfm.contacts_bulk.text_lines import (
     MAX_FIELDS,
     MAX_LINE,
@@ -21,6 +21,7 @@ from scfm.contacts_bulk.text_lines import (
     cell_text,
 )
 from scfm.errors import Invalid
+from scfm.models.paths import KeyPath
 from scfm.storage.query import Document
 
 # What may stand between cells. Spreadsheets write semicolons where a comma stands in numbers.
@@ -217,8 +218,8 @@ class Columns:
     """
 
     def __init__(self) -> None:
-        self._paths: dict[Path, None] = {}
-        self._final: list[Path] | None = None
+        self._paths: dict[KeyPath, None] = {}
+        self._final: list[KeyPath] | None = None
 
     def add(self, metadata: Document) -> None:
         """Collect; raises Invalid where there are too many."""
@@ -228,7 +229,7 @@ class Columns:
                 raise Invalid({"format": [TOO_MANY_COLUMNS + "; jsonl has no such limit"]})
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[KeyPath]:
         if self._final is None:
             known = self._paths
             self._final = [path for path in known if not any(path[:depth] in known for depth in range(1, len(path)))]
@@ -243,7 +244,7 @@ class Columns:
         return _written([contact["msisdn"], *(cell_text(_at(contact["metadata"], path)) for path in self.paths)])
 
 
-def _leaves(value: Document, path: Path) -> Iterator[Path]:
+def _leaves(value: Document, path: KeyPath) -> Iterator[KeyPath]:
     for name, inner in value.items():
         if isinstance(inner, dict):
             yield from _leaves(inner, (*path, name))
@@ -251,7 +252,7 @@ def _leaves(value: Document, path: Path) -> Iterator[Path]:
             yield (*path, name)
 
 
-def _at(value: Any, path: Path) -> Any:
+def _at(value: Any, path: KeyPath) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return None if value == {} else value

@@ -17,6 +17,7 @@ from scfm.contacts_bulk.text_lines import MAX_DEPTH, MAX_FIELDS, Row, RowError, 
 from scfm.errors import Invalid
 from scfm.models import hints
 from scfm.models.merge import FLOW_MEMORY
+from scfm.models.paths import KeyPath
 from scfm.models.texts import BLANKS, composed, stored_form, trimmed
 from scfm.storage.query import Document
 
@@ -37,10 +38,8 @@ TOO_WIDE = f"has too many cells (maximum is {MAX_CELLS})"
 NO_NAME = "has a value here, but no name in the header"
 NOT_COMPOSED = f"has too much text that is not in Unicode's form NFC (maximum is {MAX_COMPOSED} characters)"
 
-Path = tuple[str, ...]
 
-
-def path_of(column: str) -> Path:
+def path_of(column: str) -> KeyPath:
     """The path that a column's name stands for: without the blanks around its names, and these in NFC.
 
     What stands after a backslash is part of a name as it is.
@@ -76,7 +75,7 @@ def _is_blank(character: tuple[str, bool]) -> bool:
     return not is_escaped and text in BLANKS
 
 
-def column_of(path: Path) -> str:
+def column_of(path: KeyPath) -> str:
     """The name of the column for a path, such that ``path_of`` gives the path back."""
     column = ".".join(map(_escaped, path))
     return "\\" + column if column == "" or is_msisdn(column) else column
@@ -151,7 +150,7 @@ class Header:
         if len(self.paths) + len(self.numbers) > MAX_FIELDS:
             yield TOO_MANY_COLUMNS
             return
-        names: dict[Path, str] = {}
+        names: dict[KeyPath, str] = {}
         for position, path in self.paths.items():
             name = _shown(self.names[position])
             if path in names:
@@ -201,7 +200,7 @@ def _shown(name: str) -> str:
     return trimmed(name)[:MAX_NAME_SHOWN]
 
 
-def _path_errors(path: Path, name: str, names: Mapping[Path, str]) -> Iterator[str]:
+def _path_errors(path: KeyPath, name: str, names: Mapping[KeyPath, str]) -> Iterator[str]:
     """What is wrong with a column's path among the others."""
     if len(path) >= MAX_DEPTH:
         yield f"has the column {name}, which is nested too deeply (maximum is {MAX_DEPTH - 1} levels)"
@@ -211,7 +210,7 @@ def _path_errors(path: Path, name: str, names: Mapping[Path, str]) -> Iterator[s
             yield f"has both the columns {names[path[:depth]]} and {name}"
 
 
-def _put(metadata: Document, path: Path, text: str) -> None:
+def _put(metadata: Document, path: KeyPath, text: str) -> None:
     for name in path[:-1]:
         metadata = metadata.setdefault(name, {})
     metadata[path[-1]] = text

@@ -34,12 +34,12 @@ from scfm.handlers.request_body import RequestBodyHandler
 
 log = logging.getLogger("scfm.http")
 
-JSON = "application/json; charset=utf-8"
+JSON_UTF8 = "application/json; charset=utf-8"
 FRESH = "max-age=0, private, must-revalidate"
 CHALLENGE = 'Bearer realm="scfm", error="invalid_token", error_description="The access token is invalid"'
 RETRY_AFTER_SECONDS = 5
 
-STATUSES: tuple[tuple[type[Exception], int], ...] = (
+STATUS_BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
     (BadRequest, 400),
     (Unauthorized, 401),
     (Forbidden, 403),
@@ -79,7 +79,7 @@ class BaseHandler(RequestBodyHandler):
         self.set_header("X-Frame-Options", "SAMEORIGIN")
         self.set_header("X-XSS-Protection", "1; mode=block")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Content-Type", JSON)
+        self.set_header("Content-Type", JSON_UTF8)
         self.set_header("Cache-Control", "no-cache")
 
     async def prepare(self) -> None:
@@ -186,12 +186,12 @@ class BaseHandler(RequestBodyHandler):
             pass  # whoever raises it logs it, and not for every request
         elif isinstance(value, Unavailable):
             log.error("%s %s (request %s): %s", *where, value)
-        elif not isinstance(value, (tornado.web.HTTPError, *(kind for kind, _ in STATUSES))):
+        elif not isinstance(value, (tornado.web.HTTPError, *(kind for kind, _ in STATUS_BY_ERROR))):
             log.error("%s %s failed (request %s)", *where, exc_info=value)
 
 
 def _status(error: BaseException | None) -> int | None:
-    return next((status for kind, status in STATUSES if isinstance(error, kind)), None)
+    return next((status for kind, status in STATUS_BY_ERROR if isinstance(error, kind)), None)
 
 
 def _problem(status: int, error: BaseException | None) -> dict[str, Any]:

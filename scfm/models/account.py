@@ -12,10 +12,10 @@ from typing import Any
 from scfm.clock import now
 from scfm.models import hints, msisdn
 from scfm.models.declaration import COMMON_FILTERS, Guard
-from scfm.models.fields import Field, FieldError, Id, Metadata, Rules, Schema, Text, Time
+from scfm.models.fields import Field, FieldError, Id, Metadata, Rules, Text, Time
 from scfm.models.filters import text
 from scfm.models.resource import Resource
-from scfm.schemas import Formats, violations
+from scfm.schemas import Formats, Schema, violations
 from scfm.settings import PROVIDERS
 from scfm.storage.index import Index
 from scfm.storage.query import Document

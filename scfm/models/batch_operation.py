@@ -19,11 +19,12 @@ from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCall
 from scfm.models.batch_operations.selection import country_for
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, by
 from scfm.models.draft import Draft
-from scfm.models.fields import BLANK, Field, Id, Json, Link, Metadata, Schema, Status, Time
+from scfm.models.fields import BLANK, Field, Id, Json, Link, Metadata, Status, Time
 from scfm.models.references import MUST_EXIST
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
 from scfm.models.state_machine import StateMachine
+from scfm.schemas import Schema
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 from scfm.errors import Invalid
 from scfm.models import filters
 from scfm.models.draft import Draft
-from scfm.models.fields import Field, Schema
+from scfm.models.fields import Field
 from scfm.models.filters import Filter
 from scfm.models.scope import Scope
 from scfm.models.state_machine import StateMachine
+from scfm.schemas import Schema
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index

@@ -15,7 +15,7 @@ from scfm.models import hints, msisdn
 from scfm.models.filters import MAX_INTEGER, text
 from scfm.models.merge import MODES, merge, with_memory, without_memory
 from scfm.providers.call_parameters import CALL_PARAMETERS
-from scfm.schemas import Formats, violations
+from scfm.schemas import Formats, Schema, violations
 from scfm.storage.query import Document
 
 BLANK = "can't be blank"
@@ -27,9 +27,6 @@ MAX_JSON = 1 << 20
 TOO_LONG = f"is too long (maximum is {MAX_JSON} bytes)"
 
 REQUEST_PARAMS_FORMATS = Formats({"call-parameter": lambda name: name in CALL_PARAMETERS})
-
-Schema = Mapping[str, Any]
-"""What JSON Schema says of a value."""
 
 _OF_DEFAULT: Mapping[type, Schema] = {
     type(None): {"type": ["string", "null"]},

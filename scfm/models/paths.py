@@ -25,11 +25,11 @@ TOO_MANY = "has too many names, or names that are too long"
 # A position in an array, as far as any array can reach.
 _POSITION = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z", re.ASCII)
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 """Names from the outermost value inwards, as a client gives them."""
 
 
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """The scalars inside VALUE, each with the path that leads to it; an element's name is its position."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
@@ -41,12 +41,12 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield path, value
 
 
-def too_many(found: Iterable[tuple[Path, Any]]) -> bool:
+def too_many(found: Iterable[tuple[KeyPath, Any]]) -> bool:
     """Whether these leaves are more than one filter may have."""
     return sum(_weight(path) for path, _ in found) > MAX_WEIGHT
 
 
-def _weight(path: Path) -> int:
+def _weight(path: KeyPath) -> int:
     """About how many bytes the condition of a path has."""
     steps, names = len(path), sum(map(len, path))
     # A path without a position is named once to every array that may be on it.
@@ -54,7 +54,7 @@ def _weight(path: Path) -> int:
     return weight if all(map(str.isascii, path)) else 3 * weight
 
 
-def at(field: str, path: Path, value: str | None) -> Document:
+def at(field: str, path: KeyPath, value: str | None) -> Document:
     """The condition that the value at PATH inside FIELD reads VALUE as text, or is null or missing for None.
 
     The names may be stored in NFC or in NFD as well as given: all of a path in one, as who writes a document does.
@@ -67,12 +67,12 @@ def at(field: str, path: Path, value: str | None) -> Document:
     return {"$and" if wanted is None else "$or": conditions}
 
 
-def _at(field: str, path: Path, wanted: list[tuple[Any, list[str]]] | None) -> Document:
+def _at(field: str, path: KeyPath, wanted: list[tuple[Any, list[str]]] | None) -> Document:
     stored = (field, *map(escape_name, path))
     return _at_position(stored, wanted) if _has_position(path) else _at_names(stored, wanted)
 
 
-def _has_position(path: Path) -> bool:
+def _has_position(path: KeyPath) -> bool:
     # The outermost value is always an object, so a number that comes first is a plain name.
     return any(_POSITION.fullmatch(name) for name in path[1:])
 

@@ -18,7 +18,8 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError  # t
 NAMES = tuple(sorted(file.name.removesuffix(".json") for file in files(__name__).iterdir() if ".json" in file.name))
 
 Schema = Mapping[str, Any]
-Path = tuple[str | int, ...]
+"""What JSON Schema says of a value."""
+InstancePath = tuple[str | int, ...]
 """Names and positions from the outermost value inwards."""
 
 
@@ -60,16 +61,16 @@ def with_references(value: Any, root: str, base: str = "") -> Any:
     return moved
 
 
-def violations(name: str, value: Any, formats: Formats) -> dict[Path, str]:
+def violations(name: str, value: Any, formats: Formats) -> dict[InstancePath, str]:
     """What keeps VALUE from fitting the schema NAME: a sentence for each place in it, none for a value that fits."""
-    found: dict[Path, str] = {}
+    found: dict[InstancePath, str] = {}
     for error in _validator(name).evolve(format_checker=formats.checker).iter_errors(value):
         for path in _places(error):
             found.setdefault(path, _sentence(error))
     return found
 
 
-def pointer(path: Path) -> str:
+def pointer(path: InstancePath) -> str:
     """The place as a JSON pointer (RFC 6901): ``/metadata/a~1b/0``."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
@@ -79,7 +80,7 @@ def _validator(name: str) -> Draft202012Validator:
     return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions("#/$defs")})
 
 
-def _places(error: ValidationError) -> Iterator[Path]:
+def _places(error: ValidationError) -> Iterator[InstancePath]:
     """Where the error is: with a name that is not known, or that is missing, there."""
     path = tuple(error.absolute_path)
     if error.validator == "additionalProperties":

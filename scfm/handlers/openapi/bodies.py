@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scfm.models.fields import Schema
+from scfm.schemas import Schema
 
 HEALTH: Schema = {
     "type": "object",

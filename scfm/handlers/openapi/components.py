@@ -8,11 +8,10 @@ from typing import Any
 from scfm.handlers.export_contacts import CONTENT_TYPES
 from scfm.handlers.pagination import DEFAULT_PER_PAGE, MAX_PER_PAGE
 from scfm.models.batch_operation import TYPES
-from scfm.models.fields import Schema
 from scfm.models.merge import MODES
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
-from scfm.schemas import definitions, with_references
+from scfm.schemas import Schema, definitions, with_references
 
 Json = dict[str, Any]
 
