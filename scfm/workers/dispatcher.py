@@ -1,7 +1,7 @@
 """Sends queued calls to the provider, each at most once.
 
 Before a request leaves, its attempt is in the database and the call is in this process's journal. What is not
-known of a request afterwards is not guessed: see settle_calls.
+known of a request afterwards is not guessed: see reconciler.
 """
 
 from __future__ import annotations
