@@ -13,7 +13,7 @@ from functools import partial
 from scfm.calls.sender import Owner, Sender
 from scfm.calls.signed_form import SignedForm
 from scfm.clock import now
-from scfm.models.account import FORMER, FORMER_KEPT, country_of
+from scfm.models.account import FORMER, FORMER_RETENTION, country_of
 from scfm.models.platform import Platform, provider_of
 from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.query import Document
@@ -178,10 +178,10 @@ class WebhookAccounts:
         ]
 
     async def _find_former(self, _: None) -> dict[str, list[_Former]]:
-        condition = {f"{FORMER}.at": {"$gt": now() - FORMER_KEPT}}
+        condition = {f"{FORMER}.at": {"$gt": now() - FORMER_RETENTION}}
         former: dict[str, list[_Former]] = {}
         for account in await self._all_tenants.find("accounts", condition, fields=[FORMER]):
             for one in account[FORMER]:
-                if one["at"] > now() - FORMER_KEPT:
+                if one["at"] > now() - FORMER_RETENTION:
                     former.setdefault(one["sid"], []).append(_Former(account["_id"], one["token"], one["at"]))
         return former

@@ -39,13 +39,13 @@ class AccessTokens(Resource):
             draft.document["created_by_id"] = scope.client.account_id
 
     async def create(self, scope: Scope, given: Document, **known: Any) -> Document:
-        """A new token; one that an earlier try of the same request made, and could not tell, is drawn anew."""
-        made = await super().create(scope, given, **known)
-        if made["token"] is not None:
-            return made
+        """A new token; a retry of an idempotent request gets another, as only a digest of the first is stored."""
+        document = await super().create(scope, given, **known)
+        if document["token"] is not None:
+            return document
         token = secrets.token_hex(32)
-        await scope.view.update_one(self.collection, {"_id": made["_id"]}, {"$set": {"digest": digest(token)}})
-        return {**made, "token": token}
+        await scope.view.update_one(self.collection, {"_id": document["_id"]}, {"$set": {"digest": digest(token)}})
+        return {**document, "token": token}
 
     async def insert(self, view: TenantView, document: Document) -> Document:
         """Store the token's digest; the document returned is the only one that still has the token."""

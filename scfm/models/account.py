@@ -29,7 +29,7 @@ MAX_TOKEN = 256
 # What was replaced of an account's credentials: ``[{sid, token, at}]``, the oldest first. It is never shown.
 FORMER = "_former_credentials"
 # For so long it still checks webhooks, and so many pairs of an account are kept.
-FORMER_KEPT = timedelta(days=1)
+FORMER_RETENTION = timedelta(days=1)
 MAX_FORMER = 10
 
 
@@ -152,11 +152,11 @@ class Accounts(Resource):
 
     async def replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         """Credentials that are replaced are kept for a day, in the same write: see ``FORMER``."""
-        return await super().replace(view, old, {**changes, **_former(old, {**old, **changes})})
+        return await super().replace(view, old, {**changes, **_former_credentials(old, {**old, **changes})})
 
 
-def _former(old: Document, new: Document) -> Document:
-    """What an account that changes from OLD to NEW keeps of its credentials."""
+def _former_credentials(old: Document, new: Document) -> Document:
+    """By its field, the former credentials of an account that changes from OLD to NEW; empty if none are replaced."""
     moment = now()
     replaced = [
         {"sid": sid, "token": token, "at": moment}
@@ -165,13 +165,13 @@ def _former(old: Document, new: Document) -> Document:
     ]
     if not replaced:
         return {}
-    anew = {(one["sid"], one["token"]) for one in replaced}
-    kept = [
-        one
-        for one in old.get(FORMER, ())
-        if one["at"] > moment - FORMER_KEPT and (one["sid"], one["token"]) not in anew
+    replaced_pairs = {(former["sid"], former["token"]) for former in replaced}
+    earlier = [
+        former
+        for former in old.get(FORMER, ())
+        if former["at"] > moment - FORMER_RETENTION and (former["sid"], former["token"]) not in replaced_pairs
     ]
-    return {FORMER: [*kept, *replaced][-MAX_FORMER:]}
+    return {FORMER: [*earlier, *replaced][-MAX_FORMER:]}
 
 
 def _pair(account: Document, name: str) -> tuple[str | None, str | None]:
@@ -180,8 +180,8 @@ def _pair(account: Document, name: str) -> tuple[str | None, str | None]:
 
 async def forget_former(view: TenantView) -> None:
     """Drop the credentials that were replaced more than a day ago."""
-    old = {"at": {"$lt": now() - FORMER_KEPT}}
-    await view.update_many("accounts", {f"{FORMER}.at": old["at"]}, {"$pull": {FORMER: old}})
+    expired = {"at": {"$lt": now() - FORMER_RETENTION}}
+    await view.update_many("accounts", {f"{FORMER}.at": expired["at"]}, {"$pull": {FORMER: expired}})
     await view.update_many("accounts", {FORMER: []}, {"$unset": {FORMER: ""}})
 
 

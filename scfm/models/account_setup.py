@@ -1,4 +1,4 @@
-"""Accounts and access tokens made by commands on the machine, for whoever has no token, or has lost it."""
+"""Accounts and access tokens that commands on the machine create, for whoever has no token, or has lost it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from scfm.storage.store import Store
 
 
 async def first_account(store: Store) -> str | None:
-    """On an empty database, make the super admin's account; its access token, or None."""
+    """On an empty database, create the super admin's account; its access token, or None."""
     if await store.all_tenants.exists("accounts", {}):
         return None
     return await make_account(store, super_admin=True)
 
 
 async def make_account(store: Store, *, super_admin: bool) -> str:
-    """Make an account with an access token; the token, which nobody can be told again."""
+    """Create an account with an access token; the token, which is stored only as a digest."""
     moment = now()
-    fields = {one.name: one.initial() for one in ACCOUNTS.fields if one.name != "id"}
+    fields = {field.name: field.initial() for field in ACCOUNTS.fields if field.name != "id"}
     permissions = [SUPER_ADMIN] if super_admin else []
     account = await ACCOUNTS.insert(
         store.all_tenants,
@@ -32,7 +32,7 @@ async def make_account(store: Store, *, super_admin: bool) -> str:
 
 
 async def make_token(store: Store, account_id: int) -> str:
-    """Make another access token for an account; raises StartError if there is no such account."""
+    """Create another access token of an account; raises StartError if there is no such account."""
     try:
         account = await store.all_tenants.get(ACCOUNTS.collection, account_id)
         return await _make_token(store, account)
@@ -41,14 +41,14 @@ async def make_token(store: Store, account_id: int) -> str:
 
 
 async def _make_token(store: Store, account: Document) -> str:
-    number = account["_id"]
-    client = Client(number, 0, SUPER_ADMIN in account["permissions"])
-    token = await ACCESS_TOKENS.create(Scope(store.for_account(number), Rules(), client), {})
-    return str(token["token"])
+    account_id = account["_id"]
+    client = Client(account_id, 0, SUPER_ADMIN in account["permissions"])
+    access_token = await ACCESS_TOKENS.create(Scope(store.for_account(account_id), Rules(), client), {})
+    return str(access_token["token"])
 
 
 async def first_super_admin(store: Store) -> int:
     """The id of the first account that may manage others; 1 where there is none."""
     admins = {"permissions": SUPER_ADMIN}
-    found = await store.all_tenants.find(ACCOUNTS.collection, admins, fields=["_id"], sort=[("_id", 1)], limit=1)
-    return int(found[0]["_id"]) if found else 1
+    accounts = await store.all_tenants.find(ACCOUNTS.collection, admins, fields=["_id"], sort=[("_id", 1)], limit=1)
+    return int(accounts[0]["_id"]) if accounts else 1

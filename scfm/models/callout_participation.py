@@ -79,9 +79,9 @@ class CalloutParticipations(Resource):
     async def complete(self, scope: Scope, draft: Draft) -> None:
         """A new participation takes its number from its contact, unless the client gave another."""
         if draft.old is not None:
-            await self._number_changes(scope, draft, draft.old)
+            await self._change_number(scope, draft, draft.old)
             return
-        contact = await _named(scope.view, "contacts", draft.given.get("contact_id"))
+        contact = await _contact(scope.view, draft.given.get("contact_id"))
         if contact is None:
             draft.errors.add("contact", MUST_EXIST, hint=hints.CONTACT)
             return
@@ -91,7 +91,7 @@ class CalloutParticipations(Resource):
         elif draft.document["msisdn"] != contact["msisdn"]:
             draft.document[renumbering.NUMBER_KIND] = renumbering.OWN
 
-    async def _number_changes(self, scope: Scope, draft: Draft, old: Document) -> None:
+    async def _change_number(self, scope: Scope, draft: Draft, old: Document) -> None:
         """A number that a client has given stays, whatever becomes of the contact's."""
         number = draft.document["msisdn"]
         if number == old["msisdn"]:
@@ -109,24 +109,28 @@ class CalloutParticipations(Resource):
         """A participation shows its own call flow or its callout's."""
         flows = await callout_flows(view, documents)
         return [
-            self.show({**one, "call_flow_logic": one["call_flow_logic"] or flows.get(one["callout_id"])})
-            for one in documents
+            self.show(
+                {**document, "call_flow_logic": document["call_flow_logic"] or flows.get(document["callout_id"])}
+            )
+            for document in documents
         ]
 
 
 async def callout_flows(view: TenantView, documents: Sequence[Document]) -> dict[int, str]:
-    """The call flows of the callouts that documents without one of their own belong to."""
-    numbers = {one["callout_id"] for one in documents if not one["call_flow_logic"] and one["callout_id"]}
-    if not numbers:
+    """By the callout's id, the call flows of the callouts of those documents that have none of their own."""
+    without_flow = (document for document in documents if not document["call_flow_logic"])
+    callout_ids = {document["callout_id"] for document in without_flow if document["callout_id"]}
+    if not callout_ids:
         return {}
-    condition = {"_id": {"$in": sorted(numbers)}}
+    condition = {"_id": {"$in": sorted(callout_ids)}}
     callouts = await view.find("callouts", condition, fields=["call_flow_logic"], sort=())
     return {callout["_id"]: callout["call_flow_logic"] for callout in callouts}
 
 
-async def _named(view: TenantView, collection: str, value: Any) -> Document | None:
+async def _contact(view: TenantView, contact_id: Any) -> Document | None:
+    """The contact with the id that a client gave, however it is written."""
     try:
-        return await view.get(collection, filters.as_id(filters.text(value) or ""))
+        return await view.get("contacts", filters.as_id(filters.text(contact_id) or ""))
     except NotFound:
         return None
 

@@ -131,7 +131,7 @@ class Declaration:
 
     @cached_property
     def _shown(self) -> list[tuple[str, Callable[[Document], Any]]]:
-        return [(one.name, one.show) for one in self.fields]
+        return [(field.name, field.show) for field in self.fields]
 
     def query(self, parameters: Any = None, country: str | None = None) -> Query:
         """All documents, narrowed by the filters that a client gave (the value of ``q``).

@@ -1,6 +1,6 @@
 """Filters: each turns what a client gave under ``q`` into a native MongoDB condition.
 
-This is the only door through which a client's values reach a query. Values are compared as text (docs/api.md: a
+Client values reach a query by these functions only. Values are compared as text (docs/api.md: a
 number 5 and a string "5" are both found by ``5``), in NFC and trimmed; names are escaped, so none can be an operator
 or a path. What takes long to read is refused with BadRequest before it is read.
 """
@@ -90,10 +90,10 @@ def choices(value: Any) -> list[str]:
     An empty value between two commas counts among those.
     """
     values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    written = [text(one) or "" for one in values]
-    if len(written) + sum(one.count(",") for one in written) > MAX_VALUES:
+    texts = [text(element) or "" for element in values]
+    if len(texts) + sum(written.count(",") for written in texts) > MAX_VALUES:
         raise Excessive(TOO_MANY_VALUES)
-    parts = [trimmed(part) for one in written for part in one.split(",")]
+    parts = [trimmed(part) for written in texts for part in written.split(",")]
     return [part for part in parts if part]
 
 
@@ -223,10 +223,10 @@ def _newest_call(statuses: Sequence[str] | None, none: bool) -> Clause:
 
 def has_phone_calls(value: Any, _country: str | None) -> Clause | None:
     """``q[has_phone_calls]=true|false`` on participations."""
-    wanted = trimmed(text(value) or "")
-    if wanted not in ("true", "false"):
+    answer = trimmed(text(value) or "")
+    if answer not in ("true", "false"):
         return None
-    return _newest_call(None, none=False) if wanted == "true" else _newest_call([], none=True)
+    return _newest_call(None, none=False) if answer == "true" else _newest_call([], none=True)
 
 
 def last_phone_call_attempt(value: Any, _country: str | None) -> Clause:

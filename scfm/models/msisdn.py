@@ -115,21 +115,21 @@ def _written(text: str) -> str | None:
     text = text.strip()
     if before := _BEFORE.match(text):
         text = text[before.end() :]
-    kept = ""
+    digits = ""
     for character in text:
         if character.isdecimal():
-            kept += str(unicodedata.decimal(character))
+            digits += str(unicodedata.decimal(character))
         elif character in _DOT:
-            kept += "."
-        elif character in _PLUS and not kept.strip("."):
-            kept += "+"
+            digits += "."
+        elif character in _PLUS and not digits.strip("."):
+            digits += "+"
         elif not _is_dropped(character):
             return None
-    whole, _, decimals = kept.partition(".")
+    whole, _, decimals = digits.partition(".")
     # A spreadsheet's decimals: 85512345678.0
     if decimals.strip("0") == "" and _DIGIT.search(whole):
         return whole
-    return kept.replace(".", "")
+    return digits.replace(".", "")
 
 
 def _is_dropped(character: str) -> bool:

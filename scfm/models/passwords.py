@@ -19,7 +19,7 @@ log = logging.getLogger("scfm")
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 << 10, parallelism=1)
 # Whoever would have to wait longer for a hash is refused at once: clients and proxies wait for half a minute or more.
 MAX_WAIT_SECONDS = 10.0
-# How long a hash takes, until one has been made.
+# How long a hash is taken to need, until the first has been made; later a moving average, a time constant of eight.
 FIRST_GUESS_SECONDS = 0.05
 
 
@@ -44,9 +44,9 @@ class PasswordHashing:
         try:
             began = time.monotonic()
             loop = asyncio.get_running_loop()
-            made = await loop.run_in_executor(self._thread, HASHER.hash, password)
+            password_hash = await loop.run_in_executor(self._thread, HASHER.hash, password)
             self._seconds += (time.monotonic() - began - self._seconds) / 8
-            return made
+            return password_hash
         finally:
             self._next()
 

@@ -111,8 +111,8 @@ def _at_names(path: tuple[str, ...], wanted: list[tuple[Any, list[str]]] | None)
     ]
     if wanted is None:
         return {"$or": [{dotted: None, "$nor": [{dotted: {"$type": "array"}}]}, *arrays]}
-    same = [{dotted: {"$eq": one, "$type": types}} for one, types in wanted]
-    return {"$or": same, "$nor": arrays} if arrays else {"$or": same}
+    equal = [{dotted: {"$eq": value, "$type": types}} for value, types in wanted]
+    return {"$or": equal, "$nor": arrays} if arrays else {"$or": equal}
 
 
 def _at_position(path: tuple[str, ...], wanted: list[tuple[Any, list[str]]] | None) -> Document:
@@ -120,13 +120,14 @@ def _at_position(path: tuple[str, ...], wanted: list[tuple[Any, list[str]]] | No
     found: Any = f"${path[0]}"
     for name in path[1:]:
         found = {"$let": {"vars": {"outer": found}, "in": _step(name)}}
-    kind = {"$type": "$$found"}
+    bson_type = {"$type": "$$found"}
     if wanted is None:
-        same: Document = {"$in": [kind, ["missing", "null"]]}
+        same: Document = {"$in": [bson_type, ["missing", "null"]]}
     else:
         same = {
             "$or": [
-                {"$and": [{"$in": [kind, types]}, {"$eq": ["$$found", {"$literal": one}]}]} for one, types in wanted
+                {"$and": [{"$in": [bson_type, types]}, {"$eq": ["$$found", {"$literal": value}]}]}
+                for value, types in wanted
             ]
         }
     return {"$expr": {"$let": {"vars": {"found": found}, "in": same}}}

@@ -144,16 +144,17 @@ class PhoneCalls(Resource):
         if draft.new and not draft.document["remote_request_params"] and "remote_request_params" not in draft.errors:
             draft.errors.add("remote_request_params", BLANK)
         if draft.new and draft.document["msisdn"] is None:
-            await self._take_number(scope, draft)
+            await self._copy_number(scope, draft)
         elif draft.document["contact_id"] is not None and (
             draft.old is None or draft.document["msisdn"] != draft.old["msisdn"]
         ):
             given, contact = draft.document["msisdn"], draft.document["contact_id"]
             draft.document[renumbering.NUMBER_KIND] = await renumbering.number_kind(scope.view, contact, given)
 
-    async def _take_number(self, scope: Scope, draft: Draft) -> None:
-        number = draft.document["callout_participation_id"]
-        participation = await scope.view.get("callout_participations", number)
+    async def _copy_number(self, scope: Scope, draft: Draft) -> None:
+        """Copy the number of the call's participation."""
+        participation_id = draft.document["callout_participation_id"]
+        participation = await scope.view.get("callout_participations", participation_id)
         if participation.get(renumbering.NUMBER_KIND) == renumbering.SET_ASIDE:
             draft.errors.add("msisdn", NUMBER_IS_TAKEN)
         elif participation.get(renumbering.NUMBER_KIND):
@@ -167,7 +168,7 @@ class PhoneCalls(Resource):
     async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """A phone call shows its own call flow, its participation's or its callout's."""
         flows = await inherited_flows(view, documents)
-        return [self.show({**one, "call_flow_logic": flows[one["_id"]]}) for one in documents]
+        return [self.show({**call, "call_flow_logic": flows[call["_id"]]}) for call in documents]
 
     async def check_delete(self, scope: Scope, document: Document) -> None:
         if document["status"] != CallStatus.CREATED:
@@ -187,20 +188,21 @@ class PhoneCalls(Resource):
 
 async def inherited_flows(view: TenantView, calls: Sequence[Document]) -> dict[int, str | None]:
     """By the call's id: its own call flow, else its participation's, else its callout's."""
-    bare = [call for call in calls if not call["call_flow_logic"]]
-    numbers = sorted({call["callout_participation_id"] for call in bare if call["callout_participation_id"]})
-    participations: dict[int, Document] = {}
-    if numbers:
-        condition = {"_id": {"$in": numbers}}
-        found = await view.find("callout_participations", condition, fields=["call_flow_logic"], sort=())
-        participations = {one["_id"]: one for one in found}
-    own = {
-        call["_id"]: call["call_flow_logic"]
-        or participations.get(call["callout_participation_id"], {}).get("call_flow_logic")
+    without_flow = [call for call in calls if not call["call_flow_logic"]]
+    links = sorted({call["callout_participation_id"] for call in without_flow if call["callout_participation_id"]})
+    of_participations: dict[int, str | None] = {}
+    if links:
+        condition = {"_id": {"$in": links}}
+        for participation in await view.find(
+            "callout_participations", condition, fields=["call_flow_logic"], sort=()
+        ):
+            of_participations[participation["_id"]] = participation.get("call_flow_logic")
+    flows = {
+        call["_id"]: call["call_flow_logic"] or of_participations.get(call["callout_participation_id"])
         for call in calls
     }
-    callouts = await callout_flows(view, [call for call in bare if not own[call["_id"]]])
-    return {call["_id"]: own[call["_id"]] or callouts.get(call["callout_id"]) for call in calls}
+    of_callouts = await callout_flows(view, [call for call in without_flow if not flows[call["_id"]]])
+    return {call["_id"]: flows[call["_id"]] or of_callouts.get(call["callout_id"]) for call in calls}
 
 
 PHONE_CALLS = PhoneCalls()

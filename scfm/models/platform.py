@@ -36,11 +36,11 @@ class Platform:
     def former_credentials(self, account: Document, since: datetime) -> list[Credentials]:
         """Those of other sids that ACCOUNT had at some time after SINCE, the latest first."""
         sid = self.credentials(account).account_sid
-        replaced = [one for one in account.get(FORMER, ()) if one["at"] >= since and one["sid"] != sid]
+        former = [pair for pair in account.get(FORMER, ()) if pair["at"] >= since and pair["sid"] != sid]
         return [
-            Credentials(name, one["sid"], one["token"], self._base_url(name))
-            for one in reversed(replaced)
-            for name in (provider_of(one["sid"]),)
+            Credentials(name, pair["sid"], pair["token"], self._base_url(name))
+            for pair in reversed(former)
+            for name in (provider_of(pair["sid"]),)
         ]
 
     def token_of_server(self, sid: str) -> str:

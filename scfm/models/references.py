@@ -176,7 +176,9 @@ async def confirm_many(resource: Declaration, view: TenantView, stored: Sequence
 
 async def missing_reference(resource: Declaration, view: TenantView, document: Document) -> Target | None:
     """The first of what the document refers to that is not there, or is being deleted."""
-    targets = [(one.error_name, one.collection, document[one.field]) for one in resource.references]
+    targets = [
+        (reference.error_name, reference.collection, document[reference.field]) for reference in resource.references
+    ]
     targets = [target for target in targets if target[2] is not None]
     # What it refers to is the account's, and keeps that from being deleted.
     if not targets and view.account_id is not None:

@@ -28,8 +28,8 @@ RESOURCES: tuple[Resource, ...] = (
     REMOTE_PHONE_CALL_EVENTS,
 )
 
-# By the named request that made a document: see idempotency.
-REQUEST = Index("_request", name="unique_request", unique=True, only={"_request": {"$gt": ""}})
+# By the name of the idempotent request that created a document.
+REQUEST_INDEX = Index("_request", name="unique_request", unique=True, only={"_request": {"$gt": ""}})
 
 # Indexes that older versions made: a sid is a name that several accounts may write down.
 OBSOLETE_INDEXES = {"accounts": ("unique_twilio_account_sid", "unique_somleng_account_sid")}
@@ -37,12 +37,17 @@ OBSOLETE_INDEXES = {"accounts": ("unique_twilio_account_sid", "unique_somleng_ac
 
 def indexes() -> dict[str, list[Index]]:
     """By collection, every index that the resources need."""
-    resources = {
-        one.collection: [*(unique.index for unique in one.unique), *one.indexes, REQUEST, references.MARK_INDEX]
-        for one in RESOURCES
+    of_resources = {
+        resource.collection: [
+            *(unique.index for unique in resource.unique),
+            *resource.indexes,
+            REQUEST_INDEX,
+            references.MARK_INDEX,
+        ]
+        for resource in RESOURCES
     }
     return {
-        **resources,
+        **of_resources,
         idempotency.COLLECTION: [idempotency.EXPIRY],
         references.DELETIONS: [*references.DELETIONS_INDEXES],
     }
@@ -50,4 +55,4 @@ def indexes() -> dict[str, list[Index]]:
 
 def counted_fields() -> dict[str, CountedFields]:
     """By collection, what those declare whose totals are remembered."""
-    return {one.collection: one.counted for one in RESOURCES if one.counted is not None}
+    return {resource.collection: resource.counted for resource in RESOURCES if resource.counted is not None}

@@ -16,7 +16,7 @@ from scfm.models.scope import Scope
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 
-SHORTEST_PASSWORD, MAX_PASSWORD = 6, 128
+MIN_PASSWORD, MAX_PASSWORD = 6, 128
 MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 
 
@@ -55,7 +55,7 @@ class Users(Resource):
     )
     unique = (Unique(("email",), "email", everywhere=True),)
     filters = COMMON_FILTERS
-    accepts = {"password": {"type": "string", "minLength": SHORTEST_PASSWORD, "maxLength": MAX_PASSWORD}}
+    accepts = {"password": {"type": "string", "minLength": MIN_PASSWORD, "maxLength": MAX_PASSWORD}}
     required = ("email", "password")
     parents = {"account": by("users", "account_id")}
     indexes = (Index("account_id", "_id"),)
@@ -77,8 +77,8 @@ def password_errors(password: str) -> list[str]:
     """What is wrong with a password."""
     if not password.strip():
         return [BLANK]
-    if len(password) < SHORTEST_PASSWORD:
-        return [f"is too short (minimum is {SHORTEST_PASSWORD} characters)"]
+    if len(password) < MIN_PASSWORD:
+        return [f"is too short (minimum is {MIN_PASSWORD} characters)"]
     if len(password) > MAX_PASSWORD:
         return [f"is too long (maximum is {MAX_PASSWORD} characters)"]
     return []

@@ -60,7 +60,7 @@ def misplaced(given: Iterable[str], known: Collection[str]) -> list[str]:
 
 
 def _seems_a_parameter(name: str) -> bool:
-    plain = "_".join("".join(one if one.isalnum() else " " for one in name[:MAX_NAME].lower()).split())
+    plain = "_".join("".join(letter if letter.isalnum() else " " for letter in name[:MAX_NAME].lower()).split())
     return (
         plain.startswith("param") or "filter" in plain or bool(get_close_matches(plain, _parameter_names(), 1, 0.8))
     )
@@ -68,7 +68,12 @@ def _seems_a_parameter(name: str) -> bool:
 
 @cache
 def _parameter_names() -> list[str]:
-    names = {name for one in NAMES if "_filters" not in one for name in schema(one).get("properties", ())}
+    names = {
+        name
+        for schema_name in NAMES
+        if "_filters" not in schema_name
+        for name in schema(schema_name).get("properties", ())
+    }
     return sorted({"parameters", "q", *names} - {"skip_validate_preview_presence"})
 
 
@@ -101,8 +106,8 @@ def _each(check: Callable[[str], None], by_comma: bool = True) -> Callable[[Any]
 
     def holds(value: Any) -> bool:
         values = choices(value) if by_comma else [trimmed(text(value) or "")]
-        for one in values if not isinstance(value, list) else ():
-            check(one)
+        for element in values if not isinstance(value, list) else ():
+            check(element)
         return True
 
     return holds
