@@ -159,7 +159,9 @@ class BaseHandler(RequestBodyHandler):
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         self.set_header("Cache-Control", "no-cache")
         if isinstance(error, Unauthorized):
-            self._write_unauthorized(error)
+            self.clear_header("Content-Type")
+            if error.challenge:
+                self.set_header("WWW-Authenticate", CHALLENGE)
         elif isinstance(error, Invalid):
             hints = {"hints": error.hints} if error.hints else {}
             self.write_entity(orjson.dumps({"errors": error.errors, **hints}))
@@ -167,11 +169,6 @@ class BaseHandler(RequestBodyHandler):
             if status_code == 503:
                 self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
             self.write_entity(orjson.dumps(_problem(status_code, error)))
-
-    def _write_unauthorized(self, error: Unauthorized) -> None:
-        self.clear_header("Content-Type")
-        if error.challenge:
-            self.set_header("WWW-Authenticate", CHALLENGE)
 
     def log_exception(
         self,

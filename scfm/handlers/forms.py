@@ -126,20 +126,20 @@ def _put(params: Params, name: str, value: str | None, limits: Limits, depth: in
         raise BadRequest
     key, rest = match[1], name[match.end() :]
     if rest in ("", "["):
-        _set(params, name if rest else key, value)
+        whole = name if rest else key
+        if isinstance(params.get(whole), dict | list):
+            raise BadRequest
+        params[whole] = value
     elif rest == "[]":
         _container(params, key, list).append(value)
     elif rest.startswith("[]"):
-        _append(_container(params, key, list), _element_name(rest), value, limits, depth - 2)
+        # ``k`` of ``[][k]``; of anything longer, all that follows ``[]``.
+        element_key = _ELEMENT_KEY.fullmatch(rest)
+        element_name = element_key[1] if element_key else rest[2:]
+        _append(_container(params, key, list), element_name, value, limits, depth - 2)
     else:
         _put(_container(params, key, dict), rest, value, limits, depth - 1)
     return params
-
-
-def _set(params: Params, key: str, value: str | None) -> None:
-    if isinstance(params.get(key), dict | list):
-        raise BadRequest
-    params[key] = value
 
 
 def _container(params: Params, key: str, kind: type[Container]) -> Container:
@@ -149,12 +149,6 @@ def _container(params: Params, key: str, kind: type[Container]) -> Container:
     if not isinstance(container, kind):
         raise BadRequest
     return container
-
-
-def _element_name(rest: str) -> str:
-    """``k`` of ``[][k]``; of anything longer, all that follows ``[]``."""
-    match = _ELEMENT_KEY.fullmatch(rest)
-    return match[1] if match else rest[2:]
 
 
 def _append(elements: list[Any], name: str, value: str | None, limits: Limits, depth: int) -> None:

@@ -26,7 +26,9 @@ def idempotent(post: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[
         if key is None:
             await post(handler, *arguments)
         else:
-            request = await idempotency.begin(own_view(handler), key, _content(handler))
+            # All that makes the request what it is; not, for one, the boundary that curl draws anew for each try.
+            content = json.dumps([handler.request.path, handler.parameters()], sort_keys=True).encode()
+            request = await idempotency.begin(own_view(handler), key, content)
             await carry_out(handler, request, lambda: post(handler, *arguments))
 
     return idempotent_post
@@ -67,11 +69,6 @@ async def carry_out(
         raise
     answer = Answer(handler.get_status(), handler.replayable_body, handler.location)
     await idempotency.end(own_view(handler), request, answer, body)
-
-
-def _content(handler: ClientHandler) -> bytes:
-    """All that makes the request what it is; not, for one, the boundary that curl draws anew for each try."""
-    return json.dumps([handler.request.path, handler.parameters()], sort_keys=True).encode()
 
 
 def _replay(handler: ClientHandler, answer: Answer) -> None:

@@ -28,6 +28,7 @@ class ImportContactsHandler(ClientHandler):
     file: ContactFile
     contacts: ContactImport
     failure: Exception | None = None
+    # The bytes of the file that are in memory, as far as the budget of bodies knows.
     held = 0
     giving_up: asyncio.Task[None] | None = None
 
@@ -85,21 +86,15 @@ class ImportContactsHandler(ClientHandler):
             self.digest.update(chunk)
         if self.failure is None and (self.idempotent_request is None or self.idempotent_request.answer is None):
             try:
-                await self._take(chunk)
+                if self.size > MAX_IMPORT:
+                    raise TooLarge
+                await self._add(self.file.feed(chunk))
             except Exception as failure:
                 self.failure = failure
-            self._hold(self.file.held + self.contacts.held)
-
-    def _hold(self, size: int) -> None:
-        """So many bytes of the file are in memory now."""
-        if self.body_is_unfinished:
-            more, self.held = size - self.held, size
-            self.app.bodies.hold(self, more)
-
-    async def _take(self, chunk: bytes) -> None:
-        if self.size > MAX_IMPORT:
-            raise TooLarge
-        await self._add(self.file.feed(chunk))
+            if self.body_is_unfinished:
+                held = self.file.held + self.contacts.held
+                more, self.held = held - self.held, held
+                self.app.bodies.hold(self, more)
 
     async def _add(self, steps: Iterable[ReadStep]) -> None:
         """Take what the file gives, step by step; others are served in between."""
