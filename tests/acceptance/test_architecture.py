@@ -15,7 +15,6 @@ MAX_PUBLIC_METHODS = 15
 LONG_FILES = {
     "scfm/storage/register.py",
     "scfm/storage/store.py",
-    "scfm/workers/dispatcher.py",
 }
 LARGE_CLASSES = {"Store", "TenantView"}
 

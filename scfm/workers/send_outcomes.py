@@ -1,0 +1,80 @@
+"""Stores what became of a call that was claimed to be sent: see ``call_lifecycle`` and ``call_outcomes``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from scfm.clock import later
+from scfm.models.call_lifecycle import Transition, cancel, hold, requeue
+from scfm.models.call_outcomes import accept, mark_unknown, reject
+from scfm.models.call_work import attempt_of, tries_of
+from scfm.providers.answers import RemoteCall
+from scfm.providers.errors import NotSent, ProviderError
+from scfm.runtime.backoff import Backoff
+from scfm.settings import Settings
+from scfm.storage.query import Document
+from scfm.storage.retrying_updates import RetryingUpdates
+from scfm.storage.store import Store
+from scfm.workers.claims import CALLS
+from scfm.workers.request_params import sent_params
+from scfm.workers.send_journal import SendJournal
+from scfm.workers.status_poller import first_check
+
+# After a request that provably did not leave.
+SEND_BACKOFF = Backoff(first=1.0, longest=60.0)
+
+
+class SendOutcomes:
+    """Each method returns when it is stored, however long the database does not answer.
+
+    A call that may have been in the send journal is acknowledged there after that.
+    """
+
+    def __init__(self, store: Store, send_journal: SendJournal, settings: Settings) -> None:
+        self._send_journal = send_journal
+        self._settings = settings
+        self._updates = RetryingUpdates(store.all_tenants, CALLS)
+
+    async def requeue(self, call: Document, delay: float, tries: int, change: Document | None = None) -> None:
+        """The call provably did not leave: it is due again in DELAY seconds. CHANGE is what is shown of why."""
+        await self._updates.add(requeue(call, delay, tries, change))
+
+    async def block(self, call: Document, callout_status: str) -> None:
+        """The call's callout is ``paused`` or ``stopped``: the call is held back, or canceled."""
+        await self._updates.add(cancel(call) if callout_status == "stopped" else hold(call))
+
+    async def renumber(self, transition: Transition) -> None:
+        """The number of a call's contact has changed: TRANSITION is what CalloutHold.outdated gives."""
+        await self._updates.add(transition)
+
+    async def accept(self, call: Document, response: RemoteCall) -> None:
+        """The provider has taken the call."""
+        await self._updates.add(*accept(call, response, self._first_check(call)))
+        self._send_journal.acknowledge(*attempt_of(call))
+
+    async def reject(self, call: Document, message: str) -> None:
+        """The provider will not place the call, or it is given up: MESSAGE is shown."""
+        await self._updates.add(reject(call, message))
+        self._send_journal.acknowledge(*attempt_of(call))
+
+    async def put_back(self, call: Document, change: Document) -> None:
+        """The call left, and the provider did not take it: it is due again. CHANGE is what is shown of why."""
+        await self._updates.add(requeue(call, 0, tries_of(call), change))
+        self._send_journal.acknowledge(*attempt_of(call))
+
+    async def try_again(self, call: Document, reason: NotSent) -> None:
+        """The request did not leave, or was answered that it comes too soon: it is sent again after a while."""
+        tries = tries_of(call) + 1
+        delay = max(SEND_BACKOFF.seconds(tries), reason.retry_after or 0)
+        message = f"{reason.message} (not sent; it will be sent again)"
+        await self._updates.add(requeue(call, delay, tries, {"remote_error_message": message}))
+        self._send_journal.acknowledge(*attempt_of(call))
+
+    async def mark_unknown(self, call: Document, reason: ProviderError) -> None:
+        """It is not known whether the provider has taken the call: the reconciler finds that out."""
+        lease = later(self._settings.unknown_grace_seconds)
+        await self._updates.add(*mark_unknown(call, reason.message, lease, self._first_check(call)))
+
+    def _first_check(self, call: Document) -> datetime | None:
+        params = sent_params(call["remote_request_params"], self._settings.public_url)
+        return first_check(params, self._settings.status_check, self._settings.status_check_seconds)

@@ -1,0 +1,150 @@
+"""Which calls this process sends next, and when each of them may leave."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from scfm.clock import MonotonicClock, later, now
+from scfm.errors import Unavailable
+from scfm.models.call_lifecycle import CallStatus, requeue_unheard
+from scfm.models.call_work import Attempt, tries_of
+from scfm.settings import Settings
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.workers.calling_accounts import CallingAccounts
+from scfm.workers.callout_hold import CalloutHold
+from scfm.workers.claims import CALLS
+from scfm.workers.fair_queue import FairQueue
+from scfm.workers.rate_limiter import RateLimiter
+from scfm.workers.send_outcomes import SendOutcomes
+
+log = logging.getLogger("scfm.work")
+
+# Seconds by which a lease outlasts the longest request.
+MARGIN = 5.0
+
+
+@dataclass(frozen=True)
+class ScheduledCall:
+    """A call that has been claimed: the monotonic times at which it may leave, and by which it must have left."""
+
+    call: Document
+    moment: float
+    deadline: float
+    # The same by the clock that leases go by, which may jump: a machine sleeps, or its clock is set.
+    until: datetime
+    # How many seconds after ``moment`` it may leave.
+    tolerance: float
+
+    def late(self, moment: float) -> bool:
+        """Whether it must not leave any more, at the monotonic MOMENT."""
+        return moment > self.deadline or now() > self.until
+
+
+class SendSchedule:
+    """Claims calls in turn from every account, and reserves the moments at which they leave."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: CallingAccounts,
+        callout_hold: CalloutHold,
+        outcomes: SendOutcomes,
+        settings: Settings,
+        journal_id: str | None,
+        yield_to_webhooks: Callable[[], Awaitable[None]],
+        clock: MonotonicClock,
+    ) -> None:
+        """``journal_id``: the send journal's. ``yield_to_webhooks`` is awaited before each call leaves."""
+        # A call waits for half a lease to leave. Then its request, which ends within twice the time-out (see
+        # providers/transport.py), must end before the lease does: after that another process may take the call for
+        # abandoned.
+        self._patience = settings.lease_seconds / 2
+        self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
+        limits = settings.calls_per_second, settings.calls_in_flight
+        self.rate_limiter = RateLimiter(store, *limits, patience=self._patience / 2, clock=clock)
+        self._all_tenants = store.all_tenants
+        self._accounts = accounts
+        self._callout_hold = callout_hold
+        self._outcomes = outcomes
+        self._journal_id = journal_id
+        self._yield_to_webhooks = yield_to_webhooks
+        self._clock = clock
+        self._queue = FairQueue(store, CallStatus.QUEUED)
+        # Attempts for which the database may have claimed calls without saying so, and until when it still may.
+        self._unheard: dict[str, datetime] = {}
+        # Calls leave one by one: what else is due has its turn between two of them.
+        self._exit = asyncio.Lock()
+
+    async def claim(self, limit: int) -> list[ScheduledCall]:
+        """Up to LIMIT calls whose attempt is now in the database, and when each may leave. Raises Unavailable."""
+        deadline, until = self._clock.monotonic() + self._patience, later(self._patience)
+        attempt: Attempt = {"id": uuid.uuid4().hex, "at": now(), "log": self._journal_id}
+        lease = until + timedelta(seconds=self._request_seconds)
+        try:
+            calls = await self._queue.claim(min(limit, self.rate_limiter.room), lease, attempt, self._allowance)
+            scheduled_calls: list[ScheduledCall] = []
+            for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
+                scheduled_calls += await self._reserve(account_id, list(group), deadline, until)
+        except BaseException:
+            self._unheard[attempt["id"]] = lease
+            raise
+        return scheduled_calls
+
+    async def requeue_unheard(self) -> None:
+        """Queue the calls again that the database gave to an attempt of ours which did not hear of it."""
+        for attempt_id, until in list(self._unheard.items()):
+            await self._all_tenants.update_many(CALLS, *requeue_unheard(attempt_id))
+            if now() > until:
+                del self._unheard[attempt_id]
+
+    async def _reserve(
+        self, account_id: int, calls: list[Document], deadline: float, until: datetime
+    ) -> list[ScheduledCall]:
+        """Schedule those of an account's calls that may leave soon; the others wait in the database."""
+        blocked = [await self._callout_hold.blocking_status(call) for call in calls]
+        going = [call for call, status in zip(calls, blocked, strict=True) if status is None]
+        rate, _ = await self._limits(account_id)
+        moments = await self.rate_limiter.reserve(account_id, rate, len(going))
+        pairs = zip(calls, blocked, strict=True)
+        staying = [self._outcomes.block(call, status) for call, status in pairs if status is not None]
+        if moments is None:
+            staying += [self._outcomes.requeue(call, 0, tries_of(call)) for call in going]
+        await asyncio.gather(*staying)
+        tolerance = self.rate_limiter.tolerance(rate)
+        return [ScheduledCall(*pair, deadline, until, tolerance) for pair in zip(going, moments or (), strict=False)]
+
+    async def _allowance(self, account_id: int) -> int:
+        return self.rate_limiter.allowance(account_id, *await self._limits(account_id))
+
+    async def _limits(self, account_id: int) -> tuple[float | None, int | None]:
+        """The account's own limits. One that cannot be read must not keep the others' calls from leaving."""
+        try:
+            return await self._accounts.limits(account_id)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("the limits of account %s cannot be read", account_id)
+            return None, None
+
+    async def wait_for_moment(self, item: ScheduledCall) -> bool:
+        """Returns at the call's moment, or at another if that is missed; False where there is none in time."""
+        if (early := item.moment - self._clock.monotonic()) > 0:
+            await self._clock.sleep(early)
+        async with self._exit:
+            await self._yield_to_webhooks()
+        moment = item.moment
+        while (late := self._clock.monotonic()) - moment > item.tolerance and not item.late(late):
+            rate, _ = await self._limits(item.call["account_id"])
+            moments = await self.rate_limiter.reserve(item.call["account_id"], rate, 1)
+            if moments is None:
+                return False
+            moment = moments[0]
+            await self._clock.sleep(moment - self._clock.monotonic())
+        return True
