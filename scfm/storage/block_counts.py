@@ -45,22 +45,22 @@ def _names(condition: Any) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Totals:
     """How many documents there are: in each span up to ``rest``, in order, and in all beyond it."""
 
-    sums: Sequence[int]
+    running: Sequence[int]
     rest: int
     beyond: int
 
     @property
     def total(self) -> int:
-        return (self.sums[-1] if self.sums else 0) + self.beyond
+        return (self.running[-1] if self.running else 0) + self.beyond
 
-    def window(self, skip: int, limit: int) -> tuple[list[Span], int]:
+    def spans_of_page(self, skip: int, limit: int) -> tuple[list[Span], int]:
         """Where the LIMIT documents after the first SKIP are, and how many are to be skipped there."""
-        first = bisect_right(self.sums, skip)
-        last = bisect_left(self.sums, skip + limit, first)
-        sums = [self.sums[first - 1] if first else 0, *self.sums[first : last + 1]]
+        first = bisect_right(self.running, skip)
+        last = bisect_left(self.running, skip + limit, first)
+        sums = [self.running[first - 1] if first else 0, *self.running[first : last + 1]]
         spans = _spans([block for block, (one, next_) in enumerate(pairwise(sums), first) if next_ > one])
         if sums[-1] < skip + limit:
             spans.append((self.rest, END))
@@ -95,8 +95,8 @@ class BlockCounts:
             return False
         return all(map(counted.announced, _names(list(query.where))))
 
-    async def sizes(self, query: Query) -> Sizes:
-        """The sizes of a query that is remembered, as they are now."""
+    async def totals(self, query: Query) -> Totals:
+        """The totals of a query that is remembered, as they are now; raises Unavailable."""
         key = orjson.dumps([query.collection, query.account_id, query.where], default=repr)
         known = self._known.pop(key, None)
         if known is None:
@@ -115,7 +115,7 @@ class _KnownQuery:
     """
 
     def __init__(self, query: Query, collection: Collection, changes: ChangeLog) -> None:
-        self.requests: Batcher[None, Sizes] = Batcher(self._answer)
+        self.requests: Batcher[None, Totals] = Batcher(self._answer)
         self._query, self._collection, self._changes = query, collection, changes
         self._floor = 0
         self._dirty_blocks: Mapping[int, int] = {}
@@ -123,28 +123,28 @@ class _KnownQuery:
         self._unknown: set[int] = set()
         self._sums = array("Q")
         self._quiescent: str | None = None
-        self._sizes: Sizes | None = None
+        self._totals: Totals | None = None
 
-    async def _answer(self, asked: list[None]) -> Sequence[Sizes]:
+    async def _answer(self, asked: list[None]) -> Sequence[Totals]:
         state = await self._changes.state()
-        if self._sizes is None or state.quiescent is None or state.quiescent != self._quiescent:
-            self._sizes, self._quiescent = await self._measured(state), None
+        if self._totals is None or state.quiescent is None or state.quiescent != self._quiescent:
+            self._totals, self._quiescent = await self._count_all(state), None
             if state.quiescent is not None:
                 # What was counted may be of a write that a MongoDB which dies takes back, and the counter with it.
                 again = await self._changes.state()
                 self._quiescent = again.quiescent if again.quiescent == state.quiescent else None
-        return [self._sizes] * len(asked)
+        return [self._totals] * len(asked)
 
-    async def _measured(self, state: CounterState) -> Sizes:
-        self._hold_against(state)
+    async def _count_all(self, state: CounterState) -> Totals:
+        self._invalidate(state)
         if state.floor >= state.since:  # any document may be changing
-            return Sizes((), 0, await self._count((0, END)))
+            return Totals((), 0, await self._count((0, END)))
         changing = {block for block, number in state.dirty_blocks.items() if number >= state.since}
-        sums = await self._summed(changing.intersection(range(len(self._blocks))))
+        sums = await self._running_totals(changing.intersection(range(len(self._blocks))))
         rest = len(self._blocks) * BLOCK
-        return Sizes(sums, rest, await self._count((rest, END)))
+        return Totals(sums, rest, await self._count((rest, END)))
 
-    def _hold_against(self, state: CounterState) -> None:
+    def _invalidate(self, state: CounterState) -> None:
         """Forget what has, or may have, changed since it was counted, and make room for blocks that are full now."""
         if state.floor != self._floor:
             self._blocks = array("I")
@@ -158,7 +158,7 @@ class _KnownQuery:
         self._unknown.intersection_update(range(full))
         self._floor, self._dirty_blocks = state.floor, state.dirty_blocks
 
-    async def _summed(self, changing: set[int]) -> Sequence[int]:
+    async def _running_totals(self, changing: set[int]) -> Sequence[int]:
         """How many there are up to the end of each block."""
         looked_for = self._unknown | changing
         if looked_for:

@@ -11,7 +11,7 @@ from pymongo.write_concern import WriteConcern
 
 from scfm.errors import StartError
 from scfm.storage import driver
-from scfm.storage.errors import map_driver_errors, permitted
+from scfm.storage.errors import map_driver_errors, map_startup_errors
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 
@@ -81,7 +81,7 @@ class Database:
 
     async def ping(self) -> None:
         """Return when the database answers; raises Unavailable, or StartError if it does not let us in."""
-        with permitted(), map_driver_errors():
+        with map_startup_errors(), map_driver_errors():
             await self.client.admin.command("ping")
 
     async def prepare(
@@ -92,7 +92,7 @@ class Database:
         OBSOLETE maps a collection to the names of indexes of older versions, which are dropped. Raises StartError for
         a database that does not let us in, or that has them in another form.
         """
-        with permitted(), map_driver_errors():
+        with map_startup_errors(), map_driver_errors():
             for collection, names in (obsolete or {}).items():
                 for name in names:
                     await self._drop_index(collection, name)

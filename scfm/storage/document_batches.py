@@ -16,7 +16,7 @@ from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.codec import escape_document, restore_document
 from scfm.storage.database import Database
 from scfm.storage.errors import DUPLICATE, DuplicateKey, index_of, map_driver_errors, reason
-from scfm.storage.lookup import MAX_NAMED, LookupKey
+from scfm.storage.lookup import FIRST_BATCH, LookupKey
 from scfm.storage.query import Document
 
 # What a document holds besides its fields; ``_swaps`` are the marks of compare_and_set.
@@ -27,7 +27,7 @@ Update = tuple[Document, Document | None]
 
 
 class DocumentBatches:
-    """Small requests for documents of one database, by what they look for, or by their collection."""
+    """One Batcher for each LookupKey, and for the inserts and the updates of each collection."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,14 +44,14 @@ class DocumentBatches:
     async def _find_together(self, key: LookupKey, values: list[Any]) -> list[list[Document]]:
         found: dict[Any, list[Document]] = {value: [] for value in values}
         with map_driver_errors():
-            for document in await self._with(key, list(found)):
+            for document in await self._fetch(key, list(found)):
                 found[document[key.name]].append(document)
         return [found[value] for value in values]
 
-    async def _with(self, key: LookupKey, values: list[Any]) -> list[Document]:
+    async def _fetch(self, key: LookupKey, values: list[Any]) -> list[Document]:
         collection = self._database.collection(key.collection)
         if key.references:
-            cursor = await collection.aggregate(key.pipeline(values), batchSize=MAX_NAMED)
+            cursor = await collection.aggregate(key.pipeline(values), batchSize=FIRST_BATCH)
             return sorted(await cursor.to_list(None), key=itemgetter("_id"))
         if key.name == "_id" and len(values) == 1:
             document = await collection.find_one({"_id": values[0]})
@@ -112,11 +112,11 @@ class DocumentBatches:
         writes = [(condition, update) for condition, update in updates if update is not None]
         with map_driver_errors():
             if len(updates) == len(writes) == 1:
-                books = await collection.find_one_and_update(
+                bookkeeping = await collection.find_one_and_update(
                     *writes[0], BOOKKEEPING, return_document=ReturnDocument.AFTER
                 )
-                if books is not None:
-                    return [books]
+                if bookkeeping is not None:
+                    return [bookkeeping]
             elif writes:
                 await collection.bulk_write([UpdateOne(*write) for write in writes], ordered=False)
             numbers = [condition["_id"] for condition, _ in updates]

@@ -20,11 +20,12 @@ from pymongo.errors import (
 
 from scfm.errors import ScfmError, StartError, Unreachable
 
+# Errors of a server that stops, or hands over to another:
 # https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml: HostUnreachable, HostNotFound,
 # CursorNotFound, WriteConcernFailed, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ExceededTimeLimit,
 # SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange,
 # NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
-PASSING = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+TRANSIENT_CODES = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 DUPLICATE = 11000
 # Characters of an error of the driver: a line in the log.
 MAX_REASON = 200
@@ -39,8 +40,8 @@ class DuplicateKey(ScfmError):
 
 
 @contextmanager
-def permitted() -> Iterator[None]:
-    """Raise StartError where the database does not let us in."""
+def map_startup_errors() -> Iterator[None]:
+    """Turn what the driver raises where the database does not let us in into StartError."""
     try:
         yield
     except (OperationFailure, ConfigurationError) as error:
@@ -49,7 +50,7 @@ def permitted() -> Iterator[None]:
 
 @contextmanager
 def map_driver_errors() -> Iterator[None]:
-    """Turn what the driver raises into what the rest of the program knows."""
+    """Turn what the driver raises into DuplicateKey and Unreachable, where it means that."""
     try:
         yield
     except DuplicateKeyError as error:
@@ -57,7 +58,7 @@ def map_driver_errors() -> Iterator[None]:
     except (ConnectionFailure, NotPrimaryError, ExecutionTimeout, WriteConcernError) as error:
         raise Unreachable(reason(error)) from error
     except PyMongoError as error:
-        if error.timeout or _passes(error):
+        if error.timeout or _is_transient(error):
             raise Unreachable(reason(error)) from error
         raise
 
@@ -70,13 +71,14 @@ def reason(error: PyMongoError) -> str:
     return " ".join(words.split())[:MAX_REASON]
 
 
-def _passes(error: PyMongoError) -> bool:
+def _is_transient(error: PyMongoError) -> bool:
     """Whether the error comes of a server that stops, or hands over to another, and not of what was asked."""
     details = (error.details or {}) if isinstance(error, OperationFailure) else {}
     parts = [details, *details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
-    return error.has_error_label("RetryableWriteError") or any(part.get("code") in PASSING for part in parts)
+    return error.has_error_label("RetryableWriteError") or any(part.get("code") in TRANSIENT_CODES for part in parts)
 
 
 def index_of(details: Mapping[str, Any]) -> str:
+    """The name of the unique index in the details of a write error, which has it in its message alone."""
     message = str(details.get("errmsg", ""))
     return message.partition("index: ")[2].partition(" dup key")[0] or "unknown"

@@ -1,4 +1,4 @@
-"""What documents are looked for by, so that those who look by the same go together."""
+"""By what documents are looked up: look-ups with the same key go to the database together."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 
 from scfm.storage.query import Document
 
-# How many documents come with the first answer.
-MAX_NAMED = 1000
+# How many documents come with the first answer of a cursor.
+FIRST_BATCH = 1000
 
 
 @dataclass(frozen=True)
 class LookupKey:
-    """For documents by their field NAME, of one account or of all.
+    """Documents of a collection by the field NAME, of one account or, for None, of all.
 
-    ``references`` are fields that name others, and their collections: those come with each, in ``_named``.
+    ``references`` are pairs of a field that holds an id and its collection: the documents come with each, in
+    ``_named``.
     """
 
     collection: str
@@ -25,7 +26,7 @@ class LookupKey:
     references: tuple[tuple[str, str], ...] = ()
 
     def condition(self, values: Sequence[Any]) -> Document:
-        """That a document has one of the values."""
+        """The condition that the field has one of the values."""
         among: Document = {} if self.account_id is None else {"account_id": self.account_id}
         return {**among, self.name: {"$in": list(values)}}
 

@@ -15,12 +15,13 @@ from scfm.storage.change_log import BLOCK
 from scfm.storage.codec import restore_document
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.large_page import LARGE_BATCH, MAX_PIECE, LargePage, Page
-from scfm.storage.lookup import MAX_NAMED
+from scfm.storage.lookup import FIRST_BATCH
 from scfm.storage.query import Document, Newest, Query, all_of
 from scfm.storage.tenant_reads import TenantReads
 
-# How many documents are asked for as long as their size is not known.
+# Documents that ``pieces`` asks for as long as their size is not known.
 MIN_PIECE = 8
+# For so long ``batches`` reads by one cursor.
 CURSOR_SECONDS = 60.0
 
 
@@ -28,23 +29,24 @@ class TenantLists(TenantReads):
     """Lists within one account, or within all of them."""
 
     async def page_with_total(self, query: Query, skip: int, limit: int) -> tuple[Page, int]:
-        """The ``page``, and the ``count``."""
-        query = self._query(query)
+        """The ``page``, and the ``count``; raises Unavailable, Overloaded."""
+        query = self._scoped_query(query)
         if not self._backend.counts.remembers(query):
             total = await self.count(query)
             return (await self.page(query, skip, limit) if skip < total else []), total
-        if not query.where and skip < BLOCK:  # they are where they would be looked for
-            sizes, found = await asyncio.gather(self._backend.counts.sizes(query), self.page(query, skip, limit))
-            return found, sizes.total
-        sizes = await self._backend.counts.sizes(query)
-        spans, left = sizes.window(skip, limit)
-        found = await self._window(query, query.within(spans), left, limit) if spans else []
+        if not query.where and skip < BLOCK:  # the totals would not shorten the way to the page
+            totals, found = await asyncio.gather(self._backend.counts.totals(query), self.page(query, skip, limit))
+            return found, totals.total
+        totals = await self._backend.counts.totals(query)
+        spans, left = totals.spans_of_page(skip, limit)
+        found = await self._plain_page(query, query.within(spans), left, limit) if spans else []
         if spans and spans[-1][1] != END and not (isinstance(found, list) and len(found) == limit):
             # Some of them have just been deleted; of a large page it would be too late when that is seen.
-            found = await self._window(query, query.within([(spans[0][0], END)]), left, limit)
-        return found, sizes.total
+            found = await self._plain_page(query, query.within([(spans[0][0], END)]), left, limit)
+        return found, totals.total
 
-    async def _window(self, query: Query, condition: Document, skip: int, limit: int) -> Page:
+    async def _plain_page(self, query: Query, condition: Document, skip: int, limit: int) -> Page:
+        """LIMIT documents of the query's collection that fit CONDITION, after the first SKIP, in order of id."""
         # With a batch that is larger than the page, MongoDB sees that these are all.
         command = {"find": query.collection, "filter": condition, "sort": {"_id": 1}, "skip": skip, "limit": limit}
         command["batchSize"] = limit + 1
@@ -62,14 +64,14 @@ class TenantLists(TenantReads):
 
     async def page(self, query: Query, skip: int, limit: int) -> Page:
         """LIMIT documents of the query, after the first SKIP, in order of id."""
-        query = self._query(query)
+        query = self._scoped_query(query)
         if query.limit is not None:
             limit = max(0, min(limit, query.limit - skip))
         if limit == 0:
             return []
         if query.plain:
-            return await self._window(query, query.condition, skip, limit)
-        source, stages = self._source(query), query.page(skip, limit)
+            return await self._plain_page(query, query.condition, skip, limit)
+        source, stages = self._first_collection(query), query.page(skip, limit)
         command = {"aggregate": source, "pipeline": stages, "allowDiskUse": True, "cursor": {"batchSize": limit + 1}}
         async with self._backend.reads.slot(self.account_id):
             with map_driver_errors():
@@ -81,9 +83,9 @@ class TenantLists(TenantReads):
 
     async def count(self, query: Query) -> int:
         """How many documents the query has."""
-        query = self._query(query)
+        query = self._scoped_query(query)
         if self._backend.counts.remembers(query):
-            return (await self._backend.counts.sizes(query)).total
+            return (await self._backend.counts.totals(query)).total
         collection = self._database.collection(query.collection)
         with map_driver_errors():
             if query.limit == 0:
@@ -91,7 +93,7 @@ class TenantLists(TenantReads):
             if query.plain:
                 most: dict[str, Any] = {"limit": query.limit} if query.limit else {}
                 return int(await collection.count_documents(query.condition, **most))
-            counting = await self._database.collection(self._source(query)).aggregate(
+            counting = await self._database.collection(self._first_collection(query)).aggregate(
                 query.counting(), allowDiskUse=True
             )
             counted = await counting.to_list(1)
@@ -104,24 +106,24 @@ class TenantLists(TenantReads):
         for follows from the size of those before: what MongoDB sends at once has 16 MB at most, and most of the time
         little more than a list. The query's own limit is not applied. Times are without a zone, as in a page.
         """
-        query, last, count = self._query(query), 0, MIN_PIECE
+        query, last, count = self._scoped_query(query), 0, MIN_PIECE
         while True:
             found, size = await self._piece(query, last, fields, count)
             if not found:
                 return
             last = found[-1]["_id"]
-            count = max(1, min(4 * count, len(found) * MAX_PIECE // size, MAX_NAMED))
+            count = max(1, min(4 * count, len(found) * MAX_PIECE // size, FIRST_BATCH))
             yield found
 
     async def _piece(
         self, query: Query, last: int, fields: Sequence[str] | None, count: int
     ) -> tuple[list[Document], int]:
-        """Up to COUNT documents beyond LAST and about MAX_PIECE bytes, and how many bytes these are."""
+        """Up to COUNT documents beyond the id LAST, of about MAX_PIECE bytes in all; they, and their bytes."""
         found: list[Document] = []
         size = 0
         async with self._backend.reads.slot(self.account_id):
             with map_driver_errors():
-                cursor = await self._beyond(query, last, fields, count, count, self._database.raw_collection)
+                cursor = await self._open_cursor(query, last, fields, count, count, self._database.raw_collection)
                 try:
                     async for raw in cursor:
                         found.append(restore_document(driver.decoded(raw)))
@@ -132,7 +134,9 @@ class TenantLists(TenantReads):
                     await cursor.close()
         return found, size
 
-    def _source(self, query: Query) -> str:
+    @staticmethod
+    def _first_collection(query: Query) -> str:
+        """The collection where the aggregation of the query begins."""
         while query.through is not None:
             query = query.through
         return query.collection
@@ -140,40 +144,40 @@ class TenantLists(TenantReads):
     async def batches(
         self, query: Query, last: int, size: int, fields: Sequence[str] | None = None
     ) -> AsyncGenerator[list[Document], None]:
-        """All documents of the query beyond LAST, by id, SIZE at a time; its own limit is not applied.
+        """All documents of the query with ids beyond LAST, by id, SIZE at a time; its own limit is not applied.
 
         One cursor reads them, as MongoDB looks ahead in a join much farther than a thousand documents. What a cursor
         gives may be as old as the cursor, so none gets old: see ``recently_deleted_ids``. What is asked of their
         newest, though, is looked for beside it: in the pipeline the join would cost several times as much.
         """
-        joined, query = query.newest, self._query(replace(query, newest=()))
-        fit: list[Document] = []
+        joined, query = query.newest, self._scoped_query(replace(query, newest=()))
+        fitting: list[Document] = []
         while True:
             with map_driver_errors():
-                cursor, until = await self._beyond(query, last, fields, size), time.monotonic() + CURSOR_SECONDS
+                cursor, until = await self._open_cursor(query, last, fields, size), time.monotonic() + CURSOR_SECONDS
             try:
-                while found := await self._some(cursor, size):
+                while found := await self._next_batch(cursor, size):
                     last = found[-1]["_id"]
-                    fit += await self._fitting(joined, found)
-                    while len(fit) >= size:
-                        yield fit[:size]
-                        fit = fit[size:]
+                    fitting += await self._filter_by_newest(joined, found)
+                    while len(fitting) >= size:
+                        yield fitting[:size]
+                        fitting = fitting[size:]
                     if time.monotonic() >= until:
                         break
             finally:
                 await cursor.close()
-            if fit:
-                yield fit
-                fit = []
+            if fitting:
+                yield fitting
+                fitting = []
             if not found:
                 return
 
     @staticmethod
-    async def _some(cursor: Any, size: int) -> list[Document]:
+    async def _next_batch(cursor: Any, size: int) -> list[Document]:
         with map_driver_errors():
             return [restore_document(document) for document in await cursor.to_list(size)]
 
-    async def _fitting(self, joined: Sequence[Newest], documents: list[Document]) -> list[Document]:
+    async def _filter_by_newest(self, joined: Sequence[Newest], documents: list[Document]) -> list[Document]:
         """Those of the documents whose newest are as asked."""
         for newest in joined:
             pipeline = newest.deciding([document["_id"] for document in documents])
@@ -185,7 +189,7 @@ class TenantLists(TenantReads):
             documents = newest.leaves(documents, decided)
         return documents
 
-    async def _beyond(
+    async def _open_cursor(
         self,
         query: Query,
         last: int,
@@ -194,7 +198,7 @@ class TenantLists(TenantReads):
         limit: int = 0,
         collection: Callable[[str], driver.Collection] | None = None,
     ) -> Any:
-        """A cursor on the documents beyond LAST, by id, that reads SIZE at a time."""
+        """A cursor on the documents with ids beyond LAST, by id, that reads SIZE at a time."""
         collection = collection or self._database.collection
         if query.plain:
             condition = all_of([query.condition, {"_id": {"$gt": last}}])
@@ -205,4 +209,4 @@ class TenantLists(TenantReads):
             pipeline.append({"$limit": limit})
         if fields is not None:
             pipeline.append({"$project": dict.fromkeys(["_id", *fields], 1)})
-        return await collection(self._source(query)).aggregate(pipeline, allowDiskUse=True, batchSize=size)
+        return await collection(self._first_collection(query)).aggregate(pipeline, allowDiskUse=True, batchSize=size)

@@ -22,12 +22,13 @@ class TenantReads:
         self.counters = backend.counters
         self.account_id = account_id
 
-    def _own(self, condition: Document) -> Document:
+    def _scoped(self, condition: Document) -> Document:
+        """The condition, and that the document is the account's."""
         if self.account_id is None:
             return condition
         return {"account_id": self.account_id, **condition}
 
-    def _query(self, query: Query) -> Query:
+    def _scoped_query(self, query: Query) -> Query:
         return query if self.account_id is None else query.owned_by(self.account_id)
 
     async def get(self, collection: str, number: int) -> Document:
@@ -40,34 +41,33 @@ class TenantReads:
     async def first_by(self, collection: str, name: str, value: Any, *, within: bool = False) -> Document | None:
         """The first document, by id, with VALUE in the field NAME, or None; cheaper than ``find_one`` under load.
 
-        WITHIN: the index on NAME begins with the account.
+        WITHIN: whether the index on NAME begins with the account. Raises Unavailable.
         """
         found = await self._backend.batches.find_by(
             LookupKey(collection, name, self.account_id if within else None), value
         )
-        own = (one for one in found if self.account_id in (None, one.get("account_id")))
-        return next(own, None)
+        return next((one for one in found if self.account_id in (None, one.get("account_id"))), None)
 
     async def all_with_references(
         self, collection: str, name: str, value: Any, references: Mapping[str, str]
     ) -> list[tuple[Document, dict[str, Document | None]]]:
-        """Every document, by id, with VALUE in the field NAME, each with what it refers to.
+        """Every document, by id, with VALUE in the field NAME, each with the documents that it refers to, by field.
 
-        REFERENCES are its fields that do, and their collections.
+        REFERENCES maps its fields that hold ids to their collections. Raises Unavailable.
         """
         found = []
-        for one in await self._backend.batches.find_by(
+        for document in await self._backend.batches.find_by(
             LookupKey(collection, name, None, tuple(references.items())), value
         ):
-            if self.account_id in (None, one.get("account_id")):
-                named = one.pop("_named")
-                found.append((one, {field: next(iter(named[field]), None) for field in references}))
+            if self.account_id in (None, document.get("account_id")):
+                named = document.pop("_named")
+                found.append((document, {field: next(iter(named[field]), None) for field in references}))
         return found
 
     async def find_one(self, collection: str, condition: Document) -> Document | None:
         """A document that fits, or None."""
         with map_driver_errors():
-            document = await self._database.collection(collection).find_one(self._own(condition))
+            document = await self._database.collection(collection).find_one(self._scoped(condition))
         return restore_document(document) if document is not None else None
 
     async def find(
@@ -84,7 +84,7 @@ class TenantReads:
         FIELDS may be a projection, ``{"name": 1, "_id": 0}``.
         """
         with map_driver_errors():
-            cursor = self._database.collection(collection).find(self._own(condition), fields, limit=limit)
+            cursor = self._database.collection(collection).find(self._scoped(condition), fields, limit=limit)
             if sort:
                 cursor = cursor.sort(list(sort))
             return [restore_document(document) for document in await cursor.to_list(None)]
@@ -92,5 +92,5 @@ class TenantReads:
     async def exists(self, collection: str, condition: Document) -> bool:
         """Whether any document fits."""
         with map_driver_errors():
-            found = await self._database.collection(collection).find_one(self._own(condition), {"_id": 1})
+            found = await self._database.collection(collection).find_one(self._scoped(condition), {"_id": 1})
         return found is not None

@@ -16,9 +16,9 @@ from scfm.storage.errors import DUPLICATE, DuplicateKey, index_of, map_driver_er
 from scfm.storage.query import Document
 from scfm.storage.tenant_reads import TenantReads
 
-# What removes a document changes every field.
+# The change log takes a removal as a change of every field.
 REMOVAL: Document = {"$unset": {"_id": ""}}
-# How many marks of compare_and_set a document holds.
+# How many of the latest marks of compare_and_set a document holds.
 MAX_SWAPS = 8
 
 
@@ -63,9 +63,9 @@ class TenantWrites(TenantReads):
         them must be plain values.
         """
         if common is None:
-            stored = [escape_document({**self._own({}), **document}) for document in documents]
+            stored = [escape_document({**self._scoped({}), **document}) for document in documents]
         else:
-            shared = escape_document({**self._own({}), **common})
+            shared = escape_document({**self._scoped({}), **common})
             stored = [{**shared, **document} for document in documents]
         numbers = [document["_id"] for document in stored]
         counted = self._backend.counted.get(collection)
@@ -92,49 +92,53 @@ class TenantWrites(TenantReads):
 
     async def update_one(self, collection: str, condition: Document, update: Document) -> Document | None:
         """Apply MongoDB's UPDATE to one document that fits; it as it then is, or None. Raises DuplicateKey."""
-        async with self._announced(collection, [(condition, update)]):
+        async with self._change(collection, [(condition, update)]):
             with map_driver_errors():
                 document = await self._database.collection(collection).find_one_and_update(
-                    self._own(condition), escape_update(update), return_document=ReturnDocument.AFTER
+                    self._scoped(condition), escape_update(update), return_document=ReturnDocument.AFTER
                 )
         return restore_document(document) if document is not None else None
 
     async def update_batched(
         self, collection: str, number: int, condition: Document | None = None, update: Document | None = None
     ) -> Document | None:
-        """Apply UPDATE to one document if it fits, or just look at it; its BOOKKEEPING, or None if it is gone.
+        """Apply UPDATE to the document NUMBER if it fits CONDITION; without an update, just look at it.
 
-        Cheaper than ``update_one`` under load, but does not tell whether it fitted.
+        Gives its BOOKKEEPING afterwards, None if it is gone; not whether it fitted. Cheaper than ``update_one`` under
+        load. Raises Unavailable.
         """
-        own = self._own({"_id": number, **(condition or {})})
-        async with self._announced(collection, [(own, update)] if update else []):
-            books = await self._backend.batches.update_one(collection, own, escape_update(update) if update else None)
-        return books if books and self.account_id in (None, books.get("account_id")) else None
+        own = self._scoped({"_id": number, **(condition or {})})
+        async with self._change(collection, [(own, update)] if update else []):
+            bookkeeping = await self._backend.batches.update_one(
+                collection, own, escape_update(update) if update else None
+            )
+        mine = bookkeeping and self.account_id in (None, bookkeeping.get("account_id"))
+        return bookkeeping if mine else None
 
     async def compare_and_set(self, collection: str, document: Document, change: Document) -> bool:
-        """Set CHANGE in a document if nobody has changed it since it was read; whether it was set.
+        """Set CHANGE (paths to values) in DOCUMENT if nobody has changed it since it was read; whether it was set.
 
-        Each leaves a mark in the document, as what is written together is not answered one by one. Raises Unavailable
-        where others have changed the document so often meanwhile that this cannot be told.
+        Each call leaves a mark in the document, as what is written together is not answered one by one. Raises
+        Unavailable where others have changed the document so often meanwhile that this cannot be told.
         """
         number, version, mark = document["_id"], document.get("_version", 1), secrets.randbits(62)
         update = {
             "$set": {**change, "_version": version + 1},
             "$push": {"_swaps": {"$each": [mark], "$slice": -MAX_SWAPS}},
         }
-        books = await self.update_batched(collection, number, {"_version": version}, update)
-        if books is None or mark in books.get("_swaps", ()):
-            return books is not None
-        if books.get("_version", 1) > version + MAX_SWAPS:
+        bookkeeping = await self.update_batched(collection, number, {"_version": version}, update)
+        if bookkeeping is None or mark in bookkeeping.get("_swaps", ()):
+            return bookkeeping is not None
+        if bookkeeping.get("_version", 1) > version + MAX_SWAPS:
             raise Unavailable(f"{collection} {number} is changed by too many at a time")
         return False
 
     async def update_many(self, collection: str, condition: Document, update: Document) -> int:
         """Apply MongoDB's UPDATE to all that fit; how many were changed."""
-        async with self._announced(collection, [(condition, update)]):
+        async with self._change(collection, [(condition, update)]):
             with map_driver_errors():
                 changed = self._database.collection(collection).update_many(
-                    self._own(condition), escape_update(update)
+                    self._scoped(condition), escape_update(update)
                 )
                 return int((await changed).modified_count)
 
@@ -144,26 +148,26 @@ class TenantWrites(TenantReads):
         """Apply each (condition, update) of UPDATES in one round trip; how many documents were changed."""
         operation = UpdateMany if many else UpdateOne
         updates = list(updates)
-        operations = [operation(self._own(condition), escape_update(update)) for condition, update in updates]
+        operations = [operation(self._scoped(condition), escape_update(update)) for condition, update in updates]
         if not operations:
             return 0
-        async with self._announced(collection, updates):
+        async with self._change(collection, updates):
             with map_driver_errors():
                 result = await self._database.collection(collection).bulk_write(operations, ordered=False)
         return int(result.modified_count)
 
     async def remove(self, collection: str, condition: Document) -> int:
         """Remove all that fit; how many there were."""
-        async with self._announced(collection, [(condition, REMOVAL)]):
+        async with self._change(collection, [(condition, REMOVAL)]):
             with map_driver_errors():
-                result = await self._database.collection(collection).delete_many(self._own(condition))
+                result = await self._database.collection(collection).delete_many(self._scoped(condition))
         return int(result.deleted_count)
 
     @asynccontextmanager
-    async def _announced(self, collection: str, updates: Sequence[tuple[Document, Document]]) -> AsyncGenerator[None]:
-        """Within it (condition, update)s are carried out; those that what is remembered may depend on are announced.
+    async def _change(self, collection: str, updates: Sequence[tuple[Document, Document]]) -> AsyncGenerator[None]:
+        """Within it UPDATES, conditions with updates, are carried out; what counts depend on is in the change log.
 
-        What fails may still be carried out, so it is not said that it has ended: see ChangeLog.
+        What fails may still be carried out, so then the change is not ended: see ChangeLog.
         """
         counted = self._backend.counted.get(collection)
         conditions = [condition for condition, update in updates if counted is not None and counted.announces(update)]
