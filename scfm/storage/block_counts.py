@@ -46,7 +46,10 @@ def _names(condition: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class Totals:
-    """How many documents there are: in each span up to ``rest``, in order, and in all beyond it."""
+    """How many documents a query has.
+
+    ``running``: with ids up to the end of each block, for the blocks below the id ``rest``; ``beyond``: from there on.
+    """
 
     running: Sequence[int]
     rest: int
@@ -57,14 +60,14 @@ class Totals:
         return (self.running[-1] if self.running else 0) + self.beyond
 
     def spans_of_page(self, skip: int, limit: int) -> tuple[list[Span], int]:
-        """Where the LIMIT documents after the first SKIP are, and how many are to be skipped there."""
+        """The ids where the LIMIT documents after the first SKIP are, and how many are to be skipped there."""
         first = bisect_right(self.running, skip)
         last = bisect_left(self.running, skip + limit, first)
-        sums = [self.running[first - 1] if first else 0, *self.running[first : last + 1]]
-        spans = _spans([block for block, (one, next_) in enumerate(pairwise(sums), first) if next_ > one])
-        if sums[-1] < skip + limit:
+        running = [self.running[first - 1] if first else 0, *self.running[first : last + 1]]
+        spans = _spans([block for block, (one, next_) in enumerate(pairwise(running), first) if next_ > one])
+        if running[-1] < skip + limit:
             spans.append((self.rest, END))
-        return spans, skip - sums[0]
+        return spans, skip - running[0]
 
 
 def _spans(blocks: Iterable[int]) -> list[Span]:
