@@ -48,7 +48,7 @@ def _names(condition: Any) -> list[str]:
 class Totals:
     """How many documents a query has.
 
-    ``running``: with ids up to the end of each block, for the blocks below the id ``rest``; ``beyond``: from there on.
+    ``running``: up to the end of each block, for the blocks below the id ``rest``; ``beyond``: from ``rest`` on.
     """
 
     running: Sequence[int]
