@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 from scfm.errors import Invalid
-from scfm.models.declaration import COMMON_FILTERS, by
+from scfm.models.declaration import COMMON_FILTERS, children_by
 from scfm.models.draft import Draft
 from scfm.models.fields import Field, Id, Metadata, Time
 from scfm.models.resource import Resource
@@ -30,7 +30,7 @@ class AccessTokens(Resource):
         Metadata("metadata", {}),
     )
     filters = COMMON_FILTERS
-    parents = {"account": by("access_tokens", "account_id")}
+    parents = {"account": children_by("access_tokens", "account_id")}
     indexes = (Index("account_id", "_id"), Index("digest", unique=True))
 
     async def complete(self, scope: Scope, draft: Draft) -> None:

@@ -79,7 +79,7 @@ class Settings(Field):
     settable = True
 
     @property
-    def given(self) -> Mapping[str, Schema]:
+    def accepts(self) -> Mapping[str, Schema]:
         schemas = {name: {"$ref": f"account_settings.json#/properties/{name}"} for name in SETTINGS}
         return {**schemas, "default_country": {**schemas["default_country"], "enum": [*COUNTRIES, "", None]}}
 

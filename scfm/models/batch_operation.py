@@ -17,7 +17,7 @@ from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.batch_operations.phone_call_queue_remote_fetch import PhoneCallQueueRemoteFetch
 from scfm.models.batch_operations.selection import country_for
-from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, by
+from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, children_by
 from scfm.models.draft import Draft
 from scfm.models.fields import BLANK, Field, Id, Json, Link, Metadata, Status, Time
 from scfm.models.references import MUST_EXIST
@@ -70,7 +70,7 @@ class BatchOperations(Resource):
         "status": filters.one_of("status"),
         "type": filters.one_of("type"),
     }
-    parents = {"callout": by("batch_operations", "callout_id")}
+    parents = {"callout": children_by("batch_operations", "callout_id")}
     machine = MACHINE
     required = ("type",)
     accepts_new = {

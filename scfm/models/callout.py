@@ -5,7 +5,7 @@ from __future__ import annotations
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.call_lifecycle import UNDER_WAY
-from scfm.models.declaration import COMMON_FILTERS, Guard, by, through
+from scfm.models.declaration import COMMON_FILTERS, Guard, children_by, children_through
 from scfm.models.draft import Draft
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Status, Time
 from scfm.models.resource import Resource
@@ -45,7 +45,9 @@ class Callouts(Resource):
         "status": filters.one_of("status"),
         "call_flow_logic": filters.one_of("call_flow_logic"),
     }
-    parents = {"contact": through("callouts", "callout_id", by("callout_participations", "contact_id"))}
+    parents = {
+        "contact": children_through("callouts", "callout_id", children_by("callout_participations", "contact_id"))
+    }
     machine = MACHINE
     indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARK_INDEX)
 

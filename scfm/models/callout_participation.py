@@ -8,7 +8,7 @@ from typing import Any
 from scfm.errors import NotFound
 from scfm.models import filters, hints, renumbering
 from scfm.models.batch_operations import operation_links
-from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, by
+from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, children_by
 from scfm.models.draft import Draft
 from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Msisdn, Time
 from scfm.models.references import MUST_EXIST
@@ -57,8 +57,8 @@ class CalloutParticipations(Resource):
     accepts_new = {"contact_id": {"type": ["integer", "string"]}}
     required = ("contact_id",)
     parents = {
-        "callout": by("callout_participations", "callout_id"),
-        "contact": by("callout_participations", "contact_id"),
+        "callout": children_by("callout_participations", "callout_id"),
+        "contact": children_by("callout_participations", "contact_id"),
         "batch_operation": operation_links.participations,
     }
     counted = CountedFields(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
-from scfm.models.declaration import COMMON_FILTERS, Guard, Unique, by, through
+from scfm.models.declaration import COMMON_FILTERS, Guard, Unique, children_by, children_through
 from scfm.models.fields import Id, Link, MetadataWithMemory, Msisdn, Time
 from scfm.models.merge import MEMORY_PATH
 from scfm.models.resource import Resource
@@ -30,7 +30,7 @@ class Contacts(Resource):
     filters = {**COMMON_FILTERS, "msisdn": filters.phone_number("msisdn")}
     required = ("msisdn",)
     parents = {
-        "callout": through("contacts", "contact_id", by("callout_participations", "callout_id")),
+        "callout": children_through("contacts", "contact_id", children_by("callout_participations", "callout_id")),
         "batch_operation": operation_links.contacts,
     }
     counted = CountedFields(

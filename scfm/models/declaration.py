@@ -28,9 +28,9 @@ TAKEN = "has already been taken"
 
 @dataclass(frozen=True)
 class Unique:
-    """Fields that no two documents share; ``error_name`` is the field that an error names.
+    """Fields whose values no two documents share; an error is reported under ``error_name``.
 
-    ``only`` limits it to the documents that fit; ``everywhere``: over all accounts.
+    ``only``: a condition on the documents that it is about. ``everywhere``: over all accounts.
     """
 
     fields: tuple[str, ...]
@@ -45,7 +45,7 @@ class Unique:
 
 @dataclass(frozen=True)
 class Reference:
-    """A field that holds the id of a document of another collection; ``error_name`` is what an error names."""
+    """A field that holds the id of a document of ``collection``; an error is reported under ``error_name``."""
 
     field: str
     collection: str
@@ -54,26 +54,34 @@ class Reference:
 
 @dataclass(frozen=True)
 class Guard:
-    """What keeps a document from being deleted: documents of ``collection`` that name it in ``field``."""
+    """What keeps a document from being deleted: documents of ``collection`` that hold its id in ``field``.
+
+    ``created``: they were created under it, so one that is found after its deletion may be removed.
+    """
 
     collection: str
     field: str
-    kind: str = ""
-    # Whether they were created under it, so that a half-made one may be removed with it.
     created: bool = True
 
     @property
     def message(self) -> str:
-        dependents = self.kind or self.collection.replace("_", " ")
-        return f"Cannot delete record because dependent {dependents} exist"
+        return f"Cannot delete record because dependent {self.collection.replace('_', ' ')} exist"
 
 
-Parent = Callable[[Document], Query]
-"""From a parent document to the children listed under it."""
+ChildQuery = Callable[[Document], Query]
+"""From a parent document to the query of the children that are listed under it."""
 
 
 class Declaration:
-    """The base of every resource. ``kind`` is its noun, ``collection`` the plural, in routes and in MongoDB."""
+    """What a resource declares, and what it may add to what all resources do.
+
+    ``kind`` is its noun, ``collection`` the plural, in routes and in MongoDB. ``fields`` are in the order in which
+    they are shown. ``guards``: what keeps a document from being deleted. ``parents``: by kind, under what its
+    documents are listed. ``machine``: where its status can go. ``accepts``: what a client may give beside the fields,
+    always, and ``accepts_new`` for a new document only; ``required``: what it must give for a new one. ``counted``:
+    for a collection that may become so large that its totals are remembered. ``tenant``: its documents belong to an
+    account.
+    """
 
     kind: ClassVar[str]
     collection: ClassVar[str]
@@ -82,14 +90,12 @@ class Declaration:
     references: ClassVar[tuple[Reference, ...]] = ()
     guards: ClassVar[tuple[Guard, ...]] = ()
     filters: ClassVar[Mapping[str, Filter]] = {}
-    parents: ClassVar[Mapping[str, Parent]] = {}
+    parents: ClassVar[Mapping[str, ChildQuery]] = {}
     machine: ClassVar[StateMachine | None] = None
-    # What a client gives beside the fields, always or for a new one only; what it must give for a new one.
     accepts: ClassVar[Mapping[str, Schema]] = {}
     accepts_new: ClassVar[Mapping[str, Schema]] = {}
     required: ClassVar[tuple[str, ...]] = ()
     indexes: ClassVar[tuple[Index, ...]] = ()
-    # For a collection that may become so large that its totals are remembered.
     counted: ClassVar[CountedFields | None] = None
     tenant: ClassVar[bool] = True
 
@@ -157,11 +163,11 @@ COMMON_FILTERS: Mapping[str, Filter] = {
 }
 
 
-def by(collection: str, name: str) -> Parent:
+def children_by(collection: str, name: str) -> ChildQuery:
     """Children of COLLECTION that name their parent in a field of their own."""
     return lambda parent: Query(collection, ({name: parent["_id"]},))
 
 
-def through(collection: str, key: str, joined: Parent) -> Parent:
+def children_through(collection: str, key: str, joined: ChildQuery) -> ChildQuery:
     """Children of COLLECTION that other children of the same parent name in KEY."""
     return lambda parent: Query(collection, through=joined(parent), key=key)

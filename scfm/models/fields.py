@@ -65,22 +65,21 @@ class Rules:
 
 @dataclass(frozen=True)
 class Field:
-    """A field that only the server sets. ``hidden`` ones are stored and never shown."""
+    """A field that only the server sets; the kinds that a client may give are ``settable``."""
 
     name: str
     default: Any = None
 
-    # Whether a client may give it.
     settable = False
 
     @property
     def schema(self) -> Schema:
-        """What is shown."""
+        """The JSON Schema of what is shown."""
         return _OF_DEFAULT[type(self.default)]
 
     @property
-    def given(self) -> Mapping[str, Schema]:
-        """What a client may give, by the name it gives it under."""
+    def accepts(self) -> Mapping[str, Schema]:
+        """The JSON Schemas of what a client may give, by the name under which it is given."""
         return {self.name: self.schema} if self.settable else {}
 
     def initial(self) -> Any:
@@ -123,13 +122,13 @@ class Time(Field):
 
 @dataclass(frozen=True)
 class Status(Field):
-    """Where the document stands: one of ``among``."""
+    """Where the document stands: one of ``statuses``."""
 
-    among: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
 
     @property
     def schema(self) -> Schema:
-        return {"type": "string", "enum": list(self.among)}
+        return {"type": "string", "enum": list(self.statuses)}
 
 
 @dataclass(frozen=True)
@@ -192,8 +191,8 @@ class Metadata(Field):
     settable = True
 
     @property
-    def given(self) -> Mapping[str, Schema]:
-        return {**super().given, "metadata_merge_mode": {"type": "string", "enum": list(MODES)}}
+    def accepts(self) -> Mapping[str, Schema]:
+        return {**super().accepts, "metadata_merge_mode": {"type": "string", "enum": list(MODES)}}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = given.get(self.name)
@@ -222,21 +221,22 @@ class MetadataWithMemory(Metadata):
 class Json(Field):
     """Free JSON that an update replaces whole.
 
-    ``form``: what it may hold. Anything but an object is refused where there is one, and ignored where not.
+    ``accepted``: the JSON Schema of what it may hold. Anything but an object is refused where there is one, and
+    ignored where not.
     """
 
-    form: Schema | None = None
+    accepted: Schema | None = None
 
     settable = True
 
     @property
-    def given(self) -> Mapping[str, Schema]:
-        return {self.name: self.form or self.schema}
+    def accepts(self) -> Mapping[str, Schema]:
+        return {self.name: self.accepted or self.schema}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = given.get(self.name)
         if not isinstance(value, dict):
-            if self.form is not None and self.name in given:
+            if self.accepted is not None and self.name in given:
                 raise FieldError(NO_OBJECT)
             return old
         check_json(value)
@@ -249,7 +249,7 @@ class RequestParams(Json):
     """What the provider is asked for when it places the call; an update replaces it whole."""
 
     @property
-    def given(self) -> Mapping[str, Schema]:
+    def accepts(self) -> Mapping[str, Schema]:
         names = {"enum": sorted(CALL_PARAMETERS)}
         return {self.name: {"type": "object", "$ref": "remote_request_params.json", "propertyNames": names}}
 

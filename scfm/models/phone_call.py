@@ -13,7 +13,7 @@ from scfm.models.batch_operations import operation_links
 from scfm.models.call_lifecycle import MACHINE, STATUSES, CallStatus, queue, queue_remote_fetch
 from scfm.models.call_work import CHECK, DUE, EXISTS, HELD, LEASE
 from scfm.models.callout_participation import callout_flows
-from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, by
+from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, children_by
 from scfm.models.draft import Draft
 from scfm.models.fields import (
     BLANK,
@@ -94,9 +94,9 @@ class PhoneCalls(Resource):
         },
     }
     parents = {
-        "callout_participation": by("phone_calls", "callout_participation_id"),
-        "contact": by("phone_calls", "contact_id"),
-        "callout": by("phone_calls", "callout_id"),
+        "callout_participation": children_by("phone_calls", "callout_participation_id"),
+        "contact": children_by("phone_calls", "contact_id"),
+        "callout": children_by("phone_calls", "callout_id"),
         "batch_operation": operation_links.phone_calls,
     }
     machine = MACHINE

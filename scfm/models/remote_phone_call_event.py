@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scfm.models import filters
-from scfm.models.declaration import COMMON_FILTERS, Reference, by
+from scfm.models.declaration import COMMON_FILTERS, Reference, children_by
 from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Time
 from scfm.models.resource import Resource
 from scfm.storage.counted_fields import CountedFields
@@ -43,7 +43,7 @@ class RemotePhoneCallEvents(Resource):
         "remote_direction": filters.one_of("remote_direction"),
     }
     parents = {
-        parent: by("remote_phone_call_events", f"{parent}_id")
+        parent: children_by("remote_phone_call_events", f"{parent}_id")
         for parent in ("phone_call", "callout_participation", "contact", "callout")
     }
     counted = CountedFields(

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from scfm.models.declaration import COMMON_FILTERS, Unique, by
+from scfm.models.declaration import COMMON_FILTERS, Unique, children_by
 from scfm.models.draft import Draft
 from scfm.models.fields import BLANK, Field, FieldError, Id, Link, Metadata, Rules, Text, Time
 from scfm.models.filters import text
@@ -57,7 +57,7 @@ class Users(Resource):
     filters = COMMON_FILTERS
     accepts = {"password": {"type": "string", "minLength": MIN_PASSWORD, "maxLength": MAX_PASSWORD}}
     required = ("email", "password")
-    parents = {"account": by("users", "account_id")}
+    parents = {"account": children_by("users", "account_id")}
     indexes = (Index("account_id", "_id"),)
 
     async def complete(self, scope: Scope, draft: Draft) -> None:

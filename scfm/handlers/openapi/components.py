@@ -169,7 +169,7 @@ def given_of(resource: Resource, *, new: bool) -> Json:
     """What a client may give for a resource."""
     properties: dict[str, Schema] = {}
     for one in resource.fields:
-        properties |= with_references(dict(one.given), SCHEMAS)
+        properties |= with_references(dict(one.accepts), SCHEMAS)
     properties |= resource.accepts
     if not new:
         return {"type": "object", "properties": properties}
