@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scfm.errors import ScfmError
 from scfm.simulator.webhook_client import Reply
-from scfm.twiml.walk import TwimlError, Verb, Walk, parse, walk
+from scfm.twiml.interpreter import TwimlError, Verb, Walk, parse, walk
 
 _XML = frozenset({"text/xml", "application/xml", "text/html", ""})
 

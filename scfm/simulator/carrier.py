@@ -23,7 +23,7 @@ from scfm.simulator.ledger import CreateRequest, Ledger
 from scfm.simulator.phone import Phone
 from scfm.simulator.transcript import Transcript
 from scfm.simulator.webhook_client import WebhookClient
-from scfm.twiml.walk import Request
+from scfm.twiml.interpreter import NextRequest
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ class Carrier:
         if call.status != "in-progress" or phone is None:
             raise not_in_progress()
         if "Url" in form or "Twiml" in form:
-            first = Request(form["Url"], method(form, "Method"))
+            first = NextRequest(form["Url"], method(form, "Method"))
             self._begin(call, self._talk(call, phone, first, form["Twiml"]))
         return None
 
@@ -200,7 +200,7 @@ class Carrier:
         self._journal.created(call)
         call.set_status("ringing")
         phone = self._phone(call, script or self._directory.callee(from_number))
-        self._begin(call, self._talk(call, phone, Request(url)))
+        self._begin(call, self._talk(call, phone, NextRequest(url)))
         while call.task is not None:
             await asyncio.wait({call.task})
         return phone.transcript
@@ -224,10 +224,10 @@ class Carrier:
         call.set_status("in-progress")
         self._journal.answered(call)
         await self._callbacks.tell(call, "answered")
-        first = Request(options.url or f"application:{call.account_sid}", options.method)
+        first = NextRequest(options.url or f"application:{call.account_sid}", options.method)
         return await self._talk(call, self._phone(call, callee), first, options.twiml)
 
-    async def _talk(self, call: Call, phone: Phone, first: Request, twiml: str = "") -> None:
+    async def _talk(self, call: Call, phone: Phone, first: NextRequest, twiml: str = "") -> None:
         await self._end(call, await phone.talk(first, twiml))
 
     async def _end(self, call: Call, status: str) -> None:

@@ -13,7 +13,7 @@ from scfm.simulator.callee import Callee
 from scfm.simulator.debugger import Debugger
 from scfm.simulator.transcript import Transcript
 from scfm.simulator.webhook_client import ApplicationUnreachable, WebhookClient, is_local
-from scfm.twiml.walk import Answer, End, Request, Verb, Walk, heard
+from scfm.twiml.interpreter import CalleeAnswer, End, NextRequest, Verb, Walk, heard
 
 MAX_TURNS = 200
 MAX_LOOPS = 1000
@@ -47,7 +47,7 @@ class Phone:
         self._turn = self._gathers = self._records = 0
         self.transcript = call.transcript = Transcript()
 
-    async def talk(self, first: Request, twiml: str = "") -> str:
+    async def talk(self, first: NextRequest, twiml: str = "") -> str:
         """Go from document to document until the talk ends, and give the call's last status.
 
         ``twiml`` stands for the first document, which is then not asked for.
@@ -59,8 +59,8 @@ class Phone:
         self._note("hangup", by=end.by)
         return end.status
 
-    async def _converse(self, way: Request | End, twiml: str) -> HungUp:
-        while isinstance(way, Request):
+    async def _converse(self, way: NextRequest | End, twiml: str) -> HungUp:
+        while isinstance(way, NextRequest):
             self._turn += 1
             if self._turn > MAX_TURNS:
                 self._error(0, f"more than {MAX_TURNS} documents: a loop?", way.url)
@@ -84,7 +84,7 @@ class Phone:
 
     # Documents
 
-    async def _document(self, request: Request, twiml: str = "") -> Walk:
+    async def _document(self, request: NextRequest, twiml: str = "") -> Walk:
         try:
             document = read_twiml("Twiml", twiml) if twiml else await self._fetch(request)
         except ApplicationError as error:
@@ -94,14 +94,14 @@ class Phone:
         self._debugger.answered()
         return document
 
-    async def _fallback(self, request: Request, error: ApplicationError) -> Walk:
+    async def _fallback(self, request: NextRequest, error: ApplicationError) -> Walk:
         options = self._call.options
         if not options.fallback_url or request.url == options.fallback_url:
             raise HungUp("application error") from error
         details = {"ErrorCode": str(error.code), "ErrorUrl": request.url}
-        return await self._document(Request(options.fallback_url, options.fallback_method, details))
+        return await self._document(NextRequest(options.fallback_url, options.fallback_method, details))
 
-    async def _fetch(self, request: Request) -> Walk:
+    async def _fetch(self, request: NextRequest) -> Walk:
         url = request.url
         if not url:
             raise ApplicationError(11100, "there is no URL to go on with")
@@ -115,7 +115,7 @@ class Phone:
         except ApplicationUnreachable as error:
             raise ApplicationError(11205, f"{url} cannot be reached: {error}") from error
 
-    async def _leave_recording(self, request: Request) -> HungUp:
+    async def _leave_recording(self, request: NextRequest) -> HungUp:
         """Twilio still delivers a recording when the caller hangs up, and ignores the answer."""
         self._call.set_status("completed")
         try:
@@ -126,18 +126,18 @@ class Phone:
 
     # Verbs
 
-    async def _follow(self, walking: Walk) -> Request | End:
+    async def _follow(self, walking: Walk) -> NextRequest | End:
         """Meets every verb of a document, and gives where it leads."""
-        answer: Answer | None = None
+        answer: CalleeAnswer | None = None
         while True:
             try:
                 verb = walking.send(answer)
             except StopIteration as stop:
-                way: Request | End = stop.value
+                way: NextRequest | End = stop.value
                 return way
             answer = await self._meet(verb)
 
-    async def _meet(self, verb: Verb) -> Answer | None:
+    async def _meet(self, verb: Verb) -> CalleeAnswer | None:
         if self._call.status == "ringing" and verb.name != "Reject":
             self._call.set_status("in-progress")
         for warning in verb.warnings:
@@ -161,11 +161,11 @@ class Phone:
         self._leave_if_due()
         self._note("redirect", url=verb.text)
 
-    async def _gather(self, verb: Verb) -> Answer:
+    async def _gather(self, verb: Verb) -> CalleeAnswer:
         self._note("gather", attributes=dict(verb.attributes))
         self._leave_if_due()
         turn, self._gathers = self._gathers, self._gathers + 1
-        answer = Answer(_at(self._callee.digits, turn) or "", _at(self._callee.speech, turn) or "")
+        answer = CalleeAnswer(_at(self._callee.digits, turn) or "", _at(self._callee.speech, turn) or "")
         taken = heard(verb, answer) or {}
         if digits := taken.get("Digits"):
             self._note("pressed", digits=digits)
@@ -177,7 +177,7 @@ class Phone:
             await self._silence(verb)
         return answer
 
-    async def _record(self, verb: Verb) -> Answer | None:
+    async def _record(self, verb: Verb) -> CalleeAnswer | None:
         self._note("record", attributes=dict(verb.attributes))
         turn, self._records = self._records, self._records + 1
         seconds = min(_at(self._callee.recordings, turn) or 0.0, verb.number("maxLength"))
@@ -187,12 +187,12 @@ class Phone:
             return None
         await self._pass(seconds)
         path = f"2010-04-01/Accounts/{self._call.account_sid}/Recordings/{new_sid('RE')}"
-        answer = Answer(recording_url=f"{self._base_url}/{path}", seconds=seconds, hung_up=self._leaves)
+        answer = CalleeAnswer(recording_url=f"{self._base_url}/{path}", seconds=seconds, hung_up=self._leaves)
         self._note("recorded", seconds=seconds, url=answer.recording_url)
         return answer
 
     # Of the class: bound methods in each phone would be a circle, and it would stay until it is collected.
-    _meetings: dict[str, Callable[[Phone, Verb], Awaitable[Answer | None]]] = {
+    _meetings: dict[str, Callable[[Phone, Verb], Awaitable[CalleeAnswer | None]]] = {
         "Say": _say,
         "Play": _play,
         "Pause": _pause,

@@ -26,8 +26,8 @@ from scfm.twiml.flow import (
     answer,
     apology,
 )
+from scfm.twiml.interpreter import CalleeAnswer, End, NextRequest, TwimlError, Verb, parse, walk
 from scfm.twiml.rehearsal_text import describe_answer, describe_verb, read_answer
-from scfm.twiml.walk import Answer, End, Request, TwimlError, Verb, parse, walk
 
 URL = "https://scfm.example/api/remote_phone_call_events"
 CONTACT_MSISDN = "+252662345678"
@@ -142,7 +142,7 @@ class _Run:
 
     rehearsal: Rehearsal
     # What is left of the script: each line, and the answer that it stands for (None is hanging up).
-    script: deque[tuple[str, Answer | None]]
+    script: deque[tuple[str, CalleeAnswer | None]]
     call: CallView
     contact: ContactView
     settings: FlowSettings
@@ -150,8 +150,8 @@ class _Run:
 
     def run(self, max_turns: int) -> None:
         """Take turns until the call ends, or is seen never to end, MAX_TURNS at the most."""
-        step: Request | End = Request(URL)
-        while isinstance(step, Request):
+        step: NextRequest | End = NextRequest(URL)
+        while isinstance(step, NextRequest):
             if step.url.partition("?")[0] != URL:
                 step = End(f"The call goes on at {step.url}, where the rehearsal cannot follow.")
             elif step.method != "POST":
@@ -164,7 +164,7 @@ class _Run:
         self.rehearsal.ending = step.reason
         self.rehearsal.unused = [line for line, _ in self.script]
 
-    def _take_turn(self, request: Request) -> Request | End:
+    def _take_turn(self, request: NextRequest) -> NextRequest | End:
         turn = RehearsedTurn(self._details(request.params), self._render(request))
         self.rehearsal.turns.append(turn)
         turn.lines.extend(f"{name}: {value}" for name, value in request.params.items())
@@ -173,7 +173,7 @@ class _Run:
         except TwimlError as error:
             return self._stopped(str(error))
 
-    def _render(self, request: Request) -> str:
+    def _render(self, request: NextRequest) -> str:
         """The flow's TwiML; if the flow raises, as in a real call, the apology, and the memory stays as it was."""
         rehearsal = self.rehearsal
         turn = Turn(
@@ -208,10 +208,10 @@ class _Run:
             **params,
         }
 
-    def _walk(self, turn: RehearsedTurn, url: str) -> Request | End:
+    def _walk(self, turn: RehearsedTurn, url: str) -> NextRequest | End:
         """Walk the turn's document, which came from URL, with answers of the script, to where it leads."""
         walking = walk(parse(turn.twiml), url)
-        reply: Answer | None = None
+        reply: CalleeAnswer | None = None
         while True:
             try:
                 verb = walking.send(reply)
@@ -221,12 +221,12 @@ class _Run:
             turn.lines.extend(describe_verb(verb))
             reply = None
             if verb.asks:
-                reply = self.script.popleft()[1] if self.script else Answer()
+                reply = self.script.popleft()[1] if self.script else CalleeAnswer()
                 turn.lines.append(describe_answer(verb, reply))
                 if reply is None:
                     return End("The callee hung up.")
 
-    def _is_repetition(self, request: Request) -> bool:
+    def _is_repetition(self, request: NextRequest) -> bool:
         """Whether all that decides what comes next was so before, no answer used since: then the call never ends."""
         memories = [self.rehearsal.contact_memory, self.rehearsal.call_memory]
         state = json.dumps([request.url, request.params, memories, len(self.script)], sort_keys=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from scfm.errors import StartError
-from scfm.twiml.walk import Answer, Verb, heard
+from scfm.twiml.interpreter import CalleeAnswer, Verb, heard
 
 RECORDING_URL = "https://scfm.example/recordings/RE1"
 ANSWER_SYNTAX = "write: press 1, say WORDS, record SECONDS, silence, or hang up"
@@ -23,20 +23,20 @@ _DESCRIPTIONS: Mapping[str, Callable[[Verb], str]] = {
 }
 
 
-def read_answer(line: str) -> Answer | None:
+def read_answer(line: str) -> CalleeAnswer | None:
     """The answer that LINE of a script describes; None is hanging up. Raises StartError for any other line."""
     word, _, rest = " ".join(line.split()).partition(" ")
     if line.strip() in ("hang up", "hangup"):
         return None
     if word in ("", "silence") and not rest:
-        return Answer()
+        return CalleeAnswer()
     if word == "say" and rest:
-        return Answer(speech=rest)
+        return CalleeAnswer(speech=rest)
     if word == "record" and re.fullmatch("[0-9]*", rest):
-        return Answer(recording_url=RECORDING_URL, seconds=int(rest or 5))
+        return CalleeAnswer(recording_url=RECORDING_URL, seconds=int(rest or 5))
     keys = rest if word == "press" else line.strip()
     if re.fullmatch("[0-9*#]+", keys):
-        return Answer(digits=keys)
+        return CalleeAnswer(digits=keys)
     raise StartError(f"{line.strip()!r} is not an answer; {ANSWER_SYNTAX}")
 
 
@@ -46,7 +46,7 @@ def describe_verb(verb: Verb) -> list[str]:
     return description + [f"({warning})" for warning in verb.warnings]
 
 
-def describe_answer(verb: Verb, answer: Answer | None) -> str:
+def describe_answer(verb: Verb, answer: CalleeAnswer | None) -> str:
     """What the callee does at VERB, in words; None is hanging up."""
     if answer is None:
         return "> hangs up"

@@ -212,7 +212,7 @@ def test_flows_know_neither_the_web_framework_nor_the_database() -> None:
     import subprocess  # noqa: PLC0415 - a fresh interpreter: this one has imported everything
 
     code = (
-        "import sys, scfm.twiml.registry, scfm.twiml.walk, scfm.cli.rehearse;"
+        "import sys, scfm.twiml.registry, scfm.twiml.interpreter, scfm.cli.rehearse;"
         "print([m for m in ('tornado', 'motor', 'pymongo', 'bson') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

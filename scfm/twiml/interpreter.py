@@ -1,4 +1,4 @@
-"""Walks a TwiML document the way a phone does, verb by verb, up to the next request. It does no I/O.
+"""The interpreter of TwiML: walks a document the way a phone does, verb by verb, up to the next request. No I/O.
 
 A rehearsal drives it at once, the simulated phone over HTTP and in time. The rules and the attributes' defaults are
 those of https://www.twilio.com/docs/voice/twiml.
@@ -88,7 +88,7 @@ class Verb:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CalleeAnswer:
     """What the callee does when asked: keys, words, some seconds of a recording. Nothing is silence.
 
     ``hung_up``: the call ends with the recording.
@@ -102,7 +102,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Request:
+class NextRequest:
     """What the provider asks for next; PARAMS come on top of those that every webhook carries.
 
     ``last``: the callee is gone, and nobody hears what it brings.
@@ -121,7 +121,7 @@ class End:
     reason: str
 
 
-Walk = Generator[Verb, Answer | None, Request | End]
+Walk = Generator[Verb, CalleeAnswer | None, NextRequest | End]
 
 
 def parse(text: str | bytes) -> tuple[Verb, ...]:
@@ -136,26 +136,26 @@ def parse(text: str | bytes) -> tuple[Verb, ...]:
 
 
 def walk(verbs: Iterable[Verb], url: str) -> Walk:
-    """Yields each verb of the document at URL as the callee meets it; returns the Request or End it leads to.
+    """Yields each verb of the document at URL as the callee meets it; returns the NextRequest or End it leads to.
 
-    A Gather's prompts come before the Gather itself. To a verb that ``asks`` send the Answer; None is silence:
+    A Gather's prompts come before the Gather itself. To a verb that ``asks`` send the CalleeAnswer; None is silence:
 
         walking = walk(parse(text), url)
         verb = next(walking)
-        verb = walking.send(Answer(digits="1") if verb.asks else None)
+        verb = walking.send(CalleeAnswer(digits="1") if verb.asks else None)
 
     A callee who hangs up is a walk that is not gone on with. Unknown verbs are yielded and passed over.
     """
     for verb in _as_heard(verbs):
         met = replace(verb, text=urljoin(url, verb.text)) if _is_link(verb) else verb
-        answer = (yield met) or Answer()
+        answer = (yield met) or CalleeAnswer()
         way = _way(met, answer, url)
         if way is not None:
             return way
     return End("end")
 
 
-def heard(verb: Verb, answer: Answer) -> dict[str, str] | None:
+def heard(verb: Verb, answer: CalleeAnswer) -> dict[str, str] | None:
     """What the provider reports of the answer to a Gather or a Record; None if that counts as silence."""
     return _gathered(verb, answer) if verb.name == "Gather" else _recorded(verb, answer)
 
@@ -184,20 +184,20 @@ def _is_link(verb: Verb) -> bool:
     return verb.name == "Redirect" or (verb.name == "Play" and verb.text != "")
 
 
-def _way(verb: Verb, answer: Answer, url: str) -> Request | End | None:
+def _way(verb: Verb, answer: CalleeAnswer, url: str) -> NextRequest | End | None:
     """Where the verb leads; None for the next verb."""
     if verb.asks:
         params = heard(verb, answer)
         action = urljoin(url, verb["action"])
-        return None if params is None else Request(action, _method(verb), params, answer.hung_up)
+        return None if params is None else NextRequest(action, _method(verb), params, answer.hung_up)
     if verb.name == "Redirect":
-        return Request(verb.text, _method(verb))
+        return NextRequest(verb.text, _method(verb))
     if verb.name == "Reject":
         return End("busy" if verb["reason"] == "busy" else "rejected")
     return End("hangup") if verb.name == "Hangup" else None
 
 
-def _gathered(verb: Verb, answer: Answer) -> dict[str, str] | None:
+def _gathered(verb: Verb, answer: CalleeAnswer) -> dict[str, str] | None:
     takes = verb["input"].split()
     digits = _typed(verb, answer.digits) if "dtmf" in takes else ""
     if digits:
@@ -214,7 +214,7 @@ def _typed(gather: Verb, keys: str) -> str:
     return digits[: gather.number("numDigits") or None]
 
 
-def _recorded(verb: Verb, answer: Answer) -> dict[str, str] | None:
+def _recorded(verb: Verb, answer: CalleeAnswer) -> dict[str, str] | None:
     # An empty recording makes no request: https://www.twilio.com/docs/voice/twiml/record
     seconds = min(answer.seconds, verb.number("maxLength"))
     if seconds <= 0:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from scfm.twiml.walk import DEFAULTS, Answer, End, Request, TwimlError, Verb, heard, parse, walk
+from scfm.twiml.interpreter import DEFAULTS, CalleeAnswer, End, NextRequest, TwimlError, Verb, heard, parse, walk
 
 URL = "https://alerts.example.org/api/remote_phone_call_events?a=1"
 
 
-def walked(inside: str, *answers: Answer) -> tuple[list[str], Request | End]:
+def walked(inside: str, *answers: CalleeAnswer) -> tuple[list[str], NextRequest | End]:
     """What is met in ``<Response>INSIDE</Response>``, and where it leads."""
     walking, left, met = walk(parse(f"<Response>{inside}</Response>"), URL), list(answers), []
     answer = None
@@ -46,14 +46,16 @@ def test_nothing_after_a_hangup_is_heard(verb: str, reason: str) -> None:
 
 
 def test_keys_pressed_at_a_gather_go_to_the_same_address_by_default() -> None:
-    met, way = walked('<Gather numDigits="1"><Say>Press</Say><Pause/></Gather><Say>Never</Say>', Answer(digits="1"))
+    met, way = walked(
+        '<Gather numDigits="1"><Say>Press</Say><Pause/></Gather><Say>Never</Say>', CalleeAnswer(digits="1")
+    )
     assert met == ["Say Press", "Pause", "Gather"]
-    assert way == Request(URL, "POST", {"Digits": "1"})
+    assert way == NextRequest(URL, "POST", {"Digits": "1"})
 
 
 def test_a_gather_may_say_where_to_go_and_how() -> None:
-    way = walked('<Gather action="../next?b=2" method="get"/>', Answer(digits="5"))[1]
-    assert way == Request("https://alerts.example.org/next?b=2", "GET", {"Digits": "5"})
+    way = walked('<Gather action="../next?b=2" method="get"/>', CalleeAnswer(digits="5"))[1]
+    assert way == NextRequest("https://alerts.example.org/next?b=2", "GET", {"Digits": "5"})
 
 
 def test_silence_at_a_gather_falls_through_to_the_next_verb() -> None:
@@ -61,7 +63,7 @@ def test_silence_at_a_gather_falls_through_to_the_next_verb() -> None:
 
 
 def test_silence_at_a_gather_that_wants_to_know_makes_a_request() -> None:
-    assert walked('<Gather actionOnEmptyResult="true"/>')[1] == Request(URL, "POST", {"Digits": ""})
+    assert walked('<Gather actionOnEmptyResult="true"/>')[1] == NextRequest(URL, "POST", {"Digits": ""})
 
 
 @pytest.mark.parametrize(
@@ -81,55 +83,55 @@ def test_silence_at_a_gather_that_wants_to_know_makes_a_request() -> None:
 def test_a_gather_takes_keys_up_to_a_number_of_them_or_to_the_last_key(
     attributes: dict[str, str], pressed: str, taken: str
 ) -> None:
-    assert heard(Verb("Gather", attributes), Answer(digits=pressed)) == ({"Digits": taken} if taken else None)
+    assert heard(Verb("Gather", attributes), CalleeAnswer(digits=pressed)) == ({"Digits": taken} if taken else None)
 
 
 def test_a_gather_hears_speech_where_it_asks_for_it() -> None:
-    yes = Answer(speech="yes")
-    spoken = Request(URL, "POST", {"SpeechResult": "yes", "Confidence": "0.95"})
+    yes = CalleeAnswer(speech="yes")
+    spoken = NextRequest(URL, "POST", {"SpeechResult": "yes", "Confidence": "0.95"})
     assert walked('<Gather input="dtmf speech"/>', yes)[1] == spoken
     assert walked("<Gather/>", yes)[1] == End("end")
-    assert walked('<Gather input="speech"/>', Answer(digits="1"))[1] == End("end")
+    assert walked('<Gather input="speech"/>', CalleeAnswer(digits="1"))[1] == End("end")
 
 
 def test_a_recording_goes_to_the_same_address_by_default() -> None:
-    met, way = walked("<Record/><Say>Never</Say>", Answer(recording_url="https://r.example/RE1", seconds=9))
+    met, way = walked("<Record/><Say>Never</Say>", CalleeAnswer(recording_url="https://r.example/RE1", seconds=9))
     assert met == ["Record"]
     recording = {"RecordingUrl": "https://r.example/RE1", "RecordingSid": "RE1", "RecordingDuration": "9"}
-    assert way == Request(URL, "POST", recording)
+    assert way == NextRequest(URL, "POST", recording)
 
 
 def test_a_recording_is_no_longer_than_it_may_be() -> None:
-    way = walked('<Record maxLength="10"/>', Answer(recording_url="https://r.example/RE1", seconds=30.0))[1]
-    assert isinstance(way, Request)
+    way = walked('<Record maxLength="10"/>', CalleeAnswer(recording_url="https://r.example/RE1", seconds=30.0))[1]
+    assert isinstance(way, NextRequest)
     assert way.params["RecordingDuration"] == "10"
 
 
 def test_a_recording_that_a_hang_up_ends_is_the_last_request() -> None:
-    way = walked("<Record/>", Answer(recording_url="https://r.example/RE1", seconds=9, hung_up=True))[1]
-    assert isinstance(way, Request)
+    way = walked("<Record/>", CalleeAnswer(recording_url="https://r.example/RE1", seconds=9, hung_up=True))[1]
+    assert isinstance(way, NextRequest)
     assert way.last
     assert way.params["Digits"] == "hangup"
 
 
 def test_the_key_that_ended_a_recording_is_told() -> None:
-    answer = Answer(digits="#", recording_url="https://r.example/1", seconds=9)
+    answer = CalleeAnswer(digits="#", recording_url="https://r.example/1", seconds=9)
     way = walked('<Record action="https://b.example/r" finishOnKey="#"/>', answer)[1]
-    assert isinstance(way, Request)
+    assert isinstance(way, NextRequest)
     assert way.url == "https://b.example/r"
     assert way.params["Digits"] == "#"
 
 
-@pytest.mark.parametrize("answer", [Answer(), Answer(digits="1"), Answer(speech="hello")])
-def test_an_empty_recording_falls_through_to_the_next_verb(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", [CalleeAnswer(), CalleeAnswer(digits="1"), CalleeAnswer(speech="hello")])
+def test_an_empty_recording_falls_through_to_the_next_verb(answer: CalleeAnswer) -> None:
     assert walked("<Record/><Say>Nothing</Say>", answer) == (["Record", "Say Nothing"], End("end"))
 
 
 def test_a_redirect_leads_on_at_once() -> None:
-    assert walked("<Redirect>/other</Redirect><Say>Never</Say>")[1] == Request(
+    assert walked("<Redirect>/other</Redirect><Say>Never</Say>")[1] == NextRequest(
         "https://alerts.example.org/other", "POST", {}
     )
-    assert walked('<Redirect method="GET"/>')[1] == Request(URL, "GET", {})
+    assert walked('<Redirect method="GET"/>')[1] == NextRequest(URL, "GET", {})
 
 
 def test_files_are_played_from_where_the_document_is() -> None:
@@ -192,9 +194,9 @@ def test_a_timeout_may_be_left_to_the_provider() -> None:
 
 
 def test_a_verb_that_a_gather_cannot_hold_is_unknown_there() -> None:
-    met, way = walked("<Gather><Hangup/><Gather/></Gather>", Answer(digits="1"))
+    met, way = walked("<Gather><Hangup/><Gather/></Gather>", CalleeAnswer(digits="1"))
     assert met == ["Gather/Hangup", "Gather/Gather", "Gather"]
-    assert way == Request(URL, "POST", {"Digits": "1"})
+    assert way == NextRequest(URL, "POST", {"Digits": "1"})
 
 
 @pytest.mark.parametrize("text", ["", "no", "<Response>", "<Other/>", b"\xff", "<Response/><Response/>"])
