@@ -28,10 +28,10 @@ from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
 from scfm.workers.claims import CALLS, claim_each
 from scfm.workers.clock_watch import ClockWatch
+from scfm.workers.remote_status import first_check
 from scfm.workers.runner import Job
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.send_schedule import MARGIN
-from scfm.workers.status_poller import first_check
 
 log = logging.getLogger("scfm.work")
 

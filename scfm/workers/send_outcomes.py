@@ -16,9 +16,9 @@ from scfm.storage.query import Document
 from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
 from scfm.workers.claims import CALLS
+from scfm.workers.remote_status import first_check
 from scfm.workers.request_params import sent_params
 from scfm.workers.send_journal import SendJournal
-from scfm.workers.status_poller import first_check
 
 # After a request that provably did not leave.
 SEND_BACKOFF = Backoff(first=1.0, longest=60.0)

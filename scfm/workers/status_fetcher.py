@@ -15,6 +15,7 @@ from scfm.storage.store import Store
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.claims import CALLS
 from scfm.workers.fair_queue import FairQueue
+from scfm.workers.remote_status import fetch_remote_call
 from scfm.workers.runner import Job
 
 
@@ -36,9 +37,7 @@ class StatusFetcher(Job):
 
     async def process(self, item: Document) -> None:
         try:
-            response = await self._accounts.ask(
-                item["account_id"], lambda own: self._provider.fetch_call(own, item["remote_call_id"])
-            )
+            response = await fetch_remote_call(self._provider, self._accounts, item)
         except ProviderError as error:
             await self._updates.add(record_fetch_error(item, error.message))
         else:

@@ -15,21 +15,12 @@ from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.claims import CALLS, claim_each
+from scfm.workers.remote_status import fetch_remote_call
 from scfm.workers.runner import Job
 
 MAX_PAUSE = timedelta(hours=1)
 # No call lasts longer than a day; what is not final by then never will be.
 GIVEN_UP = timedelta(hours=25)
-
-
-def first_check(params: Document, policy: str, seconds: float) -> datetime | None:
-    """When to ask about a call that the provider has just accepted with these PARAMS; None for never.
-
-    POLICY ``auto`` leaves calls alone that have a status callback.
-    """
-    if policy == "never" or (policy == "auto" and params.get("status_callback")):
-        return None
-    return later(seconds)
 
 
 class StatusPoller(Job):
@@ -61,9 +52,7 @@ class StatusPoller(Job):
             await self._all_tenants.update_one(CALLS, *call_checks.schedule_check(item, self._next_check(item)))
             return
         try:
-            response = await self._accounts.ask(
-                item["account_id"], lambda own: self._provider.fetch_call(own, item["remote_call_id"])
-            )
+            response = await fetch_remote_call(self._provider, self._accounts, item)
         except ProviderError as error:
             change: Document = {"remote_error_message": error.message}
         else:

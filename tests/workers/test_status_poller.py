@@ -21,7 +21,8 @@ from scfm.simulator.callee import Callee, CalleeRule
 from scfm.simulator.faults import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.status_poller import GIVEN_UP, MAX_PAUSE, first_check
+from scfm.workers.remote_status import first_check
+from scfm.workers.status_poller import GIVEN_UP, MAX_PAUSE
 from tests.workers.background import (
     PARAMS,
     Background,
