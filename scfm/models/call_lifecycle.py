@@ -53,7 +53,7 @@ class CallStatus(StrEnum):
     COMPLETED = "completed"
 
 
-STATUSES = tuple(status.value for status in CallStatus)
+CALL_STATUSES = tuple(status.value for status in CallStatus)
 # At the provider: what may still turn into something else.
 UNSETTLED = (CallStatus.REMOTELY_QUEUED, CallStatus.IN_PROGRESS)
 # Waiting to be sent, at the provider, or going on.
@@ -62,6 +62,10 @@ UNDER_WAY = (
     CallStatus.REMOTELY_QUEUED,
     CallStatus.REMOTE_FETCH_QUEUED,
     CallStatus.IN_PROGRESS,
+)
+# What has become of a call that the provider has taken.
+TAKEN_BY_PROVIDER = tuple(
+    status for status in CallStatus if status not in (CallStatus.CREATED, CallStatus.QUEUED, CallStatus.ERRORED)
 )
 FINAL = (
     CallStatus.ERRORED,

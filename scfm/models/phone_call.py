@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
-from scfm.models.call_lifecycle import MACHINE, STATUSES, CallStatus, queue, queue_remote_fetch
+from scfm.models.call_lifecycle import CALL_STATUSES, MACHINE, CallStatus, queue, queue_remote_fetch
 from scfm.models.call_work import CHECK, DUE, EXISTS, HELD, LEASE
 from scfm.models.callout_participation import callout_flows
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, children_by
@@ -50,7 +50,7 @@ class PhoneCalls(Resource):
         Link("create_batch_operation_id"),
         Link("queue_batch_operation_id"),
         Link("queue_remote_fetch_batch_operation_id"),
-        Status("status", CallStatus.CREATED, STATUSES),
+        Status("status", CallStatus.CREATED, CALL_STATUSES),
         Msisdn("msisdn", optional=True),
         Field("remote_call_id"),
         Field("remote_status"),

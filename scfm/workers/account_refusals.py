@@ -7,7 +7,7 @@ refusal, an outage or a 429, is of the credentials that they were sent with: whe
 from __future__ import annotations
 
 from scfm.errors import NotFound
-from scfm.models.call_lifecycle import CallStatus, explain_waiting, try_now
+from scfm.models.call_lifecycle import TAKEN_BY_PROVIDER, explain_waiting, try_now
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused
 from scfm.storage.query import Document
@@ -17,17 +17,6 @@ from scfm.workers.circuit_breaker import CircuitBreakers
 from scfm.workers.claims import CALLS
 
 WAITS = " (the provider refuses the account; its calls wait until its credentials are good again)"
-# What has become of a call that the provider has taken.
-TAKEN = [
-    CallStatus.REMOTELY_QUEUED,
-    CallStatus.REMOTE_FETCH_QUEUED,
-    CallStatus.IN_PROGRESS,
-    CallStatus.COMPLETED,
-    CallStatus.BUSY,
-    CallStatus.NOT_ANSWERED,
-    CallStatus.FAILED,
-    CallStatus.CANCELED,
-]
 
 
 class AccountRefusals:
@@ -66,7 +55,11 @@ class AccountRefusals:
     async def _has_called(self, account_id: int) -> bool:
         """Whether the provider ever took a call of the account; the calls themselves tell, after a restart, too."""
         if account_id not in self._have_called:
-            taken = {"account_id": account_id, "status": {"$in": TAKEN}, "remotely_queued_at": {"$ne": None}}
+            taken = {
+                "account_id": account_id,
+                "status": {"$in": list(TAKEN_BY_PROVIDER)},
+                "remotely_queued_at": {"$ne": None},
+            }
             if not await self._all_tenants.exists(CALLS, taken):
                 return False
             self._have_called.add(account_id)

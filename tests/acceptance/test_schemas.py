@@ -81,7 +81,7 @@ def test_the_filters_of_a_schema_are_those_of_the_resource(kind: str) -> None:
 def test_the_statuses_of_a_schema_are_those_of_the_resource() -> None:
     defined = schemas.schema("values")["$defs"]
     assert tuple(defined["callout_statuses"]["items"]["enum"]) == callout.STATUSES
-    assert tuple(defined["phone_call_statuses"]["items"]["enum"]) == call_lifecycle.STATUSES
+    assert tuple(defined["phone_call_statuses"]["items"]["enum"]) == call_lifecycle.CALL_STATUSES
 
 
 def test_the_settings_of_a_schema_are_those_of_an_account() -> None:

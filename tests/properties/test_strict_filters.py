@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop
 from scfm.errors import Invalid
 from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations.parameters import parameter_errors
-from scfm.models.call_lifecycle import STATUSES as STATUSES_OF_A_CALL
+from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.callout import STATUSES
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
@@ -66,9 +66,9 @@ UNDERSTOOD: Mapping[str, st.SearchStrategy[Any]] = {
     "_response": NESTED,
     "remote_request_params": NESTED,
     "has_phone_calls": st.sampled_from(["true", "false", True, False]),
-    "_attempt": statuses(STATUSES_OF_A_CALL),
+    "_attempt": statuses(CALL_STATUSES),
     "remote_status": TEXTS,
-    "status": statuses(STATUSES_OF_A_CALL),
+    "status": statuses(CALL_STATUSES),
     "": TEXTS,
 }
 
@@ -98,7 +98,7 @@ def understood(draw: st.DrawFn, kind: str) -> Document:
         elif name == "max_per_period_timestamp_attribute":
             parameters[name] = draw(st.sampled_from(["created_at", "updated_at", "remotely_queued_at"]))
         elif name == "max_per_period_statuses":
-            parameters[name] = draw(statuses(STATUSES_OF_A_CALL, least=1))
+            parameters[name] = draw(statuses(CALL_STATUSES, least=1))
         elif name == "skip_validate_preview_presence":
             parameters[name] = draw(st.sampled_from([True, False, "true", "1"]))
         elif name != "remote_request_params":

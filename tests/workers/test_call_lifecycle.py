@@ -14,7 +14,7 @@ import pytest
 
 from scfm import clock
 from scfm.models import call_checks, call_lifecycle, call_outcomes, call_reports, call_work
-from scfm.models.call_lifecycle import FINAL, STATUSES, UNDER_WAY, UNSETTLED, CallStatus, Transition
+from scfm.models.call_lifecycle import CALL_STATUSES, FINAL, UNDER_WAY, UNSETTLED, CallStatus, Transition
 from scfm.models.call_reports import reported_status
 
 MODULES = (call_lifecycle, call_outcomes, call_checks, call_reports)
@@ -663,7 +663,7 @@ def test_a_report_that_says_nothing_new_moves_nothing(call: dict[str, Any], deta
 
 
 def test_the_groups_of_statuses_are_what_they_were() -> None:
-    assert list(STATUSES) == [
+    assert list(CALL_STATUSES) == [
         "created",
         "queued",
         "remotely_queued",
@@ -679,7 +679,7 @@ def test_the_groups_of_statuses_are_what_they_were() -> None:
     assert list(UNSETTLED) == ["remotely_queued", "in_progress"]
     assert list(UNDER_WAY) == UNDER_WAY_STATUSES
     assert list(FINAL) == FINAL_STATUSES
-    assert {*UNDER_WAY, *FINAL, CallStatus.CREATED} == set(STATUSES)
+    assert {*UNDER_WAY, *FINAL, CallStatus.CREATED} == set(CALL_STATUSES)
 
 
 def strings_of(path: Path) -> set[str]:
@@ -723,7 +723,7 @@ def test_the_diagram_has_the_statuses_and_where_a_transition_leads() -> None:
     ended = {"completed", "busy", "not_answered", "failed", "canceled"}
     boxes = {box for start, end, _ in diagram() for box in (start, end)} - {"[*]"}
     inner = {"waiting", "claimed", "held", "unknown"}
-    assert boxes - inner - {"ended"} | ended == set(STATUSES)
+    assert boxes - inner - {"ended"} | ended == set(CALL_STATUSES)
     for name, cases in PINNED.items():
         for _, expected in cases:
             for _, update in expected if isinstance(expected, list) else [expected]:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from scfm.models import msisdn, paths
-from scfm.models.call_lifecycle import STATUSES as STATUSES_OF_A_CALL
+from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.callout import STATUSES as STATUSES_OF_A_CALLOUT
 from scfm.models.draft import Errors
 from scfm.models.filters import as_id, choices, moment_of, text
@@ -93,7 +93,7 @@ def _formats(country: str | None) -> Formats:
             "phone-numbers": _each(phone_number),
             "texts": _each(lambda value: None),
             "callout-statuses": _each(_check_status("callouts", STATUSES_OF_A_CALLOUT)),
-            "phone-call-statuses": _each(_check_status("phone calls", STATUSES_OF_A_CALL)),
+            "phone-call-statuses": _each(_check_status("phone calls", CALL_STATUSES)),
             "date-or-time": lambda value: moment_of(value)[0] is not None,
             "paths": lambda value: not isinstance(value, dict) or _check_paths(value),
             "call-parameter": lambda value: value in CALL_PARAMETERS,
