@@ -33,7 +33,7 @@ demo: .venv/installed
 	@exec $(BIN)/python -m scfm demo
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0 --cov --cov-report term
 
 check: .venv/installed-test
 	$(BIN)/ruff check .
