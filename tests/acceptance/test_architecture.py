@@ -11,12 +11,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 300
 MAX_PUBLIC_METHODS = 15
-# What is still larger, and should not be.
-LONG_FILES = {
-    "scfm/storage/register.py",
-    "scfm/storage/store.py",
-}
-LARGE_CLASSES = {"Store", "TenantView"}
 
 
 @cache
@@ -58,7 +52,7 @@ def test_no_file_is_long() -> None:
     long = {
         str(path.relative_to(ROOT)) for path in sources().values() if len(path.read_text().splitlines()) > MAX_LINES
     }
-    assert long - LONG_FILES == set()
+    assert not long
 
 
 def test_no_class_has_many_public_methods() -> None:
@@ -70,7 +64,7 @@ def test_no_class_has_many_public_methods() -> None:
     ]
     large = {one.name for one in classes if len(public_methods(one)) > MAX_PUBLIC_METHODS}
     assert len(classes) > 100
-    assert large - LARGE_CLASSES == set()
+    assert not large
 
 
 def public_methods(one: ast.ClassDef) -> list[str]:
