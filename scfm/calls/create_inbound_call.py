@@ -23,7 +23,7 @@ MAX_TRIES = 10
 
 async def find_contact(view: TenantView, number: str) -> Document | None:
     """The contact with a caller's number, or None."""
-    return await view.first_by("contacts", "msisdn", number, within=True)
+    return await view.first_by("contacts", "msisdn", number)
 
 
 async def create_inbound_call(

@@ -105,17 +105,17 @@ async def recently_deleted_ids(view: TenantView, ids: Mapping[str, set[int]]) ->
     They must have been read less than REMEMBERED_SECONDS ago. It costs the same for a thousand as for one: deletions
     are few, and each is written down before it is done.
     """
-    all_tenants, ids = view.all_tenants, {collection: some for collection, some in ids.items() if some}
+    ids = {collection: some for collection, some in ids.items() if some}
     if not ids:
         return {}
     # In this order: whose mark is gone with it by now has been written down before.
     marked = {"_deleting.until": {"$exists": True}}
-    found = await asyncio.gather(*(all_tenants.find(name, marked, fields=["_id"], sort=()) for name in ids))
+    found = await asyncio.gather(*(view.find(name, marked, fields=["_id"], sort=()) for name in ids))
     deleted = {name: {document["_id"] for document in marks} for name, marks in zip(ids, found, strict=True)}
     conditions = [
         {"collection": name, "number": {"$gte": min(some), "$lte": max(some)}} for name, some in ids.items()
     ]
-    for deletion in await all_tenants.find(DELETIONS, {"$or": conditions}, fields=["collection", "number"], sort=()):
+    for deletion in await view.find(DELETIONS, {"$or": conditions}, fields=["collection", "number"], sort=()):
         deleted[deletion["collection"]].add(deletion["number"])
     return {name: some & deleted[name] for name, some in ids.items()}
 

@@ -184,7 +184,7 @@ async def propagate_to_created(view: TenantView, contact_ids: Collection[int]) -
     less than MARK_RETENTION ago.
     """
     marked = {f"{MARK}.due": {"$exists": True}}
-    contacts = await view.all_tenants.find(CONTACTS, marked, fields=["_id"], sort=())
+    contacts = await view.find(CONTACTS, marked, fields=["_id"], sort=())
     changed = sorted({contact["_id"] for contact in contacts}.intersection(contact_ids))
     for contact_id in changed:
         await propagate(view, contact_id)

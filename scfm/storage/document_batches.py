@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
@@ -16,7 +15,7 @@ from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.codec import escape_document, restore_document
 from scfm.storage.database import Database
 from scfm.storage.errors import DUPLICATE, DuplicateKey, index_of, map_driver_errors, reason
-from scfm.storage.lookup import FIRST_BATCH, LookupKey
+from scfm.storage.lookup import FIRST_BATCH, LookupKey, Wanted, one_of
 from scfm.storage.query import Document
 
 # What a document holds besides its fields; ``_swaps`` are the marks of compare_and_set.
@@ -31,32 +30,33 @@ class DocumentBatches:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._finds: dict[LookupKey, Batcher[Any, list[Document]]] = {}
+        self._finds: dict[LookupKey, Batcher[Wanted, list[Document]]] = {}
         self._inserts: dict[str, Batcher[Document, None]] = {}
         self._updates: dict[str, Batcher[Update, Document | None]] = {}
 
-    async def find_by(self, key: LookupKey, value: Any) -> list[Document]:
-        """Every document with VALUE in the key's field, by id; each caller has its own."""
+    async def find_by(self, key: LookupKey, wanted: Wanted) -> list[Document]:
+        """Every document that is wanted, by id; each caller has its own."""
         if key not in self._finds:
             self._finds[key] = Batcher(partial(isolate_failures, partial(self._find_together, key)))
-        return [restore_document(dict(document)) for document in await self._finds[key].submit(value)]
+        return [restore_document(dict(document)) for document in await self._finds[key].submit(wanted)]
 
-    async def _find_together(self, key: LookupKey, values: list[Any]) -> list[list[Document]]:
-        found: dict[Any, list[Document]] = {value: [] for value in values}
+    async def _find_together(self, key: LookupKey, asked: list[Wanted]) -> list[list[Document]]:
+        found: dict[Wanted, list[Document]] = {wanted: [] for wanted in asked}
         with map_driver_errors():
-            for document in await self._fetch(key, list(found)):
-                found[document[key.name]].append(document)
-        return [found[value] for value in values]
+            for document in await self._fetch(key, found):
+                if (wanted := key.wanted(document)) in found:  # else one account wants what is another's
+                    found[wanted].append(document)
+        return [found[wanted] for wanted in asked]
 
-    async def _fetch(self, key: LookupKey, values: list[Any]) -> list[Document]:
+    async def _fetch(self, key: LookupKey, wanted: Collection[Wanted]) -> list[Document]:
         collection = self._database.collection(key.collection)
         if key.references:
-            cursor = await collection.aggregate(key.pipeline(values), batchSize=FIRST_BATCH)
+            cursor = await collection.aggregate(key.pipeline(wanted), batchSize=FIRST_BATCH)
             return sorted(await cursor.to_list(None), key=itemgetter("_id"))
-        if key.name == "_id" and len(values) == 1:
-            document = await collection.find_one({"_id": values[0]})
+        if key.name == "_id" and len(wanted) == 1:
+            document = await collection.find_one(key.condition(wanted))
             return [] if document is None else [document]
-        return sorted(await collection.find(key.condition(values)).to_list(None), key=itemgetter("_id"))
+        return sorted(await collection.find(key.condition(wanted)).to_list(None), key=itemgetter("_id"))
 
     async def insert_one(self, collection: str, document: Document) -> None:
         """Store a document under an id of an IdAllocator; raises DuplicateKey."""
@@ -90,7 +90,8 @@ class DocumentBatches:
         """What keeps a document that may be in already from being stored; None for nothing."""
         try:
             with map_driver_errors():
-                if await collection.find_one({"_id": document["_id"]}) != document:
+                same = {name: document[name] for name in ("account_id", "_id") if name in document}
+                if await collection.find_one(same) != document:
                     await collection.insert_one(document)
         except Exception as error:
             return error
@@ -120,6 +121,9 @@ class DocumentBatches:
             elif writes:
                 await collection.bulk_write([UpdateOne(*write) for write in writes], ordered=False)
             numbers = [condition["_id"] for condition, _ in updates]
-            found = await collection.find({"_id": {"$in": numbers}}, BOOKKEEPING).to_list(None)
+            these: Document = {"_id": {"$in": numbers}}
+            if all("account_id" in condition for condition, _ in updates):
+                these["account_id"] = one_of({condition["account_id"] for condition, _ in updates})
+            found = await collection.find(these, BOOKKEEPING).to_list(None)
         after = {document["_id"]: document for document in found}
         return [after.get(number) for number in numbers]
