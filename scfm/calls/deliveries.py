@@ -117,8 +117,8 @@ async def turns_with(view: TenantView, collection: str, document: Document, even
 async def forget_old(view: TenantView, limit: int) -> int:
     """Drop what is kept of deliveries that are more than a day old, of at most LIMIT of them; how many there were."""
     old = {"_delivery.at": {"$lt": now() - KEPT}}
-    found = await view.find(EVENTS, old, fields=["_id"], sort=[("_delivery.at", 1)], limit=limit)
+    found = await view.find(EVENTS, old, fields=["account_id"], sort=[("_delivery.at", 1)], limit=limit)
     if found:
-        numbers = {"$in": [one["_id"] for one in found]}
-        await view.update_many(EVENTS, {"_id": numbers, **old}, {"$unset": {FIELD: ""}})
+        these = {name: {"$in": [event[name] for event in found]} for name in ("account_id", "_id")}
+        await view.update_many(EVENTS, {**these, **old}, {"$unset": {FIELD: ""}})
     return len(found)

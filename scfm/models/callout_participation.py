@@ -35,8 +35,8 @@ class CalloutParticipations(Resource):
         Time("updated_at"),
     )
     unique = (
-        Unique(("callout_id", "contact_id"), "contact_id"),
-        Unique(("callout_id", "msisdn"), "msisdn"),
+        Unique(("account_id", "callout_id", "contact_id"), "contact_id"),
+        Unique(("account_id", "callout_id", "msisdn"), "msisdn"),
     )
     references = (
         Reference("callout_id", "callouts", "callout"),

@@ -116,9 +116,10 @@ class PhoneCalls(Resource):
         Index("contact_id", "_id"),
         Index("callout_id", "_id"),
         Index(
+            "account_id",
             "create_batch_operation_id",
             "callout_participation_id",
-            name="unique_create_batch_operation_id_callout_participation_id",
+            name="unique_account_id_create_batch_operation_id_callout_participation_id",
             unique=True,
             only={"create_batch_operation_id": {"$gt": 0}},
         ),

@@ -15,6 +15,7 @@ from scfm.models.resource import Resource
 from scfm.models.user import USERS
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
+from scfm.storage.query import Document
 
 RESOURCES: tuple[Resource, ...] = (
     ACCOUNTS,
@@ -28,11 +29,19 @@ RESOURCES: tuple[Resource, ...] = (
     REMOTE_PHONE_CALL_EVENTS,
 )
 
-# By the name of the idempotent request that created a document.
-REQUEST_INDEX = Index("_request", name="unique_request", unique=True, only={"_request": {"$gt": ""}})
+# By the name of the idempotent request that created a document. An account belongs to no account.
+_BY_REQUEST: Document = {"_request": {"$gt": ""}}
+REQUEST_INDEX = Index("account_id", "_request", name="unique_account_id_request", unique=True, only=_BY_REQUEST)
+ACCOUNTS_REQUEST_INDEX = Index("_request", name="unique_request", unique=True, only=_BY_REQUEST)
 
-# Indexes that older versions made: a sid is a name that several accounts may write down.
-OBSOLETE_INDEXES = {"accounts": ("unique_twilio_account_sid", "unique_somleng_account_sid")}
+# Indexes that older versions made. A sid is a name that several accounts may write down; and what is unique begins
+# with the account now (docs/decisions/0012).
+OBSOLETE_INDEXES: dict[str, tuple[str, ...]] = {
+    **{resource.collection: ("unique_request",) for resource in RESOURCES if resource.tenant},
+    "accounts": ("unique_twilio_account_sid", "unique_somleng_account_sid"),
+    "callout_participations": ("unique_request", "unique_callout_id_contact_id", "unique_callout_id_msisdn"),
+    "phone_calls": ("unique_request", "unique_create_batch_operation_id_callout_participation_id"),
+}
 
 
 def indexes() -> dict[str, list[Index]]:
@@ -41,7 +50,7 @@ def indexes() -> dict[str, list[Index]]:
         resource.collection: [
             *(unique.index for unique in resource.unique),
             *resource.indexes,
-            REQUEST_INDEX,
+            REQUEST_INDEX if resource.tenant else ACCOUNTS_REQUEST_INDEX,
             references.MARK_INDEX,
         ]
         for resource in RESOURCES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import ReadPreference
 from pymongo.errors import ConnectionFailure, NotPrimaryError, OperationFailure, PyMongoError
@@ -23,12 +24,17 @@ NOT_JOURNALED = WriteConcern(w="majority", j=False)
 MAX_AT_ONCE = 1 << 20
 # The collection of the counters: see counter.
 COUNTERS = "counters"
+# To make an index over tens of millions of documents takes longer than any other answer may.
+MAX_BUILD_SECONDS = 6 * 3600.0
 # IndexNotFound; NamespaceNotFound: not even the collection is there.
 NO_INDEX = frozenset({26, 27})
 
 
 class Database:
-    """One database of a MongoDB. Every acknowledged write is on disk, but for those to ``collection(COUNTERS)``."""
+    """One database of a MongoDB. Every acknowledged write is on disk, but for those to ``collection(COUNTERS)``.
+
+    Those are, too, once ``prepare`` has found a sharded cluster.
+    """
 
     def __init__(self, client: driver.Client, name: str) -> None:
         self.client = client
@@ -89,15 +95,25 @@ class Database:
     ) -> None:
         """Make the indexes that are missing; INDEXES maps a collection to those it needs.
 
-        OBSOLETE maps a collection to the names of indexes of older versions, which are dropped. Raises StartError for
-        a database that does not let us in, or that has them in another form.
+        OBSOLETE maps a collection to the names of indexes of older versions, which are dropped when all others are
+        there, so that what is unique is so at any time; who dies in between leaves it to the next. Others go on
+        reading and writing meanwhile. Raises StartError for a database that does not let us in, or that has them in
+        another form.
         """
         with map_startup_errors(), map_driver_errors():
+            if await self._is_sharded_cluster():
+                # What has an id may be on another shard than the counter, and be on disk before it.
+                self._collections[COUNTERS] = self.durable_counters
+            with pymongo.timeout(MAX_BUILD_SECONDS):
+                for collection, wanted in indexes.items():
+                    await self.collection(collection).create_indexes([index.model() for index in wanted])
             for collection, names in (obsolete or {}).items():
                 for name in names:
                     await self._drop_index(collection, name)
-            for collection, wanted in indexes.items():
-                await self.collection(collection).create_indexes([index.model() for index in wanted])
+
+    async def _is_sharded_cluster(self) -> bool:
+        hello = await self.client.admin.command("hello")
+        return bool(hello.get("msg") == "isdbgrid")
 
     async def _drop_index(self, collection: str, name: str) -> None:
         try:

@@ -76,13 +76,13 @@ async def _without_child(
 ) -> Sequence[Document]:
     if not parents:
         return []
-    # Both fields are in one index, and whose documents they are follows from SCOPE: no document need be read.
-    all_tenants, projection = view.all_tenants, {link: 1, "_id": 0}
+    # The fields of SCOPE, the link and the account are in one index: no document need be read.
+    projection = {link: 1, "_id": 0}
     in_range = {**scope, link: {"$gte": parents[0]["_id"], "$lte": parents[-1]["_id"]}}
     limit = MAX_CHILDREN_PER_PARENT * len(parents)
-    children = await all_tenants.find(collection, in_range, fields=projection, sort=(), limit=limit)
+    children = await view.find(collection, in_range, fields=projection, sort=(), limit=limit)
     if len(children) == limit:
         of_parents = {**scope, link: {"$in": [parent["_id"] for parent in parents]}}
-        children = await all_tenants.find(collection, of_parents, fields=projection, sort=())
+        children = await view.find(collection, of_parents, fields=projection, sort=())
     with_child = {child[link] for child in children}
     return [parent for parent in parents if parent["_id"] not in with_child] if with_child else parents
