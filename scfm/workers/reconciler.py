@@ -7,38 +7,32 @@ call is errored, and when it cannot be asked for long enough, too, saying that i
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from scfm.clock import later, now
 from scfm.models import call_outcomes as outcomes
 from scfm.models.call_checks import requeue_remote_fetch
-from scfm.models.call_lifecycle import CallStatus, Transition, claimed_under, expired
-from scfm.models.call_work import LEASE, WORK, attempt_of, work_of
+from scfm.models.call_lifecycle import CallStatus, Transition, expired
+from scfm.models.call_work import LEASE, attempt_of, work_of
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import ProviderError
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.batch_runner import OPERATIONS
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
 from scfm.workers.claims import CALLS, claim_each
 from scfm.workers.clock_watch import ClockWatch
+from scfm.workers.crash_recovery import CrashRecovery
 from scfm.workers.remote_status import first_check
 from scfm.workers.runner import Job
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.send_schedule import MARGIN
 
-log = logging.getLogger("scfm.work")
-
 TIMES_ASKED = 2
 MAX_FAILURES = 5
-# What a process had asked of the database when it died may be carried out a moment later.
-LAST_WORDS_SECONDS = 10.0
 # The provider's clock may be behind ours. An older call to the number is not mistaken for this one: it is known.
 SKEW = timedelta(minutes=1)
 MAY_HAVE_RUNG = (
@@ -73,10 +67,10 @@ class Reconciler(Job):
         self._watch = watch or ClockWatch()
         self._grace = settings.unknown_grace_seconds
         self._limit = timedelta(seconds=settings.unknown_limit_seconds)
-        self._dead_since: dict[str, float] = {}
+        self._crash_recovery = CrashRecovery(store, send_journal, grace=self._grace)
 
     async def claim(self, limit: int) -> Sequence[Document]:
-        await self._recover()
+        await self._crash_recovery.take_over()
         await self._callout_hold.release_orphans()
         moment = now()  # before the look at the clock, which thus sees whatever this one may have seen
         if self._watch.was_set_within(self._lease + MARGIN):
@@ -90,30 +84,6 @@ class Reconciler(Job):
             limit,
             lambda call: outcomes.claim_expired(call, moment, later(self._lease)),
         )
-
-    async def _recover(self) -> None:
-        """Take over what a process on this machine had when it died: what it had not sent is queued again."""
-        for dead, left in self._send_journal.of_dead_processes():
-            await self._take_over(dead, left)
-            since = self._dead_since.setdefault(dead, time.monotonic())
-            if time.monotonic() - since >= LAST_WORDS_SECONDS:
-                self._send_journal.discard(dead)
-                del self._dead_since[dead]
-        for log_id in self._send_journal.of_earlier_boots():
-            if not await self._store.all_tenants.exists(CALLS, claimed_under(log_id)):
-                self._send_journal.discard(log_id)
-
-    async def _take_over(self, dead: str, left: set[tuple[str, int]] | None) -> None:
-        calls = await self._store.all_tenants.find(CALLS, claimed_under(dead), fields=["account_id", WORK, "status"])
-        updates = [
-            outcomes.take_over(call, dead, may_have_left=left is None or attempt_of(call) in left, grace=self._grace)
-            for call in calls
-        ]
-        await self._store.all_tenants.bulk_update(CALLS, updates)
-        if calls:
-            log.info("%d calls of an ended process are taken over", len(calls))
-        run = {"_work.due": {"$exists": True}, "_work.log": dead}
-        await self._store.all_tenants.update_many(OPERATIONS, run, {"$set": {"_work.due": now()}})
 
     async def process(self, item: Document) -> None:
         if item["status"] == CallStatus.REMOTE_FETCH_QUEUED:
@@ -132,16 +102,12 @@ class Reconciler(Job):
             transition = outcomes.give_up_settling(item, f"{MAY_HAVE_RUNG}. {type(error).__name__}")
         await self._store.all_tenants.update_one(CALLS, *transition)
 
-    def _first_check(self, call: Document) -> datetime | None:
-        """Its reports may have come while nobody listened, so it is asked about even if it has a status callback."""
-        policy = "always" if self._settings.status_check == "auto" else self._settings.status_check
-        return first_check(call["remote_request_params"], policy, self._settings.status_check_seconds)
-
     async def _settle(self, item: Document) -> None:
+        """Find out whether a call that is still queued has left, and what the provider made of it."""
         attempt = work_of(item)["attempt"]
         mine = attempt["log"] is not None and attempt["log"] == self._send_journal.id
         if mine and not self._send_journal.has_sent(*attempt_of(item)):
-            # Taken by this process, and overtaken by a failing database before it could leave.
+            # Claimed by this process, and overtaken by a failing database before it could leave.
             await self._store.all_tenants.update_one(CALLS, *outcomes.requeue_unsent(item))
             return
         recent = now() - attempt["at"] <= self._limit
@@ -153,20 +119,8 @@ class Reconciler(Job):
             listed = await self._listed(item)
         except ProviderError as error:
             await self._not_answered(item, error)
-            return
-        # This must be looked at first: a rival that is no more has left its mark on the call that is its own.
-        rivals = await self._store.all_tenants.exists(CALLS, outcomes.rivals_of(item))
-        for response in listed:
-            # Of any account: they may share the server's own credentials.
-            another = {"remote_call_id": response["sid"], "_id": {"$ne": item["_id"]}}
-            if await self._store.all_tenants.exists(CALLS, another):
-                continue
-            if rivals and item["remote_call_id"] is None:
-                await self._store.all_tenants.update_one(CALLS, *outcomes.settle_later(item, later(self._grace)))
-            else:
-                await self._settled(item, *outcomes.accept(item, response, self._first_check(item)))
-            return
-        await self._not_listed(item)
+        else:
+            await self._match(item, listed)
 
     async def _listed(self, call: Document) -> list[Document]:
         """The provider's calls that this one can be, also those of an account that has been left meanwhile."""
@@ -185,9 +139,21 @@ class Reconciler(Job):
             attempted = now() - self._limit
         return await self._provider.list_calls(credentials, call["msisdn"], attempted - SKEW)
 
-    async def _settled(self, call: Document, *updates: Transition) -> None:
-        await self._store.all_tenants.bulk_update(CALLS, updates)
-        self._send_journal.acknowledge(*attempt_of(call))
+    async def _match(self, call: Document, listed: list[Document]) -> None:
+        """The call is the first of those that the provider has LISTED and that is no other call's."""
+        # This must be looked at first: a rival that is no more has left its mark on the call that is its own.
+        rivals = await self._store.all_tenants.exists(CALLS, outcomes.rivals_of(call))
+        for response in listed:
+            # Of any account: they may share the server's own credentials.
+            another = {"remote_call_id": response["sid"], "_id": {"$ne": call["_id"]}}
+            if await self._store.all_tenants.exists(CALLS, another):
+                continue
+            if rivals and call["remote_call_id"] is None:
+                await self._store.all_tenants.update_one(CALLS, *outcomes.settle_later(call, later(self._grace)))
+            else:
+                await self._settled(call, *outcomes.accept(call, response, self._first_check(call)))
+            return
+        await self._not_listed(call)
 
     async def _not_listed(self, call: Document) -> None:
         reason = work_of(call).get("reason") or LOST
@@ -204,3 +170,12 @@ class Reconciler(Job):
         else:
             unanswered = outcomes.mark_unanswered(call, error.message, later(max(self._grace, 1)))
             await self._store.all_tenants.update_one(CALLS, *unanswered)
+
+    async def _settled(self, call: Document, *updates: Transition) -> None:
+        await self._store.all_tenants.bulk_update(CALLS, updates)
+        self._send_journal.acknowledge(*attempt_of(call))
+
+    def _first_check(self, call: Document) -> datetime | None:
+        """Its reports may have come while nobody listened, so it is asked about even if it has a status callback."""
+        policy = "always" if self._settings.status_check == "auto" else self._settings.status_check
+        return first_check(call["remote_request_params"], policy, self._settings.status_check_seconds)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from scfm import clock
-from scfm.workers import reconciler
+from scfm.workers import crash_recovery
 from tests.workers.owned_clock import Wall
 
 
 @pytest.fixture(autouse=True)
 def no_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """These processes die with nothing under way, so that nobody need wait for it."""
-    monkeypatch.setattr(reconciler, "LAST_WORDS_SECONDS", 0.0)
+    monkeypatch.setattr(crash_recovery, "LAST_WORDS_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from scfm.providers.credentials import Credentials
 from scfm.providers.errors import CallRejected, ProviderError, Unknown
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers import reconciler as module
+from scfm.workers import crash_recovery as module
 from scfm.workers.reconciler import LOST, MAX_FAILURES, MAY_HAVE_RUNG, TIMES_ASKED
 from tests.workers.background import PARAMS, Background, account, calls_of, pass_over, queued_calls, told
 from tests.workers.owned_clock import Wall
