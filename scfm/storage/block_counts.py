@@ -1,8 +1,8 @@
 """How many documents a query has, and where its pages begin, without walking over all of them each time.
 
 Ids are given in order, so what a query has among the ids of a block stays the same unless one of these is announced
-as changing (see ``change_log``). What is remembered lives in this process alone: a crash loses nothing, and whoever
-starts anew counts once.
+as changing (see ``change_log``). What is remembered lives in this process alone: a crash loses nothing, and a
+process that starts anew counts once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Changes of documents, announced by blocks of ids before they are made, so that nobody counts by what was before."""
+"""Changes of documents, announced by blocks of ids before they are made, so that earlier counts are not trusted."""
 
 from __future__ import annotations
 

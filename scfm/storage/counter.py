@@ -1,8 +1,11 @@
 """The stored counter of a kind of resource: the ids that were given, and which documents may be about to change.
 
-It is one document of the collection ``counters``, that whoever is about to make, change or delete documents writes
-first. So whoever has read it knows of which documents what he counted before still holds: see ``block_counts`` and
+It is one document of the collection ``counters``. A process that is about to make, change or delete documents writes
+it first, so a process that reads it knows which of its earlier counts still hold: see ``block_counts`` and
 docs/decisions/0006.
+
+    {_id: kind, last: the last id, seq: number of the last change, touched: {block: number}, floor: number,
+     open: {process: {low: id, since: number or null, at: time}}, rest: token}
 """
 
 from __future__ import annotations
@@ -41,8 +44,7 @@ class CounterState:
 
     Documents with ids below ``settled`` are there or will never be. Block B has last been announced as change number
     ``dirty_blocks[B]``, or at the latest as ``floor``; changes from number ``since`` on may not be carried out yet.
-    With a ``quiescent`` token, nothing at all is under way; and whoever finds the same token again knows that nothing
-    was since.
+    With a ``quiescent`` token, nothing at all is under way; where the same token is found again, nothing was since.
     """
 
     settled: int

@@ -8,7 +8,7 @@ from scfm.storage.counter import HOLD_SECONDS, Counter, CounterRequest, boot_sec
 
 
 class IdAllocator:
-    """The ids of one kind. Whoever gets some calls ``commit`` or ``release`` when it is known what became of them."""
+    """The ids of one kind. ``commit`` or ``release`` what ``allocate`` gave, when it is known what became of it."""
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
@@ -17,7 +17,7 @@ class IdAllocator:
         """The next COUNT ids; raises Unavailable.
 
         They are not on disk yet: a MongoDB that dies may give them again, until a document that has one of them is
-        stored, since what it writes goes to disk in order. Whoever comes second is refused by the index of ids.
+        stored, since what it writes goes to disk in order. The second to store one is refused by the index of ids.
         """
         ids: range = await self._counter.requests.submit(CounterRequest(count=count))
         return ids
