@@ -108,7 +108,7 @@ class BatchOperations(Resource):
         return frozenset((*(field.name for field in self.fields), *self.accepts_new))
 
     async def check_event(self, scope: Scope, document: Document, event: str) -> None:
-        """What an older version has stored may not be understood."""
+        """Raise Invalid for parameters that an older version has stored and this one does not understand."""
         await validated_type(scope.view, document)
 
     async def check_delete(self, scope: Scope, document: Document) -> None:
@@ -120,7 +120,7 @@ class BatchOperations(Resource):
         return {"status": {"$in": list(RESTING)}}
 
     def event_changes(self, document: Document, event: str) -> Document:
-        """A run begins: anyone may take it from now on, and it starts from the first document."""
+        """A run begins: any process may claim it from now on, and it starts from the first document."""
         return {"_work": {"due": now()}}
 
 

@@ -52,7 +52,7 @@ class Callouts(Resource):
     indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARK_INDEX)
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
-        """Of the participations of a new callout it is known which do not have their contact's number."""
+        """The participations of a new callout say from the start whether they have their contact's number."""
         if draft.new:
             draft.document[renumbering.CALLOUT_KNOWN] = True
 

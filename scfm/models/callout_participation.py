@@ -92,7 +92,7 @@ class CalloutParticipations(Resource):
             draft.document[renumbering.NUMBER_KIND] = renumbering.OWN
 
     async def _change_number(self, scope: Scope, draft: Draft, old: Document) -> None:
-        """A number that a client has given stays, whatever becomes of the contact's."""
+        """Note that the number was given by a client: it stays when the contact's changes."""
         number = draft.document["msisdn"]
         if number == old["msisdn"]:
             return

@@ -42,7 +42,7 @@ class Contacts(Resource):
     indexes = (Index("account_id", "_id"), renumbering.MARK_INDEX)
 
     async def replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
-        """Another number goes on to the contact's participations, and to its calls that have not left."""
+        """Store CHANGES; give a new number to the contact's participations, and to its calls that have not left."""
         if "msisdn" not in changes:
             return await super().replace(view, old, changes)
         if renumbering.is_open(old):

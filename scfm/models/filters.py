@@ -35,14 +35,14 @@ class Clause:
     newest: tuple[Newest, ...] = ()
 
 
-class Excessive(ValueError):
-    """A filter has more in it than is read; the text says what, as in "has too many values"."""
+class FilterTooLarge(ValueError):
+    """A filter has more values, or longer paths, than are read; the text says which: ``has too many values``."""
 
 
 Filter = Callable[[Any, str | None], Clause | None]
 """From the parameter's value and the account's default country to a clause; None where the value says nothing.
 
-Raises Excessive.
+Raises FilterTooLarge.
 """
 
 
@@ -66,7 +66,7 @@ def apply(
     for name, value in parameters.items():
         try:
             clause = filters[name](value, country) if name in filters else None
-        except Excessive as error:
+        except FilterTooLarge as error:
             raise BadRequest(f"q[{name}] {error}") from None
         if clause is None and strict:
             raise Invalid({"parameters": [f"the filter {name} is not understood"]})
@@ -85,14 +85,14 @@ def text(value: Any) -> str | None:
 
 
 def choices(value: Any) -> list[str]:
-    """The values of a comma list, or of an array: ``failed, errored``; raises Excessive for more than MAX_VALUES.
+    """The values of a comma list, or of an array: ``failed, errored``.
 
-    An empty value between two commas counts among those.
+    Raises FilterTooLarge for more than MAX_VALUES, the empty ones between two commas included.
     """
     values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     texts = [text(element) or "" for element in values]
     if len(texts) + sum(written.count(",") for written in texts) > MAX_VALUES:
-        raise Excessive(TOO_MANY_VALUES)
+        raise FilterTooLarge(TOO_MANY_VALUES)
     parts = [trimmed(part) for written in texts for part in written.split(",")]
     return [part for part in parts if part]
 
@@ -208,7 +208,7 @@ def nested(field: str) -> Filter:
             return None
         leaves = list(paths.leaves(value))
         if paths.too_many(leaves):
-            raise Excessive(paths.TOO_MANY)
+            raise FilterTooLarge(paths.TOO_MANY)
         return Clause(
             all_of([paths.at(field, path, None if leaf is None else text(leaf) or "") for path, leaf in leaves])
         )

@@ -89,11 +89,6 @@ def national(stored: str, country: str) -> str | None:
     return read if read != stored else None
 
 
-def errors(value: object, country: str | None = None) -> list[str]:
-    """What is wrong with the number: BLANK, INVALID or nothing."""
-    return check(value, country)[1]
-
-
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value

@@ -27,42 +27,43 @@ class Platform:
         name = self._name(account["settings"])
         if name == "simulator":
             return self.simulator or Credentials("simulator", "", "", None)
-        own = "somleng" if name == "somleng" else "twilio"
-        sid, token = account[f"{own}_account_sid"], account[f"{own}_auth_token"]
+        provider = "somleng" if name == "somleng" else "twilio"
+        sid, token = account[f"{provider}_account_sid"], account[f"{provider}_auth_token"]
         if not sid and not token:
-            sid, token = self._of_server(own)
-        return Credentials(own, sid or "", token or "", self._base_url(own))
+            sid, token = self._of_server(provider)
+        return Credentials(provider, sid or "", token or "", self._base_url(provider))
 
     def former_credentials(self, account: Document, since: datetime) -> list[Credentials]:
-        """Those of other sids that ACCOUNT had at some time after SINCE, the latest first."""
+        """The credentials of other sids that ACCOUNT had at some time after SINCE, the latest first."""
         sid = self.credentials(account).account_sid
         former = [pair for pair in account.get(FORMER, ()) if pair["at"] >= since and pair["sid"] != sid]
         return [
-            Credentials(name, pair["sid"], pair["token"], self._base_url(name))
+            Credentials(provider, pair["sid"], pair["token"], self._base_url(provider))
             for pair in reversed(former)
-            for name in (provider_of(pair["sid"]),)
+            for provider in (provider_of(pair["sid"]),)
         ]
 
     def token_of_server(self, sid: str) -> str:
-        """The auth token of the server's own SID, which all accounts share that have none; '' for any other."""
+        """The auth token of SID if it is the server's own, which accounts without credentials share; else ''."""
         if self.simulator is not None and sid == self.simulator.account_sid:
             return self.simulator.auth_token
-        of_server, token = self._of_server(provider_of(sid))
-        return str(token) if sid and sid == of_server else ""
+        server_sid, token = self._of_server(provider_of(sid))
+        return str(token) if sid and sid == server_sid else ""
 
     def _name(self, settings: Mapping[str, Any]) -> str:
         return settings.get("platform_provider_name") or self.settings.platform_provider or "twilio"
 
-    def _of_server(self, own: str) -> tuple[str, str]:
-        return getattr(self.settings, f"{own}_account_sid"), getattr(self.settings, f"{own}_auth_token")
+    def _of_server(self, provider: str) -> tuple[str, str]:
+        """The server's own sid and auth token at a provider; '' where they are not set."""
+        return getattr(self.settings, f"{provider}_account_sid"), getattr(self.settings, f"{provider}_auth_token")
 
-    def _base_url(self, own: str) -> str | None:
-        if own == "twilio":
+    def _base_url(self, provider: str) -> str | None:
+        if provider == "twilio":
             return self.settings.twilio_client_rest_api_base_url or None
         host = self.settings.somleng_client_rest_api_host
         return self.settings.somleng_client_rest_api_base_url or (f"https://{host}" if host else None)
 
 
 def provider_of(sid: str) -> str:
-    """Whose sid it looks like: ``twilio`` or ``somleng``."""
+    """The provider that a sid is of, by its form: ``twilio`` or ``somleng``."""
     return "twilio" if sid.startswith(TWILIO_SID) else "somleng"
