@@ -230,6 +230,7 @@ class Columns:
 
     @property
     def paths(self) -> list[KeyPath]:
+        """Where the columns' values stand in the metadata; final once it has been asked for."""
         if self._final is None:
             known = self._paths
             self._final = [path for path in known if not any(path[:depth] in known for depth in range(1, len(path)))]

@@ -24,7 +24,7 @@ BATCH_LINES = 250
 BATCH_BYTES = 1 << 20
 # Metadata up to so many bytes is read with the batch; contacts with more are read apart, BATCH_BYTES at a time.
 SMALL_BYTES = 1 << 12
-# Bad lines are told until they are so many, or have so many bytes together.
+# The reasons of bad lines are kept until they are so many, or have so many bytes together.
 MAX_ERRORS = 1000
 MAX_ERROR_BYTES = 1 << 18
 # How often a batch is tried against others who change the same contacts.
@@ -33,7 +33,7 @@ MAX_TRIES = 1000
 
 @dataclass
 class Tally:
-    """What came of the lines, each counted once; of the bad ones the first so many are told."""
+    """How many lines created, updated or left contacts, or are bad, with the reasons of the first bad ones."""
 
     created: int = 0
     updated: int = 0
@@ -43,6 +43,7 @@ class Tally:
     size = 0
 
     def add_error(self, problem: Problem) -> None:
+        """Count a bad line, and keep why it is bad as long as there is room."""
         self.failed += 1
         if self.failed == len(self.errors) + 1 <= MAX_ERRORS and self.size < MAX_ERROR_BYTES:
             self.size += len(f"{problem.column}{problem.reason}".encode())
@@ -89,12 +90,14 @@ class ImportedContact:
 
     @property
     def has_changed(self) -> bool:
+        """Whether the lines make something else of the contact than what is stored."""
         if self.old is None:
             return bool(self.rows)
         return self.changes > 0 and not same_json(self.metadata, without_memory(self.old["metadata"]))
 
     @property
     def stored(self) -> Document:
+        """The metadata to store, with what call flows remember."""
         return self.metadata if self.old is None else with_memory(self.metadata, self.old["metadata"])
 
     def count_in(self, tally: Tally) -> None:

@@ -84,6 +84,7 @@ class ContactFile:
         return len(self._start) + (self._reader.held if self._reader is not None else 0)
 
     def close(self) -> None:
+        """Free the temporary file of a workbook."""
         if isinstance(self._reader, WorkbookReader):
             self._reader.close()
 

@@ -68,11 +68,12 @@ class RowError(Exception):
         self.column, self.reason = column, reason
 
     def at(self, line: int) -> Problem:
+        """What is told of it to the client, with the number of its line."""
         return Problem(line, self.column, self.reason)
 
 
 ReadStep = Row | Problem | None
-"""What a step of reading gives; None for one that gives nothing, after which others may run as after any."""
+"""What one step of reading yields; None for a step that finds no row, after which other tasks may run, too."""
 
 
 class Reader(Protocol):

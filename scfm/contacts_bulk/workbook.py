@@ -92,6 +92,7 @@ class WorkbookReader:
             return error.at(number)
 
     def close(self) -> None:
+        """Remove the temporary file."""
         self._file.close()
 
 

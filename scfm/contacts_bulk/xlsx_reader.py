@@ -182,6 +182,7 @@ def text_of(value: object) -> str:
 
 
 def write_row(row: list[Any]) -> None:
+    """Write ``[number, cells, problems]`` as a line; a row that is too long without its cells."""
     line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
     if len(line) > MAX_ROW:
         line = json.dumps([row[0], None, {}]).encode() + b"\n"
@@ -189,6 +190,7 @@ def write_row(row: list[Any]) -> None:
 
 
 def exit_refused(field: str, message: str, cause: BaseException | None = None) -> NoReturn:
+    """End the process with status REFUSED, and say why on its standard error."""
     print(json.dumps([field, message]), file=sys.stderr)
     if cause is not None:
         print(f"{type(cause).__name__}: {cause}"[:1000], file=sys.stderr)
@@ -196,6 +198,7 @@ def exit_refused(field: str, message: str, cause: BaseException | None = None) -
 
 
 def main() -> None:
+    """Read the workbook on the standard input, within the limits."""
     limit_process()
     warnings.simplefilter("ignore")
     try:

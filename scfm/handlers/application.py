@@ -108,7 +108,7 @@ def _described(handler: tornado.web.RequestHandler) -> str:
 
 
 class _Request(HTTPMessageDelegate):
-    """DELEGATE, Tornado's reader of a request, but 400 for a head with no number where one belongs."""
+    """Tornado's reader of a request, that answers 400 where its head raises ValueError."""
 
     def __init__(self, delegate: HTTPMessageDelegate) -> None:
         self._headers_received = delegate.headers_received

@@ -17,7 +17,7 @@ REMEMBERED_SECONDS = 2.0
 
 
 class Authenticator:
-    """Finds the client of a token, and remembers it for a moment."""
+    """Finds the client of a token, with a TTL cache."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

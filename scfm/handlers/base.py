@@ -71,6 +71,7 @@ class BaseHandler(RequestBodyHandler):
         self.content = bytearray()
 
     def set_default_headers(self) -> None:
+        """The headers of every answer, of an error too."""
         self.clear_header("Server")
         if not hasattr(self, "request_id"):  # Tornado calls this again for an error
             asked = self.request.headers.get("X-Request-Id", "")
@@ -83,6 +84,7 @@ class BaseHandler(RequestBodyHandler):
         self.set_header("Cache-Control", "no-cache")
 
     async def prepare(self) -> None:
+        """Refuse what can be refused before the body is read; raises NotFound, BadRequest, TooLarge, Unauthorized…"""
         if self.request.method not in self.verbs:
             raise NotFound
         self._refuse_large_body()
@@ -129,6 +131,7 @@ class BaseHandler(RequestBodyHandler):
         self.write(content)
 
     def compute_etag(self) -> str | None:
+        """What ``write_entity`` has set, for Tornado to compare with If-None-Match."""
         return self.etag
 
     def finish(self, chunk: Any = None) -> Any:
@@ -145,6 +148,7 @@ class BaseHandler(RequestBodyHandler):
     # Errors.
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """End the request with an error: the status is by the type of the exception in ``exc_info``; 405 is 404."""
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         status_code = _status(error) or status_code
         super().send_error(404 if status_code == 405 else status_code, **kwargs)
@@ -156,6 +160,7 @@ class BaseHandler(RequestBodyHandler):
         self.write_error(status, exc_info=(type(error), error, None))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Write the body of an error: ``{errors, hints}`` for Invalid, nothing for 401, else ``{status, error}``."""
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         self.set_header("Cache-Control", "no-cache")
         if isinstance(error, Unauthorized):
@@ -176,6 +181,7 @@ class BaseHandler(RequestBodyHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        """Log what an operator has to know of: failures with their trace, and not what a client did wrong."""
         where = (self.request.method, self.route, self.request_id)
         if isinstance(value, Unreachable):
             self.app.outage.noticed(value)

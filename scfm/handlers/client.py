@@ -23,17 +23,19 @@ from scfm.storage.tenant_view import TenantView
 
 
 class ClientHandler(BaseHandler):
-    """A handler for clients: within their own account."""
+    """A handler for clients, who are known by an access token, and see their own account."""
 
     client: Client
     idempotent_request: IdempotentRequest | None = None
 
     async def admit(self) -> None:
+        """Find the client by its access token; raises Unauthorized, also for what is for super admins alone."""
         self.client = await self.app.authenticator.client(self.request.headers.get("Authorization"))
         if self.route_options.get("super_admin") and not self.client.super_admin:
             raise Unauthorized(challenge=False)
 
     def scope_of(self, view: TenantView) -> Scope:
+        """Within what documents of a view are read and written: the client, its country, its idempotent request."""
         rules = self.app.rules.for_country(self.client.country)
         if self.idempotent_request is None:
             return Scope(view, rules, self.client)

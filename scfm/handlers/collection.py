@@ -32,7 +32,7 @@ class ResourceHandler(ClientHandler):
         return cast(Resource, self.route_options["resource"])
 
     def scope_for(self, parameters: dict[str, Any]) -> Scope:
-        """Within what the request is carried out."""
+        """The scope of the request: all accounts, the one that a super admin names, else the client's own."""
         if not self.resource.tenant:
             return self.scope_of(self.app.store.all_tenants)
         account_id = parameters.get("account_id")
@@ -41,7 +41,7 @@ class ResourceHandler(ClientHandler):
         return self.own_scope()
 
     def forget_accounts(self) -> None:
-        """What has changed may be what clients and providers are known by."""
+        """Drop what is cached of accounts and access tokens, if it is one of these that has changed."""
         if self.resource in (ACCOUNTS, ACCESS_TOKENS):
             self.app.forget_accounts()
 

@@ -29,6 +29,7 @@ class PageRequest:
 
     @property
     def skip(self) -> int:
+        """How many items stand before the page."""
         return (self.number - 1) * self.size
 
     def headers(self, total: int, url: str, query: str) -> dict[str, str]:

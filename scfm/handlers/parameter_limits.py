@@ -23,12 +23,15 @@ class Limits:
     value: int = 1 << 16
 
     def too_deep(self) -> NoReturn:
+        """Raise BadRequest for more than ``depth`` levels."""
         raise BadRequest(f"parameters are nested too deeply (maximum is {self.depth} levels)")
 
     def too_many(self) -> NoReturn:
+        """Raise BadRequest for more than ``fields``."""
         raise BadRequest(f"too many parameters (maximum is {self.fields})")
 
     def too_long(self) -> NoReturn:
+        """Raise BadRequest for a name or a string of more than ``value`` bytes."""
         raise BadRequest(f"a parameter is too long (maximum is {self.value} bytes)")
 
 

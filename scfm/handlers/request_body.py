@@ -34,6 +34,7 @@ class RequestBodyHandler(tornado.web.RequestHandler):
 
     @property
     def max_body_size(self) -> int:
+        """Bytes: a larger body is refused with 413."""
         return self.app.settings.max_body_size
 
     def _refuse_large_body(self) -> None:
@@ -54,6 +55,7 @@ class RequestBodyHandler(tornado.web.RequestHandler):
         return int(digits or 0) if len(digits) <= MAX_LENGTH_DIGITS else sys.maxsize
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Tornado's way in: a part of the body has come. What is too large is counted, and not kept."""
         self.size += len(chunk)
         if self.size <= self.max_body_size:
             self.content += chunk
@@ -64,18 +66,22 @@ class RequestBodyHandler(tornado.web.RequestHandler):
 
     @property
     def body_is_unfinished(self) -> bool:
+        """Whether more of the body is to come."""
         return not self.request._body_future.done()
 
     def refuse_body(self) -> None:
+        """Answer 503 before the body has ended, as all bodies together are too large (see ``BodyBudget``)."""
         error = Overloaded("too many large requests are being sent at once; try again")
         self.send_error(503, exc_info=(Overloaded, error, None))
         self._give_up_body()
 
     def on_connection_close(self) -> None:
+        """Tornado's way out: the client has gone."""
         if self.body_is_unfinished:
             self._give_up_body()
 
     def on_finish(self) -> None:
+        """Tornado's way out: the answer has been given."""
         if self.size:
             self._release_body()
 

@@ -27,14 +27,17 @@ class DocumentedRoute:
 
     @property
     def verbs(self) -> list[str]:
+        """``["GET", "PATCH"]``."""
         return str(self.options.get("verbs", "GET")).split()
 
     @property
     def resource(self) -> Resource:
+        """What is listed, created, shown or changed here."""
         return cast(Resource, self.options["resource"])
 
     @property
     def parent(self) -> Resource | None:
+        """Of a nested list: whose documents it is about."""
         return self.options.get("parent")
 
     @property
