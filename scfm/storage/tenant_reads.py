@@ -12,6 +12,9 @@ from scfm.storage.errors import map_driver_errors
 from scfm.storage.lookup import LookupKey
 from scfm.storage.query import Document, Query
 
+# The collection of the accounts themselves, to which ``account_id`` leads everywhere.
+ACCOUNTS = "accounts"
+
 
 class TenantReads:
     """Reads within one account, or, for ``account_id`` None, within all of them."""
@@ -37,6 +40,12 @@ class TenantReads:
         if document is None:
             raise NotFound
         return document
+
+    async def own_account(self) -> Document | None:
+        """The account whose documents these are, or None if it is gone; raises Unavailable."""
+        with map_driver_errors():
+            document = await self._database.collection(ACCOUNTS).find_one({"_id": self.account_id})
+        return restore_document(document) if document is not None else None
 
     async def first_by(self, collection: str, name: str, value: Any) -> Document | None:
         """The first document, by id, with VALUE in the field NAME, or None; cheaper than ``find_one`` under load.

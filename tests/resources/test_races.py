@@ -176,7 +176,7 @@ def _stepped(name: str) -> Any:
     return step
 
 
-READS = ("find_one", "find", "exists", "first_by", "all_with_references")
+READS = ("find_one", "find", "exists", "first_by", "all_with_references", "own_account")
 WRITES = ("update_batched", "insert_with_id", "insert", "insert_many", "update_one", "update_many", "remove")
 for name in (*READS, *WRITES):
     setattr(SteppingView, name, _stepped(name))
