@@ -1,4 +1,4 @@
-"""The requests that are being answered: a server that stops waits for them, and calls let them go first."""
+"""Tracks the requests that are being answered: a server that stops waits for them, and sending yields to them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RequestTracker:
     def __init__(self, clock: MonotonicClock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._begun: WeakSet[Any] = WeakSet()
-        # Since when each of those on the phone waits, the longest first.
+        # Since when (monotonic seconds) each webhook is being answered, the oldest first.
         self._waiting: dict[object, float] = {}
         self._recent_until = 0.0
         self._leaving_at = 0.0
@@ -46,7 +46,7 @@ class RequestTracker:
 
     @contextmanager
     def webhook(self) -> Iterator[None]:
-        """As long as this lasts, somebody on the phone waits for the answer to a webhook."""
+        """A context: as long as it lasts, somebody on the phone waits for the answer to a webhook."""
         began, webhook = self._clock.monotonic(), object()
         self._recent_until = began + RECENT_SECONDS
         self._waiting[webhook] = began
@@ -58,7 +58,7 @@ class RequestTracker:
 
     @property
     def webhooks_recent(self) -> bool:
-        """Whether people are on the phone, so that what can wait should not take all of the database."""
+        """Whether people are on the phone: what can wait should not use all of the database's time."""
         return self._clock.monotonic() < self._recent_until
 
     @property
@@ -67,7 +67,7 @@ class RequestTracker:
         return sum(not connection.stream.closed() for connection in self._begun)
 
     async def yield_to_webhooks(self) -> None:
-        """Returns when nothing else is due, or when a call must leave all the same."""
+        """Awaited before a call leaves: returns when no request waits for the event loop, or after a limited time."""
         if not self.webhooks_recent:
             await asyncio.sleep(0)
             await self._quiet(self._clock.monotonic() + MAX_YIELD_SECONDS)

@@ -32,7 +32,7 @@ class AccountRefusals:
         self._have_called: set[int] = set()
 
     async def waiting(self, account_id: int, credentials: Credentials, error: AccountRefused) -> Document | None:
-        """What changes of a call that waits because its account was refused with CREDENTIALS; None if it does not.
+        """What is set in a call that waits as its account was refused with CREDENTIALS; None where it does not wait.
 
         Raises Unavailable.
         """

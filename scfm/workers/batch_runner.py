@@ -1,7 +1,6 @@
-"""Runs batch operations: walks what an operation takes, some at a time, and acts on it.
+"""Runs batch operations: reads what an operation acts on, in batches, and acts on it.
 
-How far it has come is written down, so a run that is cut off anywhere goes on; acting twice does no more than acting
-once.
+How far it has come is stored, so a run that is cut off anywhere goes on; acting twice does no more than acting once.
 """
 
 from __future__ import annotations
@@ -52,10 +51,12 @@ Acting = deque[tuple[int, asyncio.Task[Skipped]]]
 
 
 class LeaseLost(Exception):
-    """Another process has taken the operation over."""
+    """Another process has claimed the operation."""
 
 
 class BatchRunner(Job):
+    """Processes batch operations that are queued, or whose process did not finish them."""
+
     name = "run batch operations"
     slots = 2
 
@@ -67,7 +68,10 @@ class BatchRunner(Job):
         log: str | None = None,
         webhooks_recent: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``webhooks_recent`` tells whether people are on the phone, who wait for the database, too."""
+        """``lease``: seconds. ``wake`` is called when calls have been queued. ``log``: the id of the send journal.
+
+        ``webhooks_recent`` tells whether people are on the phone, who wait for the database, too.
+        """
         self._store = store
         self._log = log
         self._lease = timedelta(seconds=lease)

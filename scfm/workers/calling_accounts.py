@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 class CallingAccounts:
-    """The accounts, as they were at most a second ago."""
+    """Every method that is awaited raises NotFound where the account is gone, and Unavailable."""
 
     def __init__(self, store: Store, platform: Platform) -> None:
         self._store = store
@@ -42,7 +42,8 @@ class CallingAccounts:
     async def ask(self, account_id: int, question: Callable[[Credentials], Awaitable[Answer]]) -> Answer:
         """What the provider answers to a QUESTION that changes nothing.
 
-        Where the account is refused, and has other credentials by now, it is asked once more with those.
+        Where the account is refused, and has other credentials by now, it is asked once more with those. Raises what
+        QUESTION raises.
         """
         credentials = await self.credentials(account_id)
         try:

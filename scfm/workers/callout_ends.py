@@ -39,13 +39,13 @@ class CalloutEnds(Job):
         self._logged_at: dict[int, float] = {}
 
     def sent(self, call: Document) -> None:
-        """The call has gone out."""
+        """A call has been sent: its callout is followed from now on."""
         number = call.get("callout_id")
         if number is not None and number not in self._followed:
             self._followed[number] = _Followed(call["account_id"], time.monotonic() + LOOK_SECONDS)
 
     async def claim(self, limit: int) -> Sequence[Document]:
-        """Look at the callouts whose time has come. There is nothing to work on."""
+        """Look at the callouts whose time has come. There is nothing to process."""
         self._logged_at = {
             number: at for number, at in self._logged_at.items() if time.monotonic() - at < MIN_SECONDS_BETWEEN_LINES
         }
@@ -63,6 +63,8 @@ class CalloutEnds(Job):
             return
         del self._followed[number]
         self._logged_at[number] = time.monotonic()
-        ended = {one: await view.count(Query(CALLS, ({"callout_id": number, "status": one},))) for one in FINAL}
+        ended = {
+            status: await view.count(Query(CALLS, ({"callout_id": number, "status": status},))) for status in FINAL
+        }
         words = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
         log.info("callout %d of account %d: no call waits or goes on any more (%s)", number, view.account_id, words)

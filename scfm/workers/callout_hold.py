@@ -35,7 +35,10 @@ class _CalloutState:
 
 
 class CalloutHold:
-    """Knows whether a callout's calls may leave, and whether they have the right numbers."""
+    """Tells whether a callout's calls may leave, and whether they have the right numbers.
+
+    Is told by the handlers of this process what clients change. Every method that is awaited raises Unavailable.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -93,7 +96,7 @@ class CalloutHold:
         await self._apply_status(callout["account_id"], callout["_id"], callout["status"])
 
     async def _apply_status(self, account_id: int, number: int, status: str) -> None:
-        # All at once, lest each be taken first, and use up a moment of its account's rate.
+        # All at once, lest each be claimed first, and use up a moment of its account's rate.
         if status == "paused":
             transition = hold_callout(account_id, number)
         elif status == "stopped":
@@ -103,7 +106,10 @@ class CalloutHold:
         await self._store.all_tenants.update_many(CALLS, *transition)
 
     async def release_orphans(self) -> None:
-        """Let go, or cancel, what no paused callout holds: the process that was told to had no time to."""
+        """Queue again, or cancel, calls that are held though their callout is not paused.
+
+        The process that was told of the event had no time to.
+        """
         last = 0
         while True:
             held = {HELD: True, "callout_id": {"$gt": last}}

@@ -87,7 +87,7 @@ class WatchClock(Job):
         self._brought_back = timedelta()
 
     async def claim(self, limit: int) -> Sequence[Document]:
-        """Do what is to be done; there is nothing to work on."""
+        """Bring back what is too far off; there is nothing to process."""
         self._watch.look()
         back = self._watch.gone_back
         if back == self._brought_back and time.monotonic() < self._next:

@@ -51,6 +51,8 @@ Outcome = Callable[[], Awaitable[None]]
 
 
 class Dispatcher(Job):
+    """Processes queued calls: waits for the moment of each, sends it if nothing forbids, and stores the outcome."""
+
     name = "send calls"
 
     def __init__(
@@ -115,14 +117,14 @@ class Dispatcher(Job):
                 self._landed(item)
             await store_outcome()
         except Unavailable:
-            await self._outcomes.requeue(call, 0, tries_of(call))  # nothing after the departure raises this
+            await self._outcomes.requeue(call, 0, tries_of(call))  # nothing raises this once the call has left
             raise
         except asyncio.CancelledError:
             await self._hand_back(call)
             raise
 
     def _landed(self, item: ScheduledCall) -> None:
-        """The call is no longer in flight."""
+        """The call is no longer in flight; more may be claimed if that leaves few."""
         self._rate_limiter.call_ended(item.call["account_id"])
         if self._rate_limiter.in_flight <= self._few:
             self.wake()
@@ -163,9 +165,9 @@ class Dispatcher(Job):
             await self._outcomes.reject(call, reason.message)
 
     async def _leave(self, call: Document, looked_at: float) -> None:
-        """Write the call down as departed: its request leaves now. Raises NotSent.
+        """Append the call to the send journal: its request leaves now. Raises NotSent: then it does not leave.
 
-        Nothing is awaited between the last look at what may keep the call back and its departure.
+        Nothing is awaited between the last look at what may keep the call back and the entry in the journal.
         """
         if time.monotonic() - looked_at > REMEMBERED_SECONDS:  # the connection was long in coming
             looked_at = time.monotonic()

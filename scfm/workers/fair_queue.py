@@ -21,7 +21,7 @@ Allowance = Callable[[int], Awaitable[int]]
 
 
 class FairQueue:
-    """Calls of one status that are due, taken from every account in turn."""
+    """Calls of one status that are due."""
 
     def __init__(self, store: Store, status: str) -> None:
         self._store = store
@@ -34,24 +34,27 @@ class FairQueue:
     async def claim(
         self, limit: int, lease: datetime, attempt: Attempt | None = None, allowance: Allowance | None = None
     ) -> list[Document]:
-        """Up to LIMIT calls, now held until LEASE; each account has its share, and no more than its allowance."""
+        """Claim up to LIMIT calls until LEASE; each account has its share, and no more than its ALLOWANCE.
+
+        ATTEMPT is that of calls that are about to be sent. Raises Unavailable; then some may be claimed all the same.
+        """
         remembered = bool(self._accounts) and time.monotonic() < self._known_until
         accounts = await self._in_turn()
-        taken: list[Document] = []
+        claimed: list[Document] = []
         for position, account_id in enumerate(accounts):
-            share = -(-(limit - len(taken)) // (len(accounts) - position))
+            share = -(-(limit - len(claimed)) // (len(accounts) - position))
             if allowance is not None:
                 share = min(share, await allowance(account_id))
             if share > 0:
                 calls = await claim_calls(self._store.for_account(account_id), self._status, share, lease, attempt)
-                taken += calls
+                claimed += calls
                 self._last = account_id
                 if len(calls) < share:
                     self._accounts.remove(account_id)
-        if remembered and not taken:
+        if remembered and not claimed:
             self._known_until = 0.0  # none of these may have more now, but somebody new may
             return await self.claim(limit, lease, attempt, allowance)
-        return taken
+        return claimed
 
     async def _in_turn(self) -> list[int]:
         if not self._accounts or self._known_until < time.monotonic():

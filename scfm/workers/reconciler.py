@@ -44,6 +44,8 @@ LOST = (
 
 
 class Reconciler(Job):
+    """Processes calls whose lease has run out, and takes over from dead processes before it claims."""
+
     name = "settle calls"
     slots = 10
 

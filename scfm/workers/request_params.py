@@ -1,4 +1,4 @@
-"""What the provider is asked for with a call: what is stored, and this server's own webhook where it says nothing."""
+"""The parameters of the request that places a call: as stored, and this server's webhook where they name none."""
 
 from __future__ import annotations
 

@@ -19,26 +19,29 @@ from scfm.runtime.outage import DatabaseOutage
 log = logging.getLogger("scfm.work")
 
 MAX_BACKOFF_SECONDS = 5.0
-# Longer than a job takes that hands back what it has: see send_calls.
+# Longer than a job takes to hand back what it has: see the dispatcher.
 CUT_OFF_SECONDS = 1.5
-# New work is taken when this part of the slots is free, so that it is taken many at a time.
+# New work is claimed when this part of the slots is free, so that it is claimed many at a time.
 BATCHED = 4
 
 
 class Job:
-    """The base of every job."""
+    """The base of every job. What is claimed together is processed at the same time, up to ``slots`` at once."""
 
     name: ClassVar[str]
-    # How many are worked on at once.
+    # How many are processed at once.
     slots: int = 1
     # In how many seconds ``claim`` may give more, where it knows that this is sooner than the next sweep.
     next_claim_in: float = math.inf
 
     def wake(self) -> None:
-        """Have the loop look again at once: ``claim`` may give more. The runner puts its own in this one's place."""
+        """Have the runner ask again at once: ``claim`` may give more. The runner puts its own in this one's place."""
 
     async def claim(self, limit: int) -> Sequence[Any]:
-        """Claim up to LIMIT pieces of work for this process; none where nothing waits."""
+        """Claim up to LIMIT pieces of work for this process; none where nothing waits.
+
+        Whatever it raises is reported, and it is asked again after a backoff.
+        """
         raise NotImplementedError
 
     async def process(self, item: Any) -> None:
@@ -46,11 +49,11 @@ class Job:
         raise NotImplementedError
 
     async def on_error(self, item: Any, error: Exception) -> None:
-        """Something unforeseen was raised by ``process``: see that the piece does not come back for ever."""
+        """ERROR, which is not Unavailable, was raised by ``process``: see that ITEM does not come back for ever."""
 
 
 class Runner:
-    """Runs jobs. ``wake`` makes all of them look at once; otherwise they look every SWEEP seconds.
+    """Runs jobs. Each is asked to claim every SWEEP seconds, and at once after ``wake``.
 
     OUTAGE is told when a job finds that the database does not answer.
     """
@@ -67,17 +70,17 @@ class Runner:
         self._job_loops.append(_JobLoop(job, self._sweep, self._stopping, self._outage))
 
     def start(self) -> None:
-        """Begin."""
+        """Start a task for each job."""
         self._tasks = [asyncio.create_task(job_loop.run(), name=job_loop.job.name) for job_loop in self._job_loops]
 
     def wake(self, *names: str) -> None:
-        """Something has been queued, for the jobs of these names, or for any."""
+        """Something has been queued for the jobs of these NAMES, or, without any, for all: have them claim now."""
         for job_loop in self._job_loops:
             if not names or job_loop.job.name in names:
                 job_loop.wake.set()
 
     async def stop(self, patience: float) -> None:
-        """Take nothing more, wait PATIENCE seconds for what is under way, and cut off the rest."""
+        """Claim nothing more, wait PATIENCE seconds for what is being processed, and cancel the rest."""
         self._stopping.set()
         for job_loop in self._job_loops:
             job_loop.wake.set()

@@ -1,9 +1,10 @@
-"""A log on this machine's disk of which calls this process has sent.
+"""A journal on this machine's disk of which calls this process has sent.
 
 An attempt is stored in the database before the request goes out. When the process is killed in between, the
-database alone cannot tell what was sent from what was about to be. This file can: a call is written to it just
-before its request leaves, and what is written outlives the process (not the machine, hence the boot id). Of a
-dead process's attempts those that are not in its file provably never left, and may be sent.
+database alone cannot tell what was sent from what was about to be. The journal can: a call is written to it just
+before its request leaves, and what is written outlives the process (not the machine, hence the boot id). Of a dead
+process's attempts those that are not in its journal provably never left, and may be sent. See
+docs/decisions/0003-what-has-left.md.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ log = logging.getLogger("scfm.work")
 FOLDER = "departures"
 REWRITTEN = "new."
 MAX_LINES = 10_000
-# Far more than a log grows to; a larger file is not one of ours.
+# Far more than a journal grows to; a larger file is not one of ours.
 MAX_LOG_BYTES = 1 << 26
 LINE = re.compile(rb"([0-9a-f]+):([0-9]+)")
 # What a full disk may have left of a line.
 CUT_LINE = re.compile(rb"[0-9a-f]*:?[0-9]*")
 # A boot id and a name of the process's own: nothing else in the folder is ours to remove.
-LOG = re.compile(r"[0-9a-f-]+\.[0-9a-f]{32}")
+NAME = re.compile(r"[0-9a-f-]+\.[0-9a-f]{32}")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -43,7 +44,11 @@ def _boot() -> str:
 
 
 class SendJournal:
-    """This process's log. ``id`` goes into each attempt; it is None when there is no log to be trusted."""
+    """This process's journal, and what it can tell of others' in the same folder.
+
+    ``id``, the file's name, is stored with each attempt; it is None where there is no journal to be trusted. A call
+    is named by the id of its attempt and its own. Files that cannot be used are reported once, in the log.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self.id: str | None = None
@@ -55,7 +60,7 @@ class SendJournal:
 
     @classmethod
     def open(cls, data_dir: Path) -> Self:
-        """The log of a process that keeps its files in DATA_DIR; a folder that cannot be written gives none."""
+        """The journal of a process that keeps its files in DATA_DIR; ``id`` is None where that cannot be written."""
         journal = cls(data_dir)
         try:
             journal._create()
@@ -96,7 +101,7 @@ class SendJournal:
                 self._rewrite()
 
     def _rewrite(self) -> None:
-        """Make the file short again. The new one is locked before it takes the old one's place."""
+        """Write a new file of what is not acknowledged. It is locked before it takes the old one's place."""
         if self._folder is None or self._file is None or self.id is None:
             return
         new = self._folder / f"{REWRITTEN}{self.id}"
@@ -112,18 +117,18 @@ class SendJournal:
         self._file = file
 
     def close(self) -> None:
-        """Give the log up; it stays until what is in it has been settled."""
+        """Write no more. The file stays until another process has settled what is in it."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def of_dead_processes(self) -> Iterator[tuple[str, set[tuple[str, int]] | None]]:
-        """The logs of processes that have ended: (id, the (attempt, call) pairs that left).
+        """The journals of processes that have ended: (id, the (attempt, call) pairs that left).
 
-        None in place of the pairs says that the log is damaged: then any of the process's calls may have left.
+        None in place of the pairs says that the journal is damaged: then any of the process's calls may have left.
         """
         boot = f"{_boot()}."
-        for path in self._logs():
+        for path in self._files():
             if path.name == self.id or not path.name.startswith(boot):
                 continue
             found = None
@@ -135,7 +140,10 @@ class SendJournal:
                 yield found
 
     def unsent_by_living_process(self, log_id: str | None, attempt: str, number: int) -> bool:
-        """Whether the log is that of another, living process of this machine, which has not sent the call."""
+        """Whether the journal is that of another, living process of this machine, which has not sent the call.
+
+        False where that cannot be told.
+        """
         if self._folder is None or log_id is None or log_id == self.id or not log_id.startswith(f"{_boot()}."):
             return False
         path = self._folder / log_id
@@ -145,9 +153,9 @@ class SendJournal:
         return False
 
     def of_earlier_boots(self) -> Iterator[str]:
-        """The logs from before the machine was started, which prove nothing any more: their ids."""
+        """The ids of the journals from before the machine was started, which prove nothing any more."""
         boot = f"{_boot()}."
-        for path in self._logs():
+        for path in self._files():
             log_id = path.name.removeprefix(REWRITTEN)
             ended = False
             with self._reporting(path):
@@ -156,23 +164,25 @@ class SendJournal:
                 yield log_id
 
     def discard(self, log_id: str) -> None:
-        """Remove a log, now that nothing refers to it."""
+        """Remove a journal, now that nothing in the database refers to it."""
         if self._folder is not None:
             for path in (self._folder / log_id, self._folder / f"{REWRITTEN}{log_id}"):
                 with self._reporting(path):
                     path.unlink(missing_ok=True)
 
-    def _logs(self) -> list[Path]:
-        """What is in the folder and has the name of a log, or of one that is being rewritten."""
+    def _files(self) -> list[Path]:
+        """The files that have the name of a journal, or of one that is being rewritten."""
         if self._folder is None:
             return []
         with self._reporting(self._folder):
-            return sorted(path for path in self._folder.iterdir() if LOG.fullmatch(path.name.removeprefix(REWRITTEN)))
+            return sorted(
+                path for path in self._folder.iterdir() if NAME.fullmatch(path.name.removeprefix(REWRITTEN))
+            )
         return []
 
     @contextmanager
     def _reporting(self, path: Path) -> Iterator[None]:
-        """Go on where a log cannot be used, and say so; its calls are settled when their leases have run out."""
+        """Go on where a journal cannot be used, and say so; its calls are settled when their leases have run out."""
         try:
             yield
         except FileNotFoundError:
@@ -211,7 +221,7 @@ def _write(file: int, lines: bytes) -> None:
 
 
 def _opened(path: Path) -> int:
-    """The log, open for reading. Raises OSError, also where it is no plain file."""
+    """The journal, open for reading. Raises OSError, also where it is no plain file."""
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for whoever writes to it
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
@@ -227,7 +237,7 @@ def _ended(path: Path) -> bool:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A living process may have rewritten its log just now: then what we have locked is the old file.
+        # A living process may have rewritten its journal just now: then what we have locked is the old file.
         return os.path.samestat(os.fstat(file), path.stat())
     except (BlockingIOError, FileNotFoundError):
         return False
@@ -236,7 +246,7 @@ def _ended(path: Path) -> bool:
 
 
 def _read(path: Path) -> set[tuple[str, int]] | None:
-    """The pairs in a log; None where anything but its lines is in it, as others may be lost. Raises OSError."""
+    """The pairs in a journal; None where anything but its lines is in it, as others may be lost. Raises OSError."""
     with open(_opened(path), "rb") as file:
         text = file.read(MAX_LOG_BYTES + 1)
     lines = text.split(b"\n")

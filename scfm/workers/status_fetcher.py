@@ -1,4 +1,4 @@
-"""Fetches the remote status of the calls that are queued for it."""
+"""Asks the provider for the status of the calls that a client has queued for that."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from scfm.workers.runner import Job
 
 
 class StatusFetcher(Job):
+    """Processes calls of the status ``remote_fetch_queued``; ``lease`` is in seconds."""
+
     name = "fetch remote statuses"
 
     def __init__(

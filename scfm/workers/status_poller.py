@@ -1,4 +1,4 @@
-"""Looks after calls whose callback never comes: asks the provider how they ended, less and less often."""
+"""Asks the provider how calls ended of which no callback tells, less and less often."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ GIVEN_UP = timedelta(hours=25)
 
 
 class StatusPoller(Job):
+    """Processes calls whose time to ask (``_check``) has come.
+
+    ``lease`` is in seconds, as are ``seconds``: the least time between two questions about a call.
+    """
+
     name = "check calls"
     slots = 20
 
