@@ -18,7 +18,8 @@ from scfm.storage.query import Document
 
 # A write is acknowledged when it is in the journal, and, on a replica set, in those of the majority.
 DURABLE = WriteConcern(w="majority", j=True)
-# One more wait for the disk before each new document would be half of what a caller waits for: see IdAllocator.
+# One more wait for the disk before each new document would be half of what a caller waits for: see IdAllocator, and
+# ``prepare`` for sharded clusters.
 NOT_JOURNALED = WriteConcern(w="majority", j=False)
 # Bytes of documents that are read and shown at once.
 MAX_AT_ONCE = 1 << 20

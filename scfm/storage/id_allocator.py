@@ -18,6 +18,7 @@ class IdAllocator:
 
         They are not on disk yet: a MongoDB that dies may give them again, until a document that has one of them is
         stored, since what it writes goes to disk in order. The second to store one is refused by the index of ids.
+        Neither holds between shards: on a sharded cluster they are on disk (docs/decisions/0012).
         """
         ids: range = await self._counter.requests.submit(CounterRequest(count=count))
         return ids
