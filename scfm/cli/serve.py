@@ -15,7 +15,7 @@ from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.runtime import event_loop, garbage_collector, open_files
 from scfm.server import Server
 from scfm.settings import Settings, mistyped_variables
-from scfm.workers.runner import cut_off
+from scfm.workers.runner import cancel_all
 
 log = logging.getLogger("scfm")
 
@@ -64,7 +64,7 @@ async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: s
     opening = asyncio.create_task(server.open())
     await asyncio.wait((opening, stop), return_when=asyncio.FIRST_COMPLETED)
     if not opening.done():
-        await cut_off([opening])
+        await cancel_all([opening])
         return received[0] != signal.SIGINT
     await opening
     garbage_collector.freeze_gc()

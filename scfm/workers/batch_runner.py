@@ -25,7 +25,7 @@ from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 from scfm.workers.claims import claim_each
-from scfm.workers.runner import Job, cut_off
+from scfm.workers.runner import Job, cancel_all
 
 log = logging.getLogger("scfm.work")
 
@@ -219,7 +219,7 @@ class _Run:
             while acting:
                 await self._save(await self._first(acting))
         finally:
-            await cut_off([reading, *(task for _, task in acting)])
+            await cancel_all([reading, *(task for _, task in acting)])
 
     async def _walk_limited(self, batches: Batches) -> None:
         """Act on as many as the limit leaves.

@@ -21,7 +21,7 @@ from scfm.workers.claims import CALLS
 
 CALLOUTS, CONTACTS = "callouts", "contacts"
 REMEMBERED_SECONDS = 0.1
-HALTED = ("paused", "stopped")
+BLOCKING = ("paused", "stopped")
 # Longer than it takes from the last look at a callout until the request is written: PROVIDER_TIMEOUT is at most 300.
 CHANGE_SECONDS = 900.0
 
@@ -51,7 +51,7 @@ class CalloutHold:
         if call.get("callout_id") is None:
             return None
         status = (await self._callouts.get((call["account_id"], call["callout_id"]))).status
-        return status if status in HALTED else None
+        return status if status in BLOCKING else None
 
     async def outdated(self, call: Document) -> Transition | None:
         """What becomes of a claimed call whose number is not its contact's any more; None for any other."""

@@ -23,7 +23,7 @@ from scfm.storage.store import Store
 from scfm.workers.batch_runner import BACKOFF, OPERATIONS
 from scfm.workers.claims import CALLS
 from scfm.workers.runner import Job
-from scfm.workers.status_poller import MAX_PAUSE
+from scfm.workers.status_poller import MAX_CHECK_INTERVAL
 
 log = logging.getLogger("scfm.work")
 
@@ -120,7 +120,7 @@ class WatchClock(Job):
             for condition, update in (
                 bring_back_due(moment, late, late + MAX_DELAY),
                 bring_back_settling(moment, late + self._grace),
-                bring_back_check(moment, late, late + max(MAX_PAUSE, self._first_check)),
+                bring_back_check(moment, late, late + max(MAX_CHECK_INTERVAL, self._first_check)),
             )
         ]
 

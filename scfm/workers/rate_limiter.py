@@ -22,8 +22,8 @@ JITTER_SECONDS = 0.05
 MAX_RESERVATIONS = 3
 # The key of the server's own rate; accounts' ids begin at 1.
 SERVER = 0
-# This part of the calls in flight is not for one account alone.
-RESERVE = 4
+# One account leaves a fourth of the calls in flight to the others.
+SHARE_FOR_OTHERS = 4
 
 
 @dataclass
@@ -60,7 +60,7 @@ class RateLimiter:
         self._rate = calls_per_second
         self._max_in_flight = calls_in_flight
         # However slow its provider is, one account leaves some to the others.
-        self._max_of_one_account = max(1, calls_in_flight - -(-calls_in_flight // RESERVE))
+        self._max_of_one_account = max(1, calls_in_flight - -(-calls_in_flight // SHARE_FOR_OTHERS))
         self._accounts: defaultdict[int, _AccountState] = defaultdict(_AccountState)
         self._server = _AccountState()
         self.breakers = CircuitBreakers(clock)

@@ -31,7 +31,7 @@ from scfm.workers.runner import Job
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.send_schedule import MARGIN
 
-TIMES_ASKED = 2
+MAX_TIMES_ASKED = 2
 MAX_FAILURES = 5
 # The provider's clock may be behind ours. An older call to the number is not mistaken for this one: it is known.
 SKEW = timedelta(minutes=1)
@@ -159,7 +159,7 @@ class Reconciler(Job):
 
     async def _not_listed(self, call: Document) -> None:
         reason = work_of(call).get("reason") or LOST
-        if work_of(call).get("asked", 0) + 1 >= TIMES_ASKED:
+        if work_of(call).get("asked", 0) + 1 >= MAX_TIMES_ASKED:
             await self._settled(call, outcomes.reject_unlisted(call, reason))
         else:
             unlisted = outcomes.mark_unlisted(call, reason, later(self._grace))

@@ -20,7 +20,7 @@ log = logging.getLogger("scfm.work")
 
 MAX_BACKOFF_SECONDS = 5.0
 # Longer than a job takes to hand back what it has: see the dispatcher.
-CUT_OFF_SECONDS = 1.5
+CANCEL_SECONDS = 1.5
 # New work is claimed when this part of the slots is free, so that it is claimed many at a time.
 BATCHED = 4
 
@@ -90,20 +90,20 @@ class Runner:
         _, late = await asyncio.wait(self._tasks, timeout=patience)
         for task in late:
             log.warning("%s: still at work after %g s, cut off", task.get_name(), patience)
-        await cut_off(late, times=2)
+        await cancel_all(late, times=2)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def cut_off(tasks: Collection[asyncio.Task[Any]], times: float = 1) -> None:
+async def cancel_all(tasks: Collection[asyncio.Task[Any]], times: float = 1) -> None:
     """Cancel the tasks, and return when they have ended.
 
-    They are cancelled again each TIMES CUT_OFF_SECONDS: Python 3.11 can lose a cancellation, where the driver sends.
+    They are cancelled again each TIMES CANCEL_SECONDS: Python 3.11 can lose a cancellation, where the driver sends.
     """
     left = set(tasks)
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=times * CUT_OFF_SECONDS)
+        _, left = await asyncio.wait(left, timeout=times * CANCEL_SECONDS)
     await asyncio.gather(*tasks, return_exceptions=True)  # nobody else asks how they ended
 
 
@@ -141,7 +141,7 @@ class _JobLoop:
                         await self._pause(min(self._sweep, self.job.next_claim_in))
             await asyncio.gather(*self._running)
         except asyncio.CancelledError:
-            await cut_off(self._running)
+            await cancel_all(self._running)
             raise
 
     async def _wait_for_room(self) -> None:

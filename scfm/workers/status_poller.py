@@ -18,9 +18,9 @@ from scfm.workers.claims import CALLS, claim_each
 from scfm.workers.remote_status import fetch_remote_call
 from scfm.workers.runner import Job
 
-MAX_PAUSE = timedelta(hours=1)
+MAX_CHECK_INTERVAL = timedelta(hours=1)
 # No call lasts longer than a day; what is not final by then never will be.
-GIVEN_UP = timedelta(hours=25)
+MAX_CALL_AGE = timedelta(hours=25)
 
 
 class StatusPoller(Job):
@@ -75,6 +75,6 @@ class StatusPoller(Job):
         """When to ask again: after as long as the call has been under way, or never."""
         age: timedelta = now() - (call["remotely_queued_at"] or call["created_at"])
         open_still = call["status"] in (*UNSETTLED, CallStatus.REMOTE_FETCH_QUEUED)
-        if not open_still or age > GIVEN_UP:
+        if not open_still or age > MAX_CALL_AGE:
             return None
-        return now() + min(max(age, self._first), MAX_PAUSE)
+        return now() + min(max(age, self._first), MAX_CHECK_INTERVAL)

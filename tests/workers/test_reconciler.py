@@ -22,7 +22,7 @@ from scfm.providers.errors import CallRejected, ProviderError, Unknown
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers import crash_recovery as module
-from scfm.workers.reconciler import LOST, MAX_FAILURES, MAY_HAVE_RUNG, TIMES_ASKED
+from scfm.workers.reconciler import LOST, MAX_FAILURES, MAX_TIMES_ASKED, MAY_HAVE_RUNG
 from tests.workers.background import PARAMS, Background, account, calls_of, pass_over, queued_calls, told
 from tests.workers.owned_clock import Wall
 from tests.workers.webhooks import webhook
@@ -129,13 +129,13 @@ async def test_a_call_that_is_not_listed_is_asked_about_twice_with_a_pause_and_t
     house = House(store, tmp_path, silent)
     await house.sends(NUMBER)
     assert shown(await only(store)) == ("queued", UNKNOWN + WORDS)
-    for asked in range(1, TIMES_ASKED + 1):
+    for asked in range(1, MAX_TIMES_ASKED + 1):
         assert await house.settles() == 0, "it must be given time"
         assert (await only(store))["_work"]["lease"] > now() + timedelta(seconds=GRACE / 2)
         assert shown(await only(store)) == ("queued", UNKNOWN + WORDS)
         await house.settles_when_due()
         assert len(silent.asked) == asked
-    assert TIMES_ASKED == 2
+    assert MAX_TIMES_ASKED == 2
     call = await only(store)
     assert shown(call) == ("errored", WORDS)
     assert call["remotely_queued_at"] is not None and "_work" not in call
@@ -192,7 +192,7 @@ async def test_of_two_calls_to_a_number_that_was_rung_once_one_is_matched_and_th
 ) -> None:
     house = House(store, tmp_path, Silent(SIDS[0]))
     await house.sends(NUMBER, NUMBER)
-    for _ in range(TIMES_ASKED + 2):
+    for _ in range(MAX_TIMES_ASKED + 2):
         await house.settles_when_due()
     calls = await calls_of(store)
     assert sorted(shown(call) for call in calls) == [("errored", WORDS), ("remotely_queued", None)]
@@ -212,7 +212,7 @@ async def test_a_call_that_is_known_already_is_nobody_elses(store: Store, tmp_pa
     await queued_calls(store, await account(store), [NUMBER], remote_call_id=SIDS[0], status="completed", _work={})
     await store.all_tenants.update_many("phone_calls", {}, {"$unset": {"_work": ""}})
     await house.sends(NUMBER)
-    for _ in range(TIMES_ASKED):
+    for _ in range(MAX_TIMES_ASKED):
         await house.settles_when_due()
     assert [call["status"] for call in await calls_of(store)] == ["completed", "errored"]
 
@@ -297,7 +297,7 @@ async def test_what_a_dead_process_had_sent_is_given_time_before_it_is_asked_abo
     assert silent.asked == []
     assert left["_work"]["lease"] > now() + timedelta(seconds=GRACE / 2)
     assert "attempt" not in unsent["_work"] and unsent["_work"]["due"] <= now()
-    for _ in range(TIMES_ASKED):
+    for _ in range(MAX_TIMES_ASKED):
         await house.settles_when_due()
     assert shown(await only_of(store, left["_id"])) == ("errored", LOST)
 
@@ -320,7 +320,7 @@ async def test_of_what_a_damaged_log_had_every_call_may_have_rung_and_other_logs
     assert "attempt" not in unsent["_work"] and unsent["_work"]["due"] <= now()
     assert unknown["_work"]["attempt"]["log"] is None
     assert untouched["_work"]["attempt"]["log"] == folder.jobs.send_journal.id
-    for _ in range(TIMES_ASKED):
+    for _ in range(MAX_TIMES_ASKED):
         await house.settles_when_due()
     for call in (unknown, untouched):
         assert shown(await only_of(store, call["_id"])) == ("errored", LOST)
@@ -375,7 +375,7 @@ async def test_a_log_from_before_the_machine_was_started_goes_when_no_call_refer
     await store.all_tenants.update_many("phone_calls", {}, {"$set": {"_work.attempt.log": old}})
     await house.settles()
     assert log.exists()
-    for _ in range(TIMES_ASKED):
+    for _ in range(MAX_TIMES_ASKED):
         await house.settles_when_due()
     assert (await only(store))["status"] == "errored"
     await house.settles()
@@ -389,7 +389,7 @@ async def test_a_call_that_a_living_process_has_yet_to_send_is_left_to_it(
     owner, other = House(store, tmp_path, silent), House(store, tmp_path, silent)
     await queued_calls(store, await account(store), [NUMBER])
     assert len(await owner.jobs.send.claim(1)) == 1
-    for _ in range(TIMES_ASKED + 1):
+    for _ in range(MAX_TIMES_ASKED + 1):
         await other.settles_when_due()
         assert (await only(store))["status"] == "queued"
     assert silent.asked == []
@@ -405,7 +405,7 @@ async def test_a_living_process_is_not_waited_for_for_ever(store: Store, tmp_pat
     await queued_calls(store, await account(store), [NUMBER])
     assert len(await owner.jobs.send.claim(1)) == 1
     await attempted(store, timedelta(minutes=16))
-    for _ in range(TIMES_ASKED):
+    for _ in range(MAX_TIMES_ASKED):
         await other.settles_when_due()
     assert shown(await only(store)) == ("errored", LOST)
 

@@ -225,7 +225,7 @@ class Deaf(Errands):
 
 
 async def test_work_that_misses_its_end_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CUT_OFF_SECONDS", 0.01)
+    monkeypatch.setattr(module, "CANCEL_SECONDS", 0.01)
     job = Deaf("a", "b")
     job.leave.clear()
     runner = runner_of(job)

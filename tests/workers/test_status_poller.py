@@ -22,7 +22,7 @@ from scfm.simulator.faults import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.remote_status import first_check
-from scfm.workers.status_poller import GIVEN_UP, MAX_PAUSE
+from scfm.workers.status_poller import MAX_CALL_AGE, MAX_CHECK_INTERVAL
 from tests.workers.background import (
     PARAMS,
     Background,
@@ -140,7 +140,7 @@ async def test_a_call_that_has_ended_is_not_asked_about_again(
     [
         (timedelta(0), timedelta(seconds=FIRST)),
         (timedelta(minutes=20), timedelta(minutes=20)),
-        (timedelta(hours=20), MAX_PAUSE),
+        (timedelta(hours=20), MAX_CHECK_INTERVAL),
     ],
 )
 async def test_the_pauses_grow_with_the_age_of_the_call(
@@ -159,7 +159,7 @@ async def test_the_pauses_grow_with_the_age_of_the_call(
 
 
 async def test_a_call_that_never_ends_is_given_up_one_day(store: Store, tmp_path: Path) -> None:
-    await placed(store, ago=GIVEN_UP + timedelta(minutes=1))
+    await placed(store, ago=MAX_CALL_AGE + timedelta(minutes=1))
     provider = Oracle("in-progress")
     jobs = asking(store, tmp_path, provider)
     await pass_over(jobs.check)
