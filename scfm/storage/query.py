@@ -44,8 +44,8 @@ class Newest:
             {"$unset": "_newest"},
         ]
 
-    def deciding(self, numbers: Sequence[int]) -> list[Document]:
-        """The aggregation over COLLECTION that yields those of the ids for ``leaves``.
+    def deciding_pipeline(self, numbers: Sequence[int]) -> list[Document]:
+        """The aggregation over COLLECTION that yields those of the ids for ``select``.
 
         MongoDB goes from one id to the next in the index on the key, however many documents name each.
         """
@@ -58,8 +58,8 @@ class Newest:
             {"$unset": "value"},
         ]
 
-    def leaves(self, documents: Sequence[Document], decided: Container[int]) -> list[Document]:
-        """Those of the documents of which it holds, by what ``deciding`` has yielded for their ids."""
+    def select(self, documents: Sequence[Document], decided: Container[int]) -> list[Document]:
+        """Those of the documents of which it holds, by what ``deciding_pipeline`` has yielded for their ids."""
         # These are those whose newest fits; or, where there may be none, all but those whose newest does not.
         return [document for document in documents if (document["_id"] in decided) is not self.none]
 
@@ -74,7 +74,7 @@ class Query:
 
     ``where`` holds conditions on the documents themselves, ``newest`` and ``stages`` (of a pipeline) what needs
     another collection, ``limit`` the most that may be found. With ``through`` the documents are those that the other
-    query's documents name in ``key``, each once. ``account_id`` is whose documents they are, None for everyone's.
+    query's documents name in ``key``, each once. ``account_id`` is whose documents they are, None for those of all.
     """
 
     collection: str
@@ -133,7 +133,7 @@ class Query:
     @property
     def condition(self) -> Document:
         """The account and all of ``where`` as one condition."""
-        # Everyone's are named by their ids, so that MongoDB walks an index even to count them all.
+        # Those of all accounts are named by their ids: MongoDB then walks an index even to count them.
         owned: Document = {"_id": {"$gt": 0}} if self.account_id is None else {"account_id": self.account_id}
         return all_of([owned, *self.where])
 

@@ -180,13 +180,13 @@ class TenantLists(TenantReads):
     async def _filter_by_newest(self, joined: Sequence[Newest], documents: list[Document]) -> list[Document]:
         """Those of the documents whose newest are as asked."""
         for newest in joined:
-            pipeline = newest.deciding([document["_id"] for document in documents])
+            pipeline = newest.deciding_pipeline([document["_id"] for document in documents])
             with map_driver_errors():
                 cursor = await self._database.collection(newest.collection).aggregate(
                     pipeline, batchSize=len(documents) + 1
                 )
                 decided = {one["_id"] for one in await cursor.to_list(None)}
-            documents = newest.leaves(documents, decided)
+            documents = newest.select(documents, decided)
         return documents
 
     async def _open_cursor(
