@@ -66,9 +66,9 @@ class BatchOperations(Resource):
     )
     filters = {
         **COMMON_FILTERS,
-        "parameters": filters.nested("parameters"),
-        "status": filters.one_of("status"),
-        "type": filters.one_of("type"),
+        "parameters": filters.json_field("parameters"),
+        "status": filters.text_field("status"),
+        "type": filters.text_field("type"),
     }
     parents = {"callout": children_by("batch_operations", "callout_id")}
     machine = MACHINE

@@ -42,8 +42,8 @@ class Callouts(Resource):
     guards = (Guard("callout_participations", "callout_id"), Guard("batch_operations", "callout_id"))
     filters = {
         **COMMON_FILTERS,
-        "status": filters.one_of("status"),
-        "call_flow_logic": filters.one_of("call_flow_logic"),
+        "status": filters.text_field("status"),
+        "call_flow_logic": filters.text_field("call_flow_logic"),
     }
     parents = {
         "contact": children_through("callouts", "callout_id", children_by("callout_participations", "contact_id"))

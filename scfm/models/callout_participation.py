@@ -45,11 +45,11 @@ class CalloutParticipations(Resource):
     guards = (Guard("phone_calls", "callout_participation_id"),)
     filters = {
         **COMMON_FILTERS,
-        "callout_id": filters.id_of("callout_id"),
-        "contact_id": filters.id_of("contact_id"),
-        "callout_population_id": filters.id_of("callout_population_id"),
-        "call_flow_logic": filters.one_of("call_flow_logic"),
-        "msisdn": filters.phone_number("msisdn"),
+        "callout_id": filters.id_field("callout_id"),
+        "contact_id": filters.id_field("contact_id"),
+        "callout_population_id": filters.id_field("callout_population_id"),
+        "call_flow_logic": filters.text_field("call_flow_logic"),
+        "msisdn": filters.number_field("msisdn"),
         "has_phone_calls": filters.has_phone_calls,
         "last_phone_call_attempt": filters.last_phone_call_attempt,
         "no_phone_calls_or_last_attempt": filters.no_phone_calls_or_last_attempt,

@@ -156,10 +156,10 @@ class Declaration:
 
 
 COMMON_FILTERS: Mapping[str, Filter] = {
-    "id": filters.id_of("_id"),
-    "metadata": filters.nested("metadata"),
-    **filters.times("created_at"),
-    **filters.times("updated_at"),
+    "id": filters.id_field("_id"),
+    "metadata": filters.json_field("metadata"),
+    **filters.time_fields("created_at"),
+    **filters.time_fields("updated_at"),
 }
 
 

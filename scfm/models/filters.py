@@ -97,7 +97,7 @@ def choices(value: Any) -> list[str]:
     return [part for part in parts if part]
 
 
-def one_of(field: str) -> Filter:
+def text_field(field: str) -> Filter:
     """``q[field]=v1,v2``: the text field is one of these; a name without a value finds null."""
 
     def build(value: Any, _country: str | None) -> Clause:
@@ -108,7 +108,7 @@ def one_of(field: str) -> Filter:
     return build
 
 
-def id_of(field: str) -> Filter:
+def id_field(field: str) -> Filter:
     """``q[field]=1,2``: the field holds one of these ids; a name without a value finds null."""
 
     def build(value: Any, _country: str | None) -> Clause:
@@ -127,7 +127,7 @@ def as_id(value: str) -> int:
     return number if number < MAX_INTEGER and str(number) == value else 0
 
 
-def phone_number(field: str) -> Filter:
+def number_field(field: str) -> Filter:
     """``q[msisdn]=252 662 345678``: normalised before it compares; what cannot be a number finds nothing.
 
     What an older version stored in another form is found by that form.
@@ -142,7 +142,7 @@ def phone_number(field: str) -> Filter:
     return build
 
 
-def times(field: str) -> dict[str, Filter]:
+def time_fields(field: str) -> dict[str, Filter]:
     """The four filters over a time: ``FIELD_before``, ``_after``, ``_or_before``, ``_or_after``."""
     return {
         f"{field}_before": _time(field, "$lt", "$lt", 0),
@@ -200,7 +200,7 @@ def _with_sign(found: re.Match[str]) -> str:
     return found[1] + (found[2] or "+")
 
 
-def nested(field: str) -> Filter:
+def json_field(field: str) -> Filter:
     """``q[metadata][a][b]=v``: the value at that path, compared as text; a missing value finds null."""
 
     def build(value: Any, _country: str | None) -> Clause | None:

@@ -1,4 +1,4 @@
-"""Sentences that go beside a refusal that does not explain itself: what would be taken."""
+"""Hints beside error messages that do not explain themselves: what would be accepted."""
 
 from __future__ import annotations
 

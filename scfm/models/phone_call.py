@@ -73,12 +73,12 @@ class PhoneCalls(Resource):
     guards = (Guard("remote_phone_call_events", "phone_call_id"),)
     filters = {
         **COMMON_FILTERS,
-        **filters.times("remotely_queued_at"),
-        "callout_participation_id": filters.id_of("callout_participation_id"),
-        "contact_id": filters.id_of("contact_id"),
-        "msisdn": filters.phone_number("msisdn"),
+        **filters.time_fields("remotely_queued_at"),
+        "callout_participation_id": filters.id_field("callout_participation_id"),
+        "contact_id": filters.id_field("contact_id"),
+        "msisdn": filters.number_field("msisdn"),
         **{
-            name: filters.one_of(name)
+            name: filters.text_field(name)
             for name in (
                 "status",
                 "call_flow_logic",
@@ -89,7 +89,7 @@ class PhoneCalls(Resource):
             )
         },
         **{
-            name: filters.nested(name)
+            name: filters.json_field(name)
             for name in ("remote_response", "remote_queue_response", "remote_request_params")
         },
     }

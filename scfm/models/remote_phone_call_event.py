@@ -36,11 +36,11 @@ class RemotePhoneCallEvents(Resource):
     references = (Reference("phone_call_id", "phone_calls", "phone_call"),)
     filters = {
         **COMMON_FILTERS,
-        "details": filters.nested("details"),
-        "phone_call_id": filters.id_of("phone_call_id"),
-        "call_flow_logic": filters.one_of("call_flow_logic"),
-        "remote_call_id": filters.one_of("remote_call_id"),
-        "remote_direction": filters.one_of("remote_direction"),
+        "details": filters.json_field("details"),
+        "phone_call_id": filters.id_field("phone_call_id"),
+        "call_flow_logic": filters.text_field("call_flow_logic"),
+        "remote_call_id": filters.text_field("remote_call_id"),
+        "remote_direction": filters.text_field("remote_direction"),
     }
     parents = {
         parent: children_by("remote_phone_call_events", f"{parent}_id")

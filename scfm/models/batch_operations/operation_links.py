@@ -1,4 +1,4 @@
-"""What a batch operation made or queued, found by the link that it left on each document."""
+"""What a batch operation has created or queued, found by the field in which each document holds its id."""
 
 from __future__ import annotations
 
