@@ -153,8 +153,7 @@ def _described(operation: Document) -> str:
 
 
 def _mine(operation: Mapping[str, Any]) -> Document:
-    own = {"account_id": operation["account_id"], "_id": operation["_id"]}
-    return {**own, "_work.holder": operation["_work"]["holder"]}
+    return {**{name: operation[name] for name in ("account_id", "_id")}, "_work.holder": operation["_work"]["holder"]}
 
 
 class _Run:
