@@ -399,3 +399,35 @@ def test_a_narrow_list_reads_only_what_it_shows(
     for command in commands:
         plan = Plan(many, command, "executionStats")
         assert plan.examined <= 4, plan
+
+
+BY_ID: dict[str, Document] = {
+    "one": {"account_id": ACCOUNT, "_id": 4},
+    "several": {"account_id": ACCOUNT, "_id": {"$in": [4, 7]}},
+    "of several accounts": {"account_id": {"$in": [ACCOUNT, 3]}, "_id": {"$in": [4, 8]}},
+}
+
+
+@pytest.mark.parametrize("condition", BY_ID.values(), ids=BY_ID)
+@pytest.mark.parametrize("collection", ["contacts", "callout_participations", "phone_calls"])
+def test_a_document_is_found_by_its_id_beside_the_account(
+    many: Database[Document], collection: str, condition: Document
+) -> None:
+    plan = Plan(many, {"find": collection, "filter": condition}, "executionStats")
+    assert plan.indexes <= {"_id_", "account_id__id"}, plan
+    assert plan.examined <= 2, plan
+
+
+@pytest.mark.parametrize(
+    ("collection", "field", "index"),
+    [
+        ("contacts", "_deleting.until", "deleting"),
+        ("callout_participations", "_deleting.until", "deleting"),
+        ("contacts", "_renumbered.due", "renumbered"),
+    ],
+)
+def test_a_mark_is_found_among_an_accounts_many_documents(
+    many: Database[Document], collection: str, field: str, index: str
+) -> None:
+    plan = Plan.of(many, {"find": collection, "filter": {"account_id": ACCOUNT, field: {"$exists": True}}})
+    assert plan.indexes == {index}, plan
