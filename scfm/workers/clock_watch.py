@@ -20,7 +20,8 @@ from scfm.models.registry import RESOURCES
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.batch_runner import BACKOFF, OPERATIONS
+from scfm.workers.batch_run import OPERATIONS
+from scfm.workers.batch_runner import BACKOFF
 from scfm.workers.claims import CALLS
 from scfm.workers.runner import Job
 from scfm.workers.status_poller import MAX_CHECK_INTERVAL

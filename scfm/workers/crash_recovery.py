@@ -10,7 +10,7 @@ from scfm.models.call_lifecycle import claimed_under
 from scfm.models.call_outcomes import take_over
 from scfm.models.call_work import WORK, attempt_of
 from scfm.storage.store import Store
-from scfm.workers.batch_runner import OPERATIONS
+from scfm.workers.batch_run import OPERATIONS
 from scfm.workers.claims import CALLS
 from scfm.workers.send_journal import SendJournal
 

@@ -23,7 +23,7 @@ from scfm.storage import tenant_lists
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.workers import batch_runner
+from scfm.workers import batch_run
 from tests.workers.background import (
     PARAMS,
     Background,
@@ -46,7 +46,7 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of a few documents has as many parts as one of thousands."""
-    monkeypatch.setattr(batch_runner, "BATCH", BATCH)
+    monkeypatch.setattr(batch_run, "BATCH", BATCH)
 
 
 async def village(store: Store) -> TenantView:
@@ -337,7 +337,7 @@ async def test_a_run_again_adds_what_is_new_and_nothing_twice(store: Store, tmp_
 async def test_while_people_are_on_the_phone_it_acts_on_few_at_once_and_rests(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_runner, "PART", 2)
+    monkeypatch.setattr(batch_run, "PART", 2)
     view = await village(store)
     await queued(view, operation_links.POPULATION)
     act, parts = CalloutPopulation.act, []

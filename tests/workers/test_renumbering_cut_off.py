@@ -136,7 +136,7 @@ async def test_a_process_that_corrects_a_number_may_die_at_any_step(store: Store
 async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him_once(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scfm.workers.batch_runner.BATCH", 2)
+    monkeypatch.setattr("scfm.workers.batch_run.BATCH", 2)
     house = await House.open(store)
     for number in range(6):
         await house.contact(f"+8551255502{number:02}")
