@@ -33,7 +33,7 @@ TOLERANCE = timedelta(seconds=3)
 # Twice of what the clocks of two processes may differ by: what another has written is not from the future.
 SKEW = timedelta(seconds=60)
 LOOK_SECONDS = 60.0
-# The provider may ask for so long a wait: see provider.MAX_RETRY_AFTER.
+# The provider may ask for so long a wait: see MAX_RETRY_AFTER of the providers.
 MAX_DELAY = timedelta(hours=1)
 
 

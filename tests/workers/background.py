@@ -68,7 +68,7 @@ def told(base_url: str, data_dir: Path, **settings: Any) -> Settings:
 
 
 class Background:
-    """One process's jobs. ``store``, ``provider`` and ``departures`` may be ones that break."""
+    """One process's jobs. ``store``, ``provider`` and ``send_journal`` may be ones that break."""
 
     def __init__(
         self,
