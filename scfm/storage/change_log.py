@@ -50,7 +50,7 @@ def blocks_of(conditions: Iterable[Document]) -> Sequence[int] | None:
         if isinstance(named, int):
             blocks.add(named // BLOCK)
         elif isinstance(named, dict) and "$in" in named:
-            blocks.update(number // BLOCK for number in named["$in"])
+            blocks.update(document_id // BLOCK for document_id in named["$in"])
         else:
             return None
     return sorted(blocks)

@@ -121,9 +121,9 @@ class Counter:
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    def settle(self, numbers: Sequence[int]) -> None:
+    def settle(self, document_ids: Sequence[int]) -> None:
         """Documents have been stored under these ids, or never will be."""
-        others = set(numbers)
+        others = set(document_ids)
         for ids in self.open_ids:  # a database that has died may have given some of them twice
             settled = ids.left & others
             ids.left -= settled
@@ -248,9 +248,9 @@ def _or_zero(name: str) -> Document:
     return {"$ifNull": [name, 0]}
 
 
-def _taken_back(number: int) -> Document:
+def _taken_back(document_id: int) -> Document:
     """The stage that takes an id back, if it is still the last."""
-    return {"$set": {"last": {"$cond": [{"$eq": ["$last", number]}, number - 1, "$last"]}}}
+    return {"$set": {"last": {"$cond": [{"$eq": ["$last", document_id]}, document_id - 1, "$last"]}}}
 
 
 def _dirtied(changes: list[CounterRequest]) -> list[Document]:

@@ -137,8 +137,8 @@ class Database:
             cursor = driver.decoded(answer)["cursor"]
             if not cursor["id"]:
                 return list(cursor["firstBatch"])
-        if number := answer["cursor"]["id"]:
-            await self._database.command({"killCursors": collection, "cursors": [number]})
+        if cursor_id := answer["cursor"]["id"]:
+            await self._database.command({"killCursors": collection, "cursors": [cursor_id]})
         return None
 
     def raw_collection(self, name: str) -> driver.Collection:

@@ -120,10 +120,10 @@ class DocumentBatches:
                     return [bookkeeping]
             elif writes:
                 await collection.bulk_write([UpdateOne(*write) for write in writes], ordered=False)
-            numbers = [condition["_id"] for condition, _ in updates]
-            these: Document = {"_id": {"$in": numbers}}
+            document_ids = [condition["_id"] for condition, _ in updates]
+            these: Document = {"_id": {"$in": document_ids}}
             if all("account_id" in condition for condition, _ in updates):
                 these["account_id"] = one_of({condition["account_id"] for condition, _ in updates})
             found = await collection.find(these, BOOKKEEPING).to_list(None)
         after = {document["_id"]: document for document in found}
-        return [after.get(number) for number in numbers]
+        return [after.get(document_id) for document_id in document_ids]

@@ -23,19 +23,19 @@ class IdAllocator:
         ids: range = await self._counter.requests.submit(CounterRequest(count=count))
         return ids
 
-    def holds(self, numbers: Sequence[int]) -> bool:
+    def holds(self, document_ids: Sequence[int]) -> bool:
         """Whether documents may still be stored under these ids of ``allocate``."""
         latest = boot_seconds() - HOLD_SECONDS
-        others = set(numbers)
+        others = set(document_ids)
         for ids in self._counter.open_ids:
             if ids.at > latest:
                 others = others - ids.left  # unlike -=, this does not walk over all that are left
         return not others
 
-    def commit(self, numbers: Sequence[int]) -> None:
+    def commit(self, document_ids: Sequence[int]) -> None:
         """Documents have been stored under these ids, or never will be."""
-        self._counter.settle(numbers)
+        self._counter.settle(document_ids)
 
-    async def release(self, number: int) -> None:
+    async def release(self, document_id: int) -> None:
         """No document took the id: the next gets it, if it is still the following."""
-        await self._counter.requests.submit(CounterRequest(released=number))
+        await self._counter.requests.submit(CounterRequest(released=document_id))

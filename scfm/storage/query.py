@@ -44,14 +44,14 @@ class Newest:
             {"$unset": "_newest"},
         ]
 
-    def deciding_pipeline(self, numbers: Sequence[int]) -> list[Document]:
+    def deciding_pipeline(self, document_ids: Sequence[int]) -> list[Document]:
         """The aggregation over COLLECTION that yields those of the ids for ``select``.
 
         MongoDB goes from one id to the next in the index on the key, however many documents name each.
         """
         fits: Document = {} if self.values is None else {"value": self._one_of}
         return [
-            {"$match": {self.key: {"$in": list(numbers)}}},
+            {"$match": {self.key: {"$in": list(document_ids)}}},
             {"$sort": {self.key: -1, "_id": -1}},
             {"$group": {"_id": f"${self.key}", "value": {"$first": f"${self.field}"}}},
             {"$match": {"$nor": [fits]} if self.none else fits},

@@ -34,9 +34,9 @@ class TenantReads:
     def _scoped_query(self, query: Query) -> Query:
         return query if self.account_id is None else query.owned_by(self.account_id)
 
-    async def get(self, collection: str, number: int) -> Document:
+    async def get(self, collection: str, document_id: int) -> Document:
         """The document with that id; raises NotFound."""
-        document = await self.first_by(collection, "_id", number)
+        document = await self.first_by(collection, "_id", document_id)
         if document is None:
             raise NotFound
         return document

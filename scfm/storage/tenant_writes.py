@@ -31,23 +31,23 @@ class TenantWrites(TenantReads):
         Raises DuplicateKey and stores nothing.
         """
         ids = self.counters.ids(kind)
-        number = document.get("_id")
+        document_id = document.get("_id")
         own = {} if self.account_id is None else {"account_id": self.account_id}
         while True:
-            if number is None or not ids.holds([number]):
-                number = (await ids.allocate(1))[0]
-            numbered = {**own, **document, "_id": number}
+            if document_id is None or not ids.holds([document_id]):
+                document_id = (await ids.allocate(1))[0]
+            new = {**own, **document, "_id": document_id}
             try:
-                await self._backend.batches.insert_one(collection, numbered)
+                await self._backend.batches.insert_one(collection, new)
             except DuplicateKey as duplicate:
                 if duplicate.index != "_id_":
-                    await ids.release(number)
+                    await ids.release(document_id)
                     raise
-                ids.commit([number])
-                number = None  # MongoDB has died, and given this one again
+                ids.commit([document_id])
+                document_id = None  # MongoDB has died, and given this one again
             else:
-                ids.commit([number])
-                return numbered
+                ids.commit([document_id])
+                return new
 
     async def insert_with_id(self, collection: str, document: Document) -> None:
         """Store a document that carries its id; raises DuplicateKey."""
@@ -67,14 +67,14 @@ class TenantWrites(TenantReads):
         else:
             shared = escape_document({**self._scoped({}), **common})
             stored = [{**shared, **document} for document in documents]
-        numbers = [document["_id"] for document in stored]
+        document_ids = [document["_id"] for document in stored]
         counted = self._backend.counted.get(collection)
         ids = None if counted is None else self.counters.ids(counted.kind)
-        if ids is not None and not ids.holds(numbers):
+        if ids is not None and not ids.holds(document_ids):
             raise Unavailable(f"new {collection} were not stored in time")
         refused = await self._insert_many(collection, stored)
         if ids is not None:
-            ids.commit(numbers)
+            ids.commit(document_ids)
         return refused
 
     async def _insert_many(self, collection: str, stored: list[Document]) -> set[int]:
@@ -100,14 +100,14 @@ class TenantWrites(TenantReads):
         return restore_document(document) if document is not None else None
 
     async def update_batched(
-        self, collection: str, number: int, condition: Document | None = None, update: Document | None = None
+        self, collection: str, document_id: int, condition: Document | None = None, update: Document | None = None
     ) -> Document | None:
-        """Apply UPDATE to the document NUMBER if it fits CONDITION; without an update, just look at it.
+        """Apply UPDATE to the document of that id if it fits CONDITION; without an update, just look at it.
 
         Gives its BOOKKEEPING afterwards, None if it is gone; not whether it fitted. Cheaper than ``update_one`` under
         load. Raises Unavailable.
         """
-        own = self._scoped({"_id": number, **(condition or {})})
+        own = self._scoped({"_id": document_id, **(condition or {})})
         async with self._change(collection, [(own, update)] if update else []):
             bookkeeping = await self._backend.batches.update_one(
                 collection, own, escape_update(update) if update else None
@@ -121,16 +121,16 @@ class TenantWrites(TenantReads):
         Each call leaves a mark in the document, as what is written together is not answered one by one. Raises
         Unavailable where others have changed the document so often meanwhile that this cannot be told.
         """
-        number, version, mark = document["_id"], document.get("_version", 1), secrets.randbits(62)
+        document_id, version, mark = document["_id"], document.get("_version", 1), secrets.randbits(62)
         update = {
             "$set": {**change, "_version": version + 1},
             "$push": {"_swaps": {"$each": [mark], "$slice": -MAX_SWAPS}},
         }
-        bookkeeping = await self.update_batched(collection, number, {"_version": version}, update)
+        bookkeeping = await self.update_batched(collection, document_id, {"_version": version}, update)
         if bookkeeping is None or mark in bookkeeping.get("_swaps", ()):
             return bookkeeping is not None
         if bookkeeping.get("_version", 1) > version + MAX_SWAPS:
-            raise Unavailable(f"{collection} {number} is changed by too many at a time")
+            raise Unavailable(f"{collection} {document_id} is changed by too many at a time")
         return False
 
     async def update_many(self, collection: str, condition: Document, update: Document) -> int:
