@@ -9,7 +9,7 @@ from scfm.storage.query import Document
 
 
 class Attempt(TypedDict):
-    """One try to send a call: stored before the request leaves.
+    """One claim of calls to be sent: stored before their requests leave.
 
     ``id`` is shared by the calls that are claimed together, ``at`` is when, and ``log`` the id of the send journal of
     the process that has them, None where nothing on a disk can tell whether they left.
@@ -23,7 +23,7 @@ class Attempt(TypedDict):
 class CallWork(TypedDict, total=False):
     """What the background knows of a call: ``_work``. Either ``due``, ``lease`` or ``held`` is there.
 
-    ``due``: from when on anyone may claim it. ``tries``: how often it was claimed and provably did not leave.
+    ``due``: from when on anyone may claim it. ``tries``: how often it was claimed and did not leave.
     ``lease``: until when somebody has it, and ``attempt``: that it is about to be sent or has been. ``held``: its
     callout is paused. Of a call of which it is not known whether it left: ``reason``, why not; ``settling``, that it
     is being found out; ``asked``, how often the provider did not list it; ``failures``, how often that broke.
