@@ -80,9 +80,9 @@ def match_attempt(call: Document, numbers: Sequence[str], sid: str, direction: s
 def report(call: Document, reported: ReportedStatus) -> Transition | None:
     """Move the call to what was reported, never backwards; None where the report says nothing new.
 
-    ``SequenceNumber`` orders the reports that carry one, else the words do. A call that has ended stays as it ended,
-    unless a report of a later number says that it ended otherwise. Why it failed is kept even if that it failed is
-    known.
+    While the call goes on, a report is passed over if its word comes before the one that is known, or if its
+    ``SequenceNumber`` is not higher. A call that has ended stays as it ended, unless a report of a later number says
+    that it ended otherwise. Why it failed is kept even if that it failed is known.
     """
     word, target, sequence, reason = reported.word, reported.status, reported.sequence, reported.reason
     if not word:
@@ -111,7 +111,8 @@ def report(call: Document, reported: ReportedStatus) -> Transition | None:
 def _in_order(word: str, sequence: int | None) -> Document:
     """The condition that nothing later than this report has been said of a call that goes on."""
     rank = GOING_ON.index(word) if word in GOING_ON else len(GOING_ON)
-    no_later = {"remote_status": {"$nin": list(GOING_ON[rank + 1 :])}}
+    # Also of a report with a number: what came without one, Twilio's request for TwiML above all, may be later.
+    no_later: Document = {"remote_status": {"$nin": list(GOING_ON[rank + 1 :])}}
     if sequence is None:
         return no_later
-    return {"$or": [{SEQUENCE: {"$lt": sequence}}, {SEQUENCE: None, **no_later}]}
+    return {**no_later, "$or": [{SEQUENCE: {"$lt": sequence}}, {SEQUENCE: None}]}

@@ -391,6 +391,32 @@ def test_a_report_without_a_number_does_not_let_an_earlier_one_overtake(line: Ph
     assert call_with(client, call_sid)["remote_status"] == "in-progress"
 
 
+MIXED = [("initiated", "0"), ("ringing", "1"), ("in-progress", ""), ("completed", "3")]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(MIXED)))
+def test_numbered_and_unnumbered_reports_move_a_call_forwards_only(
+    line: PhoneLine, client: Client, order: list[tuple[str, str]]
+) -> None:
+    call_sid, seen = new_sid(), []
+    for said, sequence in order:
+        fields = {"SequenceNumber": sequence} if sequence else {}
+        assert line.report(call_sid, CallStatus=said, **fields).status == 201
+        seen.append(call_with(client, call_sid)["remote_status"])
+    words = [said for said, _ in MIXED]
+    assert seen == [max((said for said, _ in order[:count]), key=words.index) for count in range(1, len(order) + 1)]
+    assert call_with(client, call_sid)["status"] == "completed"
+
+
+def test_a_later_number_ends_a_call_that_goes_on_without_one(line: PhoneLine, client: Client) -> None:
+    call_sid = new_sid()
+    for said, sequence in (("initiated", "0"), ("in-progress", ""), ("ringing", "1"), ("busy", "2")):
+        fields = {"SequenceNumber": sequence} if sequence else {}
+        assert line.report(call_sid, CallStatus=said, **fields).status == 201
+    call = call_with(client, call_sid)
+    assert (call["status"], call["remote_status"]) == ("busy", "busy")
+
+
 @pytest.mark.parametrize("sequence", ["", "-1", "x", "9" * 30, "１", "1\n"])
 def test_a_number_that_is_none_is_passed_over(line: PhoneLine, client: Client, sequence: str) -> None:
     call_sid = new_sid()

@@ -590,10 +590,8 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                     "$or": [
                         {
                             "status": {"$in": UNDER_WAY_STATUSES},
-                            "$or": [
-                                {"_sequence": {"$lt": 3}},
-                                {"_sequence": None, "remote_status": {"$nin": []}},
-                            ],
+                            "remote_status": {"$nin": []},
+                            "$or": [{"_sequence": {"$lt": 3}}, {"_sequence": None}],
                         },
                         {"status": {"$in": FINAL_STATUSES}, "_sequence": {"$lt": 3}},
                         {"status": "failed"},
