@@ -137,7 +137,7 @@ def queue(call: Document) -> Transition:
     )
 
 
-def queue_many(numbers: list[int], operation_id: int) -> Transition:
+def queue_many(call_ids: list[int], operation_id: int) -> Transition:
     """Those of the calls with these ids that are new are to be sent, says a batch operation."""
     change = {
         "status": CallStatus.QUEUED,
@@ -145,7 +145,7 @@ def queue_many(numbers: list[int], operation_id: int) -> Transition:
         "updated_at": now(),
         WORK: {"due": now()},
     }
-    return Transition({"_id": {"$in": numbers}, "status": CallStatus.CREATED}, {"$set": change})
+    return Transition({"_id": {"$in": call_ids}, "status": CallStatus.CREATED}, {"$set": change})
 
 
 def queue_remote_fetch(call: Document) -> Transition:
@@ -159,7 +159,7 @@ def queue_remote_fetch(call: Document) -> Transition:
     return Transition({**same_call(call), "status": call["status"]}, {"$set": change})
 
 
-def queue_remote_fetch_many(numbers: list[int], operation_id: int) -> list[Transition]:
+def queue_remote_fetch_many(call_ids: list[int], operation_id: int) -> list[Transition]:
     """The provider is to be asked about those of the calls that it has: one transition for each status."""
     change = {
         "status": CallStatus.REMOTE_FETCH_QUEUED,
@@ -169,7 +169,7 @@ def queue_remote_fetch_many(numbers: list[int], operation_id: int) -> list[Trans
     }
     return [
         Transition(
-            {"_id": {"$in": numbers}, "status": status, "remote_call_id": {"$ne": None}},
+            {"_id": {"$in": call_ids}, "status": status, "remote_call_id": {"$ne": None}},
             {"$set": {**change, FETCH_FROM: status}},
         )
         for status in UNSETTLED
@@ -179,16 +179,16 @@ def queue_remote_fetch_many(numbers: list[int], operation_id: int) -> list[Trans
 # By whoever takes calls that wait: see workers/claims.
 
 
-def claim(numbers: list[int], status: str, moment: datetime, lease: datetime, attempt: Attempt | None) -> Transition:
+def claim(call_ids: list[int], status: str, moment: datetime, lease: datetime, attempt: Attempt | None) -> Transition:
     """The calls that are due at MOMENT are somebody's until LEASE; ATTEMPT is that of calls about to be sent."""
     change: dict[str, Any] = {LEASE: lease} | ({ATTEMPT: attempt} if attempt else {})
-    return Transition({"_id": {"$in": numbers}, **due(status, moment)}, {"$set": change, "$unset": {DUE: ""}})
+    return Transition({"_id": {"$in": call_ids}, **due(status, moment)}, {"$set": change, "$unset": {DUE: ""}})
 
 
-def claimed_by(numbers: list[int], status: str, lease: datetime, attempt: Attempt | None) -> Document:
+def claimed_by(call_ids: list[int], status: str, lease: datetime, attempt: Attempt | None) -> Document:
     """Those of the calls that ``claim`` took, and not another process."""
     by = {LEASE: lease} | ({ATTEMPT_ID: attempt["id"]} if attempt else {})
-    return {"_id": {"$in": numbers}, "status": status, **by}
+    return {"_id": {"$in": call_ids}, "status": status, **by}
 
 
 # By the callout: a call is held back while it is paused, and canceled when it is stopped.
@@ -245,16 +245,16 @@ def unclaimed(condition: Document) -> Document:
     return {**condition, "status": {"$in": [CallStatus.CREATED, CallStatus.QUEUED]}, LEASE: None}
 
 
-def renumber_many(condition: Document, numbers: list[int], msisdn: str) -> Transition:
+def renumber_many(condition: Document, call_ids: list[int], msisdn: str) -> Transition:
     """``renumber`` for those of the calls that are unclaimed, and fit a condition."""
     update = {"$set": {"msisdn": msisdn, "updated_at": now()}, "$inc": {"_version": 1}}
-    return Transition({**unclaimed(condition), "_id": {"$in": numbers}}, update)
+    return Transition({**unclaimed(condition), "_id": {"$in": call_ids}}, update)
 
 
-def cancel_renumbered_many(condition: Document, numbers: list[int], msisdn: str) -> Transition:
+def cancel_renumbered_many(condition: Document, call_ids: list[int], msisdn: str) -> Transition:
     """``cancel_renumbered`` for those of the calls that are unclaimed, and fit a condition."""
     update = {**_canceled_as_taken(msisdn), "$inc": {"_version": 1}}
-    return Transition({**unclaimed(condition), "_id": {"$in": numbers}}, update)
+    return Transition({**unclaimed(condition), "_id": {"$in": call_ids}}, update)
 
 
 def _canceled_as_taken(msisdn: str) -> Document:

@@ -60,20 +60,20 @@ def _why_failed(details: Mapping[str, str]) -> str | None:
     return told[:MAX_REASON] or None
 
 
-def being_placed(numbers: Sequence[str]) -> Document:
-    """The calls to any of NUMBERS whose request may have left, and of which the provider's id is not known yet."""
+def being_placed(msisdns: Sequence[str]) -> Document:
+    """The calls to any of MSISDNS whose request may have left, and of which the provider's id is not known yet."""
     return {
         "status": CallStatus.QUEUED,
         LEASE: EXISTS,
         ATTEMPT: EXISTS,
-        "msisdn": {"$in": list(numbers)},
+        "msisdn": {"$in": list(msisdns)},
         "remote_call_id": None,
     }
 
 
-def match_attempt(call: Document, numbers: Sequence[str], sid: str, direction: str) -> Transition:
+def match_attempt(call: Document, msisdns: Sequence[str], sid: str, direction: str) -> Transition:
     """A report that came before the answer to its call's request names that call: SID and DIRECTION are known now."""
-    condition = {**same_call(call), **being_placed(numbers)}
+    condition = {**same_call(call), **being_placed(msisdns)}
     return Transition(condition, {"$set": {"remote_call_id": sid, "remote_direction": direction}})
 
 

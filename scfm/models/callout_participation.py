@@ -93,10 +93,10 @@ class CalloutParticipations(Resource):
 
     async def _change_number(self, scope: Scope, draft: Draft, old: Document) -> None:
         """Note that the number was given by a client: it stays when the contact's changes."""
-        number = draft.document["msisdn"]
-        if number == old["msisdn"]:
+        msisdn = draft.document["msisdn"]
+        if msisdn == old["msisdn"]:
             return
-        draft.document[renumbering.NUMBER_KIND] = await renumbering.number_kind(scope.view, old["contact_id"], number)
+        draft.document[renumbering.NUMBER_KIND] = await renumbering.number_kind(scope.view, old["contact_id"], msisdn)
         if old.get(renumbering.NUMBER_KIND) == renumbering.SET_ASIDE:
             metadata = draft.document["metadata"]
             draft.document["metadata"] = {key: metadata[key] for key in metadata if key != renumbering.NUMBER_TAKEN}

@@ -161,12 +161,12 @@ class Msisdn(Field):
             if old is None and not self.optional:
                 raise FieldError(BLANK, hint=hints.NUMBER)
             return old
-        number, messages = msisdn.check(value, rules.country)
+        phone_number, messages = msisdn.check(value, rules.country)
         if self.optional and old is None and (value is None or (isinstance(value, str) and not value.strip())):
             return None
         if messages:
             raise FieldError(*messages, hint=hints.phone_number(value, rules.country))
-        return number
+        return phone_number
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def id_field(field: str) -> Filter:
     def build(value: Any, _country: str | None) -> Clause:
         if value is None:
             return Clause({field: None})
-        return Clause({field: {"$in": [number for part in choices(value) if (number := as_id(part))]}})
+        return Clause({field: {"$in": [document_id for part in choices(value) if (document_id := as_id(part))]}})
 
     return build
 
@@ -123,8 +123,8 @@ def as_id(value: str) -> int:
     """The id that a text stands for, 0 (no id) where it stands for none."""
     if not (value.isascii() and value.isdigit() and len(value) <= MAX_ID_DIGITS):
         return 0
-    number = int(value)
-    return number if number < MAX_INTEGER and str(number) == value else 0
+    document_id = int(value)
+    return document_id if document_id < MAX_INTEGER and str(document_id) == value else 0
 
 
 def number_field(field: str) -> Filter:
@@ -136,8 +136,8 @@ def number_field(field: str) -> Filter:
     def build(value: Any, country: str | None) -> Clause:
         if value is None:
             return Clause({field: None})
-        numbers = [number for part in choices(value) for number in msisdn.stored_forms(part, country)]
-        return Clause({field: {"$in": numbers}})
+        msisdns = [form for part in choices(value) for form in msisdn.stored_forms(part, country)]
+        return Clause({field: {"$in": msisdns}})
 
     return build
 

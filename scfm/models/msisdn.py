@@ -56,8 +56,8 @@ def check(value: object, country: str | None = None) -> tuple[str | None, list[s
     digits = written.removeprefix("+").removeprefix("00")
     if len(digits) > MAX_DIGITS:
         return None, [INVALID]
-    number = _read(digits, country if digits == written else None)
-    return (number, []) if number else (None, [INVALID])
+    msisdn = _read(digits, country if digits == written else None)
+    return (msisdn, []) if msisdn else (None, [INVALID])
 
 
 def normalise(value: object, country: str | None = None) -> str | None:
@@ -70,9 +70,9 @@ def stored_forms(value: object, country: str | None = None) -> list[str]:
 
     And VALUE itself, if it is ``+`` and digits: older versions may have stored it in another form.
     """
-    number = normalise(value, country)
-    forms = [number] if number else []
-    if isinstance(value, str) and value != number and _STORED.match(value):
+    msisdn = normalise(value, country)
+    forms = [msisdn] if msisdn else []
+    if isinstance(value, str) and value != msisdn and _STORED.match(value):
         forms.append(value)
     return forms
 
@@ -82,8 +82,8 @@ def national(stored: str, country: str) -> str | None:
 
     Older versions put a ``+`` before a national number as before any other. None where it is not so.
     """
-    number = _parse(stored)
-    if number is not None and phonenumbers.is_valid_number(number):
+    phone_number = _parse(stored)
+    if phone_number is not None and phonenumbers.is_valid_number(phone_number):
         return None
     read = normalise(stored.removeprefix("+"), country)
     return read if read != stored else None
@@ -137,8 +137,8 @@ def _is_dropped(character: str) -> bool:
 @lru_cache(maxsize=4096)
 def _read(digits: str, country: str | None) -> str | None:
     """The number in its one form: a national one of COUNTRY, or else one that begins with its country code."""
-    if country is not None and (number := _national(digits, country)) is not None:
-        return _form(number)
+    if country is not None and (phone_number := _national(digits, country)) is not None:
+        return _form(phone_number)
     said = _parse("+" + digits)
     return None if said is None else _form(said, "+" + digits)
 
@@ -147,17 +147,17 @@ def _national(digits: str, country: str) -> phonenumbers.PhoneNumber | None:
     """The valid number of COUNTRY that the digits are there, or None."""
     # Spreadsheets lose the zero, be it a trunk prefix or (Italy) part of the number.
     for dialled in (digits, "0" + digits.lstrip("0")):
-        number = _parse(dialled, country)
-        if number is not None and _is_of(number, country):
+        phone_number = _parse(dialled, country)
+        if phone_number is not None and _is_of(phone_number, country):
             break
     else:
         return None
-    if digits.startswith(str(number.country_code)):
+    if digits.startswith(str(phone_number.country_code)):
         # 4917639744448 is a German mobile phone with its country code, and could be a landline without its zero.
         said = _parse("+" + digits)
-        if said is not None and _is_mobile(said) and not _is_mobile(number):
+        if said is not None and _is_mobile(said) and not _is_mobile(phone_number):
             return said
-    return number
+    return phone_number
 
 
 def _parse(text: str, country: str | None = None) -> phonenumbers.PhoneNumber | None:
@@ -167,37 +167,37 @@ def _parse(text: str, country: str | None = None) -> phonenumbers.PhoneNumber | 
         return None
 
 
-def _is_of(number: phonenumbers.PhoneNumber, country: str) -> bool:
+def _is_of(phone_number: phonenumbers.PhoneNumber, country: str) -> bool:
     """Whether it is valid, and has the country's code: a prefix for calls abroad (011, 810) leads to another."""
-    home: bool = number.country_code == phonenumbers.country_code_for_region(country)
-    return home and phonenumbers.is_valid_number(number)
+    home: bool = phone_number.country_code == phonenumbers.country_code_for_region(country)
+    return home and phonenumbers.is_valid_number(phone_number)
 
 
-def _is_mobile(number: phonenumbers.PhoneNumber) -> bool:
-    mobile: bool = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE
+def _is_mobile(phone_number: phonenumbers.PhoneNumber) -> bool:
+    mobile: bool = phonenumbers.number_type(phone_number) == phonenumbers.PhoneNumberType.MOBILE
     return mobile
 
 
-def _form(number: phonenumbers.PhoneNumber, written: str = "") -> str | None:
+def _form(phone_number: phonenumbers.PhoneNumber, written: str = "") -> str | None:
     """The E.164 form of a possible number, else None.
 
     ``written``: how it was written. phonenumbers drops one prefix each time it reads a number, so one that was
     written otherwise is read again, until nothing is left to drop.
     """
-    form = _e164(number)
+    form = _e164(phone_number)
     for _ in range(MAX_PREFIXES):
         if form == written:
             break
         again = _parse(form)
         if again is None:
             return None
-        written, number, form = form, again, _e164(again)
+        written, phone_number, form = form, again, _e164(again)
     else:
         return None
-    national = phonenumbers.national_significant_number(number)
-    enough = number.country_code != SOMALIA or len(national) >= SOMALIA_DIGITS
-    return form if enough and phonenumbers.is_possible_number(number) else None
+    national = phonenumbers.national_significant_number(phone_number)
+    enough = phone_number.country_code != SOMALIA or len(national) >= SOMALIA_DIGITS
+    return form if enough and phonenumbers.is_possible_number(phone_number) else None
 
 
-def _e164(number: phonenumbers.PhoneNumber) -> str:
-    return f"+{number.country_code}{phonenumbers.national_significant_number(number)}"
+def _e164(phone_number: phonenumbers.PhoneNumber) -> str:
+    return f"+{phone_number.country_code}{phonenumbers.national_significant_number(phone_number)}"

@@ -74,8 +74,8 @@ def is_open(contact: Document) -> bool:
 
 def former_numbers(contact: Document) -> list[str]:
     """The numbers that were the contact's a short while ago."""
-    numbers = [entry["msisdn"] for entry in contact.get(MARK, {}).get("from", ())]
-    return [number for number in numbers if number != contact["msisdn"]]
+    msisdns = [entry["msisdn"] for entry in contact.get(MARK, {}).get("from", ())]
+    return [msisdn for msisdn in msisdns if msisdn != contact["msisdn"]]
 
 
 async def number_kind(view: TenantView, contact_id: int, msisdn: str) -> str | None:
