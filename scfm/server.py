@@ -53,8 +53,9 @@ from scfm.workers.sweep_deletions import SweepDeletions
 
 log = logging.getLogger("scfm")
 
-# A server that is told to stop has ended within ten seconds. These are the parts of them, in the order of the close:
-# what clients have to finish their requests, the jobs what they are doing, and the store its last changes.
+# A server that is told to stop has ended within ten seconds, without its private mongod. These are the parts of them,
+# in the order of ``Server.close``: what clients have to finish their requests, the jobs what they are doing, and the
+# store its last changes.
 MAX_REQUESTS_SECONDS = 2.0
 MAX_JOBS_SECONDS = 5.0
 MAX_QUIESCE_SECONDS = 1.0
@@ -90,7 +91,19 @@ class Server:
             raise
 
     async def close(self) -> None:
-        """Take nothing more, finish or hand back what is under way, and close every part."""
+        """Take nothing more, finish or hand back what is under way, and close every part, in this order.
+
+        1. The simulator is told that the application stops: callbacks that get no answer are no errors any more.
+        2. No more connections are accepted; requests have MAX_REQUESTS_SECONDS to be answered.
+        3. The jobs claim nothing more. They have MAX_JOBS_SECONDS; then they are cancelled, hand back what has not
+           left, and are waited for without a limit (``cancel_all``).
+        4. The send journal, the connections to providers, the watch for outages and the simulator are closed.
+        5. The store says that this process changes nothing any more, in MAX_QUIESCE_SECONDS, and is closed.
+        6. Nobody starts the private mongod again. ``PrivateMongod.stop`` ends it when the event loop has ended:
+           guests have GUEST_WAIT seconds to finish, mongod STOP_WAIT, and then it is killed.
+
+        ``scfm serve`` then ends with status 0. Signals that come while this runs change nothing.
+        """
         await self._closing.aclose()
 
     @property
