@@ -180,6 +180,7 @@ class PhoneCalls(Resource):
         return {"status": CallStatus.CREATED}
 
     def event_changes(self, document: Document, event: str) -> Document:
+        """What the event's transition sets; its condition is not used, as ``fire`` compares the status itself."""
         if event == "queue_remote_fetch" and document["remote_call_id"] is None:
             raise Invalid({"event": [NOT_AN_EVENT]})
         transition = queue_remote_fetch if event == "queue_remote_fetch" else queue
