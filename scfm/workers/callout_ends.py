@@ -40,31 +40,36 @@ class CalloutEnds(Job):
 
     def sent(self, call: Document) -> None:
         """A call has been sent: its callout is followed from now on."""
-        number = call.get("callout_id")
-        if number is not None and number not in self._followed:
-            self._followed[number] = _Followed(call["account_id"], time.monotonic() + LOOK_SECONDS)
+        callout_id = call.get("callout_id")
+        if callout_id is not None and callout_id not in self._followed:
+            self._followed[callout_id] = _Followed(call["account_id"], time.monotonic() + LOOK_SECONDS)
 
     async def claim(self, limit: int) -> Sequence[Document]:
         """Look at the callouts whose time has come. There is nothing to process."""
         self._logged_at = {
-            number: at for number, at in self._logged_at.items() if time.monotonic() - at < MIN_SECONDS_BETWEEN_LINES
+            callout_id: at
+            for callout_id, at in self._logged_at.items()
+            if time.monotonic() - at < MIN_SECONDS_BETWEEN_LINES
         }
-        for number, followed in list(self._followed.items()):
-            if time.monotonic() >= followed.look_at and number not in self._logged_at:
-                await self._look(number, followed)
+        for callout_id, followed in list(self._followed.items()):
+            if time.monotonic() >= followed.look_at and callout_id not in self._logged_at:
+                await self._look(callout_id, followed)
         return ()
 
-    async def _look(self, number: int, followed: _Followed) -> None:
+    async def _look(self, callout_id: int, followed: _Followed) -> None:
         view = self._store.for_account(followed.account_id)
         began = time.monotonic()
-        if await view.exists(CALLS, {"status": {"$in": list(UNDER_WAY)}, "callout_id": number}):
+        if await view.exists(CALLS, {"status": {"$in": list(UNDER_WAY)}, "callout_id": callout_id}):
             took = time.monotonic() - began
             followed.look_at = time.monotonic() + max(LOOK_SECONDS, took / LOOK_SHARE)
             return
-        del self._followed[number]
-        self._logged_at[number] = time.monotonic()
+        del self._followed[callout_id]
+        self._logged_at[callout_id] = time.monotonic()
         ended = {
-            status: await view.count(Query(CALLS, ({"callout_id": number, "status": status},))) for status in FINAL
+            status: await view.count(Query(CALLS, ({"callout_id": callout_id, "status": status},)))
+            for status in FINAL
         }
         words = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
-        log.info("callout %d of account %d: no call waits or goes on any more (%s)", number, view.account_id, words)
+        log.info(
+            "callout %d of account %d: no call waits or goes on any more (%s)", callout_id, view.account_id, words
+        )

@@ -55,9 +55,11 @@ class CalloutHold:
 
     async def outdated(self, call: Document) -> Transition | None:
         """What becomes of a claimed call whose number is not its contact's any more; None for any other."""
-        number = call.get("callout_id")
+        callout_id = call.get("callout_id")
         known = (CONTACTS, call.get("contact_id")) in self._changed_at
-        if known or (number is not None and (await self._callouts.get((call["account_id"], number))).renumbered):
+        if known or (
+            callout_id is not None and (await self._callouts.get((call["account_id"], callout_id))).renumbered
+        ):
             return await renumbering.correct_number(self._store.for_account(call["account_id"]), call)
         return None
 
@@ -70,9 +72,9 @@ class CalloutHold:
 
     async def _read(self, callout: tuple[int, int]) -> _CalloutState:
         """CALLOUT is its account's id and its own."""
-        account_id, number = callout
+        account_id, callout_id = callout
         fields = ["status", renumbering.CALLOUT_MARK]
-        found = await self._store.for_account(account_id).find(CALLOUTS, {"_id": number}, fields=fields, sort=())
+        found = await self._store.for_account(account_id).find(CALLOUTS, {"_id": callout_id}, fields=fields, sort=())
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
         if not found:
             return _CalloutState("stopped", renumbered=False)
@@ -82,12 +84,12 @@ class CalloutHold:
         """A contact's number has changed: none of its calls may leave under the old one."""
         self._record_change(CONTACTS, contact_id)
 
-    def _record_change(self, collection: str, number: int) -> None:
+    def _record_change(self, collection: str, document_id: int) -> None:
         moment = time.monotonic()
         while self._changed_at and next(iter(self._changed_at.values())) < moment - CHANGE_SECONDS:
             del self._changed_at[next(iter(self._changed_at))]
-        self._changed_at.pop((collection, number), None)
-        self._changed_at[collection, number] = moment
+        self._changed_at.pop((collection, document_id), None)
+        self._changed_at[collection, document_id] = moment
 
     async def on_event(self, callout: Document) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
@@ -95,14 +97,14 @@ class CalloutHold:
         self._record_change(CALLOUTS, callout["_id"])
         await self._apply_status(callout["account_id"], callout["_id"], callout["status"])
 
-    async def _apply_status(self, account_id: int, number: int, status: str) -> None:
+    async def _apply_status(self, account_id: int, callout_id: int, status: str) -> None:
         # All at once, lest each be claimed first, and use up a moment of its account's rate.
         if status == "paused":
-            transition = hold_callout(account_id, number)
+            transition = hold_callout(account_id, callout_id)
         elif status == "stopped":
-            transition = cancel_callout(account_id, number)
+            transition = cancel_callout(account_id, callout_id)
         else:
-            transition = release_callout(account_id, number)
+            transition = release_callout(account_id, callout_id)
         await self._store.all_tenants.update_many(CALLS, *transition)
 
     async def release_orphans(self) -> None:

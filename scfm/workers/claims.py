@@ -52,8 +52,8 @@ async def claim_calls(
     found = await view.find(CALLS, due(status, moment), sort=[(DUE, 1)], limit=limit)
     if not found:
         return []
-    numbers = [call["_id"] for call in found]
-    count = await view.update_many(CALLS, *claim(numbers, status, moment, lease, attempt))
+    call_ids = [call["_id"] for call in found]
+    count = await view.update_many(CALLS, *claim(call_ids, status, moment, lease, attempt))
     if count == len(found):
         for call in found:
             work: CallWork = call[WORK]
@@ -62,4 +62,4 @@ async def claim_calls(
                 work["attempt"] = attempt
         return found
     # Another process was at the same calls: which of them are ours?
-    return await view.find(CALLS, claimed_by(numbers, status, lease, attempt))
+    return await view.find(CALLS, claimed_by(call_ids, status, lease, attempt))

@@ -81,20 +81,20 @@ class SendJournal:
         self._file = _locked(self._folder / name)
         self.id = name
 
-    def append(self, attempt: str, number: int) -> None:
+    def append(self, attempt: str, call_id: int) -> None:
         """Write that the call's request leaves now; raises OSError if that cannot be written."""
         if self._file is not None:
-            _write(self._file, _line(attempt, number))
+            _write(self._file, _line(attempt, call_id))
             self._lines += 1
-        self._sent.add((attempt, number))
+        self._sent.add((attempt, call_id))
 
-    def has_sent(self, attempt: str, number: int) -> bool:
+    def has_sent(self, attempt: str, call_id: int) -> bool:
         """Whether the call's request left this process, and what became of it is not in the database yet."""
-        return (attempt, number) in self._sent
+        return (attempt, call_id) in self._sent
 
-    def acknowledge(self, attempt: str, number: int) -> None:
+    def acknowledge(self, attempt: str, call_id: int) -> None:
         """What became of the call is in the database: it need not be remembered any more."""
-        self._sent.discard((attempt, number))
+        self._sent.discard((attempt, call_id))
         if self._lines > MAX_LINES + 2 * len(self._sent):
             self._lines = len(self._sent)
             with suppress(OSError):  # the long one will do until the next time
@@ -139,7 +139,7 @@ class SendJournal:
                     self._report(path, "it is damaged, and will be removed")
                 yield found
 
-    def unsent_by_living_process(self, log_id: str | None, attempt: str, number: int) -> bool:
+    def unsent_by_living_process(self, log_id: str | None, attempt: str, call_id: int) -> bool:
         """Whether the journal is that of another, living process of this machine, which has not sent the call.
 
         False where that cannot be told.
@@ -149,7 +149,7 @@ class SendJournal:
         path = self._folder / log_id
         with suppress(OSError):  # which proves nothing
             left = None if _ended(path) else _read(path)
-            return left is not None and (attempt, number) not in left
+            return left is not None and (attempt, call_id) not in left
         return False
 
     def of_earlier_boots(self) -> Iterator[str]:
@@ -209,9 +209,9 @@ def _locked(path: Path) -> int:
     return file
 
 
-def _line(attempt: str, number: int) -> bytes:
+def _line(attempt: str, call_id: int) -> bytes:
     """A line that stands alone even where a full disk has cut the one before it off."""
-    return f"\n{attempt}:{number}\n".encode()
+    return f"\n{attempt}:{call_id}\n".encode()
 
 
 def _write(file: int, lines: bytes) -> None:

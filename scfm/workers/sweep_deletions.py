@@ -28,10 +28,10 @@ class SweepDeletions(Job):
         return await self._store.all_tenants.find(DELETIONS, due, sort=[("due", 1)], limit=limit)
 
     async def process(self, item: Document) -> None:
-        owner, collection, number = item["account_id"], item["collection"], item["number"]
+        owner, collection, document_id = item["account_id"], item["collection"], item["number"]
         view = self._store.all_tenants if owner is None else self._store.for_account(owner)
         # Takes the mark of a deletion that never ended away, so that it cannot end after all.
-        await live_ids(view, collection, [number])
-        if not await view.exists(collection, {"_id": number}):
-            await remove_dangling(BY_COLLECTION[collection], view, number)
+        await live_ids(view, collection, [document_id])
+        if not await view.exists(collection, {"_id": document_id}):
+            await remove_dangling(BY_COLLECTION[collection], view, document_id)
         await view.remove(DELETIONS, {"account_id": owner, "_id": item["_id"]})
