@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from scfm.clock import now
-from scfm.models.call_lifecycle import UNSETTLED, CallStatus, Transition
+from scfm.models.call_lifecycle import AT_PROVIDER, CallStatus, Transition
 from scfm.models.call_work import ASKED, CHECK, DUE, EXISTS, FETCH_FROM, LEASE, REASON, TRIES, WORK, same_call
 from scfm.storage.query import Document
 
@@ -61,7 +61,7 @@ def _to_be_fetched(call: Document) -> Document:
 
 
 def _before_fetch(call: Document) -> str:
-    return str(call.get(FETCH_FROM, UNSETTLED[0]))
+    return str(call.get(FETCH_FROM, AT_PROVIDER[0]))
 
 
 # By the status poller: calls about which nobody has told anything for a while. AGAIN is when to ask next, if ever.

@@ -54,8 +54,8 @@ class CallStatus(StrEnum):
 
 
 CALL_STATUSES = tuple(status.value for status in CallStatus)
-# At the provider: what may still turn into something else.
-UNSETTLED = (CallStatus.REMOTELY_QUEUED, CallStatus.IN_PROGRESS)
+# The provider has it, and may still report another status.
+AT_PROVIDER = (CallStatus.REMOTELY_QUEUED, CallStatus.IN_PROGRESS)
 # Waiting to be sent, at the provider, or going on.
 UNDER_WAY = (
     CallStatus.QUEUED,
@@ -81,7 +81,7 @@ MACHINE = StateMachine(
     CallStatus.CREATED,
     {
         "queue": {CallStatus.CREATED: CallStatus.QUEUED},
-        "queue_remote_fetch": dict.fromkeys(UNSETTLED, CallStatus.REMOTE_FETCH_QUEUED),
+        "queue_remote_fetch": dict.fromkeys(AT_PROVIDER, CallStatus.REMOTE_FETCH_QUEUED),
     },
 )
 
@@ -172,7 +172,7 @@ def queue_remote_fetch_many(call_ids: list[int], operation_id: int) -> list[Tran
             {"_id": {"$in": call_ids}, "status": status, "remote_call_id": {"$ne": None}},
             {"$set": {**change, FETCH_FROM: status}},
         )
-        for status in UNSETTLED
+        for status in AT_PROVIDER
     ]
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from scfm.clock import later, now
 from scfm.models import call_checks
-from scfm.models.call_lifecycle import UNSETTLED, CallStatus
+from scfm.models.call_lifecycle import AT_PROVIDER, CallStatus
 from scfm.models.call_work import CHECK
 from scfm.providers.client import Provider
 from scfm.providers.errors import ProviderError
@@ -53,7 +53,7 @@ class StatusPoller(Job):
         )
 
     async def process(self, item: Document) -> None:
-        if item["status"] not in UNSETTLED:
+        if item["status"] not in AT_PROVIDER:
             await self._all_tenants.update_one(CALLS, *call_checks.schedule_check(item, self._next_check(item)))
             return
         try:
@@ -74,7 +74,7 @@ class StatusPoller(Job):
     def _next_check(self, call: Document) -> datetime | None:
         """When to ask again: after as long as the call has been under way, or never."""
         age: timedelta = now() - (call["remotely_queued_at"] or call["created_at"])
-        open_still = call["status"] in (*UNSETTLED, CallStatus.REMOTE_FETCH_QUEUED)
+        open_still = call["status"] in (*AT_PROVIDER, CallStatus.REMOTE_FETCH_QUEUED)
         if not open_still or age > MAX_CALL_AGE:
             return None
         return now() + min(max(age, self._first), MAX_CHECK_INTERVAL)

@@ -14,7 +14,7 @@ import pytest
 
 from scfm import clock
 from scfm.models import call_checks, call_lifecycle, call_outcomes, call_reports, call_work
-from scfm.models.call_lifecycle import CALL_STATUSES, FINAL, UNDER_WAY, UNSETTLED, CallStatus, Transition
+from scfm.models.call_lifecycle import AT_PROVIDER, CALL_STATUSES, FINAL, UNDER_WAY, CallStatus, Transition
 from scfm.models.call_reports import reported_status
 
 MODULES = (call_lifecycle, call_outcomes, call_checks, call_reports)
@@ -36,7 +36,7 @@ CALL: dict[str, Any] = {
     "remote_error_message": None,
     "_work": WORK,
 }
-AT_PROVIDER = {
+CALL_AT_PROVIDER = {
     **CALL,
     "status": "remotely_queued",
     "remote_call_id": "CA1",
@@ -452,30 +452,30 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "schedule_check": [
         (
-            lambda: call_checks.schedule_check(AT_PROVIDER, FAR),
+            lambda: call_checks.schedule_check(CALL_AT_PROVIDER, FAR),
             ({"account_id": 1, "_id": 7, "_check": SOON}, {"$set": {"_check": FAR}}),
         ),
         (
-            lambda: call_checks.schedule_check(AT_PROVIDER, None),
+            lambda: call_checks.schedule_check(CALL_AT_PROVIDER, None),
             ({"account_id": 1, "_id": 7, "_check": SOON}, {"$unset": {"_check": ""}}),
         ),
     ],
     "schedule_check_after_failure": [
         (
-            lambda: call_checks.schedule_check_after_failure(AT_PROVIDER, FAR),
+            lambda: call_checks.schedule_check_after_failure(CALL_AT_PROVIDER, FAR),
             ({"account_id": 1, "_id": 7}, {"$set": {"_check": FAR}}),
         )
     ],
     "postpone_check": [
         (
-            lambda: call_checks.postpone_check(AT_PROVIDER, FAR),
+            lambda: call_checks.postpone_check(CALL_AT_PROVIDER, FAR),
             ({"account_id": 1, "_id": 7, "_check": SOON}, {"$set": {"_check": FAR}}),
         )
     ],
     "record_check": [
         (
             lambda: call_checks.record_check(
-                AT_PROVIDER, call_checks.checked(AT_PROVIDER, {"sid": "CA1", "status": "completed"}), None
+                CALL_AT_PROVIDER, call_checks.checked(CALL_AT_PROVIDER, {"sid": "CA1", "status": "completed"}), None
             ),
             (
                 {"account_id": 1, "_id": 7, "_check": SOON, "status": "remotely_queued"},
@@ -492,7 +492,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             ),
         ),
         (
-            lambda: call_checks.record_check(AT_PROVIDER, {"remote_error_message": "503"}, FAR),
+            lambda: call_checks.record_check(CALL_AT_PROVIDER, {"remote_error_message": "503"}, FAR),
             (
                 {"account_id": 1, "_id": 7, "_check": SOON, "status": "remotely_queued"},
                 {"$set": {"_check": FAR, "remote_error_message": "503", "updated_at": NOW}},
@@ -581,7 +581,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
         ),
         (
             lambda: of_report(
-                AT_PROVIDER, CallStatus="failed", SequenceNumber="3", ErrorCode="32005", SipResponseCode="503"
+                CALL_AT_PROVIDER, CallStatus="failed", SequenceNumber="3", ErrorCode="32005", SipResponseCode="503"
             ),
             (
                 {
@@ -651,8 +651,8 @@ def test_a_transition_is_what_it_was(name: str) -> None:
     [
         (CALL, {}),
         (CALL, {"SequenceNumber": "3"}),
-        (AT_PROVIDER, {"CallStatus": "queued"}),
-        ({**AT_PROVIDER, "_sequence": 3}, {"CallStatus": "queued", "SequenceNumber": "3"}),
+        (CALL_AT_PROVIDER, {"CallStatus": "queued"}),
+        ({**CALL_AT_PROVIDER, "_sequence": 3}, {"CallStatus": "queued", "SequenceNumber": "3"}),
         ({**CALL, "status": "busy", "remote_status": "busy"}, {"CallStatus": "busy"}),
     ],
 )
@@ -674,7 +674,7 @@ def test_the_groups_of_statuses_are_what_they_were() -> None:
         "canceled",
         "completed",
     ]
-    assert list(UNSETTLED) == ["remotely_queued", "in_progress"]
+    assert list(AT_PROVIDER) == ["remotely_queued", "in_progress"]
     assert list(UNDER_WAY) == UNDER_WAY_STATUSES
     assert list(FINAL) == FINAL_STATUSES
     assert {*UNDER_WAY, *FINAL, CallStatus.CREATED} == set(CALL_STATUSES)
