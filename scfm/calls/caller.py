@@ -9,7 +9,7 @@ from scfm.models import msisdn
 
 # What Twilio sends in place of a number that the caller's network keeps back, a word typed on a phone's keys:
 # https://help.twilio.com/articles/223179988. RESTRICTED, ANONYMOUS, UNAVAILABLE, UNKNOWN, BLOCKED.
-NO_NUMBERS = frozenset({"+7378742833", "+266696687", "+86282452253", "+8656696", "+2562533"})
+WITHHELD = frozenset({"+7378742833", "+266696687", "+86282452253", "+8656696", "+2562533"})
 
 # USER in ``sip:USER:PASSWORD@HOST``, ``sip:USER;PARAMETERS@HOST`` and ``client:USER``.
 _ADDRESS = re.compile(r"(?:sips?:([^@:;]*)[^@]*@.*|client:(.*))\Z", re.IGNORECASE | re.DOTALL)
@@ -30,5 +30,5 @@ def number_of(sent: str, country: str | None = None) -> str | None:
         sent = unquote(address[1] or address[2] or "")
         if not _GLOBAL_NUMBER.match(sent):
             return None
-    number = msisdn.normalise(sent, country)
-    return None if number in NO_NUMBERS else number
+    caller = msisdn.normalise(sent, country)
+    return None if caller in WITHHELD else caller

@@ -21,9 +21,9 @@ UNKNOWN_CALL = {"base": ["Phone call must exist"]}
 MAX_TRIES = 10
 
 
-async def find_contact(view: TenantView, number: str) -> Document | None:
+async def find_contact(view: TenantView, msisdn: str) -> Document | None:
     """The contact with a caller's number, or None."""
-    return await view.first_by("contacts", "msisdn", number)
+    return await view.first_by("contacts", "msisdn", msisdn)
 
 
 async def create_inbound_call(
@@ -38,14 +38,14 @@ async def create_inbound_call(
         raise Invalid({"base": [NO_DIRECTION]})
     if event.direction != INBOUND:
         raise Invalid(UNKNOWN_CALL)
-    number = event.caller
+    msisdn = event.caller
     for _ in range(MAX_TRIES):
-        make_contact = number is not None and contact is None
+        make_contact = msisdn is not None and contact is None
         ids = await _new_ids(view, PHONE_CALLS.kind, *([CONTACTS.kind] if make_contact else []))
         call = {"_id": ids[0], **_new_call(event, default_flow)}
         try:
-            if number is not None and contact is None:
-                call, contact = await _put_call_and_contact(view, call, {"_id": ids[1], **_new_contact(number)})
+            if msisdn is not None and contact is None:
+                call, contact = await _put_call_and_contact(view, call, {"_id": ids[1], **_new_contact(msisdn)})
             else:
                 call = await insert_unconfirmed(
                     PHONE_CALLS, view, {**call, "contact_id": contact["_id"] if contact else None}
@@ -57,7 +57,7 @@ async def create_inbound_call(
                 return made
             await asyncio.sleep(DELETION_LOOK_SECONDS)  # what it has made is being taken back
         except Invalid:  # somebody else made the contact just now, or has deleted it
-            contact = await find_contact(view, number) if number else None
+            contact = await find_contact(view, msisdn) if msisdn else None
     raise Invalid(UNKNOWN_CALL)
 
 
@@ -105,6 +105,6 @@ def _new_call(event: CallEvent, default_flow: str) -> Document:
     }
 
 
-def _new_contact(number: str) -> Document:
+def _new_contact(msisdn: str) -> Document:
     moment = now()
-    return {"msisdn": number, "metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
+    return {"msisdn": msisdn, "metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}

@@ -85,9 +85,9 @@ async def match_pending_attempt(view: TenantView, event: CallEvent) -> Document 
     """
     sender = event.sender
     # What we have sent as ``To``, so it has its country code.
-    numbers = msisdn.stored_forms(event.details.get("To"))
-    for look in range(MAX_LOOKS if numbers else 0):
-        placed = await _being_placed(view, numbers, sender)
+    msisdns = msisdn.stored_forms(event.details.get("To"))
+    for look in range(MAX_LOOKS if msisdns else 0):
+        placed = await _being_placed(view, msisdns, sender)
         # In this order: a call that has no sid by now was among those, so that one alone is the one.
         named_since = await view.first_by("phone_calls", "remote_call_id", event.sid)
         if named_since is not None and sender.may_report(named_since):
@@ -95,7 +95,7 @@ async def match_pending_attempt(view: TenantView, event: CallEvent) -> Document 
         if not placed:
             return None
         if len(placed) == 1 or look == MAX_LOOKS - 1:
-            matched = match_attempt(placed[0], numbers, event.sid, event.direction)
+            matched = match_attempt(placed[0], msisdns, event.sid, event.direction)
             if claimed := await view.update_one("phone_calls", *matched):
                 return claimed
         await asyncio.sleep(LOOK_SECONDS)
@@ -103,8 +103,8 @@ async def match_pending_attempt(view: TenantView, event: CallEvent) -> Document 
     return found.call if found else None
 
 
-async def _being_placed(view: TenantView, numbers: Sequence[str], sender: Sender) -> list[Document]:
+async def _being_placed(view: TenantView, msisdns: Sequence[str], sender: Sender) -> list[Document]:
     """The first of the calls that are being placed to a number, in any of its forms, and may be the sender's."""
     fields = ["_id", "account_id", "created_at"]
-    placed = await view.find("phone_calls", being_placed(numbers), fields=fields, limit=MAX_PLACED)
+    placed = await view.find("phone_calls", being_placed(msisdns), fields=fields, limit=MAX_PLACED)
     return [call for call in placed if await sender.may_place(call)]

@@ -56,13 +56,13 @@ class _Handling:
         reach = store.all_tenants if only_account is None else store.for_account(only_account)
         view = store.for_account(owner.account_id) if owner else reach
         ids = reach.counters.ids(REMOTE_PHONE_CALL_EVENTS.kind)
-        finding, numbering = find_call(reach, event), ids.allocate(1)
+        finding, allocating = find_call(reach, event), ids.allocate(1)
         # Whoever calls in is on hold: what can be looked for before it is needed is.
         contact = None
         if event.caller is None:
-            found, numbers = await asyncio.gather(finding, numbering)
+            found, event_ids = await asyncio.gather(finding, allocating)
         else:
-            found, numbers, contact = await asyncio.gather(finding, numbering, find_contact(view, event.caller))
+            found, event_ids, contact = await asyncio.gather(finding, allocating, find_contact(view, event.caller))
         new = found is None
         try:
             if found is not None:
@@ -72,9 +72,9 @@ class _Handling:
             else:
                 found = await create_inbound_call(view, event, self.flows.default.name, contact)
         except (Invalid, InvalidSignature):
-            await ids.release(numbers[0])
+            await ids.release(event_ids[0])
             raise
-        document = event_document(event, found.call, found.flow or self.flows.default.name, numbers[0])
+        document = event_document(event, found.call, found.flow or self.flows.default.name, event_ids[0])
         return await self._record(view, found, document, new)
 
     async def _record(self, view: TenantView, found: FoundCall, document: Document, new: bool) -> str | None:

@@ -16,11 +16,11 @@ from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 
-def event_document(event: CallEvent, call: Document, flow: str, number: int) -> Document:
-    """An event of a call, as it is stored under the id NUMBER."""
+def event_document(event: CallEvent, call: Document, flow: str, event_id: int) -> Document:
+    """An event of a call, as it is stored under EVENT_ID."""
     moment = now()
     return {
-        "_id": number,
+        "_id": event_id,
         "phone_call_id": call["_id"],
         "callout_participation_id": call["callout_participation_id"],
         "contact_id": call["contact_id"],
