@@ -152,7 +152,7 @@ class _KnownQuery:
         if state.floor != self._floor:
             self._blocks = array("I")
             self._unknown = set()
-        full, known = state.settled // BLOCK, len(self._blocks)
+        full, known = state.decided_below // BLOCK, len(self._blocks)
         del self._blocks[full:]
         self._blocks.extend([0] * (full - known))
         self._unknown.update(range(known, full))

@@ -42,12 +42,13 @@ CLEAN_SECONDS = 30.0
 class CounterState:
     """What the counter said at a moment.
 
-    Documents with ids below ``settled`` are there or will never be. Block B has last been announced as change number
-    ``dirty_blocks[B]``, or at the latest as ``floor``; changes from number ``since`` on may not be carried out yet.
-    With a ``quiescent`` token, nothing at all is under way; where the same token is found again, nothing was since.
+    Documents with ids below ``decided_below`` are there or will never be. Block B has last been announced as change
+    number ``dirty_blocks[B]``, or at the latest as ``floor``; changes from number ``since`` on may not be carried out
+    yet. With a ``quiescent`` token, nothing at all is under way; where the same token is found again, nothing was
+    since.
     """
 
-    settled: int
+    decided_below: int
     floor: int
     since: float
     dirty_blocks: Mapping[int, int]
@@ -58,7 +59,7 @@ class CounterState:
         """What the stored document says; an empty one for a kind of which nothing was ever made."""
         processes = list((stored.get("open") or {}).values())
         return cls(
-            settled=min([stored.get("last", 0) + 1, *(one["low"] for one in processes)]),
+            decided_below=min([stored.get("last", 0) + 1, *(one["low"] for one in processes)]),
             floor=stored.get("floor", 0),
             since=min((one["since"] for one in processes if one["since"] is not None), default=math.inf),
             dirty_blocks={int(block): number for block, number in (stored.get("touched") or {}).items()},
@@ -121,13 +122,13 @@ class Counter:
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    def settle(self, document_ids: Sequence[int]) -> None:
+    def decide(self, document_ids: Sequence[int]) -> None:
         """Documents have been stored under these ids, or never will be."""
         others = set(document_ids)
         for ids in self.open_ids:  # a database that has died may have given some of them twice
-            settled = ids.left & others
-            ids.left -= settled
-            others -= settled
+            decided = ids.left & others
+            ids.left -= decided
+            others -= decided
         self.open_ids = [ids for ids in self.open_ids if ids.left]
         self.tell_soon()
 
@@ -168,7 +169,7 @@ class Counter:
             # For all we know it will be carried out, and later than the next: that must not touch the same entry.
             self._told, self._process = True, secrets.token_hex(6)
             raise
-        self.settle(released)
+        self.decide(released)
         return self._begun(requests, counts, last, number)
 
     async def _write(self, pipeline: list[Document], *, durable: bool) -> tuple[int, int]:

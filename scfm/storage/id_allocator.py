@@ -34,7 +34,7 @@ class IdAllocator:
 
     def commit(self, document_ids: Sequence[int]) -> None:
         """Documents have been stored under these ids, or never will be."""
-        self._counter.settle(document_ids)
+        self._counter.decide(document_ids)
 
     async def release(self, document_id: int) -> None:
         """No document took the id: the next gets it, if it is still the following."""

@@ -253,7 +253,7 @@ async def test_an_id_that_is_given_back_and_given_anew_is_settled_by_the_second(
     contact.commit([first])
     others = await contact.allocate(1)
     assert contact.holds([second])
-    assert (await changes.state()).settled <= second
+    assert (await changes.state()).decided_below <= second
     contact.commit([second, *others])
     await counters.quiesce()
     assert (await changes.state()).quiescent is not None
@@ -311,7 +311,7 @@ async def test_what_a_dead_process_had_begun_is_given_up_in_time(
     await dead.counters.ids("contact").allocate(5 * BLOCK)
     changes = reader.counters.changes("contact")
     async with asyncio.timeout(120):
-        while (await changes.state()).settled <= 5 * BLOCK:
+        while (await changes.state()).decided_below <= 5 * BLOCK:
             await asyncio.sleep(0.001)
 
 
