@@ -13,7 +13,7 @@ from scfm.models.call_work import ATTEMPT, DUE, EXISTS, FETCH_FROM, LEASE, SEQUE
 from scfm.storage.query import Document
 
 # The statuses of a call that did not take place.
-FAILED = (CallStatus.FAILED, CallStatus.BUSY, CallStatus.NOT_ANSWERED, CallStatus.CANCELED)
+DID_NOT_TAKE_PLACE = (CallStatus.FAILED, CallStatus.BUSY, CallStatus.NOT_ANSWERED, CallStatus.CANCELED)
 MAX_REASON = 1000
 # The provider's words for a call that goes on, in the order in which they come; any other says that it is over.
 GOING_ON = ("queued", "initiated", "ringing", "in-progress")
@@ -24,8 +24,9 @@ _SEQUENCE_NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
 class ReportedStatus:
     """What a report says of its call's status.
 
-    ``word`` is the provider's ``CallStatus``, '' if absent, and ``status`` ours, None where the word changes nothing;
-    ``sequence`` is the ``SequenceNumber``, ``reason`` why the call failed. ``fields``: all that as the call's fields.
+    ``word`` is the form field ``CallStatus``, '' if absent, ``status`` our status for it, None where the word changes
+    nothing; ``sequence`` is the form field ``SequenceNumber``, ``reason`` why the call did not take place.
+    ``fields``: all that as the call's fields.
     """
 
     word: str
@@ -40,7 +41,7 @@ def reported_status(details: Mapping[str, str]) -> ReportedStatus:
     word, written = details.get("CallStatus", ""), details.get("SequenceNumber", "")
     status = STATUS_BY_WORD.get(word)
     sequence = int(written) if _SEQUENCE_NUMBER.match(written) else None
-    reason = _why_failed(details) if status in FAILED else None
+    reason = _why_failed(details) if status in DID_NOT_TAKE_PLACE else None
     fields: Document = {"remote_status": word} if word else {}
     if word and sequence is not None:
         fields[SEQUENCE] = sequence

@@ -120,7 +120,7 @@ class Reconciler(Job):
         try:
             listed = await self._listed(item)
         except ProviderError as error:
-            await self._not_answered(item, error)
+            await self._provider_unreachable(item, error)
         else:
             await self._match(item, listed)
 
@@ -165,7 +165,7 @@ class Reconciler(Job):
             unlisted = outcomes.mark_unlisted(call, reason, later(self._grace))
             await self._store.all_tenants.update_one(CALLS, *unlisted)
 
-    async def _not_answered(self, call: Document, error: ProviderError) -> None:
+    async def _provider_unreachable(self, call: Document, error: ProviderError) -> None:
         if now() - work_of(call)["attempt"]["at"] > self._limit:
             words = f"{MAY_HAVE_RUNG}. {work_of(call).get('reason') or error.message}"
             await self._settled(call, outcomes.reject(call, words))
