@@ -109,13 +109,13 @@ class NumberCheck:
 
     async def _stored(self, found: Iterable[Finding]) -> dict[tuple[int, str], int]:
         """By account and number, the contacts that are stored as FOUND would be read."""
-        numbers: dict[int, list[str]] = {}
+        msisdns: dict[int, list[str]] = {}
         for finding in found:
             if finding.today is not None:
-                numbers.setdefault(finding.account_id, []).append(finding.today)
+                msisdns.setdefault(finding.account_id, []).append(finding.today)
         return {
             (account_id, contact["msisdn"]): contact["_id"]
-            for account_id, wanted in numbers.items()
+            for account_id, wanted in msisdns.items()
             for contact in await self._store.for_account(account_id).find(
                 CONTACTS, {"msisdn": {"$in": wanted}}, fields=["msisdn"]
             )

@@ -47,10 +47,10 @@ class ClientHandler(BaseHandler):
 
     def parse_id(self, id_text: str) -> int:
         """The id in a path; raises NotFound for what cannot be one."""
-        number = as_id(id_text)
-        if not number:
+        document_id = as_id(id_text)
+        if not document_id:
             raise NotFound
-        return number
+        return document_id
 
     async def filtered(self, narrow: Callable[[], Query]) -> Query:
         """What NARROW makes of the request's filters; raises BadRequest."""

@@ -35,9 +35,9 @@ class MemberHandler(ResourceHandler):
 
     put = patch
 
-    async def update_and_answer(self, scope: Scope, number: int, parameters: dict[str, Any]) -> None:
+    async def update_and_answer(self, scope: Scope, document_id: int, parameters: dict[str, Any]) -> None:
         """Update, and answer that it is done."""
-        document = await self.resource.update(scope, number, parameters)
+        document = await self.resource.update(scope, document_id, parameters)
         if self.resource is CONTACTS and "msisdn" in parameters:
             self.app.contact_renumbered(document["_id"])
         self.forget_accounts()

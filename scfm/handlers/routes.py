@@ -47,7 +47,7 @@ CREATED_UNDER = {
 WITH_EVENTS = (CALLOUTS, BATCH_OPERATIONS, PHONE_CALLS)
 PREVIEWED = (CONTACTS, CALLOUT_PARTICIPATIONS, PHONE_CALLS)
 
-NUMBER = "([^/]+?)"
+ID = "([^/]+?)"
 SCHEMA = "([a-z_]+)"
 
 
@@ -57,21 +57,21 @@ def routes() -> list[URLSpec]:
     events = {"resource": REMOTE_PHONE_CALL_EVENTS}
     found = [
         _route(path, RemotePhoneCallEventsHandler, verbs="GET POST", **events),
-        _route(f"{path}/{NUMBER}", MemberHandler, verbs="GET PATCH", **events),
+        _route(f"{path}/{ID}", MemberHandler, verbs="GET PATCH", **events),
         _route("/api/contacts/import", ImportContactsHandler, resource=CONTACTS, verbs="POST"),
         _route("/api/contacts/export", ExportContactsHandler, resource=CONTACTS),
     ]
     for resource, list_verbs, verbs, options in LISTED:
         path = f"/api/{resource.collection}"
         found.append(_route(path, CollectionHandler, resource=resource, verbs=list_verbs, **options))
-        found.append(_route(f"{path}/{NUMBER}", MemberHandler, resource=resource, verbs=verbs, **options))
+        found.append(_route(f"{path}/{ID}", MemberHandler, resource=resource, verbs=verbs, **options))
     found.append(_route("/api/account", OwnAccountHandler, resource=ACCOUNTS, verbs="GET PATCH"))
     found.extend(_nested())
     for resource in WITH_EVENTS:
-        path = f"/api/{resource.collection}/{NUMBER}/{resource.kind}_events"
+        path = f"/api/{resource.collection}/{ID}/{resource.kind}_events"
         found.append(_route(path, EventsHandler, resource=resource, verbs="POST"))
     for resource in PREVIEWED:
-        path = f"/api/batch_operations/{NUMBER}/preview/{resource.collection}"
+        path = f"/api/batch_operations/{ID}/preview/{resource.collection}"
         found.append(_route(path, PreviewHandler, resource=resource))
     found.extend((_route("/", IndexHandler), _route("/api", IndexHandler), _route("/health", HealthHandler)))
     found.append(_route("/api/openapi", DocumentHandler, document=openapi_document(found)))
@@ -84,7 +84,7 @@ def _nested() -> list[URLSpec]:
     by_kind = {resource.kind: resource for resource in RESOURCES}
     return [
         _route(
-            f"/api/{parent.collection}/{NUMBER}/{child.collection}",
+            f"/api/{parent.collection}/{ID}/{child.collection}",
             NestedHandler,
             parent=parent,
             resource=child,
@@ -97,5 +97,5 @@ def _nested() -> list[URLSpec]:
 
 
 def _route(path: str, handler: type[RequestHandler], **options: Any) -> URLSpec:
-    name = path.replace(NUMBER, "{id}").replace(SCHEMA, "{name}")
+    name = path.replace(ID, "{id}").replace(SCHEMA, "{name}")
     return URLSpec(rf"{path.rstrip('/')}(?:\.json)?/?", handler, {"route": name, **options}, name=name)

@@ -15,7 +15,7 @@ SECONDS = 10.0
 MAX_SHOWN = 200
 
 _SID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}\Z")
-_NUMBER = re.compile(r"\d{7,}")
+_PHONE_NUMBER = re.compile(r"\d{7,}")
 
 
 class WebhookRejectionLog:
@@ -52,4 +52,4 @@ def _id(sent: str) -> str:
 def _shown(url: str) -> str:
     """The URL without its query, and without what cannot be read or may be somebody's number."""
     readable = "".join(character if character.isprintable() else "?" for character in url.partition("?")[0])
-    return _NUMBER.sub(lambda number: "…" + number[0][-4:], readable)[:MAX_SHOWN]
+    return _PHONE_NUMBER.sub(lambda found: "…" + found[0][-4:], readable)[:MAX_SHOWN]

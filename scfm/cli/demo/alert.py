@@ -114,12 +114,12 @@ class Alert:
         self._screen.step_done(f"phones that played the message: {heard}")
         self._screen.outcomes(counts)
 
-    def _run_operation(self, number: int, event: str = "queue") -> None:
+    def _run_operation(self, operation_id: int, event: str = "queue") -> None:
         """Queue the batch operation and wait until it is finished."""
-        path = f"/api/batch_operations/{number}"
-        self._api.post(f"{path}/batch_operation_events", {"event": event}, id=number, status="queued")
+        path = f"/api/batch_operations/{operation_id}"
+        self._api.post(f"{path}/batch_operation_events", {"event": event}, id=operation_id, status="queued")
         deadline = _deadline()
-        while (status := self._api.get(path, id=number).json["status"]) != "finished":
+        while (status := self._api.get(path, id=operation_id).json["status"]) != "finished":
             _check_time(deadline, f"{path} finished", status)
             time.sleep(POLL_SECONDS)
 
