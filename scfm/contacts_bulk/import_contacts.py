@@ -153,9 +153,9 @@ class ContactImport:
         """Store the contacts of these lines; the lines of those that somebody else changed meanwhile."""
         small, large = await self._stored(rows)
         lost = await self._save_beside(small, [row for row in rows if row.msisdn not in large])
-        for numbers in _grouped(large):
-            found = await self._view.find(CONTACTS.collection, {"msisdn": {"$in": numbers}}, sort=())
-            lost |= await self._save_beside(found, [row for row in rows if row.msisdn in numbers])
+        for msisdns in _grouped(large):
+            found = await self._view.find(CONTACTS.collection, {"msisdn": {"$in": msisdns}}, sort=())
+            lost |= await self._save_beside(found, [row for row in rows if row.msisdn in msisdns])
         return [row for row in rows if row.msisdn in lost]
 
     async def _stored(self, rows: Sequence[Row]) -> tuple[list[Document], dict[str, int]]:
@@ -195,12 +195,12 @@ class ContactImport:
         """Store new contacts; the numbers that somebody else has taken meanwhile."""
         if not contacts:
             return set()
-        numbers = await self._view.counters.ids(CONTACTS.kind).allocate(len(contacts))
+        contact_ids = await self._view.counters.ids(CONTACTS.kind).allocate(len(contacts))
         moment = now()
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
         documents: list[dict[str, Any]] = [
-            {"_id": number, "msisdn": contact.msisdn, "metadata": contact.metadata, **stamps}
-            for number, contact in zip(numbers, contacts, strict=True)
+            {"_id": contact_id, "msisdn": contact.msisdn, "metadata": contact.metadata, **stamps}
+            for contact_id, contact in zip(contact_ids, contacts, strict=True)
         ]
         refused = await self._view.insert_many(CONTACTS.collection, documents)
         await self._undo_if_account_deleted(
@@ -208,7 +208,7 @@ class ContactImport:
         )
         return {document["msisdn"] for document in documents if document["_id"] in refused}
 
-    async def _undo_if_account_deleted(self, numbers: Sequence[int]) -> None:
+    async def _undo_if_account_deleted(self, contact_ids: Sequence[int]) -> None:
         """Wait for the end of a deletion of the account that may not have seen these new contacts.
 
         Take them back and raise NotFound if it took place (see models.references).
@@ -219,7 +219,7 @@ class ContactImport:
             if await live_ids(all_tenants, "accounts", [account]):
                 return
             if not await all_tenants.exists("accounts", {"_id": account}):
-                await self._view.remove(CONTACTS.collection, {"_id": {"$in": list(numbers)}})
+                await self._view.remove(CONTACTS.collection, {"_id": {"$in": list(contact_ids)}})
                 raise NotFound
             await asyncio.sleep(DELETION_LOOK_SECONDS)
         raise Unavailable(f"the deletion of account {account} does not end")
@@ -256,11 +256,11 @@ def _grouped(sizes: Mapping[str, int]) -> Iterator[list[str]]:
     """The numbers of contacts of these sizes in groups of BATCH_BYTES, or of one that is larger."""
     group: list[str] = []
     total = 0
-    for number, size in sizes.items():
+    for msisdn, size in sizes.items():
         if group and total + size > BATCH_BYTES:
             yield group
             group, total = [], 0
-        group.append(number)
+        group.append(msisdn)
         total += size
     if group:
         yield group

@@ -76,8 +76,8 @@ def _contact(line: Line, country: str | None, not_text: str) -> Row:
     if line.content is None:
         raise RowError(None, TOO_LONG)
     found = _object(line.content, not_text)
-    number = read_phone_number(found.get("msisdn"), country)
-    return Row(line.number, number, _metadata(found.get("metadata")), len(line.content))
+    msisdn = read_phone_number(found.get("msisdn"), country)
+    return Row(line.number, msisdn, _metadata(found.get("metadata")), len(line.content))
 
 
 def _object(content: bytes, not_text: str) -> Document:

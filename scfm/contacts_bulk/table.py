@@ -113,15 +113,17 @@ class Header:
         self.not_text = not_text
         self.width = len(cells)
         self.names = {position: cell for position, cell in enumerate(cells) if trimmed(cell)}
-        self.numbers = [position for position, name in self.names.items() if is_msisdn(name)]
+        self.msisdn_columns = [position for position, name in self.names.items() if is_msisdn(name)]
         self._check_names()
-        paths = {position: path_of(name) for position, name in self.names.items() if position not in self.numbers}
+        paths = {
+            position: path_of(name) for position, name in self.names.items() if position not in self.msisdn_columns
+        }
         # What flows remember is in a file that was exported with it, and no file sets it.
         self.ignored = {position for position, path in paths.items() if path[0] == FLOW_MEMORY}
         self.paths = {position: path for position, path in paths.items() if position not in self.ignored}
         if messages := list(self._errors()):
-            raise Invalid({"header": messages}, {} if self.numbers else {"header": hints.NUMBERS_COLUMN})
-        self.msisdn = self.numbers[0]
+            raise Invalid({"header": messages}, {} if self.msisdn_columns else {"header": hints.NUMBERS_COLUMN})
+        self.msisdn = self.msisdn_columns[0]
 
     def _check_names(self) -> None:
         """Raise Invalid for names that are not worth another look."""
@@ -140,14 +142,14 @@ class Header:
             raise RowError(column, self.not_text) from None
 
     def _errors(self) -> Iterator[str]:
-        if not self.numbers:
+        if not self.msisdn_columns:
             shown = [_shown(name) for name in islice(self.names.values(), MAX_NAMES_SHOWN)]
             more = ", …" if len(self.names) > MAX_NAMES_SHOWN else ""
             found = f"its columns are: {', '.join(shown)}{more}" if shown else "it has no columns"
             yield f"must have a column {MSISDN}; {found}"
-        if len(self.numbers) > 1:
+        if len(self.msisdn_columns) > 1:
             yield f"has the column {MSISDN} twice"
-        if len(self.paths) + len(self.numbers) > MAX_FIELDS:
+        if len(self.paths) + len(self.msisdn_columns) > MAX_FIELDS:
             yield TOO_MANY_COLUMNS
             return
         names: dict[KeyPath, str] = {}
@@ -179,9 +181,9 @@ class Header:
                 raise RowError(None, NOT_COMPOSED)
             if stored:
                 _put(metadata, path, stored)
-        number = cells[self.msisdn] if len(cells) > self.msisdn else None
-        self._check(MSISDN, number or "")
-        return Row(line, read_phone_number(number, self.country), metadata, size, text=True)
+        msisdn = cells[self.msisdn] if len(cells) > self.msisdn else None
+        self._check(MSISDN, msisdn or "")
+        return Row(line, read_phone_number(msisdn, self.country), metadata, size, text=True)
 
     def _check_width(self, cells: Sequence[str]) -> None:
         """Raise RowError for a value in a column that has no name."""

@@ -116,10 +116,10 @@ def _typed_value(value: Any, stored: Any) -> Any:
 
 def read_phone_number(value: object, country: str | None) -> str:
     """The number in its one spelling, COUNTRY being the account's ``default_country``; raises RowError."""
-    number, messages = msisdn.check(value, country)
-    if number is None:
+    phone_number, messages = msisdn.check(value, country)
+    if phone_number is None:
         raise RowError("msisdn", messages[0])
-    return number
+    return phone_number
 
 
 class LineSplitter:
