@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from scfm.calls.caller import number_of
+from scfm.calls.caller import msisdn_of
 from scfm.calls.sender import Sender
 from scfm.errors import Invalid
 from scfm.models.call_reports import ReportedStatus, reported_status
@@ -42,5 +42,5 @@ class CallEvent:
             raise Invalid({"base": ["Remote call can't be blank", *([] if direction else [NO_DIRECTION])]})
         caller = None
         if direction == INBOUND and sender.owner is not None:
-            caller = number_of(details.get("From", ""), sender.owner.country)
+            caller = msisdn_of(details.get("From", ""), sender.owner.country)
         return cls(sender, details, url, token, sid, direction, caller, reported_status(details))

@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r"(?:sips?:([^@:;]*)[^@]*@.*|client:(.*))\Z", re.IGNORECAS
 _GLOBAL_NUMBER = re.compile(r"\+[0-9().-]+\Z")
 
 
-def number_of(sent: str, country: str | None = None) -> str | None:
+def msisdn_of(sent: str, country: str | None = None) -> str | None:
     """The caller's number in its one form; None for a caller without one.
 
     ``sent`` is the webhook's ``From``, ``country`` the account's ``default_country``. Has no number: a word in place

@@ -122,7 +122,7 @@ class Header:
         self.ignored = {position for position, path in paths.items() if path[0] == FLOW_MEMORY}
         self.paths = {position: path for position, path in paths.items() if position not in self.ignored}
         if messages := list(self._errors()):
-            raise Invalid({"header": messages}, {} if self.msisdn_columns else {"header": hints.NUMBERS_COLUMN})
+            raise Invalid({"header": messages}, {} if self.msisdn_columns else {"header": hints.MSISDN_COLUMN})
         self.msisdn = self.msisdn_columns[0]
 
     def _check_names(self) -> None:

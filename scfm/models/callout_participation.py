@@ -49,7 +49,7 @@ class CalloutParticipations(Resource):
         "contact_id": filters.id_field("contact_id"),
         "callout_population_id": filters.id_field("callout_population_id"),
         "call_flow_logic": filters.text_field("call_flow_logic"),
-        "msisdn": filters.number_field("msisdn"),
+        "msisdn": filters.msisdn_field("msisdn"),
         "has_phone_calls": filters.has_phone_calls,
         "last_phone_call_attempt": filters.last_phone_call_attempt,
         "no_phone_calls_or_last_attempt": filters.no_phone_calls_or_last_attempt,
@@ -64,7 +64,7 @@ class CalloutParticipations(Resource):
     counted = CountedFields(
         kind,
         fields=frozenset(
-            {"_id", "account_id", "created_at", "msisdn", "contact_id", "callout_id", renumbering.NUMBER_KIND}
+            {"_id", "account_id", "created_at", "msisdn", "contact_id", "callout_id", renumbering.MSISDN_KIND}
         ),
         objects=frozenset({"metadata"}),
     )
@@ -79,7 +79,7 @@ class CalloutParticipations(Resource):
     async def complete(self, scope: Scope, draft: Draft) -> None:
         """A new participation takes its number from its contact, unless the client gave another."""
         if draft.old is not None:
-            await self._change_number(scope, draft, draft.old)
+            await self._change_msisdn(scope, draft, draft.old)
             return
         contact = await _contact(scope.view, draft.given.get("contact_id"))
         if contact is None:
@@ -89,21 +89,21 @@ class CalloutParticipations(Resource):
         if draft.document["msisdn"] is None:
             draft.document["msisdn"] = contact["msisdn"]
         elif draft.document["msisdn"] != contact["msisdn"]:
-            draft.document[renumbering.NUMBER_KIND] = renumbering.OWN
+            draft.document[renumbering.MSISDN_KIND] = renumbering.OWN
 
-    async def _change_number(self, scope: Scope, draft: Draft, old: Document) -> None:
+    async def _change_msisdn(self, scope: Scope, draft: Draft, old: Document) -> None:
         """Note that the number was given by a client: it stays when the contact's changes."""
         msisdn = draft.document["msisdn"]
         if msisdn == old["msisdn"]:
             return
-        draft.document[renumbering.NUMBER_KIND] = await renumbering.number_kind(scope.view, old["contact_id"], msisdn)
-        if old.get(renumbering.NUMBER_KIND) == renumbering.SET_ASIDE:
+        draft.document[renumbering.MSISDN_KIND] = await renumbering.msisdn_kind(scope.view, old["contact_id"], msisdn)
+        if old.get(renumbering.MSISDN_KIND) == renumbering.SET_ASIDE:
             metadata = draft.document["metadata"]
             draft.document["metadata"] = {key: metadata[key] for key in metadata if key != renumbering.NUMBER_TAKEN}
 
     async def insert(self, view: TenantView, document: Document) -> Document:
         """Store it; its contact's number may have been corrected since that was read."""
-        return await renumbering.with_current_number(view, self.collection, await super().insert(view, document))
+        return await renumbering.with_current_msisdn(view, self.collection, await super().insert(view, document))
 
     async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """A participation shows its own call flow or its callout's."""

@@ -27,7 +27,7 @@ class Contacts(Resource):
     )
     unique = (Unique(("account_id", "msisdn"), "msisdn"),)
     guards = (Guard("callout_participations", "contact_id"), Guard("phone_calls", "contact_id"))
-    filters = {**COMMON_FILTERS, "msisdn": filters.number_field("msisdn")}
+    filters = {**COMMON_FILTERS, "msisdn": filters.msisdn_field("msisdn")}
     required = ("msisdn",)
     parents = {
         "callout": children_through("contacts", "contact_id", children_by("callout_participations", "callout_id")),

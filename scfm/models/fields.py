@@ -159,7 +159,7 @@ class Msisdn(Field):
         value = given.get(self.name)
         if self.name not in given or isinstance(value, (dict, list)):
             if old is None and not self.optional:
-                raise FieldError(BLANK, hint=hints.NUMBER)
+                raise FieldError(BLANK, hint=hints.PHONE_NUMBER)
             return old
         phone_number, messages = msisdn.check(value, rules.country)
         if self.optional and old is None and (value is None or (isinstance(value, str) and not value.strip())):

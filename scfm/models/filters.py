@@ -127,7 +127,7 @@ def as_id(value: str) -> int:
     return document_id if document_id < MAX_INTEGER and str(document_id) == value else 0
 
 
-def number_field(field: str) -> Filter:
+def msisdn_field(field: str) -> Filter:
     """``q[msisdn]=252 662 345678``: normalised before it compares; what cannot be a number finds nothing.
 
     What an older version stored in another form is found by that form.

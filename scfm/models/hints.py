@@ -12,10 +12,10 @@ from scfm.twiml.registry import BUILT_IN, Registry
 
 # How many of the names that a client got wrong are looked at, and how many characters of each are shown.
 MAX_NAMES, MAX_SHOWN = 5, 40
-NUMBER = "a phone number with its country code, such as +252662345678"
+PHONE_NUMBER = "a phone number with its country code, such as +252662345678"
 CONTACT = "contact_id is the id of a contact of yours: see GET /api/contacts"
 CALLOUT = "a population belongs to a callout: POST /api/callouts/1/batch_operations, or give callout_id"
-NUMBERS_COLUMN = (
+MSISDN_COLUMN = (
     "msisdn is the phone number: name that column so in the first row, and remove rows above it, such as a title"
 )
 PREVIEW = "nothing there matches now; with skip_validate_preview_presence=true it is created all the same"
@@ -63,7 +63,7 @@ def phone_number(value: object, country: str | None) -> str:
     """For a number that is none; COUNTRY is the account's ``default_country``."""
     written = str(value).strip()
     if written.startswith(("+", "00")) or not any(character.isdigit() for character in written):
-        return NUMBER
+        return PHONE_NUMBER
     if country is None:
-        return f"{NUMBER}; for numbers as they are dialled within a country, set the account's default_country"
-    return f"{NUMBER}, or as it is dialled within {country}, the account's default_country"
+        return f"{PHONE_NUMBER}; for numbers as they are dialled within a country, set the account's default_country"
+    return f"{PHONE_NUMBER}, or as it is dialled within {country}, the account's default_country"

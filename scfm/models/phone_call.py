@@ -76,7 +76,7 @@ class PhoneCalls(Resource):
         **filters.time_fields("remotely_queued_at"),
         "callout_participation_id": filters.id_field("callout_participation_id"),
         "contact_id": filters.id_field("contact_id"),
-        "msisdn": filters.number_field("msisdn"),
+        "msisdn": filters.msisdn_field("msisdn"),
         **{
             name: filters.text_field(name)
             for name in (
@@ -145,26 +145,26 @@ class PhoneCalls(Resource):
         if draft.new and not draft.document["remote_request_params"] and "remote_request_params" not in draft.errors:
             draft.errors.add("remote_request_params", BLANK)
         if draft.new and draft.document["msisdn"] is None:
-            await self._copy_number(scope, draft)
+            await self._copy_msisdn(scope, draft)
         elif draft.document["contact_id"] is not None and (
             draft.old is None or draft.document["msisdn"] != draft.old["msisdn"]
         ):
             given, contact = draft.document["msisdn"], draft.document["contact_id"]
-            draft.document[renumbering.NUMBER_KIND] = await renumbering.number_kind(scope.view, contact, given)
+            draft.document[renumbering.MSISDN_KIND] = await renumbering.msisdn_kind(scope.view, contact, given)
 
-    async def _copy_number(self, scope: Scope, draft: Draft) -> None:
+    async def _copy_msisdn(self, scope: Scope, draft: Draft) -> None:
         """Copy the number of the call's participation."""
         participation_id = draft.document["callout_participation_id"]
         participation = await scope.view.get("callout_participations", participation_id)
-        if participation.get(renumbering.NUMBER_KIND) == renumbering.SET_ASIDE:
+        if participation.get(renumbering.MSISDN_KIND) == renumbering.SET_ASIDE:
             draft.errors.add("msisdn", NUMBER_IS_TAKEN)
-        elif participation.get(renumbering.NUMBER_KIND):
-            draft.document[renumbering.NUMBER_KIND] = renumbering.OWN
+        elif participation.get(renumbering.MSISDN_KIND):
+            draft.document[renumbering.MSISDN_KIND] = renumbering.OWN
         draft.document["msisdn"] = participation["msisdn"]
 
     async def insert(self, view: TenantView, document: Document) -> Document:
         """Store it; its contact's number may have been corrected since that was read."""
-        return await renumbering.with_current_number(view, self.collection, await super().insert(view, document))
+        return await renumbering.with_current_msisdn(view, self.collection, await super().insert(view, document))
 
     async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """A phone call shows its own call flow, its participation's or its callout's."""

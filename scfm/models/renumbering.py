@@ -2,7 +2,7 @@
 
 The change marks the contact (``_renumbered``) in the same write. ``propagate`` brings the new number to the contact's
 participations and to its calls that have not left. Whoever creates such documents looks for the mark after they are
-stored (``propagate_to_created``), and whoever is about to send a call looks for it before (``correct_number``). The
+stored (``propagate_to_created``), and whoever is about to send a call looks for it before (``correct_msisdn``). The
 mark stays until no process can hold the old number any more. See docs/decisions/0008.
 """
 
@@ -36,12 +36,12 @@ MARK_INDEX = Index(f"{MARK}.due", name="renumbered", only={f"{MARK}.due": {"$exi
 # On a callout in which calls may still be taken by their contacts' former numbers: the token of the last change.
 CALLOUT_MARK = "_numbers"
 CALLOUT_MARK_INDEX = Index(CALLOUT_MARK, name="numbers", only={CALLOUT_MARK: {"$exists": True}})
-# On a callout whose participations carry NUMBER_KIND where they should: all but those of older versions.
+# On a callout whose participations carry MSISDN_KIND where they should: all but those of older versions.
 CALLOUT_KNOWN = "_strays_known"
 # On a participation or a phone call whose number does not follow its contact's: the client gave it on purpose, or
 # the contact's is another participation's in the callout.
-NUMBER_KIND, OWN, SET_ASIDE = "_number", "own", "taken"
-STRAYS_INDEX = Index("callout_id", NUMBER_KIND, name="strays", only={NUMBER_KIND: {"$gt": ""}})
+MSISDN_KIND, OWN, SET_ASIDE = "_number", "own", "taken"
+STRAYS_INDEX = Index("callout_id", MSISDN_KIND, name="strays", only={MSISDN_KIND: {"$gt": ""}})
 # Where a client sees of a participation that its contact's number is taken.
 NUMBER_TAKEN = "number_taken"
 # Soon after a change whoever made it is done, or dead.
@@ -72,13 +72,13 @@ def is_open(contact: Document) -> bool:
     return bool(contact.get(MARK, {}).get("open"))
 
 
-def former_numbers(contact: Document) -> list[str]:
+def former_msisdns(contact: Document) -> list[str]:
     """The numbers that were the contact's a short while ago."""
     msisdns = [entry["msisdn"] for entry in contact.get(MARK, {}).get("from", ())]
     return [msisdn for msisdn in msisdns if msisdn != contact["msisdn"]]
 
 
-async def number_kind(view: TenantView, contact_id: int, msisdn: str) -> str | None:
+async def msisdn_kind(view: TenantView, contact_id: int, msisdn: str) -> str | None:
     """``OWN`` for a number that is not the contact's, else None."""
     contact = await view.first_by(CONTACTS, "_id", contact_id)
     return OWN if contact is not None and contact["msisdn"] != msisdn else None
@@ -113,14 +113,14 @@ def _next_check(contact: Document) -> datetime:
 
 
 async def _propagate(view: TenantView, contact: Document, seen: frozenset[int]) -> None:
-    former = former_numbers(contact)
+    former = former_msisdns(contact)
     of_contact = {"contact_id": contact["_id"]}
-    follows = {"msisdn": {"$in": former}, NUMBER_KIND: None}
-    outdated = {**of_contact, "$or": [follows, {NUMBER_KIND: SET_ASIDE}]}
+    follows = {"msisdn": {"$in": former}, MSISDN_KIND: None}
+    outdated = {**of_contact, "$or": [follows, {MSISDN_KIND: SET_ASIDE}]}
     for participation in await view.find(PARTICIPATIONS, outdated):
         await _renumber(view, contact, participation, seen | {contact["_id"]})
     await _propagate_to_calls(view, contact, {**of_contact, **follows})
-    # A call that is claimed is looked at before it leaves: see correct_number.
+    # A call that is claimed is looked at before it leaves: see correct_msisdn.
     participations = await view.find(PARTICIPATIONS, of_contact, fields=["callout_id"], sort=())
     callout_ids = sorted({participation["callout_id"] for participation in participations})
     if callout_ids:
@@ -131,30 +131,30 @@ async def _propagate(view: TenantView, contact: Document, seen: frozenset[int]) 
 async def _renumber(view: TenantView, contact: Document, participation: Document, seen: frozenset[int]) -> None:
     """Give a participation its contact's number; where that is taken in the callout, set the participation aside."""
     new, unchanged = contact["msisdn"], {"_id": participation["_id"], "msisdn": participation["msisdn"]}
-    cleared = {NUMBER_KIND: "", f"metadata.{NUMBER_TAKEN}": ""} if participation.get(NUMBER_KIND) else {}
+    cleared = {MSISDN_KIND: "", f"metadata.{NUMBER_TAKEN}": ""} if participation.get(MSISDN_KIND) else {}
     update: Document = {"$set": {"msisdn": new, "updated_at": now()}, "$inc": {"_version": 1}}
     for _ in range(MAX_ROUNDS):
         try:
             await view.update_one(PARTICIPATIONS, unchanged, {**update, "$unset": cleared} if cleared else update)
             return
         except DuplicateKey:
-            with_number = {"callout_id": participation["callout_id"], "msisdn": new}
-            other = await view.find_one(PARTICIPATIONS, with_number)
+            with_msisdn = {"callout_id": participation["callout_id"], "msisdn": new}
+            other = await view.find_one(PARTICIPATIONS, with_msisdn)
         if other is not None and not await _makes_room(view, other, seen):
             break
     else:
         raise Unavailable(f"the number of contact {contact['_id']} is given and taken too often")
-    if participation["metadata"].get(NUMBER_TAKEN) != new or not participation.get(NUMBER_KIND):
-        aside = {NUMBER_KIND: SET_ASIDE, f"metadata.{NUMBER_TAKEN}": new, "updated_at": now()}
+    if participation["metadata"].get(NUMBER_TAKEN) != new or not participation.get(MSISDN_KIND):
+        aside = {MSISDN_KIND: SET_ASIDE, f"metadata.{NUMBER_TAKEN}": new, "updated_at": now()}
         await view.update_one(PARTICIPATIONS, unchanged, {"$set": aside, "$inc": {"_version": 1}})
 
 
 async def _makes_room(view: TenantView, participation: Document, seen: frozenset[int]) -> bool:
     """Whether a participation gave its number up just now, as its own contact's had been changed before."""
-    if participation.get(NUMBER_KIND) or participation["contact_id"] in seen:
+    if participation.get(MSISDN_KIND) or participation["contact_id"] in seen:
         return False
     contact = await view.find_one(CONTACTS, {"_id": participation["contact_id"]})
-    if contact is None or participation["msisdn"] not in former_numbers(contact):
+    if contact is None or participation["msisdn"] not in former_msisdns(contact):
         return False
     await _propagate(view, contact, seen)
     return True
@@ -166,7 +166,7 @@ async def _propagate_to_calls(view: TenantView, contact: Document, follows: Docu
     if not calls:
         return
     participation_ids = sorted({call["callout_participation_id"] or 0 for call in calls})
-    set_aside = {"_id": {"$in": participation_ids}, NUMBER_KIND: SET_ASIDE}
+    set_aside = {"_id": {"$in": participation_ids}, MSISDN_KIND: SET_ASIDE}
     participations = await view.find(PARTICIPATIONS, set_aside, fields=["_id"], sort=())
     aside = {participation["_id"] for participation in participations}
     for transition, ids in (
@@ -191,7 +191,7 @@ async def propagate_to_created(view: TenantView, contact_ids: Collection[int]) -
     return bool(changed)
 
 
-async def with_current_number(view: TenantView, collection: str, stored: Document) -> Document:
+async def with_current_msisdn(view: TenantView, collection: str, stored: Document) -> Document:
     """A document that has just been stored for a contact, with the number that is the contact's by now."""
     contact = await view.first_by(CONTACTS, "_id", stored["contact_id"])
     if contact is None or MARK not in contact:
@@ -200,18 +200,18 @@ async def with_current_number(view: TenantView, collection: str, stored: Documen
     return await view.get(collection, stored["_id"])
 
 
-async def correct_number(view: TenantView, call: Document) -> Transition | None:
+async def correct_msisdn(view: TenantView, call: Document) -> Transition | None:
     """What becomes of a claimed call that must not leave, as its contact's number has changed; else None.
 
     It gets the new number, or is canceled where that number is taken.
     """
-    if call.get(NUMBER_KIND) or call.get("contact_id") is None:
+    if call.get(MSISDN_KIND) or call.get("contact_id") is None:
         return None
     contact = await view.first_by(CONTACTS, "_id", call["contact_id"])
-    if contact is None or call["msisdn"] not in former_numbers(contact):
+    if contact is None or call["msisdn"] not in former_msisdns(contact):
         return None
     participation = await view.first_by(PARTICIPATIONS, "_id", call["callout_participation_id"])
-    aside = participation is not None and participation.get(NUMBER_KIND) == SET_ASIDE
+    aside = participation is not None and participation.get(MSISDN_KIND) == SET_ASIDE
     return (cancel_renumbered if aside else renumber)(call, contact["msisdn"])
 
 
@@ -221,8 +221,8 @@ async def clear_mark(view: TenantView, contact: Document) -> None:
     waiting = {
         "contact_id": contact["_id"],
         "status": CallStatus.QUEUED,
-        "msisdn": {"$in": former_numbers(contact)},
-        NUMBER_KIND: None,
+        "msisdn": {"$in": former_msisdns(contact)},
+        MSISDN_KIND: None,
     }
     unchanged = {"_id": contact["_id"], f"{MARK}.token": mark["token"]}
     if await view.exists(CALLS, waiting):
@@ -253,13 +253,13 @@ async def excluded_contact_ids(view: TenantView, callout_id: int | None) -> Sequ
     await _mark_older(view, callout_id)
     in_callout: Document = {"callout_id": callout_id}
     strays = await view.find(
-        PARTICIPATIONS, {**in_callout, NUMBER_KIND: {"$gt": ""}}, fields=["contact_id", "msisdn"], sort=()
+        PARTICIPATIONS, {**in_callout, MSISDN_KIND: {"$gt": ""}}, fields=["contact_id", "msisdn"], sort=()
     )
     holders = {participation["msisdn"]: participation["contact_id"] for participation in strays}
     if not holders:
         return []
-    same_number = {"msisdn": {"$in": list(holders)}}
-    contacts = await view.find(CONTACTS, same_number, fields=["msisdn"], sort=())
+    same_msisdn = {"msisdn": {"$in": list(holders)}}
+    contacts = await view.find(CONTACTS, same_msisdn, fields=["msisdn"], sort=())
     others = [contact["_id"] for contact in contacts if holders[contact["msisdn"]] != contact["_id"]]
     own = {**in_callout, "contact_id": {"$in": others}}
     participations = await view.find(PARTICIPATIONS, own, fields=["contact_id"], sort=())
@@ -272,17 +272,17 @@ async def _mark_older(view: TenantView, callout_id: int) -> None:
     callout = await view.first_by(CALLOUTS, "_id", callout_id)
     if callout is None or callout.get(CALLOUT_KNOWN):
         return
-    other_number = {"$expr": {"$ne": ["$msisdn", {"$first": "$_contact.msisdn"}]}, f"_contact.{MARK}": None}
+    other_msisdn = {"$expr": {"$ne": ["$msisdn", {"$first": "$_contact.msisdn"}]}, f"_contact.{MARK}": None}
     query = Query(
         PARTICIPATIONS,
-        ({"callout_id": callout_id, NUMBER_KIND: None},),
+        ({"callout_id": callout_id, MSISDN_KIND: None},),
         stages=(
             {"$lookup": {"from": CONTACTS, "localField": "contact_id", "foreignField": "_id", "as": "_contact"}},
-            {"$match": other_number},
+            {"$match": other_msisdn},
         ),
     )
     async for batch in view.batches(query, 0, MAX_MARKED, ["msisdn"]):
         # One that has got its contact's number meanwhile is none.
-        strays = [{"_id": stray["_id"], "msisdn": stray["msisdn"], NUMBER_KIND: None} for stray in batch]
-        await view.bulk_update(PARTICIPATIONS, [(condition, {"$set": {NUMBER_KIND: OWN}}) for condition in strays])
+        strays = [{"_id": stray["_id"], "msisdn": stray["msisdn"], MSISDN_KIND: None} for stray in batch]
+        await view.bulk_update(PARTICIPATIONS, [(condition, {"$set": {MSISDN_KIND: OWN}}) for condition in strays])
     await view.update_one(CALLOUTS, {"_id": callout_id}, {"$set": {CALLOUT_KNOWN: True}})

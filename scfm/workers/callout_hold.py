@@ -60,7 +60,7 @@ class CalloutHold:
         if known or (
             callout_id is not None and (await self._callouts.get((call["account_id"], callout_id))).renumbered
         ):
-            return await renumbering.correct_number(self._store.for_account(call["account_id"]), call)
+            return await renumbering.correct_msisdn(self._store.for_account(call["account_id"]), call)
         return None
 
     def changed_since(self, call: Document, moment: float) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scfm.calls.caller import number_of
+from scfm.calls.caller import msisdn_of
 from scfm.calls.flow_memory import joined
 from tests.flows.phone_line import (
     PATH,
@@ -149,9 +149,9 @@ def test_what_one_of_two_memories_changes_is_what_both_become(before: dict[str, 
 
 @given(st.text(max_size=30))
 def test_no_from_raises_and_an_address_without_a_plus_is_never_a_number(text: str) -> None:
-    number_of(text, "KH")
-    assert number_of(f"client:{text.lstrip('+%')}", "KH") is None
-    assert number_of(f"sip:{text.lstrip('+%')}@85512345678", "KH") is None
+    msisdn_of(text, "KH")
+    assert msisdn_of(f"client:{text.lstrip('+%')}", "KH") is None
+    assert msisdn_of(f"sip:{text.lstrip('+%')}@85512345678", "KH") is None
 
 
 def test_a_call_that_has_come_in_can_be_changed(line: PhoneLine, client: Client) -> None:

@@ -43,9 +43,9 @@ class CalloutPopulation(OperationType):
         if not refused:
             return {}
         in_callout = {"callout_id": operation["callout_id"]}
-        with_number = {"msisdn": {"$in": [contact["msisdn"] for contact in refused]}}
+        with_msisdn = {"msisdn": {"$in": [contact["msisdn"] for contact in refused]}}
         holders = await view.find(
-            "callout_participations", {**in_callout, **with_number}, fields=["contact_id"], sort=()
+            "callout_participations", {**in_callout, **with_msisdn}, fields=["contact_id"], sort=()
         )
         if await renumbering.propagate_to_created(view, {participation["contact_id"] for participation in holders}):
             # Whoever had the number before may have another by now.

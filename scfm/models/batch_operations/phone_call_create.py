@@ -14,7 +14,7 @@ from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.selection import participations_of
 from scfm.models.draft import Errors
 from scfm.models.phone_call import PHONE_CALLS
-from scfm.models.renumbering import NUMBER_KIND, SET_ASIDE
+from scfm.models.renumbering import MSISDN_KIND, SET_ASIDE
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 
@@ -24,7 +24,7 @@ class PhoneCallCreate(OperationType):
     schema = "phone_call_create"
     subject_collection = "callout_participations"
     preview_collections = ("callout_participations", "contacts")
-    needed_fields = ("callout_id", "contact_id", "msisdn", NUMBER_KIND)
+    needed_fields = ("callout_id", "contact_id", "msisdn", MSISDN_KIND)
 
     async def errors_in(self, parameters: Any, country: str | None) -> Errors:
         errors = await super().errors_in(parameters, country)
@@ -36,7 +36,7 @@ class PhoneCallCreate(OperationType):
     async def subjects(self, view: TenantView, operation: Operation) -> Query:
         """All but those whose contact's number is another participation's in the callout: nobody is called twice."""
         participations = await participations_of(view, operation["parameters"])
-        return participations.narrowed({NUMBER_KIND: {"$ne": SET_ASIDE}})
+        return participations.narrowed({MSISDN_KIND: {"$ne": SET_ASIDE}})
 
     async def preview(self, view: TenantView, operation: Operation, collection: str) -> Query:
         participations = await super().preview(view, operation, collection)

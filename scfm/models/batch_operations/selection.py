@@ -61,8 +61,8 @@ async def _count_in_period(view: TenantView, parameters: Document) -> int:
 async def country_for(view: TenantView, parameters: Any) -> str | None:
     """The account's ``default_country`` if the parameters may need it: only then the account is read."""
     values = parameters.values() if isinstance(parameters, Mapping) else ()
-    by_number = any(isinstance(value, Mapping) and "msisdn" in value for value in values)
-    return await default_country(view) if by_number else None
+    by_msisdn = any(isinstance(value, Mapping) and "msisdn" in value for value in values)
+    return await default_country(view) if by_msisdn else None
 
 
 async def matching(view: TenantView, resource: Resource, parameters: Document) -> Query:
