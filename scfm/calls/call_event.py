@@ -22,7 +22,7 @@ class CallEvent:
     ``sender`` is in whose name it speaks, ``details`` the form as it was sent, ``url`` its own public address, and
     ``token`` what names the delivery, None if nothing does: see deliveries. ``sid`` is the provider's id of the call.
     ``direction`` is '' in a report that asks for no TwiML. ``caller`` is the number of who calls in, in its one form;
-    None for a caller without one, and in a report of any other call. ``reported`` is the call's status.
+    None for a caller without one, and in a report of any other call. ``report`` is what it says of the call's status.
     """
 
     sender: Sender
@@ -32,7 +32,7 @@ class CallEvent:
     sid: str
     direction: str
     caller: str | None
-    reported: ReportedStatus
+    report: ReportedStatus
 
     @classmethod
     def read(cls, sender: Sender, details: Mapping[str, str], url: str, token: str | None = None) -> Self:

@@ -101,7 +101,7 @@ def _new_call(event: CallEvent, default_flow: str) -> Document:
         "created_at": moment,
         "updated_at": moment,
         "_version": 1,
-        **event.reported.fields,
+        **event.report.fields,
     }
 
 

@@ -43,11 +43,11 @@ class FoundCall(NamedTuple):
         """Whether its contact is there, if it has one."""
         return self.contact is not None or self.call["contact_id"] is None
 
-    def as_reported(self, reported: ReportedStatus) -> FoundCall:
+    def as_reported(self, report: ReportedStatus) -> FoundCall:
         """As a report most likely moves it: a flow is not told of a status that has come out of order."""
         if self.call["status"] not in UNDER_WAY:
             return self
-        return FoundCall({**self.call, **reported.fields}, self.contact, self.callout, self.flow)
+        return FoundCall({**self.call, **report.fields}, self.contact, self.callout, self.flow)
 
 
 async def find_call(view: TenantView, event: CallEvent) -> FoundCall | None:

@@ -83,9 +83,10 @@ class _Handling:
         The flow takes its turn first, so that the event of a delivery can keep what it comes to.
         """
         turn, token = self._turn(document), self.event.token
-        reported = found.as_reported(self.event.reported)
+        report = self.event.report
+        call_after = found.as_reported(report)
         if found.has_its_contact:
-            outcome = turn.take_turn(reported, document) if turn else NO_TWIML
+            outcome = turn.take_turn(call_after, document) if turn else NO_TWIML
             document |= deliveries.delivery(token, outcome) if token is not None else {}
         try:
             if new:
@@ -99,13 +100,13 @@ class _Handling:
         if kept is None:
             return None
         if found.has_its_contact and kept["_id"] != document["_id"]:  # the database died, and gave the id again
-            outcome = turn.take_turn(reported, kept) if turn else NO_TWIML
+            outcome = turn.take_turn(call_after, kept) if turn else NO_TWIML
             if token is not None:
                 await deliveries.replace_outcome(view, kept, outcome)
-        return await self._finish(view, found.call, reported, self.event.reported, kept, turn)
+        return await self._finish(view, found.call, call_after, report, kept, turn)
 
     async def _repeat(self, view: TenantView, found: FoundCall, token: str, new: bool) -> str | None:
-        """The same for a delivery whose event is there: do what is missing of it; None where it is taken back.
+        """Finish a delivery that another request began; None if its event was withdrawn.
 
         FOUND is the call that this webhook names; the delivery may have been of another.
         """
@@ -119,26 +120,28 @@ class _Handling:
             first = await read_call(view, "_id", document["phone_call_id"])
         if first is None:
             return None
-        status = reported_status(document["details"])
-        return await self._finish(view, first.call, first.as_reported(status), status, document, self._turn(document))
+        report = reported_status(document["details"])
+        call_after = first.as_reported(report)
+        return await self._finish(view, first.call, call_after, report, document, self._turn(document))
 
     async def _finish(
         self,
         view: TenantView,
         call: Document,
-        reported: FoundCall,
-        status: ReportedStatus,
+        call_after: FoundCall,
+        report: ReportedStatus,
         document: Document,
         turn: FlowTurn | None,
     ) -> str:
-        """Move the call, as it was before, to STATUS, and save the turn, taken on the call as REPORTED; the TwiML.
+        """Move the call by the report, and save the turn; the TwiML.
 
+        CALL is as it was before, CALL_AFTER as the report most likely moves it: the turn is taken on that.
         What has been recorded moves the call, whatever becomes of the turn; and nothing goes on after the answer.
         """
         if turn is None:
-            await move_call(view, call, status, document)
+            await move_call(view, call, report, document)
             return NO_TWIML.answer
-        moving, saving = move_call(view, call, status, document), turn.save(view, reported, document)
+        moving, saving = move_call(view, call, report, document), turn.save(view, call_after, document)
         done, answer = await asyncio.gather(moving, saving, return_exceptions=True)
         if isinstance(done, BaseException):
             raise done

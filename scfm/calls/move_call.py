@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from scfm.models.call_reports import ReportedStatus, report
+from scfm.models import call_reports
+from scfm.models.call_reports import ReportedStatus
 from scfm.models.references import confirm
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.storage.query import Document
@@ -10,13 +11,13 @@ from scfm.storage.tenant_view import TenantView
 
 
 async def move_call(
-    view: TenantView, call: Document, reported: ReportedStatus, document: Document | None = None
+    view: TenantView, call: Document, report: ReportedStatus, document: Document | None = None
 ) -> None:
     """Move the call, never backwards. DOCUMENT is the event that has been recorded of the report.
 
     Raises Invalid, and takes the event back, if somebody deletes the call meanwhile.
     """
     # The call is looked at after what refers to it is stored: see docs/decisions/0001.
-    bookkeeping = await view.update_batched("phone_calls", call["_id"], *(report(call, reported) or ()))
+    bookkeeping = await view.update_batched("phone_calls", call["_id"], *(call_reports.report(call, report) or ()))
     if document is not None and (bookkeeping is None or bookkeeping.get("_deleting")):
         await confirm(REMOTE_PHONE_CALL_EVENTS, view, document)
