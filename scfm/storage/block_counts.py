@@ -48,11 +48,11 @@ def _names(condition: Any) -> list[str]:
 class Totals:
     """How many documents a query has.
 
-    ``running``: up to the end of each block, for the blocks below the id ``rest``; ``beyond``: from ``rest`` on.
+    ``running``: up to the end of each block, for the blocks below the id ``tail_from``; ``beyond``: from that id on.
     """
 
     running: Sequence[int]
-    rest: int
+    tail_from: int
     beyond: int
 
     @property
@@ -66,7 +66,7 @@ class Totals:
         running = [self.running[first - 1] if first else 0, *self.running[first : last + 1]]
         spans = _spans([block for block, (one, next_) in enumerate(pairwise(running), first) if next_ > one])
         if running[-1] < skip + limit:
-            spans.append((self.rest, END))
+            spans.append((self.tail_from, END))
         return spans, skip - running[0]
 
 
@@ -144,8 +144,8 @@ class _KnownQuery:
             return Totals((), 0, await self._count((0, END)))
         changing = {block for block, number in state.dirty_blocks.items() if number >= state.since}
         sums = await self._running_totals(changing.intersection(range(len(self._blocks))))
-        rest = len(self._blocks) * BLOCK
-        return Totals(sums, rest, await self._count((rest, END)))
+        tail_from = len(self._blocks) * BLOCK
+        return Totals(sums, tail_from, await self._count((tail_from, END)))
 
     def _invalidate(self, state: CounterState) -> None:
         """Forget what has, or may have, changed since it was counted, and make room for blocks that are full now."""

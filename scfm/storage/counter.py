@@ -1,8 +1,8 @@
 """The stored counter of a kind of resource: the ids that were given, and which documents may be about to change.
 
 It is one document of the collection ``counters``. A process that is about to make, change or delete documents writes
-it first, so a process that reads it knows which of its earlier counts still hold: see ``block_counts`` and
-docs/decisions/0006.
+it first, so a process that reads it knows which of its earlier counts still hold: see ``block_counts``.
+docs/decisions/0006 has a table of what is stored and what ``CounterState`` calls it.
 
     {_id: kind, last: the last id, seq: number of the last change, touched: {block: number}, floor: number,
      open: {process: {low: id, since: number or null, at: time}}, rest: token}
@@ -42,10 +42,11 @@ CLEAN_SECONDS = 30.0
 class CounterState:
     """What the counter said at a moment.
 
-    Documents with ids below ``decided_below`` are there or will never be. Block B has last been announced as change
-    number ``dirty_blocks[B]``, or at the latest as ``floor``; changes from number ``since`` on may not be carried out
-    yet. With a ``quiescent`` token, nothing at all is under way; where the same token is found again, nothing was
-    since.
+    ``decided_below``: documents with lower ids are there or will never be. ``dirty_blocks``: by block, the number of
+    the last change that was announced of it; a block that is not in it has last been announced with the number
+    ``floor`` or a lower one. ``since``: the lowest number of a change that may not be carried out yet, infinite
+    without any. ``quiescent``: a token if nothing at all is under way, else None; the same token again says that
+    nothing has changed in between.
     """
 
     decided_below: int

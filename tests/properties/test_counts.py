@@ -240,7 +240,7 @@ async def test_ids_that_are_not_used_yet_may_come_at_any_time(world_of: Callable
     assert await reader.count(FEMALE) == 5 * BLOCK + 2
 
 
-async def test_an_id_that_is_given_back_and_given_anew_is_settled_by_the_second(
+async def test_an_id_that_is_given_back_and_given_anew_is_decided_by_the_second(
     world_of: Callable[[int], World],
 ) -> None:
     counters = world_of(0).stores[0].counters
