@@ -110,7 +110,7 @@ class Call:
             "end_time": rfc2822(self.ended),
             "forwarded_from": None,
             "from": self.from_,
-            "from_formatted": formatted_number(self.from_),
+            "from_formatted": formatted_msisdn(self.from_),
             "group_sid": None,
             "parent_call_sid": None,
             "phone_number_sid": None,
@@ -126,17 +126,17 @@ class Call:
                 "user_defined_messages": f"{uri}/UserDefinedMessages.json",
             },
             "to": self.to,
-            "to_formatted": formatted_number(self.to),
+            "to_formatted": formatted_msisdn(self.to),
             "trunk_sid": None,
             "uri": f"{uri}.json",
         }
 
 
-def formatted_number(number: str) -> str:
+def formatted_msisdn(msisdn: str) -> str:
     """``(555) 123-4567`` for a number of the USA; others stay as they are."""
-    if len(number) == 12 and number.startswith("+1"):
-        return f"({number[2:5]}) {number[5:8]}-{number[8:]}"
-    return number
+    if len(msisdn) == 12 and msisdn.startswith("+1"):
+        return f"({msisdn[2:5]}) {msisdn[5:8]}-{msisdn[8:]}"
+    return msisdn
 
 
 class Calls:
@@ -144,7 +144,7 @@ class Calls:
 
     def __init__(self) -> None:
         self._by_sid: dict[str, Call] = {}
-        self._by_number: dict[str, list[Call]] = {}
+        self._by_msisdn: dict[str, list[Call]] = {}
 
     def __iter__(self) -> Iterator[Call]:
         return iter(self._by_sid.values())
@@ -152,11 +152,11 @@ class Calls:
     def add(self, call: Call) -> None:
         """Keep a new call."""
         self._by_sid[call.sid] = call
-        self._by_number.setdefault(call.to, []).append(call)
+        self._by_msisdn.setdefault(call.to, []).append(call)
 
-    def next_attempt(self, number: str) -> int:
+    def next_attempt(self, msisdn: str) -> int:
         """Which call to the number the next one is, from 1."""
-        calls = self._by_number.get(number)
+        calls = self._by_msisdn.get(msisdn)
         return calls[-1].attempt + 1 if calls else 1
 
     def find(self, account_sid: str, sid: str) -> Call | None:
@@ -169,7 +169,7 @@ class Calls:
 
         A call that was not dialled yet has no start time, so no StartTime filter finds it.
         """
-        calls = self._by_number.get(query["To"], []) if "To" in query else list(self._by_sid.values())
+        calls = self._by_msisdn.get(query["To"], []) if "To" in query else list(self._by_sid.values())
         return [call for call in reversed(calls) if call.account_sid == account_sid and _matches(call, query)]
 
 

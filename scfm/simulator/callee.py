@@ -48,13 +48,13 @@ class CalleeRule:
     prefix: str | None = None
     pattern: str | None = None
 
-    def covers(self, number: str) -> bool:
+    def covers(self, msisdn: str) -> bool:
         """Whether the rule is for this number (E.164)."""
         if self.number is not None:
-            return number == self.number
+            return msisdn == self.number
         if self.prefix is not None:
-            return number.startswith(self.prefix)
-        return self.pattern is None or re.fullmatch(self.pattern, number) is not None
+            return msisdn.startswith(self.prefix)
+        return self.pattern is None or re.fullmatch(self.pattern, msisdn) is not None
 
 
 # What is drawn first for a number that cannot be reached at all.
@@ -78,24 +78,24 @@ class Directory:
         self._named = {rule.number: rule.callee for rule in reversed(rules) if rule.number is not None}
         self._seed = seed
 
-    def callee(self, number: str, attempt: int = 1) -> Callee:
+    def callee(self, msisdn: str, attempt: int = 1) -> Callee:
         """Who has this number, at the ``attempt``-th call to it. A rule for the very number wins over the others."""
-        named = self._named.get(number)
+        named = self._named.get(msisdn)
         if named is not None:
             return named
         for rule in self._rules:
-            if rule.covers(number):
+            if rule.covers(msisdn):
                 return rule.callee
-        return MAGIC_CALLEES.get(number) or by_chance(self._seed, number, attempt)
+        return MAGIC_CALLEES.get(msisdn) or by_chance(self._seed, msisdn, attempt)
 
 
-def by_chance(seed: int, number: str, attempt: int = 1) -> Callee:
+def by_chance(seed: int, msisdn: str, attempt: int = 1) -> Callee:
     """Of a hundred calls 90 are answered, 5 are not, 3 are busy, 2 fail; whoever answers presses 1 or 2.
 
     Each call to a number has a chance of its own, but one number in a hundred is dead, and every call to it fails.
     """
-    first = lot(seed, "callee", number)
-    drawn = first if attempt == 1 or first % 100 == DEAD else lot(seed, "callee", number, attempt)
+    first = lot(seed, "callee", msisdn)
+    drawn = first if attempt == 1 or first % 100 == DEAD else lot(seed, "callee", msisdn, attempt)
     percent, rest = drawn % 100, drawn // 100
     if percent >= 90:
         return Callee(outcome=NO_ANSWER if percent < 95 else BUSY if percent < 98 else FAILED)
@@ -122,11 +122,11 @@ def _rule(entry: Any) -> CalleeRule:
     """One rule from its JSON object. Raises StartError."""
     if not isinstance(entry, dict):
         raise StartError(f"a rule must be an object, not {entry!r}")
-    numbers = {key: entry[key] for key in ("number", "prefix", "pattern") if key in entry}
-    if len(numbers) != 1 or not all(isinstance(value, str) for value in numbers.values()):
+    applies_to = {key: entry[key] for key in ("number", "prefix", "pattern") if key in entry}
+    if len(applies_to) != 1 or not all(isinstance(value, str) for value in applies_to.values()):
         raise StartError(f"a rule needs one number, prefix or pattern, a text: {entry}")
-    _compile(numbers.get("pattern", ""))
-    return CalleeRule(callee=_callee({key: entry[key] for key in entry if key not in numbers}), **numbers)
+    _compile(applies_to.get("pattern", ""))
+    return CalleeRule(callee=_callee({key: entry[key] for key in entry if key not in applies_to}), **applies_to)
 
 
 def _compile(pattern: str) -> None:
