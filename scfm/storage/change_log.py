@@ -24,17 +24,17 @@ class ChangeLog:
         """
         while True:
             began = boot_seconds()
-            number: int = await self._counter.requests.submit(CounterRequest(change=True, blocks=blocks))
+            change_number: int = await self._counter.requests.submit(CounterRequest(change=True, blocks=blocks))
             if boot_seconds() < began + HOLD_SECONDS:
-                return number
+                return change_number
 
-    def end_change(self, number: int) -> None:
+    def end_change(self, change_number: int) -> None:
         """The change has been made, or never will be."""
         counter = self._counter
-        if (ours := counter.open_changes.get(number)) is not None:
+        if (ours := counter.open_changes.get(change_number)) is not None:
             ours.left -= 1
             if not ours.left:
-                del counter.open_changes[number]
+                del counter.open_changes[change_number]
         counter.tell_soon()
 
     async def state(self) -> CounterState:

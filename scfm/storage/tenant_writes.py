@@ -175,10 +175,10 @@ class TenantWrites(TenantReads):
             yield
             return
         changes = self.counters.changes(counted.kind)
-        number = await changes.begin_change(blocks_of(conditions))
+        change_number = await changes.begin_change(blocks_of(conditions))
         try:
             yield
         except DuplicateKey:
-            changes.end_change(number)
+            changes.end_change(change_number)
             raise
-        changes.end_change(number)
+        changes.end_change(change_number)
