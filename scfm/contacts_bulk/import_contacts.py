@@ -159,7 +159,7 @@ class ContactImport:
         return [row for row in rows if row.msisdn in lost]
 
     async def _stored(self, rows: Sequence[Row]) -> tuple[list[Document], dict[str, int]]:
-        """The contacts of these lines that are there; of those that are large the sizes alone, by their numbers."""
+        """The contacts of these lines that are there; of those that are large the sizes alone, by their msisdns."""
         condition = {"msisdn": {"$in": list({row.msisdn for row in rows})}}
         size = {"$bsonSize": "$metadata"}
         few = {"$cond": [{"$lte": [size, SMALL_BYTES]}, "$metadata", "$$REMOVE"]}
@@ -192,7 +192,7 @@ class ContactImport:
         return list(contacts.values())
 
     async def _insert(self, contacts: Sequence[ImportedContact]) -> set[str]:
-        """Store new contacts; the numbers that somebody else has taken meanwhile."""
+        """Store new contacts; the msisdns that somebody else has taken meanwhile."""
         if not contacts:
             return set()
         contact_ids = await self._view.counters.ids(CONTACTS.kind).allocate(len(contacts))
@@ -225,7 +225,7 @@ class ContactImport:
         raise Unavailable(f"the deletion of account {account} does not end")
 
     async def _update(self, contacts: Sequence[ImportedContact]) -> set[str]:
-        """Change contacts that are still as they were read; the numbers of the others."""
+        """Change contacts that are still as they were read; the msisdns of the others."""
         moment = now()
         changes = [
             (
@@ -240,7 +240,7 @@ class ContactImport:
         return await self._not_as(contacts)
 
     async def _not_as(self, contacts: Sequence[ImportedContact]) -> set[str]:
-        """The numbers of contacts that are not now what they were to become."""
+        """The msisdns of contacts that are not now what they were to become."""
         wanted = {contact.old["_id"]: contact for contact in contacts if contact.old is not None}
         found = await self._view.find(CONTACTS.collection, {"_id": {"$in": list(wanted)}}, sort=())
         there = {
@@ -253,7 +253,7 @@ class ContactImport:
 
 
 def _grouped(sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """The numbers of contacts of these sizes in groups of BATCH_BYTES, or of one that is larger."""
+    """The msisdns of contacts of these sizes in groups of BATCH_BYTES, or of one that is larger."""
     group: list[str] = []
     total = 0
     for msisdn, size in sizes.items():
