@@ -42,7 +42,7 @@ def token_key(token: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TurnOutcome:
     """What a turn comes to: its answer, and the collections in which it changes a document.
 
     ``before`` is the call's memory before it, ``versions`` those of the documents that it was taken on, by
@@ -60,7 +60,7 @@ class Outcome:
         return {"answer": self.answer, "changes": list(self.changes), "before": before, "versions": {**self.versions}}
 
 
-def delivery(token: str, outcome: Outcome) -> Document:
+def delivery(token: str, outcome: TurnOutcome) -> Document:
     """What the event of a first delivery keeps."""
     return {FIELD: {"token": token, "at": now(), "saved": [], **outcome.document()}}
 
@@ -78,7 +78,7 @@ async def reread_event(view: TenantView, event: Document) -> Document:
     return found
 
 
-async def replace_outcome(view: TenantView, event: Document, outcome: Outcome) -> None:
+async def replace_outcome(view: TenantView, event: Document, outcome: TurnOutcome) -> None:
     """The turn had to be taken again, on changed documents: keep what it comes to now, before it is saved.
 
     What it has come to on later versions of them stays: then this turn will not be saved.

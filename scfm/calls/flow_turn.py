@@ -5,7 +5,7 @@ from __future__ import annotations
 from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]
 
 from scfm.calls import deliveries
-from scfm.calls.deliveries import Outcome
+from scfm.calls.deliveries import TurnOutcome
 from scfm.calls.find_call import FoundCall, read_call
 from scfm.calls.flow_memory import Memory, joined, memory, remember
 from scfm.errors import NotFound, Unavailable
@@ -17,7 +17,7 @@ from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettin
 MAX_TRIES = 50
 CALL, CONTACT = "phone_calls", "contacts"
 # What a report comes to that takes no turn: the provider does nothing with the answer.
-NO_TWIML = Outcome(document(VoiceResponse()))
+NO_TWIML = TurnOutcome(document(VoiceResponse()))
 
 
 class FlowTurn:
@@ -40,12 +40,12 @@ class FlowTurn:
         self._versions: dict[str, int] = {}
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> TurnOutcome:
         """What the turn comes to, as it was taken last."""
         changes = [name for name, after in self._after.items() if after != self._before[name]]
-        return Outcome(self._answer, changes, self._before.get(CALL), self._versions)
+        return TurnOutcome(self._answer, changes, self._before.get(CALL), self._versions)
 
-    def take_turn(self, found: FoundCall, event: Document) -> Outcome:
+    def take_turn(self, found: FoundCall, event: Document) -> TurnOutcome:
         """Take the turn of an event: its ``_id``, ``details`` and ``remote_direction``. Raises NotFound."""
         if not found.has_its_contact:
             raise NotFound

@@ -46,7 +46,7 @@ class Withheld(NotSent):
     """The call was about to leave when what keeps it back, or what it was claimed with, changed: see CalloutHold."""
 
 
-Outcome = Callable[[], Awaitable[None]]
+StoreOutcome = Callable[[], Awaitable[None]]
 """Stores what became of a call."""
 
 
@@ -117,7 +117,7 @@ class Dispatcher(Job):
                 self._landed(item)
             await store_outcome()
         except Unavailable:
-            await self._outcomes.requeue(call, 0, tries_of(call))  # nothing raises this once the call has left
+            await self._outcomes.store_requeued(call, 0, tries_of(call))  # nothing raises this once the call has left
             raise
         except asyncio.CancelledError:
             await self._hand_back(call)
@@ -129,19 +129,19 @@ class Dispatcher(Job):
         if self._rate_limiter.in_flight <= self._few:
             self.wake()
 
-    async def _place(self, item: ScheduledCall) -> Outcome:
+    async def _place(self, item: ScheduledCall) -> StoreOutcome:
         """Send the call when its moment has come, if nothing keeps it back."""
         call = item.call
         if not await self._schedule.wait_for_moment(item):
-            return partial(self._outcomes.requeue, call, 0, tries_of(call))
+            return partial(self._outcomes.store_requeued, call, 0, tries_of(call))
         credentials = await self._accounts.credentials(call["account_id"])
         looked_at = time.monotonic()
         if (blocking := await self._callout_hold.blocking_status(call)) is not None:
-            return partial(self._outcomes.block, call, blocking)
+            return partial(self._outcomes.store_blocked, call, blocking)
         if (renumbered := await self._callout_hold.outdated(call)) is not None:
-            return partial(self._outcomes.renumber, renumbered)
+            return partial(self._outcomes.store_renumbered, renumbered)
         if item.late(self._clock.monotonic()) or self._breakers[call["account_id"]].is_open:
-            return partial(self._outcomes.requeue, call, 0, tries_of(call))
+            return partial(self._outcomes.store_requeued, call, 0, tries_of(call))
         return await self._send(call, credentials, looked_at)
 
     async def _hand_back(self, call: Document) -> None:
@@ -149,20 +149,20 @@ class Dispatcher(Job):
         with suppress(TimeoutError):
             async with asyncio.timeout(HAND_BACK_SECONDS):
                 if self._send_journal.has_sent(*attempt_of(call)):
-                    await self._outcomes.mark_unknown(call, Unknown(STOPPED))
+                    await self._outcomes.store_unknown(call, Unknown(STOPPED))
                 else:
-                    await self._outcomes.requeue(call, 0, tries_of(call))
+                    await self._outcomes.store_requeued(call, 0, tries_of(call))
 
     async def on_error(self, item: ScheduledCall, error: Exception) -> None:
         """A call that has left is asked about; another is tried again a few times, and then given up."""
         call, reason = item.call, Unknown(f"{CREATE_FAILED}: {type(error).__name__}")
         tries = tries_of(call) + 1
         if self._send_journal.has_sent(*attempt_of(call)):
-            await self._outcomes.mark_unknown(call, reason)
+            await self._outcomes.store_unknown(call, reason)
         elif tries < MAX_TRIES:
-            await self._outcomes.requeue(call, ERROR_BACKOFF.seconds(tries), tries)
+            await self._outcomes.store_requeued(call, ERROR_BACKOFF.seconds(tries), tries)
         else:
-            await self._outcomes.reject(call, reason.message)
+            await self._outcomes.store_rejected(call, reason.message)
 
     async def _leave(self, call: Document, looked_at: float) -> None:
         """Append the call to the send journal: its request leaves now. Raises NotSent: then it does not leave.
@@ -186,7 +186,7 @@ class Dispatcher(Job):
         except OSError as error:
             raise NotSent(f"{CREATE_FAILED}: {error.strerror} in the data folder") from error
 
-    async def _send(self, call: Document, credentials: Credentials, looked_at: float) -> Outcome:
+    async def _send(self, call: Document, credentials: Credentials, looked_at: float) -> StoreOutcome:
         account_id = call["account_id"]
         params = sent_params(call["remote_request_params"], self._public_url)
         try:
@@ -197,38 +197,38 @@ class Dispatcher(Job):
             return await self._account_refused(call, credentials, refused)
         except CallRejected as refused:
             self._answered(account_id)
-            return partial(self._outcomes.reject, call, refused.message)
+            return partial(self._outcomes.store_rejected, call, refused.message)
         except Withheld:
-            return partial(self._outcomes.requeue, call, 0, tries_of(call))
+            return partial(self._outcomes.store_requeued, call, 0, tries_of(call))
         except NotSent as not_sent:
             self._refusals.kept_back(account_id, credentials)
             if not_sent.retry_after is None:
                 self._breakers[account_id].failed(not_sent.message)
             else:
                 self._breakers[account_id].throttled(not_sent.retry_after)
-            return partial(self._outcomes.try_again, call, not_sent)
+            return partial(self._outcomes.store_not_sent, call, not_sent)
         except Unknown as unknown:
             self._refusals.kept_back(account_id, credentials)
             self._breakers[account_id].failed(unknown.message)
             # Whatever may have rung has left, even if it was not seen to leave.
             self._send_journal.append(*attempt_of(call))
-            return partial(self._outcomes.mark_unknown, call, unknown)
+            return partial(self._outcomes.store_unknown, call, unknown)
         self._answered(account_id)
         self._refusals.accepted(account_id)
         self._sent(call)
-        return partial(self._outcomes.accept, call, response)
+        return partial(self._outcomes.store_accepted, call, response)
 
     def _answered(self, account_id: int) -> None:
         """The provider has answered, and not refused the account."""
         self._breakers[account_id].answered()
         self._refusals.answered(account_id)
 
-    async def _account_refused(self, call: Document, credentials: Credentials, error: AccountRefused) -> Outcome:
+    async def _account_refused(self, call: Document, credentials: Credentials, error: AccountRefused) -> StoreOutcome:
         try:
             change = await self._refusals.waiting(call["account_id"], credentials, error)
         except Unavailable:
             change = {}  # nothing rang, and what is to become of the call cannot be told now
         if change is None:
             self._breakers[call["account_id"]].answered()
-            return partial(self._outcomes.reject, call, error.message)
-        return partial(self._outcomes.put_back, call, change)
+            return partial(self._outcomes.store_rejected, call, error.message)
+        return partial(self._outcomes.store_put_back, call, change)

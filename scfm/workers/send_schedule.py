@@ -113,9 +113,9 @@ class SendSchedule:
         rate, _ = await self._limits(account_id)
         moments = await self.rate_limiter.reserve(account_id, rate, len(going))
         pairs = zip(calls, blocked, strict=True)
-        staying = [self._outcomes.block(call, status) for call, status in pairs if status is not None]
+        staying = [self._outcomes.store_blocked(call, status) for call, status in pairs if status is not None]
         if moments is None:
-            staying += [self._outcomes.requeue(call, 0, tries_of(call)) for call in going]
+            staying += [self._outcomes.store_requeued(call, 0, tries_of(call)) for call in going]
         await asyncio.gather(*staying)
         tolerance = self.rate_limiter.tolerance(rate)
         return [ScheduledCall(*pair, deadline, until, tolerance) for pair in zip(going, moments or (), strict=False)]
