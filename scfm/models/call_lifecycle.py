@@ -1,4 +1,4 @@
-"""The life of a phone call: its statuses, what the background knows of it, and every transition until it has left.
+"""The life of a phone call: its statuses, every transition until it has left, and those that queue a remote fetch.
 
 The status is the queue: a ``queued`` call waits to be sent, a ``remote_fetch_queued`` one to be asked about. What the
 background does with a call meanwhile is in ``_work`` (``CallWork``), which is never shown::
