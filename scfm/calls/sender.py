@@ -21,10 +21,11 @@ class Owner:
 class Sender:
     """Those in whose name a webhook speaks: all whose AccountSid it carries and whose auth token has signed it.
 
-    ``accounts``: they have both as their own now. ``server``: they are the server's, which every account shares that
-    has no credentials of its own. ``former``: accounts that had both until that moment. ``owner``: whose a call is
-    that comes in now; None where only former credentials have signed. ``calls_with``: whether an account, by its id,
-    calls with this AccountSid now.
+    ``accounts``: ids of the accounts whose own AccountSid and auth token signed it. ``server``: whether the server's
+    auth token signed it, which every account shares that has no credentials of its own. ``former``: by the id of an
+    account whose replaced auth token signed it, when that was replaced. ``owner``: the account that gets a new
+    inbound call; None where only former credentials signed. ``calls_with``: whether an account, by its id, calls with
+    this AccountSid now.
     """
 
     accounts: frozenset[int]

@@ -23,7 +23,7 @@ from scfm.storage.ttl_cache import TTLCache
 log = logging.getLogger("scfm.webhook")
 
 # What another process has changed of an account counts here no later than this.
-REMEMBERED_SECONDS = 2.0
+CREDENTIALS_CACHE_SECONDS = 2.0
 # A signature that fits nothing that is remembered makes us look again, but no more often than this for each sid.
 LOOK_AGAIN_SECONDS = 1.0
 # So many different tokens that accounts have under one sid are tried, those of the oldest accounts first.
@@ -62,10 +62,10 @@ class WebhookAccounts:
         self._all_tenants = store.all_tenants
         self._platform = platform
         self._accounts: Batcher[str, list[Document]] = Batcher(partial(isolate_failures, self._find_accounts))
-        self._by_sid = TTLCache(self._find_by_sid, REMEMBERED_SECONDS)
-        self._former = TTLCache(self._find_former, REMEMBERED_SECONDS)
-        self._default_owner = TTLCache(self._find_default_owner, REMEMBERED_SECONDS)
-        self._sid_of_account = TTLCache(self._find_sid_of_account, REMEMBERED_SECONDS)
+        self._by_sid = TTLCache(self._find_by_sid, CREDENTIALS_CACHE_SECONDS)
+        self._former = TTLCache(self._find_former, CREDENTIALS_CACHE_SECONDS)
+        self._default_owner = TTLCache(self._find_default_owner, CREDENTIALS_CACHE_SECONDS)
+        self._sid_of_account = TTLCache(self._find_sid_of_account, CREDENTIALS_CACHE_SECONDS)
         self._looked_again: dict[str | None, float] = {}
 
     def forget(self) -> None:

@@ -13,7 +13,7 @@ from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
 
 # A token revoked by another process is refused here no later than this.
-REMEMBERED_SECONDS = 2.0
+TOKEN_CACHE_SECONDS = 2.0
 
 
 class Authenticator:
@@ -21,7 +21,7 @@ class Authenticator:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._clients = TTLCache(self._find, REMEMBERED_SECONDS)
+        self._clients = TTLCache(self._find, TOKEN_CACHE_SECONDS)
 
     async def client(self, authorization: str | None) -> Client:
         """The client whose token the Authorization header carries; raises Unauthorized."""

@@ -40,7 +40,7 @@ MAX_DELETION_LOOKS, DELETION_LOOK_SECONDS = 1000, 0.02
 # moment.
 SWEEP_DELAY = timedelta(minutes=5)
 # So long after a document was read, a deletion of it since is surely still written down.
-REMEMBERED_SECONDS = 120.0
+MAX_READ_AGE_SECONDS = 120.0
 MUST_EXIST = "must exist"
 CHANGED_MEANWHILE = "Cannot delete record because it has just been changed; try again"
 
@@ -102,8 +102,8 @@ async def _with_marks(view: TenantView, collection: str, ids: Sequence[int]) -> 
 async def recently_deleted_ids(view: TenantView, ids: Mapping[str, set[int]]) -> dict[str, set[int]]:
     """Which of the documents (ids by collection) may be being deleted, or have been.
 
-    They must have been read less than REMEMBERED_SECONDS ago. It costs the same for a thousand as for one: deletions
-    are few, and each is written down before it is done.
+    They must have been read less than MAX_READ_AGE_SECONDS ago. It costs the same for a thousand as for one:
+    deletions are few, and each is written down before it is done.
     """
     ids = {collection: some for collection, some in ids.items() if some}
     if not ids:
@@ -155,7 +155,7 @@ async def confirm_many(resource: Declaration, view: TenantView, stored: Sequence
     ids: dict[str, set[int]] = defaultdict(set)
     for reference in resource.references:
         ids[reference.collection] |= {document[reference.field] for document in stored} - {None}
-    if seconds < REMEMBERED_SECONDS:
+    if seconds < MAX_READ_AGE_SECONDS:
         ids = await recently_deleted_ids(view, ids)
     gone = {
         collection: some - await live_ids(view, collection, sorted(some)) for collection, some in ids.items() if some

@@ -20,7 +20,7 @@ from scfm.storage.ttl_cache import TTLCache
 from scfm.workers.claims import CALLS
 
 CALLOUTS, CONTACTS = "callouts", "contacts"
-REMEMBERED_SECONDS = 0.1
+CALLOUT_CACHE_SECONDS = 0.1
 BLOCKING = ("paused", "stopped")
 # Longer than it takes from the last look at a callout until the request is written: PROVIDER_TIMEOUT is at most 300.
 CHANGE_SECONDS = 900.0
@@ -42,7 +42,7 @@ class CalloutHold:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._callouts = TTLCache(self._read, REMEMBERED_SECONDS)
+        self._callouts = TTLCache(self._read, CALLOUT_CACHE_SECONDS)
         # When, by the monotonic clock, this process was last told of a change: by collection and id, oldest first.
         self._changed_at: dict[tuple[str, int | None], float] = {}
 

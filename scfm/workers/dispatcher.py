@@ -25,7 +25,7 @@ from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.account_refusals import AccountRefusals
 from scfm.workers.calling_accounts import CallingAccounts
-from scfm.workers.callout_hold import REMEMBERED_SECONDS, CalloutHold
+from scfm.workers.callout_hold import CALLOUT_CACHE_SECONDS, CalloutHold
 from scfm.workers.request_params import sent_params
 from scfm.workers.runner import BATCHED, Job
 from scfm.workers.send_journal import SendJournal
@@ -169,7 +169,7 @@ class Dispatcher(Job):
 
         Nothing is awaited between the last look at what may keep the call back and the entry in the journal.
         """
-        if time.monotonic() - looked_at > REMEMBERED_SECONDS:  # the connection was long in coming
+        if time.monotonic() - looked_at > CALLOUT_CACHE_SECONDS:  # the connection was long in coming
             looked_at = time.monotonic()
             try:
                 changed = await self._callout_hold.blocking_status(call) or await self._callout_hold.outdated(call)

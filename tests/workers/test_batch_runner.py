@@ -362,7 +362,7 @@ async def test_what_is_deleted_while_its_batch_is_stored_is_not_referred_to(stor
     await view.remove("contacts", {"_id": 2})
     operation = {"_id": 1, "callout_id": 1, "parameters": {}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(references, "REMEMBERED_SECONDS", 0.0)
+        patch.setattr(references, "MAX_READ_AGE_SECONDS", 0.0)
         await CalloutPopulation().act(view, operation, contacts, asyncio.Lock())
     participations = await view.find("callout_participations", {})
     assert [one["contact_id"] for one in participations] == [1, *range(3, CONTACTS + 1)]

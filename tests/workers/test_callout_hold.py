@@ -150,7 +150,7 @@ async def test_a_call_that_waits_for_its_moment_does_not_leave_once_its_callout_
 async def test_another_process_sees_the_event_when_it_looks_again(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(module, "CALLOUT_CACHE_SECONDS", 0.0)
     await callout(store, "running", NUMBERS[:2])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         claimed = await jobs.send.claim(2)

@@ -77,7 +77,7 @@ async def test_only_one_number_rings_whoever_has_taken_the_call(store: Store, tm
 async def test_another_process_sees_the_change_when_it_looks_at_the_callout_again(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scfm.workers.callout_hold.REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr("scfm.workers.callout_hold.CALLOUT_CACHE_SECONDS", 0.0)
     house = await House.open(store)
     contact = await house.contact(OLD)
     await house.call(await house.participation(contact), "queue")
@@ -120,7 +120,7 @@ async def test_a_call_that_comes_back_with_the_old_number_rings_the_new_one(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process died, and whoever queues it again knows nothing of the change."""
-    monkeypatch.setattr("scfm.workers.callout_hold.REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr("scfm.workers.callout_hold.CALLOUT_CACHE_SECONDS", 0.0)
     house = await House.open(store)
     contact = await house.contact(OLD)
     number = await house.call(await house.participation(contact), "queue")
