@@ -10,7 +10,7 @@ from datetime import datetime
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import AT_PROVIDER, CallStatus, Transition
-from scfm.models.call_work import ASKED, CHECK, DUE, EXISTS, FETCH_FROM, LEASE, REASON, TRIES, WORK, same_call
+from scfm.models.call_work import CHECK, DUE, FETCH_FROM, TRIES, WORK, same_call
 from scfm.storage.query import Document
 
 # From the provider's word for a call's status to ours; its other words change nothing (the contract, section 5).
@@ -125,12 +125,6 @@ def bring_back_due(moment: datetime, late: datetime, too_far: datetime) -> Trans
     waiting = {"status": {"$in": [CallStatus.QUEUED, CallStatus.REMOTE_FETCH_QUEUED]}, DUE: {"$gt": late}}
     explained = [{TRIES: {"$in": [None, 0]}}, {"updated_at": {"$gt": late}}, {DUE: {"$gt": too_far}}]
     return Transition({**waiting, "$or": explained}, {"$set": {DUE: moment}})
-
-
-def bring_back_settling(moment: datetime, late: datetime) -> Transition:
-    """Calls are settled now whose lease is longer than any: nobody is about to send them, so it is a time to ask."""
-    settled = [{REASON: EXISTS}, {ASKED: EXISTS}]
-    return Transition({LEASE: {"$gt": late}, "$or": settled}, {"$set": {LEASE: moment}})
 
 
 def bring_back_check(moment: datetime, late: datetime, too_far: datetime) -> Transition:

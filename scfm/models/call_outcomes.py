@@ -168,6 +168,15 @@ def finish(call: Document, check: datetime | None) -> Transition:
     return Transition(leased(call), update)
 
 
+def bring_back_settling(moment: datetime, late: datetime) -> Transition:
+    """Calls are settled at MOMENT, by the clock watch, whose lease runs until after LATE: longer than any.
+
+    The wall clock was set back. Nobody is about to send them, so the lease is the time to ask.
+    """
+    settled = [{REASON: EXISTS}, {ASKED: EXISTS}]
+    return Transition({LEASE: {"$gt": late}, "$or": settled}, {"$set": {LEASE: moment}})
+
+
 def rivals_of(call: Document) -> Document:
     """The other calls to the number that may have placed what the provider lists.
 

@@ -518,7 +518,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "bring_back_settling": [
         (
-            lambda: call_checks.bring_back_settling(NOW, LATE),
+            lambda: call_outcomes.bring_back_settling(NOW, LATE),
             (
                 {"_work.lease": {"$gt": LATE}, "$or": [{"_work.reason": THERE}, {"_work.asked": THERE}]},
                 {"$set": {"_work.lease": NOW}},
