@@ -26,6 +26,8 @@ from scfm.storage.store import Store
 from scfm.workers.account_refusals import AccountRefusals
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CALLOUT_CACHE_SECONDS, CalloutHold
+from scfm.workers.circuit_breaker import CircuitBreakers
+from scfm.workers.rate_limiter import RateLimiter
 from scfm.workers.request_params import sent_params
 from scfm.workers.runner import BATCHED, Job
 from scfm.workers.send_journal import SendJournal
@@ -79,11 +81,27 @@ class Dispatcher(Job):
         self._sent = sent
         self._outcomes = SendOutcomes(store, send_journal, settings)
         pause = yield_to_webhooks or partial(asyncio.sleep, 0)
-        self._schedule = SendSchedule(
-            store, accounts, callout_hold, self._outcomes, settings, send_journal.id, pause, clock
+        self._breakers = CircuitBreakers(clock)
+        self._rate_limiter = RateLimiter(
+            store,
+            settings.calls_per_second,
+            settings.calls_in_flight,
+            self._breakers,
+            # A claimed call waits for half a lease at most (see SendSchedule), and for its moment half of that.
+            patience=settings.lease_seconds / 4,
+            clock=clock,
         )
-        self._rate_limiter = self._schedule.rate_limiter
-        self._breakers = self._rate_limiter.breakers
+        self._schedule = SendSchedule(
+            store,
+            accounts,
+            callout_hold,
+            self._rate_limiter,
+            self._outcomes,
+            settings,
+            send_journal.id,
+            pause,
+            clock,
+        )
         self._refusals = AccountRefusals(store, accounts, self._breakers)
         # More is claimed when so few calls are in flight, or at that moment.
         self._few = 0

@@ -48,6 +48,7 @@ class RateLimiter:
         store: Store,
         calls_per_second: float,
         calls_in_flight: int,
+        breakers: CircuitBreakers,
         *,
         patience: float,
         clock: MonotonicClock = SYSTEM_CLOCK,
@@ -63,7 +64,7 @@ class RateLimiter:
         self._max_of_one_account = max(1, calls_in_flight - -(-calls_in_flight // SHARE_FOR_OTHERS))
         self._accounts: defaultdict[int, _AccountState] = defaultdict(_AccountState)
         self._server = _AccountState()
-        self.breakers = CircuitBreakers(clock)
+        self.breakers = breakers
 
     def allowance(self, account_id: int, rate: float | None, max_in_flight: int | None) -> int:
         """How many of the account's calls may be claimed now; its own limits are RATE and MAX_IN_FLIGHT."""

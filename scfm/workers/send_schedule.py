@@ -55,6 +55,7 @@ class SendSchedule:
         store: Store,
         accounts: CallingAccounts,
         callout_hold: CalloutHold,
+        rate_limiter: RateLimiter,
         outcomes: SendOutcomes,
         settings: Settings,
         journal_id: str | None,
@@ -67,11 +68,10 @@ class SendSchedule:
         # abandoned.
         self._patience = settings.lease_seconds / 2
         self._request_seconds = max(self._patience, 2 * settings.provider_timeout + MARGIN)
-        limits = settings.calls_per_second, settings.calls_in_flight
-        self.rate_limiter = RateLimiter(store, *limits, patience=self._patience / 2, clock=clock)
         self._all_tenants = store.all_tenants
         self._accounts = accounts
         self._callout_hold = callout_hold
+        self._rate_limiter = rate_limiter
         self._outcomes = outcomes
         self._journal_id = journal_id
         self._yield_to_webhooks = yield_to_webhooks
@@ -88,7 +88,7 @@ class SendSchedule:
         attempt: Attempt = {"id": uuid.uuid4().hex, "at": now(), "log": self._journal_id}
         lease = until + timedelta(seconds=self._request_seconds)
         try:
-            calls = await self._queue.claim(min(limit, self.rate_limiter.room), lease, attempt, self._allowance)
+            calls = await self._queue.claim(min(limit, self._rate_limiter.room), lease, attempt, self._allowance)
             scheduled_calls: list[ScheduledCall] = []
             for account_id, group in groupby(calls, key=lambda call: int(call["account_id"])):
                 scheduled_calls += await self._reserve(account_id, list(group), deadline, until)
@@ -111,17 +111,17 @@ class SendSchedule:
         blocked = [await self._callout_hold.blocking_status(call) for call in calls]
         going = [call for call, status in zip(calls, blocked, strict=True) if status is None]
         rate, _ = await self._limits(account_id)
-        moments = await self.rate_limiter.reserve(account_id, rate, len(going))
+        moments = await self._rate_limiter.reserve(account_id, rate, len(going))
         pairs = zip(calls, blocked, strict=True)
         staying = [self._outcomes.store_blocked(call, status) for call, status in pairs if status is not None]
         if moments is None:
             staying += [self._outcomes.store_requeued(call, 0, tries_of(call)) for call in going]
         await asyncio.gather(*staying)
-        tolerance = self.rate_limiter.tolerance(rate)
+        tolerance = self._rate_limiter.tolerance(rate)
         return [ScheduledCall(*pair, deadline, until, tolerance) for pair in zip(going, moments or (), strict=False)]
 
     async def _allowance(self, account_id: int) -> int:
-        return self.rate_limiter.allowance(account_id, *await self._limits(account_id))
+        return self._rate_limiter.allowance(account_id, *await self._limits(account_id))
 
     async def _limits(self, account_id: int) -> tuple[float | None, int | None]:
         """The account's own limits. One that cannot be read must not keep the others' calls from leaving."""
@@ -142,7 +142,7 @@ class SendSchedule:
         moment = item.moment
         while (late := self._clock.monotonic()) - moment > item.tolerance and not item.late(late):
             rate, _ = await self._limits(item.call["account_id"])
-            moments = await self.rate_limiter.reserve(item.call["account_id"], rate, 1)
+            moments = await self._rate_limiter.reserve(item.call["account_id"], rate, 1)
             if moments is None:
                 return False
             moment = moments[0]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scfm.storage.store import Store
-from scfm.workers.circuit_breaker import FAILURES_TO_OPEN, PROBE_BACKOFF
+from scfm.workers.circuit_breaker import FAILURES_TO_OPEN, PROBE_BACKOFF, CircuitBreakers
 from scfm.workers.rate_limiter import RateLimiter
 from tests.workers.owned_clock import OwnedClock, OwnedStore
 
@@ -24,7 +24,7 @@ def limiter_of(store: Store, clock: OwnedClock, **limits: Any) -> RateLimiter:
     """A rate limiter by the test's clock, which is the database's, too."""
     owned = OwnedStore.within(store, clock)
     limits = {"calls_per_second": 0.0, "calls_in_flight": 10, "patience": 15.0, **limits}
-    return RateLimiter(owned, clock=clock, **limits)
+    return RateLimiter(owned, breakers=CircuitBreakers(clock), clock=clock, **limits)
 
 
 async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(store: Store, clock: OwnedClock) -> None:
