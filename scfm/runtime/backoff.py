@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+# Its own, so that who relies on the state of the global generator (Hypothesis does) is not disturbed.
+_CHANCE = random.Random()
 # Far more doublings than any wait has room for, and few enough for a float.
 MAX_DOUBLINGS = 60
 
@@ -24,4 +26,4 @@ class Backoff:
     def seconds(self, failures: int) -> float:
         """The wait after so many FAILURES in a row, of which the first is 1."""
         wait = min(self.longest, self.first * 2.0 ** min(failures - 1, MAX_DOUBLINGS))
-        return wait * random.uniform(1 - self.jitter, 1)
+        return wait * _CHANCE.uniform(1 - self.jitter, 1)

@@ -169,7 +169,11 @@ class ServerHere(Server):
     def terminate(self) -> int:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)
+        assert not self._thread.is_alive()
         return 0
+
+    def __exit__(self, *_: object) -> None:
+        self.terminate()
 
 
 def play(mongod: PrivateMongod, folder: Path) -> None:
