@@ -13,7 +13,7 @@ from scfm.models.call_lifecycle import AT_PROVIDER, CallStatus, Transition
 from scfm.models.call_work import CHECK, DUE, FETCH_FROM, TRIES, WORK, same_call
 from scfm.storage.query import Document
 
-# From the provider's word for a call's status to ours; its other words change nothing (the contract, section 5).
+# From the word of the provider for the status of a call to ours; its other words change nothing (docs/api.md).
 STATUS_BY_WORD: Mapping[str, CallStatus] = {
     "ringing": CallStatus.IN_PROGRESS,
     "in-progress": CallStatus.IN_PROGRESS,
