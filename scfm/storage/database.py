@@ -47,6 +47,8 @@ class Database:
             read_preference=ReadPreference.PRIMARY,
             write_concern=DURABLE,
         )
+        # For writes of the counters that are acknowledged when they are on disk.
+        self.durable_counters: driver.Collection = self._database[COUNTERS]
         # To make one anew for every operation costs as much as a tenth of a small request.
         counters: driver.Collection = self._database.get_collection(COUNTERS, write_concern=NOT_JOURNALED)
         self._collections = {COUNTERS: counters}
@@ -79,12 +81,6 @@ class Database:
         if name not in self._collections:
             self._collections[name] = self._database[name]
         return self._collections[name]
-
-    @property
-    def durable_counters(self) -> driver.Collection:
-        """The counters, for writes that are acknowledged when they are on disk."""
-        durable: driver.Collection = self._database[COUNTERS]
-        return durable
 
     async def ping(self) -> None:
         """Return when the database answers; raises Unavailable, or StartError if it does not let us in."""

@@ -41,8 +41,7 @@ class LeaseLost(Exception):
 
 def claimed(operation: Mapping[str, Any]) -> Document:
     """The operation, if it is still claimed as it was when it was read."""
-    own = {"account_id": operation["account_id"], "_id": operation["_id"]}
-    return {**own, "_work.holder": operation["_work"]["holder"]}
+    return {"_id": operation["_id"], "_work.holder": operation["_work"]["holder"]}
 
 
 class BatchRun:

@@ -91,9 +91,7 @@ class BatchRunner(Job):
             # The server stops: the next need not wait for the lease to run out.
             with suppress(TimeoutError, Unavailable):
                 async with asyncio.timeout(HAND_BACK_SECONDS):
-                    await self._store.all_tenants.update_one(
-                        OPERATIONS, claimed(item), {"$set": {"_work.due": now()}}
-                    )
+                    await view.update_one(OPERATIONS, claimed(item), {"$set": {"_work.due": now()}})
             raise
 
     async def on_error(self, item: Document, error: Exception) -> None:
@@ -102,15 +100,15 @@ class BatchRunner(Job):
         What it is asked to do is not understood better by trying again.
         """
         tries = item["_work"].get("tries", 0) + 1
-        mine = claimed(item)
+        view, mine = self._store.for_account(item["account_id"]), claimed(item)
         if tries < MAX_TRIES and not isinstance(error, Invalid):
             change = {"_work.tries": tries, "_work.due": now() + timedelta(seconds=BACKOFF.seconds(tries))}
-            await self._store.all_tenants.update_one(OPERATIONS, mine, {"$set": change})
+            await view.update_one(OPERATIONS, mine, {"$set": change})
             return
         metadata = {**item["metadata"], "failure": _reason(error)[:MAX_FAILURE]}
         change = {"status": "finished", "metadata": metadata, "updated_at": now()}
         log.error("%s is given up after %d tries: see metadata.failure", _described(item), tries)
-        await self._store.all_tenants.update_one(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
+        await view.update_one(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
 
 
 def _reason(error: Exception) -> str:
