@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 
 from tests.acceptance.test_openapi import References
 from tests.server import Answer, Server
+from tests.torture.databases import free_port
 
 PREFIX = "/alerts"
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -60,8 +60,7 @@ def proxy(port: int, target: Server) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that knows its public address, where the proxy listens."""
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     public = f"http://127.0.0.1:{port}{PREFIX}"
     with Server(tmp_path_factory.mktemp("data"), {"PUBLIC_URL": public}) as server, proxy(port, server):
         yield server

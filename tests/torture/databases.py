@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import subprocess
 import threading
@@ -20,12 +21,19 @@ from tests.server import wait_until
 ANSWER_SECONDS = 30.0
 CACHE_GB = "0.25"
 SET = "torture"
+_CHANCE = random.Random()
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port of the loopback that nobody listens on, and that the system gives to nobody else meanwhile.
+
+    So it is below those that are the near ends of connections (on Linux 32768 and above), of which others make many.
+    """
+    for _ in range(1000):
+        port = _CHANCE.randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 class Mongod:
