@@ -30,6 +30,8 @@ MAX_ACCEPTS = 64
 # Who has just connected has had no chance to send a request.
 MIN_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 1.0
+# A sweep that comes later than this tells that the process stood still, with what clients sent meanwhile unread.
+MAX_LATE_SECONDS = 2.0
 # accept(2): there are no more files, or there is no memory, in this process or in the system.
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -59,11 +61,13 @@ class Connections:
         self._accepting = False
         self._closed: Counter[str] = Counter()
         self._summary, self._warning = LogLimit(), LogLimit()
-        self._sweeping = PeriodicCallback(self.close_overdue, SWEEP_SECONDS * 1000)
+        self._swept_at = time.monotonic()
+        self._sweeping = PeriodicCallback(self.sweep, SWEEP_SECONDS * 1000)
 
     def start(self) -> None:
         """Begin to accept."""
         self._resume()
+        self._swept_at = time.monotonic()
         self._sweeping.start()
 
     def stop(self) -> None:
@@ -142,6 +146,21 @@ class Connections:
         stream = ClientStream(connection, self)
         self._open.add(stream)
         self._http.handle_stream(stream, address)
+
+    def sweep(self, moment: float | None = None) -> None:
+        """Every second, at MOMENT (of the monotonic clock; None is now): close what takes too long.
+
+        Time in which this process did not run (its machine was suspended, or swapping) counts against nobody.
+        """
+        moment = time.monotonic() if moment is None else moment
+        late = moment - self._swept_at - SWEEP_SECONDS
+        self._swept_at = moment
+        if late > MAX_LATE_SECONDS:
+            self.waiting.update({stream: since + late for stream, since in self.waiting.items()})
+            for stream in self._open:
+                if stream.watched_since is not None:
+                    stream.watched_since += late
+        self.close_overdue(moment)
 
     def close_overdue(self, moment: float | None = None) -> None:
         """Close what takes too long at MOMENT (of the monotonic clock; None is now), and try again to accept."""

@@ -219,6 +219,21 @@ async def test_a_body_may_take_long_while_it_goes_on_and_not_when_it_stops() -> 
         assert await client.receive() == b""
 
 
+async def test_time_in_which_the_server_stood_still_counts_against_no_connection() -> None:
+    async with serving() as server, peer(server, HEAD) as body, peer(server, b"GET") as head, peer(server) as idle:
+        await seen(server, len(HEAD) + 3)
+        began = now()
+        server.connections.sweep(began)
+        server.connections.sweep(began + 600)
+        for client in (body, head, idle):
+            assert await client.is_open()
+        for second in range(601, 640):
+            server.connections.sweep(began + second)
+        for client in (body, head):
+            assert await client.receive() == b""
+        assert await idle.is_open()
+
+
 async def test_a_reader_that_does_not_read_is_cut_off_and_one_that_reads_slowly_is_not() -> None:
     async with serving() as server, peer(server, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n") as client:
         assert await client.receive(1000)
