@@ -42,8 +42,8 @@ def token_key(token: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class TurnOutcome:
-    """What a turn comes to: its answer, and the collections in which it changes a document.
+class TakenTurn:
+    """A turn that was taken: its answer, and the collections in which it changes a document.
 
     ``before`` is the call's memory before it, ``versions`` those of the documents that it was taken on, by
     collection.
@@ -60,9 +60,9 @@ class TurnOutcome:
         return {"answer": self.answer, "changes": list(self.changes), "before": before, "versions": {**self.versions}}
 
 
-def delivery(token: str, outcome: TurnOutcome) -> Document:
+def delivery(token: str, taken: TakenTurn) -> Document:
     """What the event of a first delivery keeps."""
-    return {FIELD: {"token": token, "at": now(), "saved": [], **outcome.document()}}
+    return {FIELD: {"token": token, "at": now(), "saved": [], **taken.document()}}
 
 
 async def find_event(view: TenantView, token: str) -> Document | None:
@@ -78,13 +78,13 @@ async def reread_event(view: TenantView, event: Document) -> Document:
     return found
 
 
-async def replace_outcome(view: TenantView, event: Document, outcome: TurnOutcome) -> None:
+async def replace_turn(view: TenantView, event: Document, taken: TakenTurn) -> None:
     """The turn had to be taken again, on changed documents: keep what it comes to now, before it is saved.
 
     What it has come to on later versions of them stays: then this turn will not be saved.
     """
-    older = {f"{FIELD}.versions.{name}": {"$lte": version} for name, version in outcome.versions.items()}
-    change = {f"{FIELD}.{name}": value for name, value in outcome.document().items()}
+    older = {f"{FIELD}.versions.{name}": {"$lte": version} for name, version in taken.versions.items()}
+    change = {f"{FIELD}.{name}": value for name, value in taken.document().items()}
     await view.update_batched(
         EVENTS, event["_id"], {"_delivery.token": event[FIELD]["token"], **older}, {"$set": change}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]
 
 from scfm.calls import deliveries
-from scfm.calls.deliveries import TurnOutcome
+from scfm.calls.deliveries import TakenTurn
 from scfm.calls.find_call import FoundCall, read_call
 from scfm.calls.flow_memory import Memory, joined, memory, remember
 from scfm.errors import NotFound, Unavailable
@@ -17,7 +17,7 @@ from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettin
 MAX_TRIES = 50
 CALL, CONTACT = "phone_calls", "contacts"
 # What a report comes to that takes no turn: the provider does nothing with the answer.
-NO_TWIML = TurnOutcome(document(VoiceResponse()))
+NO_TWIML = TakenTurn(document(VoiceResponse()))
 
 
 class FlowTurn:
@@ -40,12 +40,12 @@ class FlowTurn:
         self._versions: dict[str, int] = {}
 
     @property
-    def outcome(self) -> TurnOutcome:
+    def taken(self) -> TakenTurn:
         """What the turn comes to, as it was taken last."""
         changes = [name for name, after in self._after.items() if after != self._before[name]]
-        return TurnOutcome(self._answer, changes, self._before.get(CALL), self._versions)
+        return TakenTurn(self._answer, changes, self._before.get(CALL), self._versions)
 
-    def take_turn(self, found: FoundCall, event: Document) -> TurnOutcome:
+    def take_turn(self, found: FoundCall, event: Document) -> TakenTurn:
         """Take the turn of an event: its ``_id``, ``details`` and ``remote_direction``. Raises NotFound."""
         if not found.has_its_contact:
             raise NotFound
@@ -62,7 +62,7 @@ class FlowTurn:
             self._after = {CALL: turn.call_memory, CONTACT: turn.contact_memory}
         else:
             self._after = {CALL: joined(self._before[CALL], turn.contact_memory, turn.call_memory)}
-        return self.outcome
+        return self.taken
 
     async def save(self, view: TenantView, found: FoundCall, event: Document) -> str:
         """Save what the turn changes; the TwiML of the turn that was saved. Raises NotFound, Unavailable.
@@ -82,7 +82,7 @@ class FlowTurn:
                     self._before_saved = event[deliveries.FIELD]["before"]
             self.take_turn(found, event)
             if deliveries.FIELD in event:
-                await deliveries.replace_outcome(view, event, self.outcome)
+                await deliveries.replace_turn(view, event, self.taken)
         raise Unavailable(f"the memory of phone call {found.call['_id']} cannot be saved")
 
     async def _save(self, view: TenantView, found: FoundCall, event: Document) -> bool:

@@ -86,8 +86,8 @@ class _Handling:
         report = self.event.report
         call_after = found.as_reported(report)
         if found.has_its_contact:
-            outcome = turn.take_turn(call_after, document) if turn else NO_TWIML
-            document |= deliveries.delivery(token, outcome) if token is not None else {}
+            taken = turn.take_turn(call_after, document) if turn else NO_TWIML
+            document |= deliveries.delivery(token, taken) if token is not None else {}
         try:
             if new:
                 kept = await record_with_new_call(view, document, found.call)
@@ -100,9 +100,9 @@ class _Handling:
         if kept is None:
             return None
         if found.has_its_contact and kept["_id"] != document["_id"]:  # the database died, and gave the id again
-            outcome = turn.take_turn(call_after, kept) if turn else NO_TWIML
+            taken = turn.take_turn(call_after, kept) if turn else NO_TWIML
             if token is not None:
-                await deliveries.replace_outcome(view, kept, outcome)
+                await deliveries.replace_turn(view, kept, taken)
         return await self._finish(view, found.call, call_after, report, kept, turn)
 
     async def _repeat(self, view: TenantView, found: FoundCall, token: str, new: bool) -> str | None:

@@ -195,10 +195,10 @@ class PrivateMongod:
                 raise StartError(f"cannot run {self._binary} ({error.strerror}): {INSTALL_HINT}") from error
 
     def _await_answer(self, address: Path, wait: float) -> None:
-        def outcome() -> bool | None:
+        def listening() -> bool | None:
             return True if is_listening(address) else None if self.alive() else False
 
-        answers = _try_until(wait, outcome)
+        answers = _try_until(wait, listening)
         if answers is None:
             raise StartError(f"mongod did not answer within {wait:g} seconds: see {self._folder.log}")
         if not answers:

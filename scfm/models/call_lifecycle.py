@@ -8,7 +8,7 @@ background does with a call meanwhile is in ``_work`` (``CallWork``), which is n
 
 A transition is a function that reads the call and the clock, and nothing else. It gives the condition under which the
 call may be changed, as MongoDB compares it at that moment, and the update. What the provider's answers and reports
-make of a call is in ``call_outcomes``, ``call_checks`` and ``call_reports``. docs/architecture.md draws all of it
+make of a call is in ``call_placement``, ``call_checks`` and ``call_reports``. docs/architecture.md draws all of it
 ("The life of a phone call").
 """
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from scfm import clock
 from scfm.models import idempotency, renumbering
 from scfm.models.call_checks import bring_back_check, bring_back_due
-from scfm.models.call_outcomes import bring_back_settling
+from scfm.models.call_placement import bring_back_settling
 from scfm.models.references import DELETION_LEASE, DELETIONS, SWEEP_DELAY
 from scfm.models.registry import RESOURCES
 from scfm.settings import Settings

@@ -7,7 +7,7 @@ import time
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import claimed_under
-from scfm.models.call_outcomes import take_over
+from scfm.models.call_placement import take_over
 from scfm.models.call_work import WORK, attempt_of
 from scfm.storage.store import Store
 from scfm.workers.batch_run import OPERATIONS

@@ -2,7 +2,7 @@
 
 Before a request leaves, its attempt is in the database and the call is in this process's send journal. What is not
 known of a request afterwards is not guessed: see ``reconciler``. Which calls are next, and when, is in
-``send_schedule``; what is stored of them afterwards in ``send_outcomes``.
+``send_schedule``; what is stored of them afterwards in ``placement_recorder``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from scfm.workers.account_refusals import AccountRefusals
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CALLOUT_CACHE_SECONDS, CalloutHold
 from scfm.workers.circuit_breaker import CircuitBreakers
+from scfm.workers.placement_recorder import PlacementRecorder
 from scfm.workers.rate_limiter import RateLimiter
 from scfm.workers.request_params import sent_params
 from scfm.workers.runner import BATCHED, Job
 from scfm.workers.send_journal import SendJournal
-from scfm.workers.send_outcomes import SendOutcomes
 from scfm.workers.send_schedule import ScheduledCall, SendSchedule
 
 MAX_TRIES = 5
@@ -48,12 +48,12 @@ class Withheld(NotSent):
     """The call was about to leave when what keeps it back, or what it was claimed with, changed: see CalloutHold."""
 
 
-StoreOutcome = Callable[[], Awaitable[None]]
+RecordPlacement = Callable[[], Awaitable[None]]
 """Stores what became of a call."""
 
 
 class Dispatcher(Job):
-    """Processes queued calls: waits for the moment of each, sends it if nothing forbids, and stores the outcome."""
+    """Processes queued calls: waits for the moment of each, sends it if nothing forbids, records how that ended."""
 
     name = "send calls"
 
@@ -79,7 +79,7 @@ class Dispatcher(Job):
         self._public_url = settings.public_url
         self._clock = clock
         self._sent = sent
-        self._outcomes = SendOutcomes(store, send_journal, settings)
+        self._placements = PlacementRecorder(store, send_journal, settings)
         pause = yield_to_webhooks or partial(asyncio.sleep, 0)
         self._breakers = CircuitBreakers(clock)
         self._rate_limiter = RateLimiter(
@@ -96,7 +96,7 @@ class Dispatcher(Job):
             accounts,
             callout_hold,
             self._rate_limiter,
-            self._outcomes,
+            self._placements,
             settings,
             send_journal.id,
             pause,
@@ -130,12 +130,14 @@ class Dispatcher(Job):
         call = item.call
         try:
             try:
-                store_outcome = await self._place(item)
+                record_placement = await self._place(item)
             finally:
                 self._landed(item)
-            await store_outcome()
+            await record_placement()
         except Unavailable:
-            await self._outcomes.store_requeued(call, 0, tries_of(call))  # nothing raises this once the call has left
+            await self._placements.record_requeued(
+                call, 0, tries_of(call)
+            )  # nothing raises this once the call has left
             raise
         except asyncio.CancelledError:
             await self._hand_back(call)
@@ -147,19 +149,19 @@ class Dispatcher(Job):
         if self._rate_limiter.in_flight <= self._few:
             self.wake()
 
-    async def _place(self, item: ScheduledCall) -> StoreOutcome:
+    async def _place(self, item: ScheduledCall) -> RecordPlacement:
         """Send the call when its moment has come, if nothing keeps it back."""
         call = item.call
         if not await self._schedule.wait_for_moment(item):
-            return partial(self._outcomes.store_requeued, call, 0, tries_of(call))
+            return partial(self._placements.record_requeued, call, 0, tries_of(call))
         credentials = await self._accounts.credentials(call["account_id"])
         looked_at = time.monotonic()
         if (blocking := await self._callout_hold.blocking_status(call)) is not None:
-            return partial(self._outcomes.store_blocked, call, blocking)
+            return partial(self._placements.record_blocked, call, blocking)
         if (renumbered := await self._callout_hold.outdated(call)) is not None:
-            return partial(self._outcomes.store_renumbered, renumbered)
+            return partial(self._placements.record_renumbered, renumbered)
         if item.late(self._clock.monotonic()) or self._breakers[call["account_id"]].is_open:
-            return partial(self._outcomes.store_requeued, call, 0, tries_of(call))
+            return partial(self._placements.record_requeued, call, 0, tries_of(call))
         return await self._send(call, credentials, looked_at)
 
     async def _hand_back(self, call: Document) -> None:
@@ -167,20 +169,20 @@ class Dispatcher(Job):
         with suppress(TimeoutError):
             async with asyncio.timeout(HAND_BACK_SECONDS):
                 if self._send_journal.has_sent(*attempt_of(call)):
-                    await self._outcomes.store_unknown(call, Unknown(STOPPED))
+                    await self._placements.record_unknown(call, Unknown(STOPPED))
                 else:
-                    await self._outcomes.store_requeued(call, 0, tries_of(call))
+                    await self._placements.record_requeued(call, 0, tries_of(call))
 
     async def on_error(self, item: ScheduledCall, error: Exception) -> None:
         """A call that has left is asked about; another is tried again a few times, and then given up."""
         call, reason = item.call, Unknown(f"{CREATE_FAILED}: {type(error).__name__}")
         tries = tries_of(call) + 1
         if self._send_journal.has_sent(*attempt_of(call)):
-            await self._outcomes.store_unknown(call, reason)
+            await self._placements.record_unknown(call, reason)
         elif tries < MAX_TRIES:
-            await self._outcomes.store_requeued(call, ERROR_BACKOFF.seconds(tries), tries)
+            await self._placements.record_requeued(call, ERROR_BACKOFF.seconds(tries), tries)
         else:
-            await self._outcomes.store_rejected(call, reason.message)
+            await self._placements.record_rejected(call, reason.message)
 
     async def _leave(self, call: Document, looked_at: float) -> None:
         """Append the call to the send journal: its request leaves now. Raises NotSent: then it does not leave.
@@ -204,7 +206,7 @@ class Dispatcher(Job):
         except OSError as error:
             raise NotSent(f"{CREATE_FAILED}: {error.strerror} in the data folder") from error
 
-    async def _send(self, call: Document, credentials: Credentials, looked_at: float) -> StoreOutcome:
+    async def _send(self, call: Document, credentials: Credentials, looked_at: float) -> RecordPlacement:
         account_id = call["account_id"]
         params = sent_params(call["remote_request_params"], self._public_url)
         try:
@@ -215,38 +217,40 @@ class Dispatcher(Job):
             return await self._account_refused(call, credentials, refused)
         except CallRejected as refused:
             self._answered(account_id)
-            return partial(self._outcomes.store_rejected, call, refused.message)
+            return partial(self._placements.record_rejected, call, refused.message)
         except Withheld:
-            return partial(self._outcomes.store_requeued, call, 0, tries_of(call))
+            return partial(self._placements.record_requeued, call, 0, tries_of(call))
         except NotSent as not_sent:
             self._refusals.kept_back(account_id, credentials)
             if not_sent.retry_after is None:
                 self._breakers[account_id].failed(not_sent.message)
             else:
                 self._breakers[account_id].throttled(not_sent.retry_after)
-            return partial(self._outcomes.store_not_sent, call, not_sent)
+            return partial(self._placements.record_not_sent, call, not_sent)
         except Unknown as unknown:
             self._refusals.kept_back(account_id, credentials)
             self._breakers[account_id].failed(unknown.message)
             # Whatever may have rung has left, even if it was not seen to leave.
             self._send_journal.append(*attempt_of(call))
-            return partial(self._outcomes.store_unknown, call, unknown)
+            return partial(self._placements.record_unknown, call, unknown)
         self._answered(account_id)
         self._refusals.accepted(account_id)
         self._sent(call)
-        return partial(self._outcomes.store_accepted, call, response)
+        return partial(self._placements.record_accepted, call, response)
 
     def _answered(self, account_id: int) -> None:
         """The provider has answered, and not refused the account."""
         self._breakers[account_id].answered()
         self._refusals.answered(account_id)
 
-    async def _account_refused(self, call: Document, credentials: Credentials, error: AccountRefused) -> StoreOutcome:
+    async def _account_refused(
+        self, call: Document, credentials: Credentials, error: AccountRefused
+    ) -> RecordPlacement:
         try:
             change = await self._refusals.waiting(call["account_id"], credentials, error)
         except Unavailable:
             change = {}  # nothing rang, and what is to become of the call cannot be told now
         if change is None:
             self._breakers[call["account_id"]].answered()
-            return partial(self._outcomes.store_rejected, call, error.message)
-        return partial(self._outcomes.store_put_back, call, change)
+            return partial(self._placements.record_rejected, call, error.message)
+        return partial(self._placements.record_put_back, call, change)

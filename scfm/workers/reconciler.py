@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from scfm.clock import later, now
-from scfm.models import call_outcomes
+from scfm.models import call_placement
 from scfm.models.call_checks import requeue_remote_fetch
 from scfm.models.call_lifecycle import CallStatus, Transition, expired
 from scfm.models.call_work import LEASE, attempt_of, work_of
@@ -84,7 +84,7 @@ class Reconciler(Job):
             expired(moment),
             LEASE,
             limit,
-            lambda call: call_outcomes.claim_expired(call, moment, later(self._lease)),
+            lambda call: call_placement.claim_expired(call, moment, later(self._lease)),
         )
 
     async def process(self, item: Document) -> None:
@@ -93,15 +93,15 @@ class Reconciler(Job):
         elif item["status"] == CallStatus.QUEUED:
             await self._settle(item)
         else:
-            await self._store.all_tenants.update_one(CALLS, *call_outcomes.finish(item, self._first_check(item)))
+            await self._store.all_tenants.update_one(CALLS, *call_placement.finish(item, self._first_check(item)))
 
     async def on_error(self, item: Document, error: Exception) -> None:
         """Try again a few times, then set the call aside, where its owner can see why."""
         failures = work_of(item).get("failures", 0) + 1
         if failures < MAX_FAILURES:
-            transition = call_outcomes.settle_again(item, failures, later(self._grace))
+            transition = call_placement.settle_again(item, failures, later(self._grace))
         else:
-            transition = call_outcomes.give_up_settling(item, f"{MAY_HAVE_RUNG}. {type(error).__name__}")
+            transition = call_placement.give_up_settling(item, f"{MAY_HAVE_RUNG}. {type(error).__name__}")
         await self._store.all_tenants.update_one(CALLS, *transition)
 
     async def _settle(self, item: Document) -> None:
@@ -110,13 +110,13 @@ class Reconciler(Job):
         mine = attempt["log"] is not None and attempt["log"] == self._send_journal.id
         if mine and not self._send_journal.has_sent(*attempt_of(item)):
             # Claimed by this process, and overtaken by a failing database before it could leave.
-            await self._store.all_tenants.update_one(CALLS, *call_outcomes.requeue_unsent(item))
+            await self._store.all_tenants.update_one(CALLS, *call_placement.requeue_unsent(item))
             return
         recent = now() - attempt["at"] <= self._limit
         if recent and self._send_journal.unsent_by_living_process(attempt["log"], *attempt_of(item)):
             # So it is in another process, which knows best, and will say so when it reaches the database.
             await self._store.all_tenants.update_one(
-                CALLS, *call_outcomes.settle_later(item, later(max(self._grace, 1)))
+                CALLS, *call_placement.settle_later(item, later(max(self._grace, 1)))
             )
             return
         try:
@@ -146,33 +146,35 @@ class Reconciler(Job):
     async def _match(self, call: Document, listed: list[Document]) -> None:
         """The call is the first of those that the provider has LISTED and that is no other call's."""
         # This must be looked at first: a rival that is no more has left its mark on the call that is its own.
-        rivals = await self._store.all_tenants.exists(CALLS, call_outcomes.rivals_of(call))
+        rivals = await self._store.all_tenants.exists(CALLS, call_placement.rivals_of(call))
         for response in listed:
             # Of any account: they may share the server's own credentials.
             another = {"remote_call_id": response["sid"], "_id": {"$ne": call["_id"]}}
             if await self._store.all_tenants.exists(CALLS, another):
                 continue
             if rivals and call["remote_call_id"] is None:
-                await self._store.all_tenants.update_one(CALLS, *call_outcomes.settle_later(call, later(self._grace)))
+                await self._store.all_tenants.update_one(
+                    CALLS, *call_placement.settle_later(call, later(self._grace))
+                )
             else:
-                await self._settled(call, *call_outcomes.accept(call, response, self._first_check(call)))
+                await self._settled(call, *call_placement.accept(call, response, self._first_check(call)))
             return
         await self._not_listed(call)
 
     async def _not_listed(self, call: Document) -> None:
         reason = work_of(call).get("reason") or LOST
         if work_of(call).get("asked", 0) + 1 >= MAX_TIMES_ASKED:
-            await self._settled(call, call_outcomes.reject_unlisted(call, reason))
+            await self._settled(call, call_placement.reject_unlisted(call, reason))
         else:
-            unlisted = call_outcomes.mark_unlisted(call, reason, later(self._grace))
+            unlisted = call_placement.mark_unlisted(call, reason, later(self._grace))
             await self._store.all_tenants.update_one(CALLS, *unlisted)
 
     async def _provider_unreachable(self, call: Document, error: ProviderError) -> None:
         if now() - work_of(call)["attempt"]["at"] > self._limit:
             words = f"{MAY_HAVE_RUNG}. {work_of(call).get('reason') or error.message}"
-            await self._settled(call, call_outcomes.reject(call, words))
+            await self._settled(call, call_placement.reject(call, words))
         else:
-            unanswered = call_outcomes.mark_unanswered(call, error.message, later(max(self._grace, 1)))
+            unanswered = call_placement.mark_unanswered(call, error.message, later(max(self._grace, 1)))
             await self._store.all_tenants.update_one(CALLS, *unanswered)
 
     async def _settled(self, call: Document, *updates: Transition) -> None:

@@ -21,8 +21,8 @@ from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
 from scfm.workers.claims import CALLS
 from scfm.workers.fair_queue import FairQueue
+from scfm.workers.placement_recorder import PlacementRecorder
 from scfm.workers.rate_limiter import RateLimiter
-from scfm.workers.send_outcomes import SendOutcomes
 
 log = logging.getLogger("scfm.work")
 
@@ -56,7 +56,7 @@ class SendSchedule:
         accounts: CallingAccounts,
         callout_hold: CalloutHold,
         rate_limiter: RateLimiter,
-        outcomes: SendOutcomes,
+        placements: PlacementRecorder,
         settings: Settings,
         journal_id: str | None,
         yield_to_webhooks: Callable[[], Awaitable[None]],
@@ -72,7 +72,7 @@ class SendSchedule:
         self._accounts = accounts
         self._callout_hold = callout_hold
         self._rate_limiter = rate_limiter
-        self._outcomes = outcomes
+        self._placements = placements
         self._journal_id = journal_id
         self._yield_to_webhooks = yield_to_webhooks
         self._clock = clock
@@ -113,9 +113,9 @@ class SendSchedule:
         rate, _ = await self._limits(account_id)
         moments = await self._rate_limiter.reserve(account_id, rate, len(going))
         pairs = zip(calls, blocked, strict=True)
-        staying = [self._outcomes.store_blocked(call, status) for call, status in pairs if status is not None]
+        staying = [self._placements.record_blocked(call, status) for call, status in pairs if status is not None]
         if moments is None:
-            staying += [self._outcomes.store_requeued(call, 0, tries_of(call)) for call in going]
+            staying += [self._placements.record_requeued(call, 0, tries_of(call)) for call in going]
         await asyncio.gather(*staying)
         tolerance = self._rate_limiter.tolerance(rate)
         return [ScheduledCall(*pair, deadline, until, tolerance) for pair in zip(going, moments or (), strict=False)]

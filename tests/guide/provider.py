@@ -26,7 +26,7 @@ class Provider:
     """One account at a provider, served by a thread of its own.
 
     ``calls`` holds every call accepted, by its sid, in the order they came; ``requests`` every form posted, refused
-    ones too. ``outcome`` is the status that a fetch answers, unless ``outcomes`` has one for that call.
+    ones too. ``status`` is the one that a fetch answers, unless ``statuses`` has one for that call.
     """
 
     def __init__(self, account_sid: str, auth_token: str, call_sid_prefix: str = "") -> None:
@@ -35,8 +35,8 @@ class Provider:
         self.call_sid_prefix = call_sid_prefix
         self.calls: dict[str, dict[str, Any]] = {}
         self.requests: list[dict[str, str]] = []
-        self.outcome = "canceled"
-        self.outcomes: dict[str, str] = {}
+        self.status = "canceled"
+        self.statuses: dict[str, str] = {}
         self.port = 0
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
@@ -86,7 +86,7 @@ class Provider:
 
     def fetch(self, sid: str) -> dict[str, Any]:
         """The call with the status it has by now. KeyError for a call that is not known."""
-        return {**self.calls[sid], "status": self.outcomes.get(sid, self.outcome)}
+        return {**self.calls[sid], "status": self.statuses.get(sid, self.status)}
 
     def __enter__(self) -> Self:
         self._thread.start()

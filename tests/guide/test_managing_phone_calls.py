@@ -32,7 +32,7 @@ REFUSED = {"remote_request_params[from]": INVALID_FROM}
 def fetched(api: Client, provider: Provider, remote_status: str, status: str) -> dict[str, object]:
     """A call that was sent and fetched, once it has this status again."""
     call = sent(api)
-    provider.outcomes[call["remote_call_id"]] = remote_status
+    provider.statuses[call["remote_call_id"]] = remote_status
     path = f"/api/phone_calls/{call['id']}"
     queued = made(api, f"{path}/phone_call_events", {"event": "queue_remote_fetch"})
     assert queued["status"] == "remote_fetch_queued"
@@ -193,7 +193,7 @@ def test_a_fetch_moves_the_phone_call_on(api: Client, provider: Provider, remote
 
 def test_a_call_in_progress_can_be_fetched_again(api: Client, provider: Provider) -> None:
     call = fetched(api, provider, "in-progress", "in_progress")
-    provider.outcomes[str(call["remote_call_id"])] = "completed"
+    provider.statuses[str(call["remote_call_id"])] = "completed"
     made(api, f"/api/phone_calls/{call['id']}/phone_call_events", {"event": "queue_remote_fetch"})
     in_status(api, call, "completed")
 

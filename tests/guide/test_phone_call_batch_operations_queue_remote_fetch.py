@@ -31,7 +31,7 @@ def test_without_a_filter_all_phone_calls_are_previewed(api: Client) -> None:
 def test_statuses_are_a_comma_separated_list(api: Client, provider: Provider) -> None:
     ringing, queued = sent(api), sent(api)
     phone_call(api)
-    provider.outcomes[ringing["remote_call_id"]] = "ringing"
+    provider.statuses[ringing["remote_call_id"]] = "ringing"
     made(api, f"/api/phone_calls/{ringing['id']}/phone_call_events", {"event": "queue_remote_fetch"})
     in_status(api, ringing, "in_progress")
     fetch = operation(api, "PhoneCallQueueRemoteFetch", UNSETTLED)
@@ -55,8 +55,8 @@ def test_it_must_find_a_phone_call(api: Client) -> None:
 
 def test_a_run_updates_the_calls_with_their_outcome(api: Client, provider: Provider) -> None:
     busy, answered = sent(api), sent(api)
-    provider.outcomes[busy["remote_call_id"]] = "busy"
-    provider.outcomes[answered["remote_call_id"]] = "completed"
+    provider.statuses[busy["remote_call_id"]] = "busy"
+    provider.statuses[answered["remote_call_id"]] = "completed"
     fetch = operation(api, "PhoneCallQueueRemoteFetch", UNSETTLED)
     run(api, fetch)
     for call, status in ((busy, "busy"), (answered, "completed")):
@@ -69,7 +69,7 @@ def test_a_run_updates_the_calls_with_their_outcome(api: Client, provider: Provi
 
 def test_only_calls_that_may_still_change_are_fetched(api: Client, provider: Provider) -> None:
     final, open_, unsent = sent(api), sent(api), phone_call(api)
-    provider.outcomes[final["remote_call_id"]] = "completed"
+    provider.statuses[final["remote_call_id"]] = "completed"
     made(api, f"/api/phone_calls/{final['id']}/phone_call_events", {"event": "queue_remote_fetch"})
     final = in_status(api, final, "completed")
     fetch = operation(api, "PhoneCallQueueRemoteFetch")
@@ -101,11 +101,11 @@ def test_an_update_without_the_filters_overrides_them(api: Client) -> None:
 
 def test_a_requeue_fetches_again_what_is_still_open(api: Client, provider: Provider) -> None:
     call = sent(api)
-    provider.outcomes[call["remote_call_id"]] = "in-progress"
+    provider.statuses[call["remote_call_id"]] = "in-progress"
     fetch = operation(api, "PhoneCallQueueRemoteFetch", UNSETTLED)
     run(api, fetch)
     in_status(api, call, "in_progress")
-    provider.outcomes[call["remote_call_id"]] = "completed"
+    provider.statuses[call["remote_call_id"]] = "completed"
     run(api, fetch, "requeue")
     in_status(api, call, "completed")
     assert listed(api, f"/api/batch_operations/{fetch['id']}/phone_calls") == ids(call)

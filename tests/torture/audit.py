@@ -44,9 +44,9 @@ def examine(database: Database[dict[str, Any]], account_id: int, numbers: list[s
     verdict.blame("has not one call", _not_once(numbers, (one["msisdn"] for one in calls)))
     rung = carrier.rung()
     verdict.blame("rung twice", (f"{number} {sids}" for number, sids in rung.items() if len(sids) > 1))
-    outcomes = carrier.outcomes()
+    statuses = carrier.statuses()
     for call in calls:
-        verdict.violations += _of_call(call, rung.get(call["msisdn"], []), outcomes)
+        verdict.violations += _of_call(call, rung.get(call["msisdn"], []), statuses)
     asked = Counter(carrier.asked())
     never = [call for call in calls if not rung.get(call["msisdn"])]
     verdict.figures.update(
@@ -64,7 +64,7 @@ def _not_once(numbers: list[str], found: Iterable[str]) -> Iterator[str]:
     return (f"{number} ({times[number]} times)" for number in {*numbers, *times} if times[number] != 1)
 
 
-def _of_call(call: dict[str, Any], sids: list[str], outcomes: dict[str, str]) -> Iterator[str]:
+def _of_call(call: dict[str, Any], sids: list[str], statuses: dict[str, str]) -> Iterator[str]:
     """What is wrong with one call, whose number was rung by calls with these ids."""
     shown = {name: call[name] for name in ("_id", "msisdn", "status", "remote_call_id", "remote_error_message")}
     if call["status"] not in FINAL:
@@ -73,7 +73,7 @@ def _of_call(call: dict[str, Any], sids: list[str], outcomes: dict[str, str]) ->
         yield f"rang as {sids} and does not know it: {shown}"
     elif not sids and call["status"] != "errored":
         yield f"never rang and is not errored: {shown}"
-    elif sids and call["status"] != OURS.get(outcomes[call["remote_call_id"]]):
-        yield f"ended as {outcomes[call['remote_call_id']]}: {shown}"
+    elif sids and call["status"] != OURS.get(statuses[call["remote_call_id"]]):
+        yield f"ended as {statuses[call['remote_call_id']]}: {shown}"
     if sids and call["remotely_queued_at"] is None:
         yield f"rang and has no time: {shown}"

@@ -33,7 +33,7 @@ class Carrier:
         """The number of every request that came, in order."""
         return [received.to for received in list(self._simulator.ledger.requests)]
 
-    def outcomes(self) -> dict[str, str]:
+    def statuses(self) -> dict[str, str]:
         """By the call's id: its status."""
         return {call.sid: call.status for call in list(self._simulator.carrier.calls)}
 

@@ -171,10 +171,10 @@ async def test_a_call_that_has_just_been_taken_counts_though_it_is_not_stored_ye
     await queued_calls(store, await account(store), NUMBERS[:2])
     async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
         first, second = await jobs.send.claim(2)
-        store_outcome = await jobs.send._place(first)
+        record_placement = await jobs.send._place(first)
         rotate(simulator, "another")
         await jobs.send.process(second)
-        await store_outcome()
+        await record_placement()
         assert await statuses(store) == {"remotely_queued": 1, "queued": 1}
 
 

@@ -13,11 +13,11 @@ import bson
 import pytest
 
 from scfm import clock
-from scfm.models import call_checks, call_lifecycle, call_outcomes, call_reports, call_work
+from scfm.models import call_checks, call_lifecycle, call_placement, call_reports, call_work
 from scfm.models.call_lifecycle import AT_PROVIDER, CALL_STATUSES, FINAL, UNDER_WAY, CallStatus, Transition
 from scfm.models.call_reports import reported_status
 
-MODULES = (call_lifecycle, call_outcomes, call_checks, call_reports)
+MODULES = (call_lifecycle, call_placement, call_checks, call_reports)
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 Pair = tuple[dict[str, Any], dict[str, Any]]
 
@@ -268,7 +268,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "accept": [
         (
-            lambda: call_outcomes.accept(CALL, RESPONSE, SOON),
+            lambda: call_placement.accept(CALL, RESPONSE, SOON),
             [
                 (
                     CLAIMED,
@@ -286,10 +286,10 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             ],
         )
     ],
-    "reject": [(lambda: call_outcomes.reject(CALL, "no"), (CLAIMED, errored("no")))],
+    "reject": [(lambda: call_placement.reject(CALL, "no"), (CLAIMED, errored("no")))],
     "mark_unknown": [
         (
-            lambda: call_outcomes.mark_unknown(CALL, "lost", FAR, SOON),
+            lambda: call_placement.mark_unknown(CALL, "lost", FAR, SOON),
             [
                 (
                     CLAIMED,
@@ -308,21 +308,21 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "take_over": [
         (
-            lambda: call_outcomes.take_over(CALL, "boot.1", may_have_left=False, grace=20),
+            lambda: call_placement.take_over(CALL, "boot.1", may_have_left=False, grace=20),
             (
                 {"_work.lease": THERE, "_work.attempt.log": "boot.1", "account_id": 1, "_id": 7, "status": "queued"},
                 DUE_NOW,
             ),
         ),
         (
-            lambda: call_outcomes.take_over(CALL, "boot.1", may_have_left=True, grace=20),
+            lambda: call_placement.take_over(CALL, "boot.1", may_have_left=True, grace=20),
             (
                 {"_work.lease": THERE, "_work.attempt.log": "boot.1", "account_id": 1, "_id": 7, "status": "queued"},
                 {"$set": {"_work.attempt.log": None, "_work.lease": SOON}},
             ),
         ),
         (
-            lambda: call_outcomes.take_over(
+            lambda: call_placement.take_over(
                 {**CALL, "status": "in_progress"}, "boot.1", may_have_left=False, grace=20
             ),
             (
@@ -339,18 +339,18 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "claim_expired": [
         (
-            lambda: call_outcomes.claim_expired(CALL, NOW, SOON),
+            lambda: call_placement.claim_expired(CALL, NOW, SOON),
             (
                 {"account_id": 1, "_id": 7, "_work.lease": {"$lt": NOW}},
                 {"$set": {"_work.lease": SOON, "_work.settling": True}},
             ),
         )
     ],
-    "requeue_unsent": [(lambda: call_outcomes.requeue_unsent(CALL), (CLAIMED, DUE_NOW))],
-    "settle_later": [(lambda: call_outcomes.settle_later(CALL, FAR), (CLAIMED, {"$set": {"_work.lease": FAR}}))],
+    "requeue_unsent": [(lambda: call_placement.requeue_unsent(CALL), (CLAIMED, DUE_NOW))],
+    "settle_later": [(lambda: call_placement.settle_later(CALL, FAR), (CLAIMED, {"$set": {"_work.lease": FAR}}))],
     "mark_unlisted": [
         (
-            lambda: call_outcomes.mark_unlisted(CALL, "lost", FAR),
+            lambda: call_placement.mark_unlisted(CALL, "lost", FAR),
             (
                 CLAIMED,
                 {
@@ -366,13 +366,13 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "reject_unlisted": [
         (
-            lambda: call_outcomes.reject_unlisted(CALL, "lost"),
+            lambda: call_placement.reject_unlisted(CALL, "lost"),
             ({**CLAIMED, "remote_call_id": None}, errored("lost")),
         )
     ],
     "mark_unanswered": [
         (
-            lambda: call_outcomes.mark_unanswered(CALL, "503", FAR),
+            lambda: call_placement.mark_unanswered(CALL, "503", FAR),
             (
                 CLAIMED,
                 {
@@ -387,20 +387,20 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "settle_again": [
         (
-            lambda: call_outcomes.settle_again(CALL, 3, FAR),
+            lambda: call_placement.settle_again(CALL, 3, FAR),
             (LEASED, {"$set": {"_work.failures": 3, "_work.lease": FAR}}),
         )
     ],
     "give_up_settling": [
         (
-            lambda: call_outcomes.give_up_settling(CALL, "may have rung"),
+            lambda: call_placement.give_up_settling(CALL, "may have rung"),
             ({**LEASED, "status": "queued"}, errored("may have rung")),
         )
     ],
     "finish": [
-        (lambda: call_outcomes.finish(CALL, SOON), (LEASED, PLACED)),
+        (lambda: call_placement.finish(CALL, SOON), (LEASED, PLACED)),
         (
-            lambda: call_outcomes.finish({**CALL, "_work": {"lease": SOON}}, SOON),
+            lambda: call_placement.finish({**CALL, "_work": {"lease": SOON}}, SOON),
             (LEASED, {"$unset": NO_WORK}),
         ),
     ],
@@ -518,7 +518,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "bring_back_settling": [
         (
-            lambda: call_outcomes.bring_back_settling(NOW, LATE),
+            lambda: call_placement.bring_back_settling(NOW, LATE),
             (
                 {"_work.lease": {"$gt": LATE}, "$or": [{"_work.reason": THERE}, {"_work.asked": THERE}]},
                 {"$set": {"_work.lease": NOW}},

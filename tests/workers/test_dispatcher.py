@@ -22,7 +22,7 @@ from scfm.runtime.backoff import Backoff
 from scfm.simulator.faults import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers import send_outcomes as module
+from scfm.workers import placement_recorder as module
 from scfm.workers.reconciler import MAY_HAVE_RUNG
 from tests.workers.background import (
     Background,

@@ -15,7 +15,7 @@ from scfm.providers.errors import NotSent, ProviderError
 from scfm.runtime.backoff import Backoff
 from scfm.storage.store import Store
 from scfm.workers import circuit_breaker
-from scfm.workers import send_outcomes as send_module
+from scfm.workers import placement_recorder as send_module
 from tests.workers.background import TOKEN, account, background, carrier, pass_over, queued_calls, told
 from tests.workers.test_account_refusals import NUMBERS, own_credentials, rotate, statuses
 

@@ -13,7 +13,7 @@ import pytest
 from scfm.calls.find_call import find_call
 from scfm.calls.move_call import move_call
 from scfm.clock import now
-from scfm.models.call_outcomes import UNKNOWN
+from scfm.models.call_placement import UNKNOWN
 from scfm.models.call_reports import reported_status
 from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider

@@ -33,8 +33,8 @@ class Alert:
         self._start_callout()
         self._create_phone_calls()
         self._queue_phone_calls()
-        self._fetch_outcomes()
-        self._show_outcomes()
+        self._fetch_statuses()
+        self._show_statuses()
 
     def _add_alice_and_bob(self) -> None:
         api = self._api
@@ -88,8 +88,8 @@ class Alert:
         self._api.get("/api/batch_operations/3/phone_calls", total=ALL_CONTACTS)
         self._await_total("phone calls at the provider", "/api/phone_calls?q[remotely_queued_at_after]=2018-01-01")
 
-    def _fetch_outcomes(self) -> None:
-        """Fetch the outcomes from the provider, again and again until each call has one."""
+    def _fetch_statuses(self) -> None:
+        """Fetch the statuses from the provider, again and again until each call has a final one."""
         open_calls = _phone_call_operation("QueueRemoteFetch", "remotely_queued,in_progress")
         self._api.post("/api/batch_operations", open_calls, id=4, status="preview")
         self._api.get("/api/batch_operations/4/preview/phone_calls", total=ALL_CONTACTS)
@@ -101,7 +101,7 @@ class Alert:
                 self._run_operation(4, event)
                 event = "requeue"
 
-    def _show_outcomes(self) -> None:
+    def _show_statuses(self) -> None:
         calls = self._api.get("/api/phone_calls?per_page=1000", total=ALL_CONTACTS).json
         for field in ("contact_id", "remote_call_id"):
             different = len({call[field] for call in calls} - {None})
@@ -112,7 +112,7 @@ class Alert:
         if heard != counts["completed"]:
             raise StepFailed(f"one webhook for each of {counts['completed']} completed calls", f"{heard}")
         self._screen.step_done(f"phones that played the message: {heard}")
-        self._screen.outcomes(counts)
+        self._screen.statuses(counts)
 
     def _run_operation(self, operation_id: int, event: str = "queue") -> None:
         """Queue the batch operation and wait until it is finished."""

@@ -34,8 +34,8 @@ class Screen:
             yield lambda completed: progress.update(task, completed=completed)
         self.step_done(f"{text}: {total}")
 
-    def outcomes(self, counts: Mapping[str, int]) -> None:
-        """The table of what became of the calls, the most frequent first."""
+    def statuses(self, counts: Mapping[str, int]) -> None:
+        """The table of the final statuses of the calls, the most frequent first."""
         percent = shares(counts)
         rows = sorted(counts.items(), key=lambda row: -row[1])
         if not self._live:

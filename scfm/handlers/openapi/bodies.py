@@ -1,4 +1,4 @@
-"""JSON Schemas of the bodies that belong to no resource: health, the outcome of an import, a provider's report."""
+"""JSON Schemas of the bodies that belong to no resource: health, the answer to an import, a provider's report."""
 
 from __future__ import annotations
 

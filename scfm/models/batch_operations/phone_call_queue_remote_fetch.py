@@ -1,4 +1,4 @@
-"""Queue a fetch of the remote status: of the matching phone calls those whose outcome may still change."""
+"""Queue a fetch of the remote status: of the matching phone calls those whose status may still change."""
 
 from __future__ import annotations
 

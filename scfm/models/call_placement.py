@@ -1,7 +1,8 @@
-"""What the provider's answers, or their absence, make of a phone call: transitions like those of ``call_lifecycle``.
+"""How the placement of a phone call, the request to ring, ends: transitions like those of ``call_lifecycle``.
 
-A request whose answer never came is unknown: the call is still ``queued`` and has a lease, and is settled by asking
-the provider. A report may come before the answer to the request: then the answer adds what it knows, and no more.
+They go by the provider's answer. One that never came leaves the call unknown: it is still ``queued`` and has a lease,
+and is settled by asking the provider. A report may come before the answer to the request: then the answer adds what
+it knows, and no more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stores what became of a call that was claimed to be sent: see ``call_lifecycle`` and ``call_outcomes``."""
+"""Stores how the placement of a claimed call ended, or why there was none: see ``models/call_placement.py``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from scfm.clock import later
 from scfm.models.call_lifecycle import Transition, cancel, hold, requeue
-from scfm.models.call_outcomes import accept, mark_unknown, reject
+from scfm.models.call_placement import accept, mark_unknown, reject
 from scfm.models.call_work import attempt_of, tries_of
 from scfm.providers.answers import RemoteCall
 from scfm.providers.errors import NotSent, ProviderError
@@ -24,8 +24,8 @@ from scfm.workers.send_journal import SendJournal
 SEND_BACKOFF = Backoff(first=1.0, longest=60.0)
 
 
-class SendOutcomes:
-    """Each method returns when it is stored, however long the database does not answer.
+class PlacementRecorder:
+    """Each method returns when what it is told is stored, however long the database does not answer.
 
     A call that may have been in the send journal is acknowledged there after that.
     """
@@ -35,34 +35,34 @@ class SendOutcomes:
         self._settings = settings
         self._updates = RetryingUpdates(store.all_tenants, CALLS)
 
-    async def store_requeued(self, call: Document, delay: float, tries: int, change: Document | None = None) -> None:
+    async def record_requeued(self, call: Document, delay: float, tries: int, change: Document | None = None) -> None:
         """The call provably did not leave: it is due again in DELAY seconds. CHANGE is what is shown of why."""
         await self._updates.add(requeue(call, delay, tries, change))
 
-    async def store_blocked(self, call: Document, callout_status: str) -> None:
+    async def record_blocked(self, call: Document, callout_status: str) -> None:
         """The call's callout is ``paused`` or ``stopped``: the call is held back, or canceled."""
         await self._updates.add(cancel(call) if callout_status == "stopped" else hold(call))
 
-    async def store_renumbered(self, transition: Transition) -> None:
+    async def record_renumbered(self, transition: Transition) -> None:
         """The number of a call's contact has changed: TRANSITION is what CalloutHold.outdated gives."""
         await self._updates.add(transition)
 
-    async def store_accepted(self, call: Document, response: RemoteCall) -> None:
+    async def record_accepted(self, call: Document, response: RemoteCall) -> None:
         """The provider has taken the call."""
         await self._updates.add(*accept(call, response, self._first_check(call)))
         self._send_journal.acknowledge(*attempt_of(call))
 
-    async def store_rejected(self, call: Document, message: str) -> None:
+    async def record_rejected(self, call: Document, message: str) -> None:
         """The provider will not place the call, or it is given up: MESSAGE is shown."""
         await self._updates.add(reject(call, message))
         self._send_journal.acknowledge(*attempt_of(call))
 
-    async def store_put_back(self, call: Document, change: Document) -> None:
+    async def record_put_back(self, call: Document, change: Document) -> None:
         """The call left, and the provider did not take it: it is due again. CHANGE is what is shown of why."""
         await self._updates.add(requeue(call, 0, tries_of(call), change))
         self._send_journal.acknowledge(*attempt_of(call))
 
-    async def store_not_sent(self, call: Document, reason: NotSent) -> None:
+    async def record_not_sent(self, call: Document, reason: NotSent) -> None:
         """The request did not leave, or was answered that it comes too soon: it is sent again after a while."""
         tries = tries_of(call) + 1
         delay = max(SEND_BACKOFF.seconds(tries), reason.retry_after or 0)
@@ -70,7 +70,7 @@ class SendOutcomes:
         await self._updates.add(requeue(call, delay, tries, {"remote_error_message": message}))
         self._send_journal.acknowledge(*attempt_of(call))
 
-    async def store_unknown(self, call: Document, reason: ProviderError) -> None:
+    async def record_unknown(self, call: Document, reason: ProviderError) -> None:
         """It is not known whether the provider has taken the call: the reconciler finds that out."""
         lease = later(self._settings.unknown_grace_seconds)
         await self._updates.add(*mark_unknown(call, reason.message, lease, self._first_check(call)))
