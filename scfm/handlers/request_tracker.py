@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakSet
 
 from scfm.clock import SYSTEM_CLOCK, MonotonicClock
+from scfm.runtime.call_cost import CallCost
 
 # A caller hears silence until the webhook answers, and the event loop is one for all. So a call that is about to go
 # out waits while requests are under way and the loop is behind with its work, but no longer than this.
@@ -18,18 +19,20 @@ STEP_SECONDS = 0.001
 RECENT_SECONDS = 10.0
 # While they are, the loop is left alone for a moment before each call.
 SPACING_SECONDS = 0.001
-# But a loop that is busy with those who have been called must go on to call the others: one call in this time leaves
-# without waiting, and one more for every two callers that are answered, as most calls have two webhooks; what was
-# kept catches up. Unless a caller has waited for longer than he should.
-LEAVING_SECONDS, CATCH_UP_SECONDS = 0.004, 0.1
-PATIENCE_SECONDS = 0.3
+# But a loop that is busy with those who have been called must go on to call the others: one call in the time that
+# LEAVING_CALLS calls cost the processor leaves without waiting, and one more for every two callers that are answered,
+# as most calls have two webhooks; what was kept catches up. Unless a caller has waited for as long as PATIENCE_CALLS
+# cost. Both go by what calls cost on this machine now: one that is slow for an hour must not leave a core idle.
+LEAVING_CALLS, PATIENCE_CALLS = 1.75, 130
+CATCH_UP_SECONDS = 0.1
 
 
 class RequestTracker:
     """The connections on which a request has begun and its answer has not been given."""
 
-    def __init__(self, clock: MonotonicClock = SYSTEM_CLOCK) -> None:
+    def __init__(self, clock: MonotonicClock = SYSTEM_CLOCK, call_cost: CallCost | None = None) -> None:
         self._clock = clock
+        self._call_cost = call_cost or CallCost()
         self._begun: WeakSet[Any] = WeakSet()
         # Since when (monotonic seconds) each webhook is being answered, the oldest first.
         self._waiting: dict[object, float] = {}
@@ -54,7 +57,7 @@ class RequestTracker:
             yield
         finally:
             del self._waiting[webhook]
-            self._leaving_at -= LEAVING_SECONDS / 2
+            self._leaving_at -= self._leaving_seconds / 2
 
     @property
     def webhooks_recent(self) -> bool:
@@ -78,12 +81,17 @@ class RequestTracker:
             await self._clock.sleep(SPACING_SECONDS)
             await self._quiet(until)
         moment = self._clock.monotonic()
-        self._leaving_at = min(max(self._leaving_at, moment - CATCH_UP_SECONDS), moment) + LEAVING_SECONDS
+        self._leaving_at = min(max(self._leaving_at, moment - CATCH_UP_SECONDS), moment) + self._leaving_seconds
+        self._call_cost.count(moment)
+
+    @property
+    def _leaving_seconds(self) -> float:
+        return LEAVING_CALLS * self._call_cost.seconds
 
     @property
     def _kept_waiting(self) -> bool:
         longest = next(iter(self._waiting.values()), None)
-        return longest is not None and self._clock.monotonic() > longest + PATIENCE_SECONDS
+        return longest is not None and self._clock.monotonic() > longest + PATIENCE_CALLS * self._call_cost.seconds
 
     async def _quiet(self, until: float) -> None:
         """Returns when no request is under way or the loop has nothing else to do, at the latest at UNTIL."""

@@ -10,14 +10,16 @@ import pytest
 from scfm.handlers import request_tracker as module
 from scfm.handlers.request_tracker import (
     CATCH_UP_SECONDS,
-    LEAVING_SECONDS,
+    LEAVING_CALLS,
     MAX_YIELD_SECONDS,
     RECENT_SECONDS,
     SPACING_SECONDS,
     RequestTracker,
 )
+from scfm.runtime.call_cost import CALL_SECONDS, MAX_FACTOR, MEASURED_CALLS, CallCost
 from tests.workers.owned_clock import OwnedClock
 
+LEAVING_SECONDS = LEAVING_CALLS * CALL_SECONDS
 # So often the loop goes round before whoever can go on has done so.
 SPINS = 5
 
@@ -92,7 +94,7 @@ async def test_a_loop_that_is_busy_with_callers_lets_calls_leave_at_a_pace_unles
     request_tracker.began(asked := Connection())
     with request_tracker.webhook():
         paced = [await aside(request_tracker, clock, 0.01) for _ in range(10)]
-        monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
+        monkeypatch.setattr(module, "PATIENCE_CALLS", 0)
         standing = [await aside(request_tracker, clock, 0.01) for _ in range(10)]
     assert asked
     assert min(standing) >= MAX_YIELD_SECONDS * 0.999
@@ -103,7 +105,7 @@ async def test_a_loop_that_is_busy_with_callers_lets_calls_leave_at_a_pace_unles
 async def test_calls_that_left_while_the_loop_was_quiet_do_not_keep_the_next_waiting(
     monkeypatch: pytest.MonkeyPatch, clock: OwnedClock
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(module, "PATIENCE_CALLS", 100_000)
     request_tracker = RequestTracker(clock)
     request_tracker.began(asked := Connection())
     with request_tracker.webhook():
@@ -121,3 +123,58 @@ async def test_requests_count_while_their_clients_are_there(clock: OwnedClock) -
     assert request_tracker.under_way == 1
     request_tracker.ended(here)
     assert request_tracker.under_way == 0
+
+
+class Processor:
+    """The processor's time that this process is said to have used."""
+
+    def __init__(self) -> None:
+        self.used = 0.0
+
+    def __call__(self) -> float:
+        return self.used
+
+    def run(self, cost: CallCost, calls: int, seconds: float, load: float) -> None:
+        """So many calls leave, each of which costs SECONDS; the process uses LOAD of the processor meanwhile."""
+        moment = self.used / load
+        for _ in range(calls):
+            cost.count(moment)
+            self.used += seconds
+            moment += seconds / load
+
+
+def test_what_a_call_costs_follows_the_machine() -> None:
+    for factor in (0.5, 1, 2, 4):
+        cost = CallCost(processor := Processor())
+        processor.run(cost, MEASURED_CALLS * 40 + 1, factor * CALL_SECONDS, 0.9)
+        assert cost.seconds == pytest.approx(factor * CALL_SECONDS, rel=0.01)
+        processor.run(cost, MEASURED_CALLS * 40 + 1, CALL_SECONDS, 0.9)
+        assert cost.seconds == pytest.approx(CALL_SECONDS, rel=0.01)
+
+
+def test_what_else_a_process_does_that_makes_few_calls_is_not_their_cost() -> None:
+    cost = CallCost(processor := Processor())
+    processor.run(cost, MEASURED_CALLS * 40, 10 * CALL_SECONDS, 0.1)
+    assert cost.seconds == CALL_SECONDS
+
+
+def test_what_a_call_costs_is_bounded() -> None:
+    cost = CallCost(processor := Processor())
+    processor.run(cost, MEASURED_CALLS * 100, 1000 * CALL_SECONDS, 0.9)
+    assert cost.seconds <= CALL_SECONDS * MAX_FACTOR
+
+
+async def test_calls_leave_at_the_pace_that_the_machine_can_keep(
+    monkeypatch: pytest.MonkeyPatch, clock: OwnedClock
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_CALLS", 100_000)
+    paces = []
+    for factor in (1, 8):
+        request_tracker = RequestTracker(clock, cost := CallCost())
+        cost.seconds = factor * CALL_SECONDS
+        request_tracker.began(asked := Connection())
+        with request_tracker.webhook():
+            waits = [await aside(request_tracker, clock, 0.003) for _ in range(200)]
+        paces.append(sum(waits[100:]) / 100)
+        assert asked
+    assert paces[1] > 2 * paces[0]
