@@ -11,6 +11,7 @@ from benchmarks.ground import Ground, Raw, pid_of
 from benchmarks.machine import memory_mb
 from benchmarks.measure import Figure, Plan
 from scfm.models.call_lifecycle import queue_many
+from scfm.models.queue_place import queue_place
 
 ABOUT = "populate, create and queue, beside raw insert_many and update_many"
 # Which limit belongs to which step, and what is wanted of the ratio.
@@ -85,4 +86,4 @@ def _round(ground: Ground, size: int, pairs: Pairs) -> float:
 
 def _queued() -> dict[str, object]:
     """What queueing a call changes."""
-    return queue_many([], 1).update["$set"]
+    return queue_many([], 1, queue_place(None)).update["$set"]

@@ -119,7 +119,7 @@ class BatchOperations(Resource):
     def delete_condition(self) -> Document:
         return {"status": {"$in": list(RESTING)}}
 
-    def event_changes(self, document: Document, event: str) -> Document:
+    async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
         """A run begins: any process may claim it from now on, and it starts from the first document."""
         return {"_work": {"due": now()}}
 

@@ -129,21 +129,22 @@ def claimed_under(log_id: str) -> Document:
 # By a client's event, or by a batch operation for many.
 
 
-def queue(call: Document) -> Transition:
-    """A new call is to be sent."""
+def queue(call: Document, place: Document) -> Transition:
+    """A new call is to be sent; PLACE is where it waits: see ``queue_place``."""
     return Transition(
         {**same_call(call), "status": CallStatus.CREATED},
-        {"$set": {"status": CallStatus.QUEUED, WORK: {"due": now()}, "updated_at": now()}},
+        {"$set": {"status": CallStatus.QUEUED, WORK: {"due": now()}, **place, "updated_at": now()}},
     )
 
 
-def queue_many(call_ids: list[int], operation_id: int) -> Transition:
-    """Those of the calls with these ids that are new are to be sent, says a batch operation."""
+def queue_many(call_ids: list[int], operation_id: int, place: Document) -> Transition:
+    """Those of the calls with these ids that are new are to be sent, says a batch operation; see ``queue``."""
     change = {
         "status": CallStatus.QUEUED,
         "queue_batch_operation_id": operation_id,
         "updated_at": now(),
         WORK: {"due": now()},
+        **place,
     }
     return Transition({"_id": {"$in": call_ids}, "status": CallStatus.CREATED}, {"$set": change})
 

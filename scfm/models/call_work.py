@@ -45,6 +45,9 @@ WORK = "_work"
 DUE, LEASE, HELD, TRIES = "_work.due", "_work.lease", "_work.held", "_work.tries"
 ATTEMPT, ATTEMPT_ID, ATTEMPT_LOG = "_work.attempt", "_work.attempt.id", "_work.attempt.log"
 REASON, SETTLING, ASKED, FAILURES = "_work.reason", "_work.settling", "_work.asked", "_work.failures"
+# Where a call waits among its account's: the lane of its callout, if that has limits of its own, and its rank, which
+# is lower for a higher priority. See ``queue_place``; calls that an older version has queued have neither.
+LANE, RANK = "_lane", "_rank"
 # When to ask the provider how a call ended; the status from which it was queued to be asked about; and the number of
 # the last report.
 CHECK, FETCH_FROM, SEQUENCE = "_check", "_fetch_from", "_sequence"

@@ -111,7 +111,7 @@ class Declaration:
     async def check_event(self, scope: Scope, document: Document, event: str) -> None:
         """Raise Invalid if EVENT, which the status allows, is not possible all the same."""
 
-    def event_changes(self, document: Document, event: str) -> Document:
+    async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
         """By field, what else changes when EVENT moves the status. Raises Invalid where it may not."""
         return {}
 

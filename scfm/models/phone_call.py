@@ -11,7 +11,7 @@ from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
 from scfm.models.call_lifecycle import CALL_STATUSES, MACHINE, CallStatus, queue, queue_remote_fetch
-from scfm.models.call_work import CHECK, DUE, EXISTS, HELD, LEASE
+from scfm.models.call_work import CHECK, DUE, EXISTS, HELD, LANE, LEASE, RANK
 from scfm.models.callout_participation import callout_flows
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, children_by
 from scfm.models.draft import Draft
@@ -28,6 +28,7 @@ from scfm.models.fields import (
     Time,
 )
 from scfm.models.merge import MEMORY_PATH
+from scfm.models.queue_place import queue_places
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
 from scfm.models.state_machine import NOT_AN_EVENT
@@ -137,7 +138,7 @@ class PhoneCalls(Resource):
             unique=True,
             only={"remote_direction": "inbound"},
         ),
-        Index("status", "account_id", DUE, name="work", only={DUE: EXISTS}),
+        Index("status", "account_id", LANE, RANK, DUE, name="waiting", only={DUE: EXISTS}),
     )
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
@@ -179,12 +180,16 @@ class PhoneCalls(Resource):
     def delete_condition(self) -> Document:
         return {"status": CallStatus.CREATED}
 
-    def event_changes(self, document: Document, event: str) -> Document:
+    async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
         """What the event's transition sets; its condition is not used, as ``fire`` compares the status itself."""
-        if event == "queue_remote_fetch" and document["remote_call_id"] is None:
-            raise Invalid({"event": [NOT_AN_EVENT]})
-        transition = queue_remote_fetch if event == "queue_remote_fetch" else queue
-        change: Document = transition(document).update["$set"]
+        if event == "queue_remote_fetch":
+            if document["remote_call_id"] is None:
+                raise Invalid({"event": [NOT_AN_EVENT]})
+            transition = queue_remote_fetch(document)
+        else:
+            callout_id = document["callout_id"]
+            transition = queue(document, (await queue_places(scope.view, [callout_id]))[callout_id])
+        change: Document = transition.update["$set"]
         return change
 
 

@@ -34,13 +34,13 @@ _BY_REQUEST: Document = {"_request": {"$gt": ""}}
 REQUEST_INDEX = Index("account_id", "_request", name="unique_account_id_request", unique=True, only=_BY_REQUEST)
 ACCOUNTS_REQUEST_INDEX = Index("_request", name="unique_request", unique=True, only=_BY_REQUEST)
 
-# Indexes that older versions made. A sid is a name that several accounts may write down; and what is unique begins
-# with the account now (docs/decisions/0012).
+# Indexes that older versions made. A sid is a name that several accounts may write down; what is unique begins with
+# the account now (docs/decisions/0012); and calls wait by their rank, too.
 OBSOLETE_INDEXES: dict[str, tuple[str, ...]] = {
     **{resource.collection: ("unique_request",) for resource in RESOURCES if resource.tenant},
     "accounts": ("unique_twilio_account_sid", "unique_somleng_account_sid"),
     "callout_participations": ("unique_request", "unique_callout_id_contact_id", "unique_callout_id_msisdn"),
-    "phone_calls": ("unique_request", "unique_create_batch_operation_id_callout_participation_id"),
+    "phone_calls": ("unique_request", "unique_create_batch_operation_id_callout_participation_id", "work"),
 }
 
 

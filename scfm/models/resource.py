@@ -155,7 +155,7 @@ class Resource(Declaration):
         assert self.machine is not None
         target = self.machine.target(event, document["status"])
         await self.check_event(scope, document, event)
-        return {"status": target, **self.event_changes(document, event)}
+        return {"status": target, **await self.event_changes(scope, document, event)}
 
     async def _event_hint(self, scope: Scope, document: Document) -> dict[str, str]:
         """Which events are possible now."""

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import claim, claimed_by, due
-from scfm.models.call_work import DUE, WORK, Attempt, CallWork
+from scfm.models.call_work import DUE, LANE, RANK, WORK, Attempt, CallWork
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
@@ -43,13 +43,15 @@ async def claim_each(
 async def claim_calls(
     view: TenantView, status: str, limit: int, lease: datetime, attempt: Attempt | None
 ) -> list[Document]:
-    """Claim up to LIMIT calls of a status until LEASE, the longest due first; they, as they are now.
+    """Claim up to LIMIT calls of a status until LEASE, the highest priority first, of one the longest due.
+
+    Gives them as they are now.
 
     That takes two round trips, and a third where another process claims some of the same at the same time.
     ATTEMPT is that of calls that are about to be sent. Raises Unavailable; then some may be claimed all the same.
     """
     moment = now()
-    found = await view.find(CALLS, due(status, moment), sort=[(DUE, 1)], limit=limit)
+    found = await view.find(CALLS, due(status, moment), sort=[(LANE, 1), (RANK, 1), (DUE, 1)], limit=limit)
     if not found:
         return []
     call_ids = [call["_id"] for call in found]

@@ -29,6 +29,12 @@ BEFORE: dict[str, list[tuple[Sequence[str], dict[str, Any] | None]]] = {
     ],
     "phone_calls": [(CALL, {"create_batch_operation_id": {"$gt": 0}}), (["_request"], REQUEST)],
 }
+# How the version before found the calls that were due.
+WORK_BEFORE = IndexModel(
+    [("status", ASCENDING), ("account_id", ASCENDING), ("_work.due", ASCENDING)],
+    name="work",
+    partialFilterExpression={"_work.due": {"$exists": True}},
+)
 
 
 @pytest.fixture
@@ -54,6 +60,7 @@ def start_older(database: Documents[dict[str, Any]]) -> None:
             options = {"partialFilterExpression": only} if only else {}
             models.append(IndexModel([(field, ASCENDING) for field in fields], name=name, unique=True, **options))
         database[collection].create_indexes(models)
+    database.phone_calls.create_indexes([WORK_BEFORE])
 
 
 def names(database: Documents[dict[str, Any]]) -> dict[str, set[str]]:

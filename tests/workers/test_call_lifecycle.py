@@ -97,16 +97,16 @@ FINAL_STATUSES = ["errored", "failed", "busy", "not_answered", "canceled", "comp
 PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     "queue": [
         (
-            lambda: call_lifecycle.queue(CALL),
+            lambda: call_lifecycle.queue(CALL, {"_rank": 4}),
             (
                 {"account_id": 1, "_id": 7, "status": "created"},
-                {"$set": {"status": "queued", "_work": {"due": NOW}, "updated_at": NOW}},
+                {"$set": {"status": "queued", "_work": {"due": NOW}, "_rank": 4, "updated_at": NOW}},
             ),
         )
     ],
     "queue_many": [
         (
-            lambda: call_lifecycle.queue_many([7, 8], 5),
+            lambda: call_lifecycle.queue_many([7, 8], 5, {"_rank": 4}),
             (
                 {"_id": {"$in": [7, 8]}, "status": "created"},
                 {
@@ -115,6 +115,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "queue_batch_operation_id": 5,
                         "updated_at": NOW,
                         "_work": {"due": NOW},
+                        "_rank": 4,
                     }
                 },
             ),

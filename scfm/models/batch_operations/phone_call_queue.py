@@ -10,6 +10,7 @@ from scfm.models.batch_operations.operation import Operation, Skipped
 from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.selection import phone_calls_of
 from scfm.models.call_lifecycle import queue_many
+from scfm.models.queue_place import by_place, queue_places
 from scfm.models.references import not_being_deleted
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
@@ -20,7 +21,7 @@ class PhoneCallQueue(OperationType):
     schema = "phone_call_queue"
     subject_collection = "phone_calls"
     preview_collections = ("phone_calls",)
-    needed_fields = ()
+    needed_fields = ("callout_id",)
     wakes_jobs = True
 
     async def subjects(self, view: TenantView, operation: Operation) -> Query:
@@ -29,6 +30,9 @@ class PhoneCallQueue(OperationType):
     async def act(
         self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
-        queued = queue_many([call["_id"] for call in subjects], operation["_id"])
-        await view.update_many("phone_calls", {**queued.condition, **not_being_deleted()}, queued.update)
+        places = await queue_places(view, {call["callout_id"] for call in subjects})
+        for place, callout_ids in by_place(places):
+            call_ids = [call["_id"] for call in subjects if call["callout_id"] in callout_ids]
+            queued = queue_many(call_ids, operation["_id"], place)
+            await view.update_many("phone_calls", {**queued.condition, **not_being_deleted()}, queued.update)
         return {}
