@@ -71,7 +71,7 @@ def _parameter_names() -> list[str]:
     names = {
         name
         for schema_name in NAMES
-        if "_filters" not in schema_name
+        if "_filters" not in schema_name and schema_name != "plan"
         for name in schema(schema_name).get("properties", ())
     }
     return sorted({"parameters", "q", *names} - {"skip_validate_preview_presence"})
