@@ -40,7 +40,8 @@ from scfm.workers.batch_runner import BatchRunner
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_ends import CalloutEnds
 from scfm.workers.callout_hold import CalloutHold
-from scfm.workers.clock_watch import ClockWatch, WatchClock
+from scfm.workers.clock_repair import ClockRepair
+from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.dispatcher import Dispatcher
 from scfm.workers.forget_old import ForgetOld
 from scfm.workers.reconciler import Reconciler
@@ -198,7 +199,7 @@ class Server:
         )
         runner.add(StatusFetcher(store, provider, calling_accounts, slots=slots, lease=lease))
         watch = ClockWatch()
-        runner.add(WatchClock(store, watch, settings, runner.wake))
+        runner.add(ClockRepair(store, watch, settings, runner.wake))
         runner.add(Reconciler(store, provider, calling_accounts, send_journal, callout_hold, settings, watch))
         runner.add(
             StatusPoller(store, provider, calling_accounts, lease=lease, seconds=settings.status_check_seconds)

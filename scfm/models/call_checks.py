@@ -113,7 +113,7 @@ def _checked(again: datetime | None) -> Document:
     return {"$unset": {CHECK: ""}} if again is None else {"$set": {CHECK: again}}
 
 
-# By the clock watch: the wall clock was set back, so what was planned by it would wait for as long as it went. MOMENT
+# By clock repair: the wall clock was set back, so what was planned by it would wait for as long as it went. MOMENT
 # is now, LATE is how far off a time may be that was planned by a clock like ours.
 
 

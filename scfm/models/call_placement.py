@@ -170,7 +170,7 @@ def finish(call: Document, check: datetime | None) -> Transition:
 
 
 def bring_back_settling(moment: datetime, late: datetime) -> Transition:
-    """Calls are settled at MOMENT, by the clock watch, whose lease runs until after LATE: longer than any.
+    """Calls are settled at MOMENT, by clock repair, whose lease runs until after LATE: longer than any.
 
     The wall clock was set back. Nobody is about to send them, so the lease is the time to ask.
     """

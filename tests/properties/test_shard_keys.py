@@ -31,7 +31,7 @@ from scfm.storage.store import Store
 from tests.guide.provider import Provider
 from tests.guide.replay import SOMLENG_SID, SOMLENG_TOKEN, Replay
 from tests.server import Client, Server, wait_until
-from tests.workers.background import account, background, carrier, eventually, pass_over, queued_calls, told
+from tests.workers.background import account, background, carrier, eventually, pass_over, queued_calls, settings_for
 
 Document = dict[str, Any]
 
@@ -272,9 +272,12 @@ async def test_what_settles_a_lost_answer_asks_every_shard_for_what_is_listed(
     await store.database.prepare(indexes())
     await queued_calls(store, await account(store), ["+15550001"])
     faults = Faults(drop_after=1.0)
-    async with carrier(faults=faults) as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        await pass_over(jobs.send)
-        await eventually(lambda: pass_over(jobs.settle))
+    async with (
+        carrier(faults=faults) as simulator,
+        background(store, settings_for(simulator.base_url, tmp_path)) as jobs,
+    ):
+        await pass_over(jobs.dispatcher)
+        await eventually(lambda: pass_over(jobs.reconciler))
     await store.close()
     assert unnamed(recorder.asked) <= {*EVERY_SHARD, *SETTLING}
     assert unnamed(recorder.asked) >= set(SETTLING)

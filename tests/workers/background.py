@@ -21,7 +21,8 @@ from scfm.storage.store import Store
 from scfm.workers.batch_runner import BatchRunner
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
-from scfm.workers.clock_watch import ClockWatch, WatchClock
+from scfm.workers.clock_repair import ClockRepair
+from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.dispatcher import Dispatcher
 from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
@@ -51,7 +52,7 @@ async def carrier(**options: Any) -> AsyncIterator[Simulator]:
         await simulator.stop()
 
 
-def told(base_url: str, data_dir: Path, **settings: Any) -> Settings:
+def settings_for(base_url: str, data_dir: Path, **settings: Any) -> Settings:
     """Settings for calls through the carrier at BASE_URL, quick about what is not known."""
     return Settings(
         **{
@@ -86,20 +87,27 @@ class Background:
         self.runner = Runner(settings.sweep_seconds)
         self.accounts = accounts = CallingAccounts(store, Platform(settings))
         lease = settings.lease_seconds
-        self.run = BatchRunner(store, lease, self.runner.wake, self.send_journal.id)
-        self.send = Dispatcher(
+        self.batch_runner = BatchRunner(store, lease, self.runner.wake, self.send_journal.id)
+        self.dispatcher = Dispatcher(
             store, self.provider, accounts, self.send_journal, self.callout_hold, settings, clock=clock
         )
-        self.watch = ClockWatch()
-        self.watch_clock = WatchClock(store, self.watch, settings, self.runner.wake)
-        self.fetch = StatusFetcher(store, self.provider, accounts, slots=20, lease=lease)
-        self.settle = Reconciler(
-            store, self.provider, accounts, self.send_journal, self.callout_hold, settings, self.watch
+        self.clock_watch = ClockWatch()
+        self.clock_repair = ClockRepair(store, self.clock_watch, settings, self.runner.wake)
+        self.status_fetcher = StatusFetcher(store, self.provider, accounts, slots=20, lease=lease)
+        self.reconciler = Reconciler(
+            store, self.provider, accounts, self.send_journal, self.callout_hold, settings, self.clock_watch
         )
         seconds = settings.status_check_seconds
-        self.check = StatusPoller(store, self.provider, accounts, lease=lease, seconds=seconds)
-        self.renumber = RenumberContacts(store)
-        for job in (self.run, self.send, self.fetch, self.settle, self.check, self.renumber):
+        self.status_poller = StatusPoller(store, self.provider, accounts, lease=lease, seconds=seconds)
+        self.renumber_contacts = RenumberContacts(store)
+        for job in (
+            self.batch_runner,
+            self.dispatcher,
+            self.status_fetcher,
+            self.reconciler,
+            self.status_poller,
+            self.renumber_contacts,
+        ):
             self.runner.add(job)
 
     async def close(self) -> None:

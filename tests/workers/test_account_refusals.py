@@ -25,7 +25,7 @@ from tests.workers.background import (
     eventually,
     pass_over,
     queued_calls,
-    told,
+    settings_for,
 )
 from tests.workers.test_rate_limiter import Crowd, running
 
@@ -72,7 +72,7 @@ async def test_calls_wait_while_the_token_is_wrong_and_are_placed_once_when_it_i
     caplog.set_level(logging.INFO)
     async with carrier() as simulator:
         rotate(simulator, "another")
-        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.02, calls_in_flight=20)
+        settings = settings_for(simulator.base_url, tmp_path, sweep_seconds=0.02, calls_in_flight=20)
         async with running(store, settings, provider):
             await eventually(lambda: probes(refused, 40))
             assert await statuses(store) == {"queued": len(NUMBERS)}
@@ -100,8 +100,8 @@ async def test_an_account_that_never_called_gets_the_refusal_on_its_call(store: 
     await queued_calls(store, await account(store), NUMBERS[:1])
     async with carrier() as simulator:
         rotate(simulator, "another")
-        async with background(store, told(simulator.base_url, tmp_path)) as jobs:
-            await pass_over(jobs.send)
+        async with background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+            await pass_over(jobs.dispatcher)
     (call,) = await calls_of(store)
     assert call["status"] == "errored" and call["remote_error_message"].startswith("Unable to create record: ")
 
@@ -114,12 +114,12 @@ async def test_what_is_waited_for_is_remembered_over_a_restart(store: Store, tmp
     async with carrier() as simulator:
         rotate(simulator, "another")
         for _ in range(2):
-            async with background(store, told(simulator.base_url, tmp_path)) as jobs:
-                await pass_over(jobs.send)
+            async with background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+                await pass_over(jobs.dispatcher)
             assert await statuses(store) == {"queued": 2}
         rotate(simulator, TOKEN)
-        async with background(store, told(simulator.base_url, tmp_path)) as jobs:
-            await pass_over(jobs.send)
+        async with background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+            await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS[:2], 1)
 
 
@@ -138,13 +138,13 @@ async def test_credentials_that_have_just_changed_are_looked_up_before_a_call_is
     await own_credentials(store, own, before)
     await queued_calls(store, own, NUMBERS[:3])
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, twilio_account_sid="", twilio_auth_token="")
+        settings = settings_for(simulator.base_url, tmp_path, twilio_account_sid="", twilio_auth_token="")
         async with background(store, settings) as jobs:
             await jobs.accounts.credentials(own)
             await own_credentials(store, own, TOKEN)
             while set(await statuses(store)) != {"remotely_queued"}:
                 assert "errored" not in await statuses(store)
-                await pass_over(jobs.send)
+                await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS[:3], 1)
 
 
@@ -156,24 +156,24 @@ async def test_waiting_calls_try_at_once_when_the_accounts_credentials_have_chan
     await has_called(store, own)
     await own_credentials(store, own, "wrong")
     await queued_calls(store, own, NUMBERS[:3])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        await pass_over(jobs.send)
-        assert await pass_over(jobs.send) == 0
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        await pass_over(jobs.dispatcher)
+        assert await pass_over(jobs.dispatcher) == 0
         await own_credentials(store, own, TOKEN)
         jobs.accounts.forget()
         while set(await statuses(store)) != {"remotely_queued"}:
-            await pass_over(jobs.send)
+            await pass_over(jobs.dispatcher)
 
 
 async def test_a_call_that_has_just_been_taken_counts_though_it_is_not_stored_yet(
     store: Store, tmp_path: Path
 ) -> None:
     await queued_calls(store, await account(store), NUMBERS[:2])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        first, second = await jobs.send.claim(2)
-        record_placement = await jobs.send._place(first)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        first, second = await jobs.dispatcher.claim(2)
+        record_placement = await jobs.dispatcher._place(first)
         rotate(simulator, "another")
-        await jobs.send.process(second)
+        await jobs.dispatcher.process(second)
         await record_placement()
         assert await statuses(store) == {"remotely_queued": 1, "queued": 1}
 
@@ -185,19 +185,19 @@ async def test_a_second_refusal_of_an_account_is_shown_on_the_calls_that_wait_as
     own = await account(store)
     await has_called(store, own)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, calls_in_flight=1)
+        settings = settings_for(simulator.base_url, tmp_path, calls_in_flight=1)
         async with background(store, settings) as jobs:
             for numbers in (NUMBERS[:4], NUMBERS[4:8]):
                 await queued_calls(store, own, numbers)
                 rotate(simulator, "another")
-                await eventually(lambda: pass_over(jobs.send))
+                await eventually(lambda: pass_over(jobs.dispatcher))
                 waiting = [
                     call["remote_error_message"] for call in await calls_of(store) if call["status"] == "queued"
                 ]
                 assert len(waiting) == 4 and all(message and message.endswith(WAITS) for message in waiting)
                 rotate(simulator, TOKEN)
                 while (await statuses(store)).get("queued"):
-                    await pass_over(jobs.send)
+                    await pass_over(jobs.dispatcher)
 
 
 async def test_a_refusal_that_is_about_the_call_is_the_calls(store: Store, tmp_path: Path) -> None:
@@ -205,8 +205,8 @@ async def test_a_refusal_that_is_about_the_call_is_the_calls(store: Store, tmp_p
     await has_called(store, own)
     refused = "+15005550003"  # Twilio's test number for a country that may not be called
     await queued_calls(store, own, [refused, *NUMBERS[:1]])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        await pass_over(jobs.send)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        await pass_over(jobs.dispatcher)
     assert await statuses(store) == {"errored": 1, "remotely_queued": 1}
 
 
@@ -217,9 +217,9 @@ async def test_a_fetch_asks_again_with_new_credentials_and_goes_back_where_they_
     own = await account(store)
     await own_credentials(store, own, "wrong")
     await queued_calls(store, own, NUMBERS[:1])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
         await own_credentials(store, own, TOKEN)
-        await eventually(lambda: pass_over(jobs.send))
+        await eventually(lambda: pass_over(jobs.dispatcher))
         await own_credentials(store, own, "wrong")
         jobs.accounts.forget()
         await fetch(jobs)
@@ -235,4 +235,4 @@ async def test_a_fetch_asks_again_with_new_credentials_and_goes_back_where_they_
 async def fetch(jobs: Background) -> None:
     queued = {"$set": {"status": "remote_fetch_queued", "_fetch_from": "remotely_queued"}}
     await jobs.store.all_tenants.update_one("phone_calls", {}, {**queued, "$currentDate": {"_work.due": True}})
-    assert await pass_over(jobs.fetch) == 1
+    assert await pass_over(jobs.status_fetcher) == 1

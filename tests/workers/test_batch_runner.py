@@ -32,7 +32,7 @@ from tests.workers.background import (
     calls_of,
     eventually,
     pass_over,
-    told,
+    settings_for,
 )
 from tests.workers.mortal import Life, MortalSendJournal, MortalStore, live
 
@@ -85,7 +85,7 @@ async def queued(view: TenantView, kind: str, **parameters: Any) -> int:
 async def runs(view: TenantView, jobs: Background, kind: str, **parameters: Any) -> Document:
     """Run an operation to its end; it as it then is."""
     number = await queued(view, kind, **parameters)
-    await pass_over(jobs.run)
+    await pass_over(jobs.batch_runner)
     return await view.get("batch_operations", number)
 
 
@@ -93,12 +93,12 @@ async def finishes(store: Store, tmp_path: Path) -> None:
     """A new process finishes every operation, at once."""
 
     async def finished() -> bool:
-        await pass_over(jobs.settle)
-        await pass_over(jobs.run)
+        await pass_over(jobs.reconciler)
+        await pass_over(jobs.batch_runner)
         operations = await store.all_tenants.find("batch_operations", {})
         return all(one["status"] == "finished" and "_work" not in one for one in operations)
 
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         await eventually(finished)
 
 
@@ -106,10 +106,10 @@ async def runs_until_death(store: Store, tmp_path: Path, ends_at: int) -> Life:
     """Run what is queued as a process that dies at that step; its life."""
     life = Life(ends_at)
     send_journal = MortalSendJournal.within(tmp_path, life)
-    process = Background(MortalStore.within(store, life), told(NOWHERE, tmp_path), send_journal=send_journal)
+    process = Background(MortalStore.within(store, life), settings_for(NOWHERE, tmp_path), send_journal=send_journal)
 
     async def run() -> None:
-        await pass_over(process.run)
+        await pass_over(process.batch_runner)
 
     await live(run(), life)
     await process.close()
@@ -146,7 +146,7 @@ async def test_a_population_is_cut_off_at_every_step(store: Store, tmp_path: Pat
 
 async def test_a_limited_creation_of_calls_is_cut_off_at_every_step(store: Store, tmp_path: Path) -> None:
     view = await village(store)
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         await runs(view, jobs, operation_links.POPULATION)
 
     async def begin() -> int:
@@ -163,7 +163,7 @@ async def test_a_limited_creation_of_calls_is_cut_off_at_every_step(store: Store
 async def test_a_limited_queueing_of_calls_is_cut_off_at_every_step(store: Store, tmp_path: Path) -> None:
     """Calls that are queued match the filter no more; a run that goes on must not take others in their place."""
     view = await village(store)
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         await runs(view, jobs, operation_links.POPULATION)
         await runs(view, jobs, operation_links.CREATE, remote_request_params=PARAMS)
 
@@ -260,7 +260,7 @@ async def test_a_run_takes_what_its_preview_shows_whatever_calls_there_were(
     read = [len(some) async for some in ours.batches(preview, 0, BATCH)]
     assert seed % 2 or read == [BATCH] * (len(wanted) // BATCH) + [len(wanted) % BATCH] * (len(wanted) % BATCH > 0)
 
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         operation = await runs(ours, jobs, operation_links.CREATE, remote_request_params=PARAMS, **given)
     calls = await store.all_tenants.find("phone_calls", {"create_batch_operation_id": operation["_id"]})
     assert [call["callout_participation_id"] for call in calls] == wanted
@@ -270,7 +270,7 @@ async def test_a_run_takes_what_its_preview_shows_whatever_calls_there_were(
 async def test_a_creation_after_earlier_calls_is_cut_off_at_every_step(store: Store, tmp_path: Path) -> None:
     """What it makes comes to nothing at once: whoever goes on finds those as he would find them at first."""
     view = await village(store)
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         await runs(view, jobs, operation_links.POPULATION)
     histories = {number: ["completed", "failed", "completed"][: number % 4] for number in range(1, CONTACTS + 1)}
     wanted = [number for number, statuses in histories.items() if statuses[-1:] in ([], ["failed"])]
@@ -313,7 +313,7 @@ async def test_a_run_asks_for_the_newest_calls_as_it_goes(store: Store, tmp_path
     chosen = {"last_phone_call_attempt": "failed"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PhoneCallCreate, "act", reached_meanwhile)
-        async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
             parameters = {"callout_participation_filter_params": chosen}
             operation = await runs(view, jobs, operation_links.CREATE, remote_request_params=PARAMS, **parameters)
     calls = await view.find("phone_calls", {"create_batch_operation_id": operation["_id"]})
@@ -322,14 +322,14 @@ async def test_a_run_asks_for_the_newest_calls_as_it_goes(store: Store, tmp_path
 
 async def test_a_run_again_adds_what_is_new_and_nothing_twice(store: Store, tmp_path: Path) -> None:
     view = await village(store)
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         operation = await runs(view, jobs, operation_links.POPULATION)
         moment = now()
         contact = {"msisdn": "+252662345699", "metadata": {}, "created_at": moment, "updated_at": moment}
         await view.insert("contact", "contacts", contact)
         again = {"status": "queued", "_work": {"due": now()}}
         await view.update_one("batch_operations", {"_id": operation["_id"]}, {"$set": again})
-        await pass_over(jobs.run)
+        await pass_over(jobs.batch_runner)
     participations = await view.find("callout_participations", {})
     assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 2))
 
@@ -347,9 +347,9 @@ async def test_while_people_are_on_the_phone_it_acts_on_few_at_once_and_rests(
         await act(kind, where, operation, some, *rest)
 
     monkeypatch.setattr(CalloutPopulation, "act", watched)
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        jobs.run._webhooks_recent = lambda: True
-        await pass_over(jobs.run)
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
+        jobs.batch_runner._webhooks_recent = lambda: True
+        await pass_over(jobs.batch_runner)
     assert parts == [2, 1, 2, 1, 2]
     participations = await view.find("callout_participations", {})
     assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 1))
@@ -394,7 +394,7 @@ async def test_a_cursor_that_gets_old_is_left_for_a_new_one(
     view = await village(store)
     read = [[one["_id"] for one in some] async for some in view.batches(Query("contacts"), 1, 3)]
     assert [number for some in read for number in some] == list(range(2, CONTACTS + 1))
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         await runs(view, jobs, operation_links.POPULATION)
     assert len(await view.find("callout_participations", {})) == CONTACTS
 
@@ -413,12 +413,12 @@ async def test_it_goes_on_where_it_has_come_to(store: Store, tmp_path: Path, mon
         await act(kind, where, operation, some, *rest)
 
     monkeypatch.setattr(CalloutPopulation, "act", fails_at_seven)
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        (item,) = await jobs.run.claim(1)
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
+        (item,) = await jobs.batch_runner.claim(1)
         with pytest.raises(ZeroDivisionError):
-            await jobs.run.process(item)
+            await jobs.batch_runner.process(item)
         await view.update_one("batch_operations", {"_id": number}, {"$set": {"_work.due": now()}})
-        await pass_over(jobs.run)
+        await pass_over(jobs.batch_runner)
     assert seen == [[1, 2, 3], [4, 5, 6], [7, 8], [7, 8]]
     assert len(await view.find("callout_participations", {})) == CONTACTS
 
@@ -428,8 +428,8 @@ async def test_what_an_earlier_version_had_pinned_is_acted_on(store: Store, tmp_
     number = await queued(view, operation_links.POPULATION)
     work = {"due": now(), "cursor": 3, "left": None, "pinned": [1, 2, 3]}
     await view.update_one("batch_operations", {"_id": number}, {"$set": {"status": "running", "_work": work}})
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        await pass_over(jobs.run)
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
+        await pass_over(jobs.batch_runner)
     participations = await view.find("callout_participations", {})
     assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 1))
 
@@ -437,20 +437,20 @@ async def test_what_an_earlier_version_had_pinned_is_acted_on(store: Store, tmp_
 async def test_two_processes_never_run_one_operation_together(store: Store, tmp_path: Path) -> None:
     view = await village(store)
     await queued(view, operation_links.POPULATION)
-    settings = told(NOWHERE, tmp_path)
+    settings = settings_for(NOWHERE, tmp_path)
     async with background(store, settings) as one, background(store, settings) as other:
-        taken = await asyncio.gather(one.run.claim(2), other.run.claim(2))
+        taken = await asyncio.gather(one.batch_runner.claim(2), other.batch_runner.claim(2))
     assert sorted(len(items) for items in taken) == [0, 1]
 
 
 async def test_a_process_that_was_overtaken_stops(store: Store, tmp_path: Path) -> None:
     view = await village(store)
     number = await queued(view, operation_links.POPULATION)
-    settings = told(NOWHERE, tmp_path, lease_seconds=0.0)
+    settings = settings_for(NOWHERE, tmp_path, lease_seconds=0.0)
     async with background(store, settings) as slow, background(store, settings) as quick:
-        (item,) = await slow.run.claim(1)
-        await eventually(lambda: pass_over(quick.run))
-        await slow.run.process(item)
+        (item,) = await slow.batch_runner.claim(1)
+        await eventually(lambda: pass_over(quick.batch_runner))
+        await slow.batch_runner.process(item)
     assert (await view.get("batch_operations", number))["status"] == "finished"
     participations = await view.find("callout_participations", {})
     assert [one["contact_id"] for one in participations] == list(range(1, CONTACTS + 1))
@@ -468,7 +468,7 @@ async def test_a_run_that_a_stop_cuts_off_is_due_at_once(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(CalloutPopulation, "act", act)
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         jobs.runner.start()
         await begun.wait()
         await jobs.runner.stop(patience=0)
@@ -489,13 +489,13 @@ async def test_a_run_that_fails_again_and_again_is_set_aside_with_its_reason(
 
     async def set_aside() -> bool:
         await view.update_many("batch_operations", {"_work": {"$exists": True}}, {"$set": {"_work.due": now()}})
-        for item in await jobs.run.claim(1):
+        for item in await jobs.batch_runner.claim(1):
             with pytest.raises(ZeroDivisionError) as raised:
-                await jobs.run.process(item)
-            await jobs.run.on_error(item, raised.value)
+                await jobs.batch_runner.process(item)
+            await jobs.batch_runner.on_error(item, raised.value)
         return bool((await view.get("batch_operations", number))["status"] == "finished")
 
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         await eventually(set_aside)
     operation = await view.get("batch_operations", number)
     assert operation["metadata"] == {"failure": "ZeroDivisionError: nothing is left"}

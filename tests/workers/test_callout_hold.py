@@ -22,7 +22,7 @@ from tests.workers.background import (
     eventually,
     pass_over,
     queued_calls,
-    told,
+    settings_for,
 )
 
 CALLOUT = 1
@@ -51,8 +51,8 @@ async def statuses(store: Store) -> set[str]:
 @pytest.mark.parametrize("status", ["initialized", "running"])
 async def test_a_callout_sends_whether_or_not_it_was_started(store: Store, tmp_path: Path, status: str) -> None:
     await callout(store, status, NUMBERS[:2])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        await pass_over(jobs.send)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        await pass_over(jobs.dispatcher)
         assert len(simulator.ledger.requests) == 2
     assert await statuses(store) == {"remotely_queued"}
 
@@ -62,27 +62,27 @@ async def test_calls_that_were_claimed_before_the_event_do_not_leave(
     store: Store, tmp_path: Path, event: str, then: str
 ) -> None:
     await callout(store, "running", NUMBERS[:5])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        claimed = await jobs.send.claim(5)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        claimed = await jobs.dispatcher.claim(5)
         assert len(claimed) == 5
         await becomes(jobs, event)
         for item in claimed:
-            await jobs.send.process(item)
+            await jobs.dispatcher.process(item)
         assert not simulator.ledger.requests
         assert await statuses(store) == {then}
-        assert await pass_over(jobs.send) == 0
+        assert await pass_over(jobs.dispatcher) == 0
 
 
 async def test_a_pause_holds_every_queued_call_at_once_and_a_resume_lets_them_go(
     store: Store, tmp_path: Path
 ) -> None:
     await callout(store, "running", NUMBERS)
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
         await becomes(jobs, "paused")
         assert [call["_work"] for call in await calls_of(store)] == [{"held": True}] * len(NUMBERS)
-        assert await pass_over(jobs.send) == 0
+        assert await pass_over(jobs.dispatcher) == 0
         await becomes(jobs, "running")
-        await pass_over(jobs.send)
+        await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS, 1)
     assert await statuses(store) == {"remotely_queued"}
 
@@ -91,7 +91,7 @@ async def test_a_stop_cancels_what_waits_and_what_a_pause_has_held_and_a_resume_
     store: Store, tmp_path: Path
 ) -> None:
     await callout(store, "running", NUMBERS[:4])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
         await becomes(jobs, "paused")
         own = (await calls_of(store))[0]["account_id"]
         await queued_calls(store, own, NUMBERS[4:6], callout_id=CALLOUT)
@@ -100,14 +100,14 @@ async def test_a_stop_cancels_what_waits_and_what_a_pause_has_held_and_a_resume_
         assert all("_work" not in call for call in await calls_of(store))
         await becomes(jobs, "running")
         await queued_calls(store, own, NUMBERS[6:7], callout_id=CALLOUT)
-        await pass_over(jobs.send)
+        await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == {NUMBERS[6]: 1}
 
 
 async def test_a_pause_in_the_middle_stops_the_sending_and_a_resume_finishes_it(store: Store, tmp_path: Path) -> None:
     await callout(store, "running", NUMBERS)
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.05)) as simulator:
-        settings = told(simulator.base_url, tmp_path, calls_in_flight=4)
+        settings = settings_for(simulator.base_url, tmp_path, calls_in_flight=4)
         async with background(store, settings) as jobs:
             jobs.runner.start()
             await eventually(lambda: reached(simulator, 5))
@@ -137,12 +137,12 @@ async def test_a_call_that_waits_for_its_moment_does_not_leave_once_its_callout_
 ) -> None:
     await callout(store, "running", NUMBERS[:3])
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, calls_per_second=8.0)
+        settings = settings_for(simulator.base_url, tmp_path, calls_per_second=8.0)
         async with background(store, settings) as jobs:
-            claimed = await eventually(lambda: jobs.send.claim(3))
+            claimed = await eventually(lambda: jobs.dispatcher.claim(3))
             await becomes(jobs, "paused")
             for item in claimed:
-                await jobs.send.process(item)
+                await jobs.dispatcher.process(item)
             assert not simulator.ledger.requests
     assert await statuses(store) == {"queued"}
 
@@ -152,11 +152,11 @@ async def test_another_process_sees_the_event_when_it_looks_again(
 ) -> None:
     monkeypatch.setattr(module, "CALLOUT_CACHE_SECONDS", 0.0)
     await callout(store, "running", NUMBERS[:2])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        claimed = await jobs.send.claim(2)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        claimed = await jobs.dispatcher.claim(2)
         await store.all_tenants.update_one("callouts", {"_id": CALLOUT}, {"$set": {"status": "paused"}})
         for item in claimed:
-            await jobs.send.process(item)
+            await jobs.dispatcher.process(item)
         assert not simulator.ledger.requests
 
 
@@ -194,11 +194,11 @@ async def test_an_event_that_comes_while_the_callout_is_looked_at_is_not_missed(
 async def test_what_may_have_rung_is_settled_whatever_becomes_of_its_callout(store: Store, tmp_path: Path) -> None:
     await callout(store, "running", NUMBERS[:2])
     async with carrier(faults=Faults(drop_after=1.0)) as simulator:
-        async with background(store, told(simulator.base_url, tmp_path)) as jobs:
-            await pass_over(jobs.send)
+        async with background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+            await pass_over(jobs.dispatcher)
             await becomes(jobs, "stopped")
             assert await statuses(store) == {"queued"}
-            await eventually(lambda: pass_over(jobs.settle))
+            await eventually(lambda: pass_over(jobs.reconciler))
         rung = {request.sid for request in simulator.ledger.requests}
     calls = await calls_of(store)
     assert {call["remote_call_id"] for call in calls} == rung

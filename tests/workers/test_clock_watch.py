@@ -12,8 +12,9 @@ from scfm.clock import now
 from scfm.models.references import DELETIONS, record_deletion
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.clock_watch import SKEW, TOLERANCE, ClockWatch
-from tests.workers.background import account, background, calls_of, carrier, pass_over, queued_calls, told
+from scfm.workers.clock_repair import MAX_CLOCK_DIFFERENCE
+from scfm.workers.clock_watch import TOLERANCE, ClockWatch
+from tests.workers.background import account, background, calls_of, carrier, pass_over, queued_calls, settings_for
 from tests.workers.owned_clock import Wall
 
 NOWHERE = "http://127.0.0.1:9"
@@ -33,19 +34,19 @@ async def test_queued_calls_leave_though_the_clock_went_back_by_an_hour(
     await queued_calls(store, await account(store), NUMBERS)
     caplog.set_level(logging.INFO)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path)
+        settings = settings_for(simulator.base_url, tmp_path)
         async with background(store, settings) as jobs:
-            await jobs.watch_clock.claim(1)
+            await jobs.clock_repair.claim(1)
             if not restarted:
                 wall.set(-HOUR)
-                assert await pass_over(jobs.send) == 0, "else there is nothing to mend"
-                await jobs.watch_clock.claim(1)
-                await pass_over(jobs.send)
+                assert await pass_over(jobs.dispatcher) == 0, "else there is nothing to mend"
+                await jobs.clock_repair.claim(1)
+                await pass_over(jobs.dispatcher)
         if restarted:
             wall.set(-HOUR)
             async with background(store, settings) as jobs:
-                await jobs.watch_clock.claim(1)
-                await pass_over(jobs.send)
+                await jobs.clock_repair.claim(1)
+                await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS, 1)
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len([line for line in lines if "went back by 3600 s" in line]) == (not restarted), lines
@@ -56,11 +57,11 @@ async def test_calls_that_wait_as_they_should_go_on_waiting(store: Store, tmp_pa
     own = await account(store)
     waits = {"due": now() + timedelta(minutes=30), "tries": 2}
     await queued_calls(store, own, NUMBERS[:1], _work=waits)
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        await jobs.watch_clock.claim(1)
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
+        await jobs.clock_repair.claim(1)
         assert (await only(store))["_work"]["due"] == waits["due"]
         wall.set(-HOUR)  # what the provider asked for is over by now, for all that is known
-        await jobs.watch_clock.claim(1)
+        await jobs.clock_repair.claim(1)
         assert (await only(store))["_work"]["due"] <= now() + TOLERANCE
 
 
@@ -78,10 +79,10 @@ async def test_everything_that_has_a_time_is_brought_back(store: Store, tmp_path
     marked = {"_deleting": {"token": "t", "until": moment + timedelta(seconds=10)}, "_renumbered": {"due": moment}}
     (number,) = await store.counters.ids("contact").allocate(1)
     await view.insert_many("contacts", [{"_id": number, "msisdn": "+1", **marked}])
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        await jobs.watch_clock.claim(1)
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
+        await jobs.clock_repair.claim(1)
         wall.set(-2 * HOUR)
-        await jobs.watch_clock.claim(1)
+        await jobs.clock_repair.claim(1)
         soon = now() + timedelta(minutes=5) + TOLERANCE
         first, second = await calls_of(store)
         assert first["_check"] <= soon and second["_work"]["lease"] <= soon
@@ -94,13 +95,13 @@ async def test_everything_that_has_a_time_is_brought_back(store: Store, tmp_path
 
 async def test_a_lease_under_which_a_call_may_leave_is_left_alone(store: Store, tmp_path: Path, wall: Wall) -> None:
     await queued_calls(store, await account(store), NUMBERS[:1])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.claim(1)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        (taken,) = await jobs.dispatcher.claim(1)
         lease = (await only(store))["_work"]["lease"]
         wall.set(-HOUR)
-        await jobs.watch_clock.claim(1)
+        await jobs.clock_repair.claim(1)
         assert (await only(store))["_work"]["lease"] == lease
-        await jobs.send.process(taken)
+        await jobs.dispatcher.process(taken)
         assert simulator.ledger.accepted_by_number() == {NUMBERS[0]: 1}
 
 
@@ -110,18 +111,18 @@ async def test_a_clock_that_jumps_forward_gives_no_call_to_two_senders(
 ) -> None:
     """By the clock its lease has run out, but its sender lives."""
     await queued_calls(store, await account(store), NUMBERS[:1])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.claim(1)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        (taken,) = await jobs.dispatcher.claim(1)
         wall.set(HOUR)
-        assert await pass_over(jobs.settle) == 0
-        assert await pass_over(jobs.send) == 0
+        assert await pass_over(jobs.reconciler) == 0
+        assert await pass_over(jobs.dispatcher) == 0
         if back_again:
             wall.set(-HOUR)
-            assert await pass_over(jobs.settle) == 0
-        await jobs.send.process(taken)
+            assert await pass_over(jobs.reconciler) == 0
+        await jobs.dispatcher.process(taken)
         while (await only(store))["status"] == "queued":
-            await jobs.watch_clock.claim(1)
-            await pass_over(jobs.send)
+            await jobs.clock_repair.claim(1)
+            await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == {NUMBERS[0]: 1}
 
 
@@ -131,8 +132,8 @@ async def test_small_steps_of_the_clock_are_no_matter(wall: Wall, caplog: pytest
     for step in (TOLERANCE / 3, -TOLERANCE / 3, TOLERANCE / 3):
         wall.set(step)
         assert not watch.was_set_within(60)
-    wall.set(-2 * SKEW)
-    assert watch.was_set_within(60) and watch.gone_back > SKEW
+    wall.set(-2 * MAX_CLOCK_DIFFERENCE)
+    assert watch.was_set_within(60) and watch.gone_back > MAX_CLOCK_DIFFERENCE
     steady[0] += 61
     wall.set(timedelta(seconds=61))
     assert not watch.was_set_within(60)

@@ -24,7 +24,7 @@ from tests.workers.background import (
     eventually,
     pass_over,
     queued_calls,
-    told,
+    settings_for,
 )
 from tests.workers.mortal import Life, MortalProvider, MortalSendJournal, MortalStore, live
 
@@ -49,7 +49,7 @@ async def sends_until_death(store: Store, settings: Settings, ends_at: int | Non
     process = mortal(store, settings, life)
 
     async def send() -> None:
-        await pass_over(process.send)
+        await pass_over(process.dispatcher)
 
     await live(send(), life)
     await process.close()
@@ -64,8 +64,8 @@ async def settles_until_death(store: Store, settings: Settings, ends_at: int | N
 
     async def settle() -> None:
         for _ in range(3):
-            await pass_over(process.settle)
-            await pass_over(process.send)
+            await pass_over(process.reconciler)
+            await pass_over(process.dispatcher)
 
     await live(settle(), life)
     await process.close()
@@ -76,8 +76,8 @@ async def finishes(store: Store, settings: Settings) -> list[Document]:
     """A new process finishes whatever there is; every call, as it ended."""
 
     async def ended() -> list[Document] | None:
-        await pass_over(jobs.settle)
-        await pass_over(jobs.send)
+        await pass_over(jobs.reconciler)
+        await pass_over(jobs.dispatcher)
         calls = await calls_of(store)
         return calls if all(call["status"] != "queued" for call in calls) else None
 
@@ -114,7 +114,7 @@ async def test_a_process_that_sends_a_call_may_die_at_any_step(store: Store, tmp
     lost = []
     await account(store)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path)
+        settings = settings_for(simulator.base_url, tmp_path)
         for step in range(1, MAX_STEPS):
             await begin_anew(store, simulator, f"+1555{step:07}")
             life = await sends_until_death(store, settings, step)
@@ -130,7 +130,7 @@ async def test_a_process_that_sends_calls_of_two_accounts_may_die_at_any_step(st
     await account(store)
     await account(store)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path)
+        settings = settings_for(simulator.base_url, tmp_path)
         for step in range(1, MAX_STEPS):
             await begin_anew(store, simulator, *(f"+1555{step:04}{call:03}" for call in range(3)))
             life = await sends_until_death(store, settings, step)
@@ -144,7 +144,7 @@ async def test_a_process_that_settles_calls_may_die_at_any_step(store: Store, tm
     """The first process dies when its calls have rung and it has not written so down."""
     await account(store)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path)
+        settings = settings_for(simulator.base_url, tmp_path)
         after_ringing = await steps_until_ringing(store, settings, simulator)
         for step in range(1, MAX_STEPS):
             await begin_anew(store, simulator, f"+1555{step:07}")
@@ -171,7 +171,7 @@ async def steps_until_ringing(store: Store, settings: Settings, simulator: Simul
 async def test_two_processes_that_die_one_after_the_other_ring_nobody_twice(store: Store, tmp_path: Path) -> None:
     await account(store)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path)
+        settings = settings_for(simulator.base_url, tmp_path)
         for first, second in itertools.product(range(1, 24, 4), range(1, 40, 6)):
             await begin_anew(store, simulator, f"+1555{first:03}{second:04}")
             await sends_until_death(store, settings, first)
@@ -182,7 +182,7 @@ async def test_two_processes_that_die_one_after_the_other_ring_nobody_twice(stor
 async def test_a_real_provider_is_what_a_mortal_one_is_without_death(store: Store, tmp_path: Path) -> None:
     await account(store)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path)
+        settings = settings_for(simulator.base_url, tmp_path)
         await begin_anew(store, simulator, "+15550000001")
         assert isinstance(mortal(store, settings, Life(None)).provider, Provider)
         assert not (await sends_until_death(store, settings, None)).over

@@ -34,7 +34,7 @@ from tests.workers.background import (
     largest_file,
     pass_over,
     queued_calls,
-    told,
+    settings_for,
 )
 from tests.workers.webhooks import webhook
 
@@ -51,8 +51,8 @@ async def settled(jobs: Background) -> list[Document]:
     """Every call, once none is queued any more."""
 
     async def ended() -> list[Document] | None:
-        await pass_over(jobs.settle)
-        await pass_over(jobs.send)
+        await pass_over(jobs.reconciler)
+        await pass_over(jobs.dispatcher)
         calls = await calls_of(jobs.store)
         return calls if all(call["status"] != "queued" for call in calls) else None
 
@@ -67,9 +67,9 @@ async def let_leases_run_out(store: Store) -> None:
 
 async def test_a_queued_call_is_placed_once_and_shows_the_providers_answer(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS[:1])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        assert await pass_over(jobs.send) == 1
-        assert await pass_over(jobs.send) == 0
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        assert await pass_over(jobs.dispatcher) == 1
+        assert await pass_over(jobs.dispatcher) == 0
         call = await only(store)
         assert call["status"] == call["remote_queue_response"]["status"].replace("queued", "remotely_queued")
         assert call["remote_call_id"] == simulator.ledger.requests[0].sid
@@ -81,9 +81,9 @@ async def test_a_queued_call_is_placed_once_and_shows_the_providers_answer(store
 async def test_two_processes_share_what_is_queued_and_place_each_call_once(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS)
     async with carrier() as simulator:
-        settings = replace(told(simulator.base_url, tmp_path), calls_in_flight=5)
+        settings = replace(settings_for(simulator.base_url, tmp_path), calls_in_flight=5)
         async with background(store, settings) as one, background(store, settings) as other:
-            while any(await asyncio.gather(pass_over(one.send), pass_over(other.send))):
+            while any(await asyncio.gather(pass_over(one.dispatcher), pass_over(other.dispatcher))):
                 pass
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS, 1)
     assert {call["status"] for call in await calls_of(store)} == {"remotely_queued"}
@@ -93,9 +93,9 @@ async def test_every_account_has_its_turn_however_much_another_has_queued(store:
     await queued_calls(store, await account(store), NUMBERS[:39])
     await queued_calls(store, await account(store), NUMBERS[39:])
     async with carrier() as simulator:
-        settings = replace(told(simulator.base_url, tmp_path), calls_in_flight=10)
+        settings = replace(settings_for(simulator.base_url, tmp_path), calls_in_flight=10)
         async with background(store, settings) as jobs:
-            await pass_over(jobs.send)
+            await pass_over(jobs.dispatcher)
             assert simulator.ledger.accepted_by_number()[NUMBERS[39]] == 1
 
 
@@ -103,8 +103,8 @@ async def test_every_account_has_its_turn_however_much_another_has_queued(store:
 async def test_a_call_whose_answer_is_lost_is_found_at_the_provider(store: Store, tmp_path: Path, fault: str) -> None:
     await queued_calls(store, await account(store), NUMBERS[:5])
     async with carrier(faults=Faults(**{fault: 1.0})) as simulator:
-        async with background(store, told(simulator.base_url, tmp_path)) as jobs:
-            await pass_over(jobs.send)
+        async with background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+            await pass_over(jobs.dispatcher)
             assert {call["status"] for call in await calls_of(store)} == {"queued"}
             calls = await settled(jobs)
         assert {call["remote_call_id"] for call in calls} == {one.sid for one in simulator.ledger.requests}
@@ -115,8 +115,8 @@ async def test_a_call_whose_answer_is_lost_is_found_at_the_provider(store: Store
 async def test_a_call_that_never_arrived_is_errored_and_not_placed_again(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS[:1])
     async with carrier(faults=Faults(drop_before=1.0)) as simulator:
-        async with background(store, told(simulator.base_url, tmp_path)) as jobs:
-            await pass_over(jobs.send)
+        async with background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+            await pass_over(jobs.dispatcher)
             (call,) = await settled(jobs)
         assert len(simulator.ledger.requests) == 1
     assert call["status"] == "errored" and call["remote_error_message"].startswith("Unable to create record")
@@ -126,10 +126,10 @@ async def test_a_throttled_call_waits_as_long_as_the_provider_says(store: Store,
     began = now()
     await queued_calls(store, await account(store), NUMBERS[:1])
     async with carrier(faults=Faults(throttle=1.0, retry_after=30.0)) as simulator:
-        async with background(store, told(simulator.base_url, tmp_path)) as jobs:
-            await pass_over(jobs.send)
+        async with background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+            await pass_over(jobs.dispatcher)
             call = await only(store)
-            assert await pass_over(jobs.send) == 0
+            assert await pass_over(jobs.dispatcher) == 0
         assert len(simulator.ledger.requests) == 1
     assert call["status"] == "queued" and "attempt" not in call["_work"]
     assert call["_work"]["due"] >= began + timedelta(seconds=30)
@@ -137,8 +137,8 @@ async def test_a_throttled_call_waits_as_long_as_the_provider_says(store: Store,
 
 async def test_a_provider_that_cannot_be_reached_is_tried_again_later(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS[:1])
-    async with background(store, told("http://127.0.0.1:9", tmp_path)) as jobs:
-        await pass_over(jobs.send)
+    async with background(store, settings_for("http://127.0.0.1:9", tmp_path)) as jobs:
+        await pass_over(jobs.dispatcher)
     call = await only(store)
     assert call["status"] == "queued" and call["_work"]["tries"] == 1
     assert "it will be sent again" in call["remote_error_message"]
@@ -149,9 +149,9 @@ async def test_a_provider_that_cannot_be_asked_for_too_long_leaves_a_call_that_m
 ) -> None:
     await queued_calls(store, await account(store), NUMBERS[:1])
     async with carrier(faults=Faults(drop_after=1.0)) as simulator:
-        settings = told(simulator.base_url, tmp_path, unknown_limit_seconds=0.0)
+        settings = settings_for(simulator.base_url, tmp_path, unknown_limit_seconds=0.0)
         async with background(store, settings) as jobs:
-            await pass_over(jobs.send)
+            await pass_over(jobs.dispatcher)
             await simulator.stop()
             (call,) = await settled(jobs)
     assert call["status"] == "errored" and call["remote_error_message"].startswith(MAY_HAVE_RUNG)
@@ -162,8 +162,8 @@ async def test_two_calls_to_one_number_whose_answers_are_lost_each_find_their_ow
 ) -> None:
     await queued_calls(store, await account(store), NUMBERS[:1] * 2)
     async with carrier(faults=Faults(drop_after=1.0)) as simulator:
-        async with background(store, told(simulator.base_url, tmp_path)) as jobs:
-            await pass_over(jobs.send)
+        async with background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+            await pass_over(jobs.dispatcher)
             calls = await settled(jobs)
         assert {call["remote_call_id"] for call in calls} == {one.sid for one in simulator.ledger.requests}
 
@@ -173,11 +173,11 @@ async def test_accounts_that_share_credentials_do_not_take_each_others_calls_for
 ) -> None:
     """Of two calls to one number, one arrived, and one was lost on its way, which must not look like a success."""
     await queued_calls(store, await account(store), NUMBERS[:1])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        await pass_over(jobs.send)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        await pass_over(jobs.dispatcher)
         await queued_calls(store, await account(store), NUMBERS[:1])
         jobs.provider.create_call = broken(Unknown("Unable to create record: lost"))  # type: ignore[method-assign]
-        await pass_over(jobs.send)
+        await pass_over(jobs.dispatcher)
         calls = await settled(jobs)
     assert [call["status"] for call in calls] == ["remotely_queued", "errored"]
 
@@ -187,9 +187,9 @@ async def test_a_call_that_a_report_has_named_is_not_given_up(store: Store, tmp_
     await queued_calls(store, await account(store), NUMBERS[:1])
     async with (
         carrier(faults=Faults(drop_after=1.0)) as simulator,
-        background(store, told(simulator.base_url, tmp_path)) as jobs,
+        background(store, settings_for(simulator.base_url, tmp_path)) as jobs,
     ):
-        await pass_over(jobs.send)
+        await pass_over(jobs.dispatcher)
         sid = simulator.ledger.requests[0].sid
         report = {"CallSid": str(sid), "To": NUMBERS[0], "From": "345", "Direction": "outbound-api"}
         call = await only(store)
@@ -201,14 +201,14 @@ async def test_a_call_that_a_report_has_named_is_not_given_up(store: Store, tmp_
 
 async def test_a_database_that_fails_before_a_call_has_left_costs_no_call(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS)
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        taken = await jobs.send.claim(len(NUMBERS))
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        taken = await jobs.dispatcher.claim(len(NUMBERS))
         assert len(taken) == len(NUMBERS)
-        jobs.send._accounts.credentials = broken(Unavailable("gone"))  # type: ignore[method-assign]
+        jobs.dispatcher._accounts.credentials = broken(Unavailable("gone"))  # type: ignore[method-assign]
         for item in taken:
             with pytest.raises(Unavailable):
-                await jobs.send.process(item)
-        del jobs.send._accounts.credentials
+                await jobs.dispatcher.process(item)
+        del jobs.dispatcher._accounts.credentials
         await let_leases_run_out(store)
         assert {call["status"] for call in await settled(jobs)} == {"remotely_queued"}
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS, 1)
@@ -220,12 +220,12 @@ async def test_a_clock_that_jumps_while_a_call_waits_to_leave_rings_nobody_twice
 ) -> None:
     """As a laptop's does that sleeps: the lease has run out, though the process has not noticed."""
     await queued_calls(store, await account(store), NUMBERS[:1])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (item,) = await jobs.send.claim(1)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        (item,) = await jobs.dispatcher.claim(1)
         lease = item.call["_work"]["lease"] - by
         await store.all_tenants.update_many("phone_calls", {}, {"$set": {"_work.lease": lease}})
-        await pass_over(jobs.settle)
-        await jobs.send.process(replace(item, until=item.until - by))
+        await pass_over(jobs.reconciler)
+        await jobs.dispatcher.process(replace(item, until=item.until - by))
         await settled(jobs)
         assert simulator.ledger.accepted_by_number() == {NUMBERS[0]: 1}
 
@@ -234,9 +234,9 @@ async def test_a_slow_answer_is_waited_for_before_the_call_is_taken_for_abandone
     store: Store, tmp_path: Path
 ) -> None:
     await queued_calls(store, await account(store), NUMBERS[:1])
-    settings = told("http://127.0.0.1:9", tmp_path, lease_seconds=1.0, provider_timeout=60.0)
+    settings = settings_for("http://127.0.0.1:9", tmp_path, lease_seconds=1.0, provider_timeout=60.0)
     async with background(store, settings) as jobs:
-        (item,) = await jobs.send.claim(1)
+        (item,) = await jobs.dispatcher.claim(1)
     assert item.call["_work"]["lease"] - item.until >= timedelta(seconds=120)
 
 
@@ -247,8 +247,8 @@ async def test_calls_of_a_paused_callout_wait_and_those_of_a_stopped_one_are_can
     for number, status in ((1, "paused"), (2, "stopped"), (3, "running")):
         await store.for_account(own).insert_many("callouts", [{"_id": number, "status": status}])
         await queued_calls(store, own, NUMBERS[number : number + 1], callout_id=number)
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        await pass_over(jobs.send)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        await pass_over(jobs.dispatcher)
         assert [call["status"] for call in await calls_of(store)] == ["queued", "canceled", "remotely_queued"]
         await store.all_tenants.update_one("callouts", {"_id": 1}, {"$set": {"status": "running"}})
         await settled(jobs)
@@ -266,21 +266,21 @@ async def test_calls_held_for_a_callout_that_was_stopped_by_a_process_that_died_
     own = await account(store)
     await store.for_account(own).insert_many("callouts", [{"_id": 1, "status": "paused"}])
     await queued_calls(store, own, NUMBERS[:2], callout_id=1)
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        await pass_over(jobs.send)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        await pass_over(jobs.dispatcher)
         await store.all_tenants.update_one("callouts", {"_id": 1}, {"$set": {"status": "stopped"}})
-        await pass_over(jobs.settle)
+        await pass_over(jobs.reconciler)
         assert [call["status"] for call in await calls_of(store)] == ["canceled", "canceled"]
         assert not simulator.ledger.requests
 
 
 async def test_no_call_leaves_while_the_disk_takes_no_departures(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS[:3])
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        taken = await jobs.send.claim(3)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        taken = await jobs.dispatcher.claim(3)
         with largest_file(20):
             for item in taken:
-                await jobs.send.process(item)
+                await jobs.dispatcher.process(item)
         assert not simulator.ledger.requests
         await store.all_tenants.update_many("phone_calls", {}, {"$set": {"_work.due": now()}})
         await settled(jobs)
@@ -303,7 +303,7 @@ async def lists_nothing(credentials: Credentials, to: str, since: object) -> lis
 async def test_the_loop_sends_what_is_queued_when_it_is_woken(store: Store, tmp_path: Path) -> None:
     own = await account(store)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, sweep_seconds=60.0)
+        settings = settings_for(simulator.base_url, tmp_path, sweep_seconds=60.0)
         async with background(store, settings) as jobs:
             jobs.runner.start()
             await queued_calls(store, own, NUMBERS)
@@ -320,7 +320,7 @@ async def test_the_loop_sends_what_is_queued_when_it_is_woken(store: Store, tmp_
 async def test_what_is_under_way_when_the_loop_stops_is_finished(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS)
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.3)) as simulator:
-        settings = replace(told(simulator.base_url, tmp_path), calls_in_flight=10)
+        settings = replace(settings_for(simulator.base_url, tmp_path), calls_in_flight=10)
         async with background(store, settings) as jobs:
             jobs.runner.start()
 
@@ -339,7 +339,7 @@ async def test_what_is_under_way_when_the_loop_stops_is_finished(store: Store, t
 async def test_a_call_cut_off_by_a_stop_is_settled_by_the_next_process(store: Store, tmp_path: Path) -> None:
     await queued_calls(store, await account(store), NUMBERS[:10])
     async with carrier(faults=Faults(timeout=1.0)) as simulator:
-        settings = told(simulator.base_url, tmp_path)
+        settings = settings_for(simulator.base_url, tmp_path)
         async with background(store, settings) as jobs:
             jobs.runner.start()
 
@@ -375,7 +375,7 @@ async def test_calls_that_were_not_sent_are_sent_in_the_end(
     own = await account(store)
     await queued_calls(store, own, NUMBERS[:4])
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path)
+        settings = settings_for(simulator.base_url, tmp_path)
         jobs = Background(store, settings, Hesitant(timeout=5))
         try:
             calls = await settled(jobs)

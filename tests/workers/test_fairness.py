@@ -7,7 +7,7 @@ from pathlib import Path
 from scfm.simulator.faults import Faults
 from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
-from tests.workers.background import Background, account, background, carrier, eventually, queued_calls, told
+from tests.workers.background import Background, account, background, carrier, eventually, queued_calls, settings_for
 
 MANY = [f"+1555008{number:04}" for number in range(2000)]
 FEW = [f"+1555009{number:04}" for number in range(10)]
@@ -26,7 +26,7 @@ async def test_ten_calls_wait_for_few_of_the_thousands_that_another_account_has_
     crowded, small = await account(store), await account(store)
     await queued_calls(store, crowded, MANY)
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.1)) as simulator:
-        settings = told(simulator.base_url, tmp_path, calls_in_flight=SLOTS)
+        settings = settings_for(simulator.base_url, tmp_path, calls_in_flight=SLOTS)
         async with background(store, settings) as jobs:
             jobs.runner.start()
             await eventually(lambda: reached(simulator, 3 * SLOTS))
@@ -52,7 +52,7 @@ async def test_an_account_whose_provider_never_answers_keeps_no_other_from_calli
     )
     await queued_calls(store, stuck, MANY[:200])
     async with carrier(faults=Faults(timeout=1.0)) as silent, carrier(account_sid="SM1") as quick:
-        settings = told(
+        settings = settings_for(
             silent.base_url,
             tmp_path,
             calls_in_flight=SLOTS,
@@ -80,7 +80,7 @@ async def test_no_more_calls_are_held_than_may_be_in_flight_however_many_wait(st
     own = await account(store)
     await queued_calls(store, own, MANY)
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.02)) as simulator:
-        settings = told(simulator.base_url, tmp_path, calls_in_flight=SLOTS)
+        settings = settings_for(simulator.base_url, tmp_path, calls_in_flight=SLOTS)
         async with background(store, settings) as jobs:
             jobs.runner.start()
             most = 0

@@ -12,7 +12,7 @@ from scfm.runtime import outage as module
 from scfm.runtime.outage import DatabaseOutage, Outage
 from scfm.storage.store import Store
 from scfm.workers.runner import Job, Runner
-from tests.workers.background import Background, account, carrier, eventually, queued_calls, told
+from tests.workers.background import Background, account, carrier, eventually, queued_calls, settings_for
 
 QUIET = 0.05
 
@@ -114,7 +114,7 @@ async def test_a_provider_that_cannot_be_reached_is_told_of_once(
         gone = simulator.base_url
     account_id = await account(store)
     await queued_calls(store, account_id, [f"+1555002{number:04}" for number in range(30)])
-    jobs = Background(store, told(gone, tmp_path))
+    jobs = Background(store, settings_for(gone, tmp_path))
     jobs.runner.start()
     await told_lines(caplog, 1)
     await jobs.runner.stop(5)

@@ -16,7 +16,7 @@ from scfm.runtime.backoff import Backoff
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers import batch_runner, dispatcher
-from tests.workers.background import PARAMS, account, background, carrier, eventually, queued_calls, told
+from tests.workers.background import PARAMS, account, background, carrier, eventually, queued_calls, settings_for
 
 SOUND = "+15550070000"
 POISONED = [f"+1555007000{number}" for number in range(1, 5)]
@@ -42,7 +42,7 @@ async def test_a_call_that_always_raises_is_errored_with_its_reason(store: Store
         await queued_calls(store, own, [number], remote_request_params=params)
     await queued_calls(store, own, [SOUND])
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.02)
+        settings = settings_for(simulator.base_url, tmp_path, sweep_seconds=0.02)
         async with background(store, settings) as jobs:
             jobs.runner.start()
 
@@ -64,7 +64,7 @@ async def test_calls_of_an_account_that_is_gone_hold_up_nobody_elses(store: Stor
     await queued_calls(store, 999, POISONED)
     await queued_calls(store, own, [SOUND])
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.02)
+        settings = settings_for(simulator.base_url, tmp_path, sweep_seconds=0.02)
         async with background(store, settings) as jobs:
             jobs.runner.start()
 
@@ -85,7 +85,7 @@ async def test_an_operation_that_always_raises_is_finished_with_its_reason(store
     number = await operation(store, own, type="BatchOperation::NoSuchThing")
     another = await operation(store, own, type=operation_links.CREATE, parameters="not an object")
     sound = await operation(store, own, type=operation_links.CREATE, parameters={"remote_request_params": PARAMS})
-    async with background(store, told("http://127.0.0.1:9", tmp_path, sweep_seconds=0.02)) as jobs:
+    async with background(store, settings_for("http://127.0.0.1:9", tmp_path, sweep_seconds=0.02)) as jobs:
         jobs.runner.start()
 
         async def all_finished() -> bool:

@@ -18,7 +18,7 @@ from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.claims import claim_calls
 from scfm.workers.fair_queue import FairQueue
-from tests.workers.background import account, background, carrier, eventually, pass_over, queued_calls, told
+from tests.workers.background import account, background, carrier, eventually, pass_over, queued_calls, settings_for
 
 MANY = 20_000
 
@@ -77,9 +77,9 @@ async def test_calls_leave_by_priority_and_of_one_priority_by_age(store: Store, 
     older = await queued_calls(store, own, ["+15550000009"])  # as a version without priorities has queued it
     assert len(older) == 1
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, calls_in_flight=1, calls_per_second=0)
+        settings = settings_for(simulator.base_url, tmp_path, calls_in_flight=1, calls_per_second=0)
         async with background(store, settings) as jobs:
-            await eventually(lambda: _all_sent(jobs.send, store))
+            await eventually(lambda: _all_sent(jobs.dispatcher, store))
         order = [int(request.to[-1]) for request in simulator.ledger.requests]
     assert order == [9, 4, 5, 1, 2, 3]
 

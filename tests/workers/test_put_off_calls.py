@@ -16,7 +16,7 @@ from scfm.runtime.backoff import Backoff
 from scfm.storage.store import Store
 from scfm.workers import circuit_breaker
 from scfm.workers import placement_recorder as send_module
-from tests.workers.background import TOKEN, account, background, carrier, pass_over, queued_calls, told
+from tests.workers.background import TOKEN, account, background, carrier, pass_over, queued_calls, settings_for
 from tests.workers.test_account_refusals import NUMBERS, own_credentials, rotate, statuses
 
 
@@ -44,14 +44,14 @@ async def test_calls_that_were_put_off_try_at_once_when_the_accounts_credentials
     numbers = NUMBERS[:5]
     await queued_calls(store, own, numbers)
     crowded = Crowded(NotSent("Unable to create record: Too Many Requests", retry_after))
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        jobs.send._provider = crowded
-        assert await pass_over(jobs.send) == len(numbers)
-        assert await pass_over(jobs.send) == 0
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        jobs.dispatcher._provider = crowded
+        assert await pass_over(jobs.dispatcher) == len(numbers)
+        assert await pass_over(jobs.dispatcher) == 0
         await own_credentials(store, own, TOKEN)
         jobs.accounts.forget()
         while set(await statuses(store)) != {"remotely_queued"}:
-            assert await pass_over(jobs.send)
+            assert await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(numbers, 1)
         await crowded.close()
 
@@ -73,16 +73,16 @@ async def test_a_429_beside_a_call_that_is_taken_is_not_forgotten(store: Store, 
             return await super().create_call(credentials, to, *given)
 
     uneven = Uneven(NotSent("Unable to create record: Too Many Requests", 3600.0))
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        jobs.send._provider = uneven
-        await asyncio.gather(*map(jobs.send.process, await jobs.send.claim(2)))
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        jobs.dispatcher._provider = uneven
+        await asyncio.gather(*map(jobs.dispatcher.process, await jobs.dispatcher.claim(2)))
         assert await statuses(store) == {"remotely_queued": 1, "queued": 3}
-        assert await pass_over(jobs.send) == 0
-        jobs.send._provider = jobs.provider
+        assert await pass_over(jobs.dispatcher) == 0
+        jobs.dispatcher._provider = jobs.provider
         rotate(simulator, "another")
         await own_credentials(store, own, "another")
         jobs.accounts.forget()
-        assert await pass_over(jobs.send) == 3
+        assert await pass_over(jobs.dispatcher) == 3
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS[:4], 1)
         await uneven.close()
 
@@ -92,13 +92,13 @@ async def test_an_account_that_is_kept_back_and_deleted_keeps_no_other_back(stor
     await own_credentials(store, own, "wrong")
     await queued_calls(store, own, NUMBERS[:1])
     crowded = Crowded(NotSent("Unable to create record: Too Many Requests", 3600.0))
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        jobs.send._provider = crowded
-        assert await pass_over(jobs.send) == 1
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        jobs.dispatcher._provider = crowded
+        assert await pass_over(jobs.dispatcher) == 1
         await store.all_tenants.remove("phone_calls", {"account_id": own})
         await store.all_tenants.remove("accounts", {"_id": own})
         jobs.accounts.forget()
         await queued_calls(store, other, NUMBERS[1:2])
-        assert await pass_over(jobs.send) == 1
+        assert await pass_over(jobs.dispatcher) == 1
         assert await statuses(store) == {"remotely_queued": 1}
         await crowded.close()

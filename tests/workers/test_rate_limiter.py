@@ -29,7 +29,7 @@ from tests.workers.background import (
     carrier,
     eventually,
     queued_calls,
-    told,
+    settings_for,
 )
 from tests.workers.owned_clock import OwnedClock, OwnedStore, Watched
 
@@ -79,8 +79,8 @@ class Timed:
     async def claim(self) -> None:
         """Each process takes what it may; return when all that has been taken waits for its moment, or is done."""
         for jobs in self.processes:
-            for item in await jobs.send.claim(jobs.send.slots):
-                self._working.add(asyncio.create_task(jobs.send.process(item)))
+            for item in await jobs.dispatcher.claim(jobs.dispatcher.slots):
+                self._working.add(asyncio.create_task(jobs.dispatcher.process(item)))
         await self.settle()
 
     async def settle(self) -> None:
@@ -124,7 +124,7 @@ async def test_the_rate_is_kept_by_two_processes_together(store: Store, tmp_path
     if whose == "account":
         await limit(store, own, **rate)
     await queued_calls(store, own, NUMBERS)
-    settings = told(NOWHERE, tmp_path, **(rate if whose == "server" else {}))
+    settings = settings_for(NOWHERE, tmp_path, **(rate if whose == "server" else {}))
     timed = Timed(store, settings, OwnedClock(), processes=2)
     moments = await timed.until_left(len(NUMBERS))
     await timed.close()
@@ -140,7 +140,7 @@ async def test_a_rate_that_is_raised_holds_at_once_in_every_process(
     own = await account(store)
     await queued_calls(store, own, NUMBERS)
     await limit(store, own, calls_per_second=rate)
-    timed = Timed(store, told(NOWHERE, tmp_path), OwnedClock(), processes=2)
+    timed = Timed(store, settings_for(NOWHERE, tmp_path), OwnedClock(), processes=2)
     await timed.until_left(1)
     for _ in range(20):
         await timed.claim()
@@ -166,7 +166,7 @@ async def test_calls_that_missed_their_moments_while_the_machine_stood_still_do_
     if whose == "account":
         await limit(store, own, **rate)
     await queued_calls(store, own, NUMBERS)
-    settings = told(NOWHERE, tmp_path, **(rate if whose == "server" else {}))
+    settings = settings_for(NOWHERE, tmp_path, **(rate if whose == "server" else {}))
     timed = Timed(store, settings, OwnedClock(), processes=2)
     await timed.until_left(5)
     for stall in (0.3, 5.0):
@@ -187,7 +187,7 @@ async def test_the_rate_of_the_server_holds_for_all_accounts_together(store: Sto
         own = await account(store)
         await limit(store, own, calls_per_second=2 * RATE)
         await queued_calls(store, own, numbers)
-    timed = Timed(store, told(NOWHERE, tmp_path, calls_per_second=RATE), OwnedClock(), processes=1)
+    timed = Timed(store, settings_for(NOWHERE, tmp_path, calls_per_second=RATE), OwnedClock(), processes=1)
     moments = await timed.until_left(len(NUMBERS))
     await timed.close()
     assert moments[-1] - moments[0] >= 0.99 * (len(NUMBERS) - 1) / RATE
@@ -199,7 +199,7 @@ async def test_one_accounts_rate_does_not_slow_another(store: Store, tmp_path: P
     await limit(store, slow, calls_per_second=1)
     await queued_calls(store, slow, NUMBERS)
     await queued_calls(store, await account(store), OTHERS)
-    timed = Timed(store, told(NOWHERE, tmp_path), OwnedClock(), processes=1)
+    timed = Timed(store, settings_for(NOWHERE, tmp_path), OwnedClock(), processes=1)
     while not {to for _, to in timed.provider.left} >= set(OTHERS):
         await timed.claim()
     await timed.close()
@@ -236,7 +236,7 @@ async def test_no_more_calls_are_in_flight_than_the_account_and_the_server_allow
     await queued_calls(store, await account(store), OTHERS)
     provider = Crowd()
     async with carrier(faults=Faults(slow=1.0, slow_seconds=0.05)) as simulator:
-        settings = told(simulator.base_url, tmp_path, calls_in_flight=8)
+        settings = settings_for(simulator.base_url, tmp_path, calls_in_flight=8)
         async with running(store, settings, provider):
             await rings(simulator, [*NUMBERS[:15], *OTHERS])
     assert provider.most["own"] == 3
@@ -264,7 +264,7 @@ async def test_a_429_slows_its_account_down_and_no_other(store: Store, tmp_path:
     await queued_calls(store, throttled, NUMBERS)
     provider = Choosy(timeout=5)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.05)
+        settings = settings_for(simulator.base_url, tmp_path, sweep_seconds=0.05)
         async with running(store, settings, provider) as jobs:
 
             async def all_back() -> bool:
@@ -317,7 +317,7 @@ async def test_a_provider_that_fails_is_tried_with_single_calls_until_it_is_well
     failures = FAILURES_TO_OPEN + 3
     provider = Sick(error, failures)
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, sweep_seconds=0.05, calls_in_flight=7)
+        settings = settings_for(simulator.base_url, tmp_path, sweep_seconds=0.05, calls_in_flight=7)
         async with running(store, settings, provider):
             await eventually(lambda: is_empty(store))
         rung = simulator.ledger.accepted_by_number()

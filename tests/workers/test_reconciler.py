@@ -23,7 +23,7 @@ from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers import crash_recovery as module
 from scfm.workers.reconciler import LOST, MAX_FAILURES, MAX_TIMES_ASKED, MAY_HAVE_RUNG
-from tests.workers.background import PARAMS, Background, account, calls_of, pass_over, queued_calls, told
+from tests.workers.background import PARAMS, Background, account, calls_of, pass_over, queued_calls, settings_for
 from tests.workers.owned_clock import Wall
 from tests.workers.webhooks import webhook
 
@@ -67,17 +67,17 @@ class House:
         self.store = store
         self.provider = provider
         limits = {"unknown_grace_seconds": GRACE, **settings}
-        self.jobs = Background(store, told(NOWHERE, tmp_path, **limits), provider)
+        self.jobs = Background(store, settings_for(NOWHERE, tmp_path, **limits), provider)
 
     async def sends(self, *numbers: str, **fields: Any) -> list[int]:
         """Calls to these numbers that have left and were not answered; their ids."""
         ids = await queued_calls(self.store, await account(self.store), list(numbers), **fields)
-        assert await pass_over(self.jobs.send) == len(numbers)
+        assert await pass_over(self.jobs.dispatcher) == len(numbers)
         return ids
 
     async def settles(self) -> int:
         """Settle what is due now; how many there were."""
-        return await pass_over(self.jobs.settle)
+        return await pass_over(self.jobs.reconciler)
 
     async def waits(self) -> None:
         """As if the time until each call is looked at again had passed."""
@@ -223,7 +223,7 @@ async def test_what_is_listed_may_be_a_call_that_is_still_under_way_and_is_left_
     house = House(store, tmp_path, Silent(SIDS[0]))
     (lost,) = await house.sends(NUMBER)
     (rival,) = await queued_calls(store, await account(store), [NUMBER])
-    (scheduled,) = await house.jobs.send.claim(1)
+    (scheduled,) = await house.jobs.dispatcher.claim(1)
     assert scheduled.call["_id"] == rival
     await store.all_tenants.update_many("phone_calls", {"_id": lost}, {"$set": {"_work.lease": now()}})
     await house.settles()
@@ -268,11 +268,11 @@ async def test_a_call_that_cannot_be_settled_is_set_aside_with_its_reason_and_bl
     await store.all_tenants.update_one("phone_calls", {"_id": poisoned}, {"$set": {"_work.attempt.at": "no time"}})
     for _ in range(MAX_FAILURES):
         await house.waits()
-        for item in await house.jobs.settle.claim(2):
+        for item in await house.jobs.reconciler.claim(2):
             try:
-                await house.jobs.settle.process(item)
+                await house.jobs.reconciler.process(item)
             except Exception as error:
-                await house.jobs.settle.on_error(item, error)
+                await house.jobs.reconciler.on_error(item, error)
     assert (await only_of(store, sound))["status"] == "errored"
     status, message = shown(await only_of(store, poisoned))
     assert status == "errored" and message is not None
@@ -288,7 +288,7 @@ async def test_what_a_dead_process_had_sent_is_given_time_before_it_is_asked_abo
 ) -> None:
     dead = House(store, tmp_path, silent)
     await queued_calls(store, await account(store), [NUMBER, ANOTHER])
-    sent, _ = await dead.jobs.send.claim(2)
+    sent, _ = await dead.jobs.dispatcher.claim(2)
     dead.jobs.send_journal.append(sent.call["_work"]["attempt"]["id"], sent.call["_id"])
     await dead.jobs.close()
     house = House(store, tmp_path, silent)
@@ -309,7 +309,7 @@ async def test_of_what_a_damaged_log_had_every_call_may_have_rung_and_other_logs
     account_id = await account(store)
     for dead, number in ((damaged, NUMBER), (folder, ANOTHER), (sound, "+15550060002")):
         await queued_calls(store, account_id, [number])
-        assert len(await dead.jobs.send.claim(1)) == 1
+        assert len(await dead.jobs.dispatcher.claim(1)) == 1
         await dead.jobs.close()
     (tmp_path / "departures" / str(damaged.jobs.send_journal.id)).write_bytes(b"\xff\xfe\n")
     (tmp_path / "departures" / str(folder.jobs.send_journal.id)).unlink()
@@ -336,7 +336,7 @@ async def test_what_a_dead_process_asked_of_the_database_last_is_taken_over_too(
     house = House(store, tmp_path, silent)
     await house.settles()
     await queued_calls(store, await account(store), [NUMBER])
-    assert len(await dead.jobs.send.claim(1)) == 1
+    assert len(await dead.jobs.dispatcher.claim(1)) == 1
     await house.settles()
     assert "attempt" not in (await only(store))["_work"]
     clock = time.monotonic
@@ -388,14 +388,14 @@ async def test_a_call_that_a_living_process_has_yet_to_send_is_left_to_it(
     """Its claim was answered when the database was away, say: it will queue the call again."""
     owner, other = House(store, tmp_path, silent), House(store, tmp_path, silent)
     await queued_calls(store, await account(store), [NUMBER])
-    assert len(await owner.jobs.send.claim(1)) == 1
+    assert len(await owner.jobs.dispatcher.claim(1)) == 1
     for _ in range(MAX_TIMES_ASKED + 1):
         await other.settles_when_due()
         assert (await only(store))["status"] == "queued"
     assert silent.asked == []
     await owner.settles_when_due()
     assert "attempt" not in (await only(store))["_work"]
-    await pass_over(owner.jobs.send)
+    await pass_over(owner.jobs.dispatcher)
     await other.settles_when_due()
     assert [to for to, _ in silent.asked] == [NUMBER], "now it has left"
 
@@ -403,7 +403,7 @@ async def test_a_call_that_a_living_process_has_yet_to_send_is_left_to_it(
 async def test_a_living_process_is_not_waited_for_for_ever(store: Store, tmp_path: Path, silent: Silent) -> None:
     owner, other = House(store, tmp_path, silent), House(store, tmp_path, silent)
     await queued_calls(store, await account(store), [NUMBER])
-    assert len(await owner.jobs.send.claim(1)) == 1
+    assert len(await owner.jobs.dispatcher.claim(1)) == 1
     await attempted(store, timedelta(minutes=16))
     for _ in range(MAX_TIMES_ASKED):
         await other.settles_when_due()
@@ -435,9 +435,9 @@ async def test_a_call_that_gets_its_connection_after_its_lease_does_not_leave(
     house = provider.house = House(store, tmp_path, provider)
     provider.wall = wall
     # Whoever settles it did not sleep, so his clock tells him nothing.
-    monkeypatch.setattr(house.jobs.watch, "was_set_within", lambda seconds: False)
+    monkeypatch.setattr(house.jobs.clock_watch, "was_set_within", lambda seconds: False)
     await queued_calls(store, await account(store), [NUMBER])
     while not provider.posted:
-        await pass_over(house.jobs.send)
-    await pass_over(house.jobs.send)
+        await pass_over(house.jobs.dispatcher)
+    await pass_over(house.jobs.dispatcher)
     assert provider.posted == [NUMBER]

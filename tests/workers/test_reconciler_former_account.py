@@ -44,7 +44,7 @@ async def left(store: Store, tmp_path: Path, provider: Left) -> House:
     own = await account(store)
     await changes(store, house, own, HERE)
     await queued_calls(store, own, [NUMBER])
-    assert await pass_over(house.jobs.send) == 1
+    assert await pass_over(house.jobs.dispatcher) == 1
     await changes(store, house, own, THERE)
     return house
 
@@ -72,7 +72,7 @@ async def test_one_that_was_left_before_the_call_is_not_asked(store: Store, tmp_
     await changes(store, house, own, HERE)
     await changes(store, house, own, THERE)
     await queued_calls(store, own, [NUMBER])
-    assert await pass_over(house.jobs.send) == 1
+    assert await pass_over(house.jobs.dispatcher) == 1
     for _ in range(2):
         await house.settles_when_due()
     assert (await only(store))["status"] == "errored"

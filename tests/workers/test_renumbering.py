@@ -20,7 +20,7 @@ from tests.workers.background import (
     calls_of,
     carrier,
     pass_over,
-    told,
+    settings_for,
 )
 from tests.workers.corrected import NEW, NOWHERE, OLD, OTHER, House
 
@@ -62,15 +62,15 @@ async def test_only_one_number_rings_whoever_has_taken_the_call(store: Store, tm
     contact = await house.contact(OLD)
     await house.call(await house.participation(contact), "queue")
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path)
+        settings = settings_for(simulator.base_url, tmp_path)
         async with background(store, settings) as jobs:
-            (taken,) = await jobs.send.claim(5)
+            (taken,) = await jobs.dispatcher.claim(5)
             assert await jobs.callout_hold.blocking_status(taken.call) is None  # the callout has just been looked at
             await house.renumber(contact, NEW)
             jobs.callout_hold.on_renumbered(contact)
-            await jobs.send.process(taken)
+            await jobs.dispatcher.process(taken)
             assert not simulator.ledger.requests
-            await pass_over(jobs.send)
+            await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == {NEW: 1}
 
 
@@ -81,12 +81,12 @@ async def test_another_process_sees_the_change_when_it_looks_at_the_callout_agai
     house = await House.open(store)
     contact = await house.contact(OLD)
     await house.call(await house.participation(contact), "queue")
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.claim(5)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        (taken,) = await jobs.dispatcher.claim(5)
         await house.renumber(contact, NEW)
-        await jobs.send.process(taken)
+        await jobs.dispatcher.process(taken)
         assert not simulator.ledger.requests
-        await pass_over(jobs.send)
+        await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == {NEW: 1}
 
 
@@ -94,8 +94,8 @@ async def test_a_change_while_the_connection_is_opened_is_not_missed(store: Stor
     house = await House.open(store)
     contact = await house.contact(OLD)
     await house.call(await house.participation(contact), "queue")
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.claim(5)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        (taken,) = await jobs.dispatcher.claim(5)
         create = jobs.provider.create_call
 
         async def slow(*given: Any, **options: Any) -> Any:
@@ -104,11 +104,11 @@ async def test_a_change_while_the_connection_is_opened_is_not_missed(store: Stor
             return await create(*given, **options)
 
         jobs.provider.create_call = slow  # type: ignore[method-assign]
-        await jobs.send.process(taken)
+        await jobs.dispatcher.process(taken)
         jobs.provider.create_call = create  # type: ignore[method-assign]
         assert not simulator.ledger.accepted_by_number()
         while not await has_rung(store):
-            await pass_over(jobs.send)
+            await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == {NEW: 1}
 
 
@@ -124,13 +124,13 @@ async def test_a_call_that_comes_back_with_the_old_number_rings_the_new_one(
     house = await House.open(store)
     contact = await house.contact(OLD)
     number = await house.call(await house.participation(contact), "queue")
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        await jobs.send.claim(5)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        await jobs.dispatcher.claim(5)
         await house.renumber(contact, NEW)
         await store.all_tenants.update_one("phone_calls", {"_id": number}, {"$set": {"_work": {"due": now()}}})
         assert (await house.view.get("phone_calls", number))["msisdn"] == OLD
         while not await has_rung(store):
-            await pass_over(jobs.send)
+            await pass_over(jobs.dispatcher)
         assert simulator.ledger.accepted_by_number() == {NEW: 1}
 
 
@@ -171,12 +171,12 @@ async def test_a_number_that_is_taken_in_the_callout_sets_the_participation_asid
     with pytest.raises(Invalid) as refused:
         await house.call(aside)
     assert refused.value.errors["msisdn"]
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
         await house.operation("PhoneCallCreate", remote_request_params=PARAMS)
-        await pass_over(jobs.run)
+        await pass_over(jobs.batch_runner)
         await house.operation("PhoneCallQueue")
-        await pass_over(jobs.run)
-        while await pass_over(jobs.send):
+        await pass_over(jobs.batch_runner)
+        while await pass_over(jobs.dispatcher):
             pass
         assert set(simulator.ledger.accepted_by_number()) == {NEW}
     # Once it is free, the next correction brings the participation back.
@@ -191,11 +191,11 @@ async def test_a_call_that_was_taken_is_canceled_when_its_new_number_is_taken(st
     one, other = await house.contact(OLD), await house.contact(OTHER)
     await house.participation(other, msisdn=NEW)
     number = await house.call(await house.participation(one), "queue")
-    async with carrier() as simulator, background(store, told(simulator.base_url, tmp_path)) as jobs:
-        (taken,) = await jobs.send.claim(5)
+    async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
+        (taken,) = await jobs.dispatcher.claim(5)
         await house.renumber(one, NEW)
         jobs.callout_hold.on_renumbered(one)
-        await jobs.send.process(taken)
+        await jobs.dispatcher.process(taken)
         assert not simulator.ledger.requests
     call = await house.view.get("phone_calls", number)
     assert call["status"] == "canceled" and "_work" not in call
@@ -215,9 +215,9 @@ async def test_a_population_says_whom_it_leaves_out_and_its_preview_leaves_them_
     operation = await house.operation("CalloutPopulation")
     expected = sorted([contacts[0], *contacts[2:], stranger])
     assert await house.preview(operation) == expected
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         for _ in range(3):  # and then again, which counts anew
-            await pass_over(jobs.run)
+            await pass_over(jobs.batch_runner)
             done = await house.view.get("batch_operations", operation)
             assert (done["status"], done["metadata"]) == ("finished", {"skipped": {"number_taken": 1}})
             assert await house.preview(operation) == expected
@@ -225,7 +225,7 @@ async def test_a_population_says_whom_it_leaves_out_and_its_preview_leaves_them_
         part = (await house.view.find("callout_participations", {"contact_id": stranger}))[0]
         await CALLOUT_PARTICIPATIONS.update(house.scope, part["_id"], {"msisdn": OTHER})
         assert await house.preview(operation) == sorted([*contacts, stranger])
-        await pass_over(jobs.run)
+        await pass_over(jobs.batch_runner)
         assert (await house.view.get("batch_operations", operation))["metadata"] == {}
     assert len(await house.numbers("callout_participations")) == 6
 
@@ -234,13 +234,13 @@ async def test_whoever_gets_a_number_that_another_gave_up_is_populated(store: St
     house = await House.open(store)
     first = await house.contact(OLD)
     operation = await house.operation("CalloutPopulation")
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        await pass_over(jobs.run)
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
+        await pass_over(jobs.batch_runner)
         await house.renumber(first, NEW)
         second = await house.contact(OLD)
         await BATCH_OPERATIONS.fire(house.scope, operation, "requeue")
         assert await house.preview(operation) == [first, second]
-        await pass_over(jobs.run)
+        await pass_over(jobs.batch_runner)
     parts = await house.view.find("callout_participations", {})
     assert {part["contact_id"]: part["msisdn"] for part in parts} == {first: NEW, second: OLD}
     assert (await house.view.get("batch_operations", operation))["metadata"] == {}

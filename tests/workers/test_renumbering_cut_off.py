@@ -22,7 +22,7 @@ from tests.workers.background import (
     Background,
     background,
     pass_over,
-    told,
+    settings_for,
 )
 from tests.workers.corrected import NEW, NOWHERE, OLD, OTHER, House
 from tests.workers.mortal import Life, MortalStore, live
@@ -91,8 +91,8 @@ async def test_what_is_made_from_a_number_read_before_its_correction_gets_the_ne
     else:
         kind = "CalloutPopulation" if made == "population" else "PhoneCallCreate"
         await house.operation(kind, **({"remote_request_params": PARAMS} if made == "calls" else {}))
-        jobs = Background(late_store, told(NOWHERE, tmp_path))
-        await pass_over(jobs.run)
+        jobs = Background(late_store, settings_for(NOWHERE, tmp_path))
+        await pass_over(jobs.batch_runner)
         await jobs.close()
     await late_store.quiesce()
     assert late.before is None
@@ -114,14 +114,14 @@ async def test_a_process_that_corrects_a_number_may_die_at_any_step(store: Store
         mortal = House(MortalStore.within(store, life), house.account_id, house.callout)
         await live(mortal.renumber(contact, NEW), life)
         changed = (await house.view.get("contacts", contact))["msisdn"]
-        async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
             # Another takes the number that was given up, if it was.
             if changed == NEW:
                 await house.renumber(blocked, OLD)
             await store.all_tenants.update_many(
                 "contacts", {MARK: {"$exists": True}}, {"$set": {f"{MARK}.due": now()}}
             )
-            while await pass_over(jobs.renumber):
+            while await pass_over(jobs.renumber_contacts):
                 pass
         for one in (contact, blocked):
             number = (await house.view.get("contacts", one))["msisdn"]
@@ -148,17 +148,17 @@ async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him
         fresh = {"$set": {"status": "queued", "_work": {"due": now()}, "metadata": {}}}
         await store.all_tenants.update_one("batch_operations", {"_id": operation}, fresh)
         life = Life(step)
-        process = Background(MortalStore.within(store, life), told(NOWHERE, tmp_path))
+        process = Background(MortalStore.within(store, life), settings_for(NOWHERE, tmp_path))
 
         async def run(process: Background = process) -> None:
-            await pass_over(process.run)
+            await pass_over(process.batch_runner)
 
         await live(run(), life)
         await process.close()
-        async with background(store, told(NOWHERE, tmp_path)) as jobs:
+        async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
             due = {"$set": {"_work.due": now()}}
             await store.all_tenants.update_one("batch_operations", {"_work": {"$exists": True}}, due)
-            await pass_over(jobs.run)
+            await pass_over(jobs.batch_runner)
         done = await house.view.get("batch_operations", operation)
         assert (done["status"], done["metadata"]) == ("finished", {"skipped": {"number_taken": 1}}), step
         if not life.over:
@@ -172,16 +172,16 @@ async def test_the_marks_of_a_change_go_when_nobody_can_hold_the_old_number(stor
     number = await house.call(await house.participation(contact), "queue")
     long_ago = now() - renumbering.MARK_RETENTION - timedelta(minutes=1)
     past = {"$set": {f"{MARK}.due": long_ago, f"{MARK}.from.0.at": long_ago}}
-    async with background(store, told(NOWHERE, tmp_path)) as jobs:
-        await jobs.send.claim(5)
+    async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
+        await jobs.dispatcher.claim(5)
         await house.renumber(contact, NEW)
         await store.all_tenants.update_one("contacts", {"_id": contact}, past)
-        await pass_over(jobs.renumber)
+        await pass_over(jobs.renumber_contacts)
         assert MARK in await house.view.get("contacts", contact), "a call is still held"
         assert CALLOUT_MARK in await house.view.get("callouts", house.callout)
         await store.all_tenants.update_one("phone_calls", {"_id": number}, {"$set": {"_work": {"due": now()}}})
         await store.all_tenants.update_one("contacts", {"_id": contact}, past)
-        await pass_over(jobs.renumber)
+        await pass_over(jobs.renumber_contacts)
     assert MARK not in await house.view.get("contacts", contact)
     assert CALLOUT_MARK not in await house.view.get("callouts", house.callout)
     assert await house.numbers("phone_calls") == [NEW]

@@ -9,7 +9,7 @@ import pytest
 
 from scfm.storage.store import Store
 from scfm.workers.request_params import sent_params
-from tests.workers.background import account, background, calls_of, carrier, pass_over, queued_calls, told
+from tests.workers.background import account, background, calls_of, carrier, pass_over, queued_calls, settings_for
 
 PUBLIC = "https://alerts.example.org/scfm"
 WEBHOOK = f"{PUBLIC}/api/remote_phone_call_events"
@@ -46,8 +46,8 @@ async def test_the_defaults_are_sent_and_not_stored_and_a_default_callback_count
     params = {"from": "345"} if public_url else {"from": "345", "url": "http://127.0.0.1:9/own"}
     await queued_calls(store, await account(store), ["+15550010001"], remote_request_params=params)
     async with carrier() as simulator:
-        async with background(store, told(simulator.base_url, tmp_path, public_url=public_url)) as jobs:
-            await pass_over(jobs.send)
+        async with background(store, settings_for(simulator.base_url, tmp_path, public_url=public_url)) as jobs:
+            await pass_over(jobs.dispatcher)
         (placed,) = simulator.carrier.calls
         assert placed.options.url == (WEBHOOK if public_url else params["url"])
         assert placed.options.status_callback == (WEBHOOK if public_url else "")

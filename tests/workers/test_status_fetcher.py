@@ -17,7 +17,7 @@ from scfm.providers.credentials import Credentials
 from scfm.providers.errors import CallRejected, NotSent, Unknown
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from tests.workers.background import Background, account, calls_of, eventually, pass_over, queued_calls, told
+from tests.workers.background import Background, account, calls_of, eventually, pass_over, queued_calls, settings_for
 
 SID = "CA" + "6" * 32
 NUMBER = "+15550050000"
@@ -52,9 +52,9 @@ async def only(store: Store) -> Document:
 
 async def fetched(store: Store, tmp_path: Path, answer: Callable[[], Any]) -> Document:
     """The call, after a fetch with that answer."""
-    jobs = Background(store, told(NOWHERE, tmp_path), Oracle(answer))
-    assert await pass_over(jobs.fetch) == 1
-    assert await pass_over(jobs.fetch) == 0
+    jobs = Background(store, settings_for(NOWHERE, tmp_path), Oracle(answer))
+    assert await pass_over(jobs.status_fetcher) == 1
+    assert await pass_over(jobs.status_fetcher) == 0
     await jobs.close()
     call = await only(store)
     assert "_work" not in call and "_fetch_from" not in call
@@ -114,7 +114,7 @@ async def test_a_call_that_cannot_be_worked_on_goes_back_with_its_error_and_bloc
     await queued_for_fetch(store, "in_progress")
     await queued_for_fetch(store)
     answers = iter([ZeroDivisionError(), {"status": "completed"}])
-    jobs = Background(store, told(NOWHERE, tmp_path), Oracle(lambda: next(answers)))
+    jobs = Background(store, settings_for(NOWHERE, tmp_path), Oracle(lambda: next(answers)))
     jobs.runner.start()
 
     async def ended() -> bool:
@@ -130,23 +130,23 @@ async def test_a_call_that_cannot_be_worked_on_goes_back_with_its_error_and_bloc
 
 async def test_a_report_that_comes_meanwhile_knows_better(store: Store, tmp_path: Path) -> None:
     await queued_for_fetch(store)
-    jobs = Background(store, told(NOWHERE, tmp_path), Oracle(lambda: {"status": "ringing"}))
-    (item,) = await jobs.fetch.claim(1)
+    jobs = Background(store, settings_for(NOWHERE, tmp_path), Oracle(lambda: {"status": "ringing"}))
+    (item,) = await jobs.status_fetcher.claim(1)
     report = {"CallStatus": "completed", "SequenceNumber": "3"}
     await move_call(store.for_account(item["account_id"]), item, reported_status(report))
-    await jobs.fetch.process(item)
+    await jobs.status_fetcher.process(item)
     await jobs.close()
     assert (await only(store))["status"] == "completed"
 
 
 async def test_a_fetch_that_died_with_its_process_is_carried_out_by_another(store: Store, tmp_path: Path) -> None:
     await queued_for_fetch(store)
-    dead = Background(store, told(NOWHERE, tmp_path, lease_seconds=0.0))
-    assert len(await dead.fetch.claim(1)) == 1
+    dead = Background(store, settings_for(NOWHERE, tmp_path, lease_seconds=0.0))
+    assert len(await dead.status_fetcher.claim(1)) == 1
     await dead.close()
     assert (await only(store))["_work"]["lease"] <= now()
-    jobs = Background(store, told(NOWHERE, tmp_path), Oracle(lambda: {"status": "busy"}))
-    await eventually(lambda: pass_over(jobs.settle))
-    assert await pass_over(jobs.fetch) == 1
+    jobs = Background(store, settings_for(NOWHERE, tmp_path), Oracle(lambda: {"status": "busy"}))
+    await eventually(lambda: pass_over(jobs.reconciler))
+    assert await pass_over(jobs.status_fetcher) == 1
     await jobs.close()
     assert (await only(store))["status"] == "busy"

@@ -33,7 +33,7 @@ from tests.workers.background import (
     eventually,
     pass_over,
     queued_calls,
-    told,
+    settings_for,
 )
 
 SID = "CA" + "5" * 32
@@ -78,7 +78,7 @@ async def due_again(store: Store) -> None:
 
 
 def asking(store: Store, tmp_path: Path, provider: Provider, **settings: Any) -> Background:
-    return Background(store, told(NOWHERE, tmp_path, status_check_seconds=FIRST, **settings), provider)
+    return Background(store, settings_for(NOWHERE, tmp_path, status_check_seconds=FIRST, **settings), provider)
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,16 @@ async def test_by_default_only_calls_without_a_status_callback_are_asked_about(
     await queued_calls(store, await account(store), [NUMBER], remote_request_params=params)
     began = now()
     async with carrier() as simulator:
-        settings = told(simulator.base_url, tmp_path, status_check=policy, status_check_seconds=FIRST)
+        settings = settings_for(simulator.base_url, tmp_path, status_check=policy, status_check_seconds=FIRST)
         async with background(store, settings) as jobs:
-            await pass_over(jobs.send)
+            await pass_over(jobs.dispatcher)
     check = (await only(store)).get("_check")
     assert (check is not None) == asked
     assert check is None or began <= check - timedelta(seconds=FIRST) <= now()
 
 
 def test_the_default_is_auto(tmp_path: Path) -> None:
-    policy = told(NOWHERE, tmp_path).status_check
+    policy = settings_for(NOWHERE, tmp_path).status_check
     assert first_check(PARAMS, policy, 1) is not None
     assert first_check(WITH_CALLBACK, policy, 1) is None
 
@@ -127,7 +127,7 @@ async def test_a_call_that_has_ended_is_not_asked_about_again(
 ) -> None:
     await placed(store)
     jobs = asking(store, tmp_path, Oracle(said))
-    assert await pass_over(jobs.check) == 1
+    assert await pass_over(jobs.status_poller) == 1
     call = await only(store)
     assert (call["status"], call["remote_status"]) == (status, said)
     assert call["remote_response"] == {"sid": SID, "status": said}
@@ -149,12 +149,12 @@ async def test_the_pauses_grow_with_the_age_of_the_call(
     began = now()
     await placed(store, ago=ago)
     jobs = asking(store, tmp_path, Oracle("ringing"))
-    await pass_over(jobs.check)
+    await pass_over(jobs.status_poller)
     call = await only(store)
     assert call["status"] == "in_progress"
     # It has aged since it was placed.
     assert began <= call["_check"] - pause <= now() + (now() - began)
-    assert await pass_over(jobs.check) == 0, "it is not due"
+    assert await pass_over(jobs.status_poller) == 0, "it is not due"
     await jobs.close()
 
 
@@ -162,7 +162,7 @@ async def test_a_call_that_never_ends_is_given_up_one_day(store: Store, tmp_path
     await placed(store, ago=MAX_CALL_AGE + timedelta(minutes=1))
     provider = Oracle("in-progress")
     jobs = asking(store, tmp_path, provider)
-    await pass_over(jobs.check)
+    await pass_over(jobs.status_poller)
     assert provider.asked == [SID] and "_check" not in await only(store)
     await jobs.close()
 
@@ -172,16 +172,16 @@ async def test_a_question_that_fails_is_asked_again_and_its_error_goes_when_it_i
 ) -> None:
     await placed(store)
     jobs = asking(store, tmp_path, Oracle(Unknown("Unable to fetch record: gone"), "queued", "completed"))
-    await pass_over(jobs.check)
+    await pass_over(jobs.status_poller)
     call = await only(store)
     assert (call["status"], call["remote_error_message"]) == ("remotely_queued", "Unable to fetch record: gone")
     await due_again(store)
-    await pass_over(jobs.check)
+    await pass_over(jobs.status_poller)
     call = await only(store)
     assert (call["status"], call["remote_status"]) == ("remotely_queued", "queued")
     assert call["remote_error_message"] is None
     await due_again(store)
-    await pass_over(jobs.check)
+    await pass_over(jobs.status_poller)
     assert (await only(store))["status"] == "completed"
     await jobs.close()
 
@@ -189,10 +189,10 @@ async def test_a_question_that_fails_is_asked_again_and_its_error_goes_when_it_i
 async def test_an_answer_that_cannot_be_worked_with_does_not_end_the_questions(store: Store, tmp_path: Path) -> None:
     await placed(store)
     jobs = asking(store, tmp_path, Oracle(ZeroDivisionError()))
-    (item,) = await jobs.check.claim(1)
+    (item,) = await jobs.status_poller.claim(1)
     with pytest.raises(ZeroDivisionError) as raised:
-        await jobs.check.process(item)
-    await jobs.check.on_error(item, raised.value)
+        await jobs.status_poller.process(item)
+    await jobs.status_poller.on_error(item, raised.value)
     assert (await only(store))["_check"] > now() + timedelta(seconds=FIRST / 2)
     await jobs.close()
 
@@ -215,10 +215,10 @@ async def test_a_report_that_comes_meanwhile_knows_better(store: Store, tmp_path
     provider = Overtaken("ringing")
     provider.store = store
     jobs = asking(store, tmp_path, provider)
-    await pass_over(jobs.check)
+    await pass_over(jobs.status_poller)
     assert (await only(store))["status"] == "completed"
     await due_again(store)
-    await pass_over(jobs.check)
+    await pass_over(jobs.status_poller)
     assert provider.asked == [SID] and "_check" not in await only(store)
     await jobs.close()
 
@@ -226,7 +226,7 @@ async def test_a_report_that_comes_meanwhile_knows_better(store: Store, tmp_path
 async def test_two_processes_do_not_ask_about_one_call_together(store: Store, tmp_path: Path) -> None:
     await placed(store)
     one, other = asking(store, tmp_path, Oracle("ringing")), asking(store, tmp_path, Oracle("ringing"))
-    taken = await asyncio.gather(one.check.claim(5), other.check.claim(5))
+    taken = await asyncio.gather(one.status_poller.claim(5), other.status_poller.claim(5))
     assert sorted(len(items) for items in taken) == [0, 1]
     await one.close()
     await other.close()
@@ -235,10 +235,10 @@ async def test_two_processes_do_not_ask_about_one_call_together(store: Store, tm
 async def test_a_question_that_died_with_its_process_is_asked_by_another(store: Store, tmp_path: Path) -> None:
     await placed(store)
     dead = asking(store, tmp_path, Oracle("ringing"), lease_seconds=0.0)
-    assert len(await dead.check.claim(1)) == 1
+    assert len(await dead.status_poller.claim(1)) == 1
     await dead.close()
     jobs = asking(store, tmp_path, Oracle("completed"))
-    await eventually(lambda: pass_over(jobs.check))
+    await eventually(lambda: pass_over(jobs.status_poller))
     assert (await only(store))["status"] == "completed"
     await jobs.close()
 
@@ -250,7 +250,7 @@ async def test_calls_whose_every_report_is_lost_come_to_an_end_by_themselves(sto
     )
     callees = (CalleeRule(Callee(after=1.0), prefix="+"),)
     async with carrier(faults=Faults(callback_lost=1.0), life_size=0.01, callees=callees) as simulator:
-        settings = told(simulator.base_url, tmp_path, status_check_seconds=0.1, sweep_seconds=0.05)
+        settings = settings_for(simulator.base_url, tmp_path, status_check_seconds=0.1, sweep_seconds=0.05)
         async with background(store, settings) as jobs:
             jobs.runner.start()
 

@@ -36,7 +36,7 @@ from scfm.storage.store import Store
 from scfm.twiml.registry import Registry
 from tests.conftest import DATABASE
 from tests.workers import stored
-from tests.workers.background import PARAMS, Background, carrier, pass_over, told
+from tests.workers.background import PARAMS, Background, carrier, pass_over, settings_for
 from tests.workers.corrected import House
 
 PINNED = json.loads((Path(__file__).parent / "stored_calls.json").read_text())
@@ -104,7 +104,7 @@ class Story:
 
     def process(self, data_dir: Path) -> None:
         """A process begins, which is used from now on."""
-        self.settings = told(
+        self.settings = settings_for(
             self.simulator.base_url,
             data_dir,
             lease_seconds=HOUR,
@@ -163,7 +163,7 @@ class Story:
 
     async def sent(self) -> None:
         """The process sends what is due."""
-        assert await pass_over(self.jobs.send) == 1
+        assert await pass_over(self.jobs.dispatcher) == 1
 
     async def accepted(self, **given: Any) -> None:
         """A call that the carrier has."""
@@ -193,14 +193,14 @@ async def answered(story: Story, data_dir: Path) -> None:
     story.note("created")
     await story.fires("queue")
     story.note("queued")
-    (taken,) = await story.jobs.send.claim(5)
+    (taken,) = await story.jobs.dispatcher.claim(5)
     story.note("claimed")
 
     async def leaves() -> None:
         story.note("sending")
 
     story.provider.when_it_has_left = leaves
-    await story.jobs.send.process(taken)
+    await story.jobs.dispatcher.process(taken)
     story.sid = story.call()["remote_call_id"]
     story.note("remotely_queued")
     await story.reported("initiated", SequenceNumber="0")
@@ -271,9 +271,9 @@ async def reported_and_never_answered(story: Story, data_dir: Path) -> None:
 async def unknown_and_found(story: Story, data_dir: Path) -> None:
     await unanswered(story)
     story.becomes_due()
-    (item,) = await story.jobs.settle.claim(5)
+    (item,) = await story.jobs.reconciler.claim(5)
     story.note("taken to be settled")
-    await story.jobs.settle.process(item)
+    await story.jobs.reconciler.process(item)
     story.note("found")
 
 
@@ -295,10 +295,10 @@ async def unknown_and_not_found(story: Story, data_dir: Path) -> None:
     await story.sent()
     story.note("unknown")
     story.becomes_due()
-    assert await pass_over(story.jobs.settle) == 1
+    assert await pass_over(story.jobs.reconciler) == 1
     story.note("asked once")
     story.becomes_due()
-    assert await pass_over(story.jobs.settle) == 1
+    assert await pass_over(story.jobs.reconciler) == 1
     story.note("asked twice")
 
 
@@ -310,11 +310,11 @@ async def unknown_and_nobody_to_ask(story: Story, data_dir: Path) -> None:
 
     story.provider.when_asked = silent
     story.becomes_due()
-    assert await pass_over(story.jobs.settle) == 1
+    assert await pass_over(story.jobs.reconciler) == 1
     story.note("asked in vain")
     story.becomes_due()
     story.set_fields(**{"_work.attempt.at": now() - timedelta(days=1)})
-    assert await pass_over(story.jobs.settle) == 1
+    assert await pass_over(story.jobs.reconciler) == 1
     story.note("given up")
 
 
@@ -324,20 +324,20 @@ async def unknown_and_reported(story: Story, data_dir: Path) -> None:
     await story.reported("completed")
     story.note("reported")
     story.becomes_due()
-    assert await pass_over(story.jobs.settle) == 1
+    assert await pass_over(story.jobs.reconciler) == 1
     story.note("finished")
 
 
 async def settling_fails(story: Story, data_dir: Path) -> None:
     await unanswered(story)
     story.becomes_due()
-    (item,) = await story.jobs.settle.claim(5)
-    await story.jobs.settle.on_error(item, RuntimeError())
+    (item,) = await story.jobs.reconciler.claim(5)
+    await story.jobs.reconciler.on_error(item, RuntimeError())
     story.note("failed once")
     story.becomes_due()
     story.set_fields(**{"_work.failures": 4})
-    (item,) = await story.jobs.settle.claim(5)
-    await story.jobs.settle.on_error(item, RuntimeError())
+    (item,) = await story.jobs.reconciler.claim(5)
+    await story.jobs.reconciler.on_error(item, RuntimeError())
     story.note("failed too often")
 
 
@@ -377,27 +377,27 @@ async def account_refused_after_it_called(story: Story, data_dir: Path) -> None:
 
 async def sending_fails(story: Story, data_dir: Path) -> None:
     await story.queued()
-    (taken,) = await story.jobs.send.claim(5)
-    await story.jobs.send.on_error(taken, RuntimeError())
+    (taken,) = await story.jobs.dispatcher.claim(5)
+    await story.jobs.dispatcher.on_error(taken, RuntimeError())
     story.note("failed once")
     story.set_fields(_work={"due": now(), "tries": 4})
-    (taken,) = await story.jobs.send.claim(5)
+    (taken,) = await story.jobs.dispatcher.claim(5)
     story.note("claimed for the last time")
-    await story.jobs.send.on_error(taken, RuntimeError())
+    await story.jobs.dispatcher.on_error(taken, RuntimeError())
     story.note("failed too often")
 
 
 async def sending_fails_after_it_left(story: Story, data_dir: Path) -> None:
     await story.queued()
-    (taken,) = await story.jobs.send.claim(5)
+    (taken,) = await story.jobs.dispatcher.claim(5)
 
     async def fails(answer: RemoteCall) -> None:
         raise RuntimeError
 
     story.provider.when_it_is_answered = fails
     with pytest.raises(RuntimeError):
-        await story.jobs.send.process(taken)
-    await story.jobs.send.on_error(taken, RuntimeError())
+        await story.jobs.dispatcher.process(taken)
+    await story.jobs.dispatcher.on_error(taken, RuntimeError())
     story.note("unknown")
 
 
@@ -419,11 +419,11 @@ async def stopped_after_it_left(story: Story, data_dir: Path) -> None:
 
 async def process_dies_before_it_leaves(story: Story, data_dir: Path) -> None:
     await story.queued()
-    await story.jobs.send.claim(5)
+    await story.jobs.dispatcher.claim(5)
     story.note("claimed")
     story.jobs.send_journal.close()
     story.process(data_dir)
-    await story.jobs.settle.claim(5)
+    await story.jobs.reconciler.claim(5)
     story.note("taken over")
 
 
@@ -434,13 +434,13 @@ async def process_dies_after_it_left(story: Story, data_dir: Path) -> None:
     story.jobs.send_journal.close()
     story.note("left")
     story.process(data_dir)
-    await story.jobs.settle.claim(5)
+    await story.jobs.reconciler.claim(5)
     story.note("taken over")
     story.becomes_due()
-    assert await pass_over(story.jobs.settle) == 1
+    assert await pass_over(story.jobs.reconciler) == 1
     story.note("asked once")
     story.becomes_due()
-    assert await pass_over(story.jobs.settle) == 1
+    assert await pass_over(story.jobs.reconciler) == 1
     story.note("asked twice")
 
 
@@ -457,9 +457,9 @@ async def process_dies_after_a_report(story: Story, data_dir: Path) -> None:
     story.jobs.send_journal.close()
     story.note("reported while it was being sent")
     story.process(data_dir)
-    (item,) = await story.jobs.settle.claim(5)
+    (item,) = await story.jobs.reconciler.claim(5)
     story.note("taken over")
-    await story.jobs.settle.process(item)
+    await story.jobs.reconciler.process(item)
     story.note("finished")
 
 
@@ -473,8 +473,8 @@ async def sending_until(story: Story) -> AsyncIterator[Callable[[], Awaitable[No
         await never.wait()
 
     yield reached
-    (taken,) = await story.jobs.send.claim(5)
-    story.sending = asyncio.create_task(story.jobs.send.process(taken))
+    (taken,) = await story.jobs.dispatcher.claim(5)
+    story.sending = asyncio.create_task(story.jobs.dispatcher.process(taken))
     await here.wait()
 
 
@@ -494,19 +494,19 @@ async def held(story: Story, data_dir: Path) -> None:
 async def held_while_it_is_claimed(story: Story, data_dir: Path) -> None:
     await story.queued()
     await story.callout("start")
-    (taken,) = await story.jobs.send.claim(5)
+    (taken,) = await story.jobs.dispatcher.claim(5)
     await story.callout("pause")
     story.note("paused while it is claimed")
-    await story.jobs.send.process(taken)
+    await story.jobs.dispatcher.process(taken)
     story.note("held")
 
 
 async def stopped_while_it_is_claimed(story: Story, data_dir: Path) -> None:
     await story.queued()
     await story.callout("start")
-    (taken,) = await story.jobs.send.claim(5)
+    (taken,) = await story.jobs.dispatcher.claim(5)
     await story.callout("stop")
-    await story.jobs.send.process(taken)
+    await story.jobs.dispatcher.process(taken)
     story.note("canceled")
 
 
@@ -531,10 +531,10 @@ async def corrected(story: Story, data_dir: Path) -> None:
 
 async def corrected_while_it_is_claimed(story: Story, data_dir: Path) -> None:
     await story.queued()
-    (taken,) = await story.jobs.send.claim(5)
+    (taken,) = await story.jobs.dispatcher.claim(5)
     await story.house.renumber(story.contact, CORRECTED)
     story.jobs.callout_hold.on_renumbered(story.contact)
-    await story.jobs.send.process(taken)
+    await story.jobs.dispatcher.process(taken)
     story.note("queued again")
 
 
@@ -548,9 +548,9 @@ async def fetched(story: Story, data_dir: Path) -> None:
     await story.accepted()
     await story.fires("queue_remote_fetch")
     story.note("fetch is queued")
-    (item,) = await story.jobs.fetch.claim(5)
+    (item,) = await story.jobs.status_fetcher.claim(5)
     story.note("fetch is claimed")
-    await story.jobs.fetch.process(item)
+    await story.jobs.status_fetcher.process(item)
     story.note("fetched")
 
 
@@ -561,49 +561,49 @@ async def fetched_in_vain(story: Story, data_dir: Path) -> None:
     await story.fires("queue_remote_fetch")
     story.note("fetch is queued")
     story.set_fields(remote_call_id="CA" + "7" * 32)
-    assert await pass_over(story.jobs.fetch) == 1
+    assert await pass_over(story.jobs.status_fetcher) == 1
     story.note("not fetched")
     await story.fires("queue_remote_fetch")
-    (item,) = await story.jobs.fetch.claim(5)
-    await story.jobs.fetch.on_error(item, RuntimeError())
+    (item,) = await story.jobs.status_fetcher.claim(5)
+    await story.jobs.status_fetcher.on_error(item, RuntimeError())
     story.note("failed")
 
 
 async def fetch_is_abandoned(story: Story, data_dir: Path) -> None:
     await story.accepted()
     await story.fires("queue_remote_fetch")
-    await story.jobs.fetch.claim(5)
+    await story.jobs.status_fetcher.claim(5)
     story.note("fetch is claimed")
     story.becomes_due()
-    assert await pass_over(story.jobs.settle) == 1
+    assert await pass_over(story.jobs.reconciler) == 1
     story.note("fetch is queued again")
 
 
 async def reported_while_it_is_fetched(story: Story, data_dir: Path) -> None:
     await story.accepted()
     await story.fires("queue_remote_fetch")
-    (item,) = await story.jobs.fetch.claim(5)
+    (item,) = await story.jobs.status_fetcher.claim(5)
     story.note("fetch is claimed")
     await story.reported("completed")
     story.note("completed")
-    await story.jobs.fetch.process(item)
+    await story.jobs.status_fetcher.process(item)
     story.note("fetched too late")
     story.becomes_due()
-    assert await pass_over(story.jobs.settle) == 1
+    assert await pass_over(story.jobs.reconciler) == 1
     story.note("finished")
 
 
 async def polled(story: Story, data_dir: Path) -> None:
     await story.accepted()
     story.becomes_due("_check")
-    (item,) = await story.jobs.check.claim(5)
+    (item,) = await story.jobs.status_poller.claim(5)
     story.note("taken to be polled")
-    await story.jobs.check.process(item)
+    await story.jobs.status_poller.process(item)
     story.note("polled")
     await story.reported("completed")
     story.note("completed")
     story.becomes_due("_check")
-    assert await pass_over(story.jobs.check) == 1
+    assert await pass_over(story.jobs.status_poller) == 1
     story.note("polled for the last time")
 
 
@@ -611,11 +611,11 @@ async def polled_in_vain(story: Story, data_dir: Path) -> None:
     await story.accepted()
     story.set_fields(remote_call_id="CA" + "7" * 32)
     story.becomes_due("_check")
-    assert await pass_over(story.jobs.check) == 1
+    assert await pass_over(story.jobs.status_poller) == 1
     story.note("not polled")
     story.becomes_due("_check")
     story.set_fields(remotely_queued_at=now() - timedelta(days=2))
-    assert await pass_over(story.jobs.check) == 1
+    assert await pass_over(story.jobs.status_poller) == 1
     story.note("given up")
 
 
@@ -639,16 +639,16 @@ async def made_by_operations(story: Story, data_dir: Path) -> None:
     ):
         await story.house.operation(kind, **parameters)
         story.note(f"{kind} is queued", "batch_operations")
-        (item,) = await story.jobs.run.claim(5)
+        (item,) = await story.jobs.batch_runner.claim(5)
         story.note(f"{kind} is claimed", "batch_operations")
-        await story.jobs.run.process(item)
+        await story.jobs.batch_runner.process(item)
         story.note(f"{kind} is finished", "batch_operations")
         made = "callout_participations" if kind == "CalloutPopulation" else "phone_calls"
         story.note(f"{made} after {kind}", made)
     await story.sent()
     story.note("sent")
     await story.house.operation("PhoneCallQueueRemoteFetch")
-    assert await pass_over(story.jobs.run) == 1
+    assert await pass_over(story.jobs.batch_runner) == 1
     story.note("fetch is queued")
     for collection in ("contacts", "callouts", "batch_operations"):
         story.note(collection, collection)

@@ -1,0 +1,117 @@
+"""Brings back what was put down for times that are far off, as the wall clock was set meanwhile.
+
+Stored times are compared with the wall clock, as they must outlive a process and be understood by others: when it
+goes back, what is due waits for as long as it went. Leases under which a call may be about to leave are left alone:
+they protect from sending it twice. See docs/decisions/0002.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from scfm import clock
+from scfm.models import idempotency, renumbering
+from scfm.models.call_checks import bring_back_check, bring_back_due
+from scfm.models.call_placement import bring_back_settling
+from scfm.models.references import DELETION_LEASE, DELETIONS, SWEEP_DELAY
+from scfm.models.registry import RESOURCES
+from scfm.settings import Settings
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.workers.batch_run import OPERATIONS
+from scfm.workers.batch_runner import BACKOFF
+from scfm.workers.claims import CALLS
+from scfm.workers.clock_watch import TOLERANCE, ClockWatch
+from scfm.workers.runner import Job
+from scfm.workers.status_poller import MAX_CHECK_INTERVAL
+
+log = logging.getLogger("scfm.work")
+
+# Twice of what the clocks of two processes may differ by: what another has written is not from the future.
+MAX_CLOCK_DIFFERENCE = timedelta(seconds=60)
+LOOK_SECONDS = 60.0
+# The provider may ask for so long a wait: see MAX_RETRY_AFTER of the providers.
+MAX_DELAY = timedelta(hours=1)
+
+
+class ClockRepair(Job):
+    """Looks at the clock, and now and then at what is stored, which tells of a clock set while nobody looked."""
+
+    name = "watch the clock"
+
+    def __init__(self, store: Store, watch: ClockWatch, settings: Settings, wake: Callable[[], None]) -> None:
+        self._all_tenants = store.all_tenants
+        self._watch = watch
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._grace = timedelta(seconds=settings.unknown_grace_seconds + 1)
+        self._first_check = timedelta(seconds=settings.status_check_seconds)
+        self._wake = wake
+        self._next = 0.0
+        self._brought_back = timedelta()
+
+    async def claim(self, limit: int) -> Sequence[Document]:
+        """Bring back what is too far off; there is nothing to process."""
+        self._watch.look()
+        back = self._watch.gone_back
+        if back == self._brought_back and time.monotonic() < self._next:
+            return ()
+        noticed = back != self._brought_back
+        margin = TOLERANCE if noticed else MAX_CLOCK_DIFFERENCE
+        found = await self._bring_back(margin, everything=noticed or not self._next)
+        self._brought_back = back
+        self._next = time.monotonic() + LOOK_SECONDS
+        if found:
+            log.warning("%d documents waited for times that are too far off; they are due now", found)
+            self._wake()
+        return ()
+
+    async def _bring_back(self, margin: timedelta, *, everything: bool) -> int:
+        """Make due what waits for longer than anything waits; how many documents that were."""
+        moment = clock.now()
+        late = moment + margin
+        changed = 0
+        for collection, condition, change in (
+            *self._calls(moment, late),
+            *self._operations(moment, late),
+            *self._others(moment, late, everything=everything),
+        ):
+            changed += await self._all_tenants.update_many(collection, condition, {"$set": change})
+        return changed
+
+    def _calls(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:
+        return [
+            (CALLS, condition, update["$set"])
+            for condition, update in (
+                bring_back_due(moment, late, late + MAX_DELAY),
+                bring_back_settling(moment, late + self._grace),
+                bring_back_check(moment, late, late + max(MAX_CHECK_INTERVAL, self._first_check)),
+            )
+        ]
+
+    def _operations(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:
+        backoff = late + timedelta(seconds=BACKOFF.longest)
+        due = {"_work.due": moment}
+        # Whoever runs one does no harm to another who goes on with it.
+        return [
+            (OPERATIONS, {"status": "queued", "_work.due": {"$gt": backoff}}, due),
+            (OPERATIONS, {"status": "running", "_work.due": {"$gt": max(backoff, late + self._lease)}}, due),
+        ]
+
+    def _others(self, moment: datetime, late: datetime, *, everything: bool) -> list[tuple[str, Document, Document]]:
+        mark = "_deleting.until"
+        look = f"{renumbering.MARK}.due"
+        found: list[tuple[str, Document, Document]] = [
+            (DELETIONS, {"due": {"$gt": late + SWEEP_DELAY}}, {"due": moment + SWEEP_DELAY}),
+            (renumbering.CONTACTS, {look: {"$gt": late + renumbering.MARK_RETENTION}}, {look: moment}),
+            *(
+                (one.collection, {mark: {"$gt": late + DELETION_LEASE}}, {mark: moment + DELETION_LEASE})
+                for one in RESOURCES
+            ),
+        ]
+        if everything:  # there is no index for it
+            running = {"until": {"$gt": late + idempotency.LEASE}, "answer": None}
+            found.append((idempotency.COLLECTION, running, {"until": moment + idempotency.LEASE}))
+        return found
