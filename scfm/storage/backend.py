@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from scfm.runtime.account_concurrency import AccountConcurrency
 from scfm.storage.block_counts import BlockCounts
+from scfm.storage.block_tallies import BlockTallies
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.counters import Counters
 from scfm.storage.database import Database
@@ -27,5 +28,6 @@ class Backend:
         self.batches = DocumentBatches(database)
         self.counters = Counters(database)
         self.counts = BlockCounts(database, self.counters, counted)
+        self.tallies = BlockTallies(database, self.counters, counted)
         self.reads = AccountConcurrency("large lists and exports are being read", MAX_READS, MAX_READ_WAIT)
         self.imports = AccountConcurrency("batches are being imported", MAX_IMPORTS)

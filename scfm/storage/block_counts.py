@@ -1,22 +1,17 @@
-"""How many documents a query has, and where its pages begin, without walking over all of them each time.
-
-Ids are given in order, so what a query has among the ids of a block stays the same unless one of these is announced
-as changing (see ``change_log``). What is remembered lives in this process alone: a crash loses nothing, and a
-process that starts anew counts once.
-"""
+"""How many documents a query has, and where its pages begin, without walking over all of them each time."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
 import orjson
 
-from scfm.storage.batching import Batcher
+from scfm.storage.block_watch import END, Remembered, Span, spans_of
 from scfm.storage.change_log import BLOCK, ChangeLog
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.counter import CounterState
@@ -28,10 +23,6 @@ from scfm.storage.query import Document, Query
 
 # How many queries are remembered. Each takes twelve bytes a block.
 MAX_QUERIES = 200
-
-Span = tuple[int, int]
-"""Ids from the first up to, not including, the second."""
-END = 2**63 - 1
 
 
 def _names(condition: Any) -> list[str]:
@@ -64,21 +55,10 @@ class Totals:
         first = bisect_right(self.running, skip)
         last = bisect_left(self.running, skip + limit, first)
         running = [self.running[first - 1] if first else 0, *self.running[first : last + 1]]
-        spans = _spans([block for block, (one, next_) in enumerate(pairwise(running), first) if next_ > one])
+        spans = spans_of([block for block, (one, next_) in enumerate(pairwise(running), first) if next_ > one])
         if running[-1] < skip + limit:
             spans.append((self.tail_from, END))
         return spans, skip - running[0]
-
-
-def _spans(blocks: Iterable[int]) -> list[Span]:
-    """The ids of these blocks, which are in order, in few pieces."""
-    spans: list[Span] = []
-    for block in blocks:
-        begin, end = block * BLOCK, (block + 1) * BLOCK
-        if spans and spans[-1][1] == begin:
-            begin = spans.pop()[0]
-        spans.append((begin, end))
-    return spans
 
 
 class BlockCounts:
@@ -111,69 +91,37 @@ class BlockCounts:
         return await known.requests.submit(None)
 
 
-class _KnownQuery:
-    """What a query has in each block from the first on, but for the unknown ones, and what had been announced then.
-
-    Those who ask at the same time share the answer, and one answer is looked for at a time.
-    """
+class _KnownQuery(Remembered[Totals]):
+    """What a query has in each block from the first on, but for the unknown ones."""
 
     def __init__(self, query: Query, collection: Collection, changes: ChangeLog) -> None:
-        self.requests: Batcher[None, Totals] = Batcher(self._answer)
-        self._query, self._collection, self._changes = query, collection, changes
-        self._floor = 0
-        self._dirty_blocks: Mapping[int, int] = {}
+        super().__init__(changes)
+        self._query, self._collection = query, collection
         self._blocks = array("I")
-        self._unknown: set[int] = set()
         self._sums = array("Q")
-        self._quiescent: str | None = None
-        self._totals: Totals | None = None
 
-    async def _answer(self, asked: list[None]) -> Sequence[Totals]:
-        state = await self._changes.state()
-        if self._totals is None or state.quiescent is None or state.quiescent != self._quiescent:
-            self._totals, self._quiescent = await self._count_all(state), None
-            if state.quiescent is not None:
-                # What was counted may be of a write that a MongoDB which dies takes back, and the counter with it.
-                again = await self._changes.state()
-                self._quiescent = again.quiescent if again.quiescent == state.quiescent else None
-        return [self._totals] * len(asked)
-
-    async def _count_all(self, state: CounterState) -> Totals:
-        self._invalidate(state)
+    async def _count(self, state: CounterState) -> Totals:
+        del self._blocks[self.watch.full :]
+        self._blocks.extend([0] * (self.watch.full - len(self._blocks)))
         if state.floor >= state.since:  # any document may be changing
-            return Totals((), 0, await self._count((0, END)))
-        changing = {block for block, number in state.dirty_blocks.items() if number >= state.since}
-        sums = await self._running_totals(changing.intersection(range(len(self._blocks))))
-        tail_from = len(self._blocks) * BLOCK
-        return Totals(sums, tail_from, await self._count((tail_from, END)))
-
-    def _invalidate(self, state: CounterState) -> None:
-        """Forget what has, or may have, changed since it was counted, and make room for blocks that are full now."""
-        if state.floor != self._floor:
-            self._blocks = array("I")
-            self._unknown = set()
-        full, known = state.decided_below // BLOCK, len(self._blocks)
-        del self._blocks[full:]
-        self._blocks.extend([0] * (full - known))
-        self._unknown.update(range(known, full))
-        # Not only what is newer: where a primary has died, what was announced last may never have been.
-        self._unknown.update(block for block, _ in state.dirty_blocks.items() ^ self._dirty_blocks.items())
-        self._unknown.intersection_update(range(full))
-        self._floor, self._dirty_blocks = state.floor, state.dirty_blocks
+            return Totals((), 0, await self._count_span((0, END)))
+        sums = await self._running_totals(self.watch.changing(state))
+        tail_from = self.watch.tail_from
+        return Totals(sums, tail_from, await self._count_span((tail_from, END)))
 
     async def _running_totals(self, changing: set[int]) -> Sequence[int]:
         """How many there are up to the end of each block."""
-        looked_for = self._unknown | changing
+        looked_for = self.watch.unknown | changing
         if looked_for:
-            found = await self._count_blocks(_spans(sorted(looked_for)))
+            found = await self._count_blocks(spans_of(sorted(looked_for)))
             for block in looked_for:
                 self._blocks[block] = found.get(block, 0)
-            self._unknown = changing
+            self.watch.unknown = changing
         if looked_for or len(self._sums) != len(self._blocks):
             self._sums = array("Q", accumulate(self._blocks))
         return self._sums
 
-    async def _count(self, span: Span) -> int:
+    async def _count_span(self, span: Span) -> int:
         """How many documents of the query have ids in the span."""
         with map_driver_errors():
             return int(await self._collection.count_documents(self._query.within([span])))

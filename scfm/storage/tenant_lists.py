@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from scfm.storage import driver
-from scfm.storage.block_counts import END
+from scfm.storage.block_tallies import Tallied, Tally
+from scfm.storage.block_watch import END
 from scfm.storage.change_log import BLOCK
 from scfm.storage.codec import restore_document
 from scfm.storage.errors import map_driver_errors
@@ -98,6 +99,10 @@ class TenantLists(TenantReads):
             )
             counted = await counting.to_list(1)
         return int(counted[0]["total"]) if counted else 0
+
+    async def tallied(self, query: Query, tally: Tally) -> Tallied:
+        """What the documents of a plain query hold, counted; not to be changed. Raises Unavailable."""
+        return await self._backend.tallies.tallied(self._scoped_query(query), tally)
 
     async def pieces(self, query: Query, fields: Sequence[str] | None = None) -> AsyncGenerator[list[Document], None]:
         """All documents of the query, by id, in lists of about MAX_PIECE bytes; only FIELDS of them when named.

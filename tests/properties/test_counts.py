@@ -17,7 +17,7 @@ from tornado.ioloop import IOLoop
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import Unavailable
 from scfm.models.registry import counted_fields
-from scfm.storage import block_counts, change_log, counter, id_allocator, tenant_lists
+from scfm.storage import block_counts, block_watch, change_log, counter, id_allocator, tenant_lists
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.large_page import LargePage
 from scfm.storage.query import Document, Query
@@ -41,7 +41,7 @@ CONDITIONS: tuple[Document, ...] = (
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (change_log, block_counts, tenant_lists):
+    for module in (change_log, block_watch, block_counts, tenant_lists):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
     monkeypatch.setattr(counter, "MAX_DIRTY_BLOCKS", 20)
 

@@ -1,0 +1,183 @@
+"""What the documents of a query hold, counted by block of ids, without walking over all of them each time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from scfm.runtime.time_slice import TimeSlice
+from scfm.storage.block_watch import END, Remembered, Span, spans_of
+from scfm.storage.change_log import BLOCK, ChangeLog
+from scfm.storage.counted_fields import CountedFields
+from scfm.storage.counter import CounterState
+from scfm.storage.counters import Counters
+from scfm.storage.database import Database
+from scfm.storage.driver import Collection
+from scfm.storage.errors import map_driver_errors
+from scfm.storage.query import MAX_SPANS, Document, Query
+
+# How many tallies are remembered, and how many counts of all of them: each takes about sixty bytes.
+MAX_TALLIES, MAX_COUNTS = 200, 500_000
+# Blocks that one aggregation counts, and rows of it that come at once.
+MAX_BLOCKS_AT_ONCE, ROWS_AT_ONCE = 64, 500
+
+Key = tuple[Any, ...]
+"""What is counted: ``("people", "unreached", "busy", 2)``."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How documents are tallied; ``name`` tells it from other tallies of the same documents.
+
+    ``stages`` are those of a pipeline after which the documents, or parts of them, are grouped ``by`` expressions,
+    and of each group ``values`` are accumulated. ``read`` makes counts of a group (its ``by`` and ``values``). Values
+    called ``first`` and ``last`` are moments, of which the earliest and the latest of all are kept. ``index`` is
+    walked: in it, a document must stay where it is, so that each is met once, whatever changes meanwhile.
+    """
+
+    name: str
+    index: Mapping[str, int]
+    stages: tuple[Document, ...]
+    by: Mapping[str, Any]
+    values: Mapping[str, Any]
+    read: Callable[[Document], Iterable[tuple[Key, int]]]
+
+
+@dataclass
+class Tallied:
+    """Counts by what is counted, none of them 0, and the moments: of one block, or of all."""
+
+    counts: Counter[Key] = field(default_factory=Counter)
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def add(self, tally: Tally, group: Document) -> None:
+        """Add a group of documents."""
+        for key, count in tally.read(group):
+            self.counts[key] += count
+        self.extend(group.get("first"), group.get("last"))
+
+    def extend(self, first: datetime | None, last: datetime | None) -> None:
+        """Take in the moments of a part."""
+        self.first = min(filter(None, (self.first, first)), default=None)
+        self.last = max(filter(None, (self.last, last)), default=None)
+
+
+class BlockTallies:
+    """The tallies that were asked for last, by query: MAX_TALLIES of them, and of MAX_COUNTS no more than one."""
+
+    def __init__(self, database: Database, counters: Counters, counted: Mapping[str, CountedFields]) -> None:
+        """COUNTED: by collection, what those declare whose totals are remembered."""
+        self._database = database
+        self._counters = counters
+        self._counted = counted
+        self._known: dict[bytes, _KnownTally] = {}
+
+    async def tallied(self, query: Query, tally: Tally) -> Tallied:
+        """The tally of a plain query, as it is now; not to be changed. Raises Unavailable.
+
+        All that the query asks of a document, and that the tally reads of it, must change only with an announcement
+        (CountedFields).
+        """
+        key = orjson.dumps([tally.name, query.collection, query.account_id, query.where], default=repr)
+        known = self._known.pop(key, None)
+        if known is None:
+            changes = self._counters.changes(self._counted[query.collection].kind)
+            known = _KnownTally(query, tally, self._database.collection(query.collection), changes)
+        self._known[key] = known
+        self._forget()
+        return await known.requests.submit(None)
+
+    def _forget(self) -> None:
+        held = sum(known.held for known in self._known.values())
+        while len(self._known) > MAX_TALLIES or (held > MAX_COUNTS and len(self._known) > 1):
+            held -= self._known.pop(next(iter(self._known))).held
+
+
+class _KnownTally(Remembered[Tallied]):
+    """The tally of each block that has documents of the query, and of all of them together."""
+
+    def __init__(self, query: Query, tally: Tally, collection: Collection, changes: ChangeLog) -> None:
+        super().__init__(changes)
+        self._query, self._tally, self._collection = query, tally, collection
+        # What is beyond the full blocks is counted under END.
+        self._blocks: dict[int, Tallied] = {}
+        self._counts: Counter[Key] = Counter()
+        # One object for each key, however many blocks have it.
+        self._keys: dict[Key, Key] = {}
+        self.held = 0
+
+    async def _count(self, state: CounterState) -> Tallied:
+        for block in [block for block in self._blocks if block >= self.watch.full]:
+            self._replace(block, None)
+        changing = self.watch.changing(state)
+        self.watch.unknown |= changing
+        for some in _at_once(sorted(self.watch.unknown)):
+            found = await self._count_blocks(spans_of(some))
+            for block in some:
+                self._replace(block, found.get(block))
+            self.watch.unknown.difference_update({*some} - changing)
+        tail = Tallied()
+        for part in (await self._count_blocks([(self.watch.tail_from, END)])).values():
+            tail.counts.update(part.counts)
+            tail.extend(part.first, part.last)
+        self._replace(END, tail)
+        answer = Tallied(self._counts.copy())
+        for tallied in self._blocks.values():
+            answer.extend(tallied.first, tallied.last)
+        return answer
+
+    def _replace(self, block: int, tallied: Tallied | None) -> None:
+        """Put what was found of a block in the place of what was known of it."""
+        if (known := self._blocks.pop(block, None)) is not None:
+            self.held -= len(known.counts)
+            for key, count in known.counts.items():
+                self._counts[key] -= count
+                if not self._counts[key]:
+                    del self._counts[key], self._keys[key]
+        if tallied is None or not tallied.counts:
+            return
+        keys = self._keys
+        tallied.counts = Counter({keys.setdefault(key, key): count for key, count in tallied.counts.items() if count})
+        self._counts.update(tallied.counts)
+        self.held += len(tallied.counts)
+        self._blocks[block] = tallied
+
+    async def _count_blocks(self, spans: list[Span]) -> dict[int, Tallied]:
+        """The tally of each block in the spans that has documents of the query, and perhaps of others."""
+        tally = self._tally
+        pipeline = [
+            {"$match": self._query.within(spans)},
+            *tally.stages,
+            {"$group": {"_id": {"block": {"$floor": {"$divide": ["$_id", BLOCK]}}, **tally.by}, **tally.values}},
+        ]
+        found: dict[int, Tallied] = {}
+        time_slice = TimeSlice()
+        with map_driver_errors():
+            cursor = await self._collection.aggregate(
+                pipeline, hint=dict(tally.index), allowDiskUse=True, batchSize=ROWS_AT_ONCE
+            )
+            async for group in cursor:
+                by = group.pop("_id")
+                found.setdefault(int(by["block"]), Tallied()).add(tally, {**by, **group})
+                await time_slice.pause()
+        return found
+
+
+def _at_once(blocks: list[int]) -> Iterator[list[int]]:
+    """The blocks, which are in order, in lists that one aggregation may be asked for."""
+    some: list[int] = []
+    pieces = 0
+    for block in blocks:
+        pieces += not some or some[-1] + 1 != block
+        if pieces > MAX_SPANS or len(some) == MAX_BLOCKS_AT_ONCE:
+            yield some
+            some, pieces = [], 1
+        some.append(block)
+    if some:
+        yield some

@@ -1,0 +1,100 @@
+"""Which blocks of ids must be counted again, by what the counter of a kind of resource says.
+
+Ids are given in order, so what documents hold among the ids of a block stays the same unless one of these is
+announced as changing (see ``change_log``). What is remembered lives in this process alone: a crash loses nothing, and
+a process that starts anew counts once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from scfm.storage.batching import Batcher
+from scfm.storage.change_log import BLOCK, ChangeLog
+from scfm.storage.counter import CounterState
+
+Answer = TypeVar("Answer")
+
+Span = tuple[int, int]
+"""Ids from the first up to, not including, the second."""
+END = 2**63 - 1
+
+
+def spans_of(blocks: Iterable[int]) -> list[Span]:
+    """The ids of these blocks, which are in order, in few pieces."""
+    spans: list[Span] = []
+    for block in blocks:
+        begin, end = block * BLOCK, (block + 1) * BLOCK
+        if spans and spans[-1][1] == begin:
+            begin = spans.pop()[0]
+        spans.append((begin, end))
+    return spans
+
+
+class BlockWatch:
+    """The blocks of one kind, for one who remembers something of each.
+
+    ``full``: so many blocks, from the first on, are full, and nothing new comes into them; from ``tail_from`` on
+    everything is to be counted each time. ``unknown``: those of the full ones that were not counted since they may
+    have changed; whoever counts them takes them away.
+    """
+
+    def __init__(self) -> None:
+        self.full = 0
+        self.unknown: set[int] = set()
+        self._floor = 0
+        self._dirty_blocks: Mapping[int, int] = {}
+
+    @property
+    def tail_from(self) -> int:
+        """The first id that is in no full block."""
+        return self.full * BLOCK
+
+    def take(self, state: CounterState) -> None:
+        """Note what the counter says now, which must be read before anything is counted."""
+        known = self.full if state.floor == self._floor else 0
+        self.full = state.decided_below // BLOCK
+        self.unknown.update(range(known, self.full))
+        # Not only what is newer: where a primary has died, what was announced last may never have been.
+        self.unknown.update(block for block, _ in state.dirty_blocks.items() ^ self._dirty_blocks.items())
+        self.unknown.intersection_update(range(self.full))
+        self._floor, self._dirty_blocks = state.floor, state.dirty_blocks
+
+    def changing(self, state: CounterState) -> set[int]:
+        """The full blocks that may be changing right now: what is counted of them is not known for long."""
+        if state.floor >= state.since:
+            return set(range(self.full))
+        changing = {block for block, number in state.dirty_blocks.items() if number >= state.since}
+        return changing.intersection(range(self.full))
+
+
+class Remembered(ABC, Generic[Answer]):
+    """An answer about one kind's documents, of which parts are remembered by block.
+
+    Those who ask at the same time, by ``requests``, share the answer, and one answer is looked for at a time.
+    """
+
+    def __init__(self, changes: ChangeLog) -> None:
+        self.requests: Batcher[None, Answer] = Batcher(self._answer)
+        self.watch = BlockWatch()
+        self._changes = changes
+        self._quiescent: str | None = None
+        self._last: Answer | None = None
+
+    async def _answer(self, asked: list[None]) -> Sequence[Answer]:
+        state = await self._changes.state()
+        if self._last is None or state.quiescent is None or state.quiescent != self._quiescent:
+            self._quiescent = None
+            self.watch.take(state)
+            self._last = await self._count(state)
+            if state.quiescent is not None:
+                # What was counted may be of a write that a MongoDB which dies takes back, and the counter with it.
+                again = await self._changes.state()
+                self._quiescent = again.quiescent if again.quiescent == state.quiescent else None
+        return [self._last] * len(asked)
+
+    @abstractmethod
+    async def _count(self, state: CounterState) -> Answer:
+        """The answer after ``watch`` has taken STATE."""
