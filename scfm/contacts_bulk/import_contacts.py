@@ -213,12 +213,12 @@ class ContactImport:
 
         Take them back and raise NotFound if it took place (see models.references).
         """
-        all_tenants, account = self._view.all_tenants, self._view.account_id
+        account = self._view.account_id
         assert account is not None
         for _ in range(MAX_DELETION_LOOKS):
-            if await live_ids(all_tenants, "accounts", [account]):
+            if await live_ids(self._view, "accounts", [account]):
                 return
-            if not await all_tenants.exists("accounts", {"_id": account}):
+            if not await self._view.exists("accounts", {"_id": account}):
                 await self._view.remove(CONTACTS.collection, {"_id": {"$in": list(contact_ids)}})
                 raise NotFound
             await asyncio.sleep(DELETION_LOOK_SECONDS)

@@ -55,14 +55,13 @@ class OwnAccountHandler(ClientHandler):
 
     async def get(self) -> None:
         self.parameters()
-        document = await self.app.store.all_tenants.get(ACCOUNTS.collection, self.client.account_id)
+        document = await self.own_scope().view.get(ACCOUNTS.collection, self.client.account_id)
         self.answer(200, ACCOUNTS.show(document))
 
     head = get
 
     async def patch(self) -> None:
-        scope = self.scope_of(self.app.store.all_tenants)
-        await ACCOUNTS.update(scope, self.client.account_id, self.parameters())
+        await ACCOUNTS.update(self.own_scope(), self.client.account_id, self.parameters())
         self.app.forget_accounts()
         self.answer(204)
 

@@ -196,5 +196,5 @@ def country_of(account: Document) -> str | None:
 
 async def default_country(view: TenantView) -> str | None:
     """The ``default_country`` of the account that VIEW sees, as the database has it now."""
-    account = await view.own_account()
+    account = await view.find_one(ACCOUNTS.collection, {"_id": view.account_id})
     return country_of(account) if account else None

@@ -185,14 +185,9 @@ async def missing_reference(resource: Declaration, view: TenantView, document: D
         targets.append(("account", "accounts", view.account_id))
     for target in targets:
         _, collection, document_id = target
-        if not await live_ids(_view_of(view, collection), collection, [document_id]):
+        if not await live_ids(view, collection, [document_id]):
             return target
     return None
-
-
-def _view_of(view: TenantView, collection: str) -> TenantView:
-    """The view that sees documents of a collection: an account is not among what it owns."""
-    return view.all_tenants if collection == "accounts" else view
 
 
 async def withdraw_if_dangling(resource: Declaration, view: TenantView, stored: Document) -> Target | None:
@@ -235,7 +230,6 @@ async def _try_withdraw(resource: Declaration, view: TenantView, document_id: in
 async def _wait_for_end(view: TenantView, target: Target) -> None:
     """Wait until the deletion of what is referred to has ended; raise Invalid if it has taken place."""
     error_name, collection, document_id = target
-    view = _view_of(view, collection)
     for _ in range(MAX_DELETION_LOOKS):
         if not await view.exists(collection, {"_id": document_id}):
             raise Invalid({error_name: [MUST_EXIST]})

@@ -120,8 +120,11 @@ class Resource(Declaration):
             key = {name: draft.document.get(name, view.account_id) for name in unique.fields}
             if None in key.values() or unique.error_name in draft.errors:
                 continue
-            reach = view.all_tenants if unique.everywhere else view
-            if await reach.exists(self.collection, {**key, "_id": {"$ne": document_id}}):
+            if unique.everywhere:
+                taken = await view.is_taken(self.collection, key, document_id)
+            else:
+                taken = await view.exists(self.collection, {**key, "_id": {"$ne": document_id}})
+            if taken:
                 draft.errors.add(unique.error_name, TAKEN)
 
     async def fire(self, scope: Scope, document_id: int, event: Any) -> Document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 
@@ -21,8 +22,20 @@ from scfm.storage.query import Document
 # What a document holds besides its fields; ``_swaps`` are the marks of compare_and_set.
 BOOKKEEPING = ("account_id", "_deleting", "_version", "_swaps")
 
-Update = tuple[Document, Document | None]
-"""A condition, with the ``_id`` of one document, and what is to be done to it, if anything."""
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What is to be done, if anything, to the document of that id if it fits ``condition``."""
+
+    document_id: int
+    condition: Document
+    update: Document | None
+
+    @property
+    def account_id(self) -> int | None:
+        """Whose document it is, where the condition says so."""
+        named = self.condition.get("account_id")
+        return named if isinstance(named, int) else None
 
 
 class DocumentBatches:
@@ -97,20 +110,19 @@ class DocumentBatches:
             return error
         return None
 
-    async def update_one(self, collection: str, condition: Document, update: Document | None) -> Document | None:
-        """Apply UPDATE, if there is one, to the document with CONDITION's ``_id``, if it fits.
+    async def update_one(self, collection: str, update: Update) -> Document | None:
+        """Carry out an update. Gives the document's BOOKKEEPING then, or None if it is gone.
 
-        Gives its BOOKKEEPING then, or None if it is gone, but does not tell whether it fitted: what is asked at the
-        same time goes to the database together.
+        That does not tell whether it fitted: what is asked at the same time goes to the database together.
         """
         if collection not in self._updates:
             together = partial(self._update_together, self._database.collection(collection))
             self._updates[collection] = Batcher(partial(isolate_failures, together))
-        return await self._updates[collection].submit((condition, update))
+        return await self._updates[collection].submit(update)
 
     @staticmethod
     async def _update_together(collection: driver.Collection, updates: list[Update]) -> list[Document | None]:
-        writes = [(condition, update) for condition, update in updates if update is not None]
+        writes = [(one.condition, one.update) for one in updates if one.update is not None]
         with map_driver_errors():
             if len(updates) == len(writes) == 1:
                 bookkeeping = await collection.find_one_and_update(
@@ -120,10 +132,10 @@ class DocumentBatches:
                     return [bookkeeping]
             elif writes:
                 await collection.bulk_write([UpdateOne(*write) for write in writes], ordered=False)
-            document_ids = [condition["_id"] for condition, _ in updates]
+            document_ids = [one.document_id for one in updates]
             these: Document = {"_id": {"$in": document_ids}}
-            if all("account_id" in condition for condition, _ in updates):
-                these["account_id"] = one_of({condition["account_id"] for condition, _ in updates})
+            if None not in (account_ids := {one.account_id for one in updates}):
+                these["account_id"] = one_of(account_ids)
             found = await collection.find(these, BOOKKEEPING).to_list(None)
         after = {document["_id"]: document for document in found}
         return [after.get(document_id) for document_id in document_ids]

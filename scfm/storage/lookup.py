@@ -17,25 +17,26 @@ Wanted = tuple[int | None, Any]
 
 @dataclass(frozen=True)
 class LookupKey:
-    """Documents of a collection by the field NAME, each value ``owned`` by an account, or looked for within all.
+    """Documents of a collection by the field NAME, each value within the account that is in the field ``owner``.
 
+    With None for ``owner`` they are looked for within all accounts.
     ``references`` are pairs of a field that holds an id and its collection: the documents come with each, in
     ``_named``.
     """
 
     collection: str
     name: str
-    owned: bool
+    owner: str | None
     references: tuple[tuple[str, str], ...] = ()
 
     def condition(self, wanted: Collection[Wanted]) -> Document:
         """That a document has one of the values, and is of one of the accounts: perhaps not of the value's own."""
-        among: Document = {"account_id": one_of({account_id for account_id, _ in wanted})} if self.owned else {}
+        among: Document = {self.owner: one_of({account_id for account_id, _ in wanted})} if self.owner else {}
         return {**among, self.name: one_of({value for _, value in wanted})}
 
     def wanted(self, document: Document) -> Wanted:
         """What a document was looked for by."""
-        return document["account_id"] if self.owned else None, document[self.name]
+        return document[self.owner] if self.owner else None, document[self.name]
 
     def pipeline(self, wanted: Collection[Wanted]) -> list[Document]:
         """The aggregation that finds them, with what they refer to."""

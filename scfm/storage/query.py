@@ -14,6 +14,13 @@ TOTAL: Document = {"$count": "total"}
 # What MongoDB takes as a limit, a 64-bit integer.
 MAX_LIMIT = 2**63 - 1
 MAX_SPANS = 32
+# The collection of the accounts themselves.
+ACCOUNTS = "accounts"
+
+
+def owner_field(collection: str) -> str:
+    """The field with the id of the account whose a document of the collection is; an account is its own."""
+    return "_id" if collection == ACCOUNTS else "account_id"
 
 
 @dataclass(frozen=True)
@@ -134,8 +141,10 @@ class Query:
     def condition(self) -> Document:
         """The account and all of ``where`` as one condition."""
         # Those of all accounts are named by their ids: MongoDB then walks an index even to count them.
-        owned: Document = {"_id": {"$gt": 0}} if self.account_id is None else {"account_id": self.account_id}
-        return all_of([owned, *self.where])
+        named: Document = {"_id": {"$gt": 0}}
+        if self.account_id is not None:
+            named = {owner_field(self.collection): self.account_id}
+        return all_of([named, *self.where])
 
     def within(self, spans: Sequence[tuple[int, int]]) -> Document:
         """The condition with ids in one of SPANS, in order, each up to but not including its second number.

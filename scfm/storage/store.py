@@ -1,7 +1,7 @@
 """The store: how the rest of the program comes to the documents in MongoDB.
 
-A ``TenantView`` is how it reads and writes them: ``store.for_account(id)`` sees one account and nothing else,
-``store.all_tenants`` is for what belongs to no account (tokens by digest, work by status).
+A ``TenantView`` is how it reads and writes them: ``store.for_account(id)`` sees one account and nothing else, and
+leads nowhere else; ``store.all_tenants`` is for what belongs to no account (tokens by digest, work by status).
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from scfm.storage.tenant_view import TenantView
 CLOCK_SLACK_MS = 1000
 
 
-class Store(Backend):
+class Store:
     """The database. Open one per process with ``Store.open``; ``close`` it at the end."""
 
     def __init__(self, database: Database, counted: Mapping[str, CountedFields]) -> None:
         """COUNTED: by collection, what those declare whose totals are remembered."""
-        super().__init__(database, counted)
-        self.all_tenants = TenantView(self, None)
+        self.database = database
+        self.backend = Backend(database, counted)
+        self.counters = self.backend.counters
+        self.all_tenants = TenantView(self.backend, None)
 
     @classmethod
     def open(cls, uri: str, database: str, counted: Mapping[str, CountedFields]) -> Store:
@@ -46,7 +48,7 @@ class Store(Backend):
 
     def for_account(self, account_id: int) -> TenantView:
         """The documents of one account, and no others."""
-        return TenantView(self, account_id)
+        return TenantView(self.backend, account_id)
 
     async def reserve(self, collection: str, key: int, count: float, rate: float, most: float) -> float:
         """Reserve COUNT uses of something that may be used RATE times a second; in how many seconds they begin.

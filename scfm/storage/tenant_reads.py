@@ -10,14 +10,14 @@ from scfm.storage.backend import Backend
 from scfm.storage.codec import restore_document
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.lookup import LookupKey
-from scfm.storage.query import Document, Query
-
-# The collection of the accounts themselves, to which ``account_id`` leads everywhere.
-ACCOUNTS = "accounts"
+from scfm.storage.query import Document, Query, owner_field
 
 
 class TenantReads:
-    """Reads within one account, or, for ``account_id`` None, within all of them."""
+    """Reads within one account, or, for ``account_id`` None, within all of them.
+
+    Of the collection of accounts, a view of one account has this account alone.
+    """
 
     def __init__(self, backend: Backend, account_id: int | None) -> None:
         self._backend = backend
@@ -25,11 +25,18 @@ class TenantReads:
         self.counters = backend.counters
         self.account_id = account_id
 
-    def _scoped(self, condition: Document) -> Document:
-        """The condition, and that the document is the account's."""
+    def _scoped(self, collection: str, condition: Document) -> Document:
+        """The condition, and that the document is the account's, whatever account the condition names."""
         if self.account_id is None:
             return condition
-        return {"account_id": self.account_id, **condition}
+        field = owner_field(collection)
+        if condition.get(field, self.account_id) == self.account_id:
+            return {field: self.account_id, **condition}
+        return {"$and": [{field: self.account_id}, condition]}
+
+    def _lookup_key(self, collection: str, name: str, references: Mapping[str, str] | None = None) -> LookupKey:
+        owner = None if self.account_id is None else owner_field(collection)
+        return LookupKey(collection, name, owner, tuple((references or {}).items()))
 
     def _scoped_query(self, query: Query) -> Query:
         return query if self.account_id is None else query.owned_by(self.account_id)
@@ -41,18 +48,12 @@ class TenantReads:
             raise NotFound
         return document
 
-    async def own_account(self) -> Document | None:
-        """The account whose documents these are, or None if it is gone; raises Unavailable."""
-        with map_driver_errors():
-            document = await self._database.collection(ACCOUNTS).find_one({"_id": self.account_id})
-        return restore_document(document) if document is not None else None
-
     async def first_by(self, collection: str, name: str, value: Any) -> Document | None:
         """The first document, by id, with VALUE in the field NAME, or None; cheaper than ``find_one`` under load.
 
         Raises Unavailable.
         """
-        key = LookupKey(collection, name, self.account_id is not None)
+        key = self._lookup_key(collection, name)
         return next(iter(await self._backend.batches.find_by(key, (self.account_id, value))), None)
 
     async def all_with_references(
@@ -62,7 +63,7 @@ class TenantReads:
 
         REFERENCES maps its fields that hold ids to their collections. Raises Unavailable.
         """
-        key = LookupKey(collection, name, self.account_id is not None, tuple(references.items()))
+        key = self._lookup_key(collection, name, references)
         found = []
         for document in await self._backend.batches.find_by(key, (self.account_id, value)):
             named = document.pop("_named")
@@ -72,7 +73,7 @@ class TenantReads:
     async def find_one(self, collection: str, condition: Document) -> Document | None:
         """A document that fits, or None."""
         with map_driver_errors():
-            document = await self._database.collection(collection).find_one(self._scoped(condition))
+            document = await self._database.collection(collection).find_one(self._scoped(collection, condition))
         return restore_document(document) if document is not None else None
 
     async def find(
@@ -89,7 +90,8 @@ class TenantReads:
         FIELDS may be a projection, ``{"name": 1, "_id": 0}``.
         """
         with map_driver_errors():
-            cursor = self._database.collection(collection).find(self._scoped(condition), fields, limit=limit)
+            condition = self._scoped(collection, condition)
+            cursor = self._database.collection(collection).find(condition, fields, limit=limit)
             if sort:
                 cursor = cursor.sort(list(sort))
             return [restore_document(document) for document in await cursor.to_list(None)]
@@ -97,5 +99,18 @@ class TenantReads:
     async def exists(self, collection: str, condition: Document) -> bool:
         """Whether any document fits."""
         with map_driver_errors():
-            found = await self._database.collection(collection).find_one(self._scoped(condition), {"_id": 1})
+            condition = self._scoped(collection, condition)
+            found = await self._database.collection(collection).find_one(condition, {"_id": 1})
+        return found is not None
+
+    async def is_taken(self, collection: str, values: Mapping[str, Any], but: int | None) -> bool:
+        """Whether a document of any account, but the one with the id BUT, has these values.
+
+        This is for fields that are unique over all accounts. It is all that a view tells of another's documents.
+        """
+        condition: Document = {name: {"$eq": value} for name, value in values.items()}
+        with map_driver_errors():
+            found = await self._database.collection(collection).find_one(
+                {**condition, "_id": {"$ne": but}}, {"_id": 1}
+            )
         return found is not None

@@ -12,8 +12,9 @@ from pymongo.errors import BulkWriteError
 from scfm.errors import Unavailable
 from scfm.storage.change_log import blocks_of
 from scfm.storage.codec import escape_document, escape_update, restore_document
+from scfm.storage.document_batches import Update
 from scfm.storage.errors import DUPLICATE, DuplicateKey, index_of, map_driver_errors
-from scfm.storage.query import Document
+from scfm.storage.query import ACCOUNTS, Document, owner_field
 from scfm.storage.tenant_reads import TenantReads
 
 # The change log takes a removal as a change of every field.
@@ -32,11 +33,11 @@ class TenantWrites(TenantReads):
         """
         ids = self.counters.ids(kind)
         document_id = document.get("_id")
-        own = {} if self.account_id is None else {"account_id": self.account_id}
+        own = self._own(collection)
         while True:
             if document_id is None or not ids.holds([document_id]):
                 document_id = (await ids.allocate(1))[0]
-            new = {**own, **document, "_id": document_id}
+            new = {**own, **document, **own, "_id": document_id}
             try:
                 await self._backend.batches.insert_one(collection, new)
             except DuplicateKey as duplicate:
@@ -52,7 +53,8 @@ class TenantWrites(TenantReads):
     async def insert_with_id(self, collection: str, document: Document) -> None:
         """Store a document that carries its id; raises DuplicateKey."""
         with map_driver_errors():
-            await self._database.collection(collection).insert_one(escape_document(document))
+            own = self._own(collection)
+            await self._database.collection(collection).insert_one(escape_document({**document, **own}))
 
     async def insert_many(
         self, collection: str, documents: Sequence[Document], common: Document | None = None
@@ -62,11 +64,12 @@ class TenantWrites(TenantReads):
         The documents carry their ids already. What they have in COMMON is escaped once for all; with it, the rest of
         them must be plain values.
         """
+        own = self._own(collection)
         if common is None:
-            stored = [escape_document({**self._scoped({}), **document}) for document in documents]
+            stored = [escape_document({**own, **document, **own}) for document in documents]
         else:
-            shared = escape_document({**self._scoped({}), **common})
-            stored = [{**shared, **document} for document in documents]
+            shared = escape_document({**own, **common})
+            stored = [{**shared, **document, **own} for document in documents]
         document_ids = [document["_id"] for document in stored]
         counted = self._backend.counted.get(collection)
         ids = None if counted is None else self.counters.ids(counted.kind)
@@ -95,7 +98,7 @@ class TenantWrites(TenantReads):
         async with self._change(collection, [(condition, update)]):
             with map_driver_errors():
                 document = await self._database.collection(collection).find_one_and_update(
-                    self._scoped(condition), escape_update(update), return_document=ReturnDocument.AFTER
+                    self._scoped(collection, condition), escape_update(update), return_document=ReturnDocument.AFTER
                 )
         return restore_document(document) if document is not None else None
 
@@ -107,12 +110,11 @@ class TenantWrites(TenantReads):
         Gives its BOOKKEEPING afterwards, None if it is gone; not whether it fitted. Cheaper than ``update_one`` under
         load. Raises Unavailable.
         """
-        own = self._scoped({"_id": document_id, **(condition or {})})
-        async with self._change(collection, [(own, update)] if update else []):
-            bookkeeping = await self._backend.batches.update_one(
-                collection, own, escape_update(update) if update else None
-            )
-        mine = bookkeeping and self.account_id in (None, bookkeeping.get("account_id"))
+        condition = {"_id": document_id, **(condition or {})}
+        one = Update(document_id, self._scoped(collection, condition), escape_update(update) if update else None)
+        async with self._change(collection, [(condition, update)] if update else []):
+            bookkeeping = await self._backend.batches.update_one(collection, one)
+        mine = bookkeeping and self.account_id in (None, bookkeeping.get(owner_field(collection)))
         return bookkeeping if mine else None
 
     async def compare_and_set(self, collection: str, document: Document, change: Document) -> bool:
@@ -138,7 +140,7 @@ class TenantWrites(TenantReads):
         async with self._change(collection, [(condition, update)]):
             with map_driver_errors():
                 changed = self._database.collection(collection).update_many(
-                    self._scoped(condition), escape_update(update)
+                    self._scoped(collection, condition), escape_update(update)
                 )
                 return int((await changed).modified_count)
 
@@ -148,7 +150,9 @@ class TenantWrites(TenantReads):
         """Apply each (condition, update) of UPDATES in one round trip; how many documents were changed."""
         operation = UpdateMany if many else UpdateOne
         updates = list(updates)
-        operations = [operation(self._scoped(condition), escape_update(update)) for condition, update in updates]
+        operations = [
+            operation(self._scoped(collection, condition), escape_update(update)) for condition, update in updates
+        ]
         if not operations:
             return 0
         async with self._change(collection, updates):
@@ -160,8 +164,17 @@ class TenantWrites(TenantReads):
         """Remove all that fit; how many there were."""
         async with self._change(collection, [(condition, REMOVAL)]):
             with map_driver_errors():
-                result = await self._database.collection(collection).delete_many(self._scoped(condition))
+                condition = self._scoped(collection, condition)
+                result = await self._database.collection(collection).delete_many(condition)
         return int(result.deleted_count)
+
+    def _own(self, collection: str) -> Document:
+        """What makes a new document the account's; raises ValueError for an account, which no account makes."""
+        if self.account_id is None:
+            return {}
+        if collection == ACCOUNTS:
+            raise ValueError("an account is stored by the view of all of them")
+        return {"account_id": self.account_id}
 
     @asynccontextmanager
     async def _change(self, collection: str, updates: Sequence[tuple[Document, Document]]) -> AsyncGenerator[None]:

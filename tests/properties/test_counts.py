@@ -79,7 +79,7 @@ class World:
     async def insert_many(self) -> None:
         view, wanted = self.view(), [self.contact() for _ in range(self.random.randrange(1, 3 * BLOCK))]
         self.begun["insert"] += len(wanted)
-        ids = await view._backend.counters.ids("contact").allocate(len(wanted))
+        ids = await view.counters.ids("contact").allocate(len(wanted))
         await asyncio.sleep(self.random.random() * 0.02)
         documents = [{"_id": number, **one} for number, one in zip(ids, wanted, strict=True)]
         refused = await view.insert_many("contacts", documents)
@@ -194,7 +194,7 @@ FEMALE = Query("contacts", ({"metadata.gender": "f"},))
 
 async def people(view: TenantView, count: int) -> list[int]:
     """So many contacts with the gender f; their ids."""
-    ids = await view._backend.counters.ids("contact").allocate(count)
+    ids = await view.counters.ids("contact").allocate(count)
     contacts = [{"_id": number, "msisdn": f"+1556{number:07}", "metadata": {"gender": "f"}} for number in ids]
     await view.insert_many("contacts", contacts)
     return list(ids)
@@ -231,7 +231,7 @@ async def test_what_is_announced_is_counted_anew_until_it_is_done(
 async def test_ids_that_are_not_used_yet_may_come_at_any_time(world_of: Callable[[int], World]) -> None:
     world = world_of(0)
     ours, reader = (store.for_account(OURS) for store in world.stores[:2])
-    early = (await ours._backend.counters.ids("contact").allocate(1))[0]
+    early = (await ours.counters.ids("contact").allocate(1))[0]
     await people(ours, 5 * BLOCK)
     await people(ours, 1)
     assert await reader.count(FEMALE) == 5 * BLOCK + 1
@@ -263,7 +263,7 @@ async def test_what_is_full_and_at_rest_is_not_counted_again(world_of: Callable[
     world = world_of(0)
     view = world.stores[0].for_account(OURS)
     ids = await people(view, 5 * BLOCK)
-    await view._backend.quiesce()
+    await view.counters.quiesce()
     assert await view.count(FEMALE) == len(ids)
     await turn_male(view, ids[0])
     assert await view.count(FEMALE) == len(ids)  # nobody has said that it would change
@@ -276,7 +276,7 @@ async def test_a_page_is_full_though_some_of_it_goes_meanwhile(
 ) -> None:
     view = world_of(0).stores[0].for_account(OURS)
     ids = await people(view, 5 * BLOCK)
-    await view._backend.quiesce()
+    await view.counters.quiesce()
     database, doomed = view._backend.database, [ids[2 * BLOCK]]
 
     run_at_once = database.run_at_once
@@ -319,14 +319,14 @@ async def test_an_id_that_was_given_long_ago_is_not_used_any_more(
     world_of: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = world_of(0).stores[0].for_account(OURS)
-    old = (await view._backend.counters.ids("contact").allocate(1))[0]
-    more = await view._backend.counters.ids("contact").allocate(2)
+    old = (await view.counters.ids("contact").allocate(1))[0]
+    more = await view.counters.ids("contact").allocate(2)
     monkeypatch.setattr(id_allocator, "HOLD_SECONDS", 0.0)
     with pytest.raises(Unavailable):
         await view.insert_many("contacts", [{"_id": number, "msisdn": f"+1558{number:07}"} for number in more])
     monkeypatch.undo()
     monkeypatch.setattr(counter, "FORGET_SECONDS", 0.0)
-    await view._backend.counters.ids("contact").allocate(1)
+    await view.counters.ids("contact").allocate(1)
     made = await view.insert("contact", "contacts", {"_id": old, "msisdn": "+15580000000"})
     assert made["_id"] > old
 

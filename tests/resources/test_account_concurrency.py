@@ -67,7 +67,7 @@ async def test_no_more_answers_of_unknown_size_are_read_at_once_for_an_account(
     assert 1 < most <= MAX_READS
     async with AsyncExitStack() as held:
         for _ in range(MAX_READS):
-            await held.enter_async_context(store.reads.slot(1))
+            await held.enter_async_context(store.backend.reads.slot(1))
         assert await store.for_account(2).page_with_total(CONTACTS.query(), 0, 25) == ([], 0)
         exported = asyncio.ensure_future(anext(store.for_account(1).pieces(CONTACTS.query()), None))
         for _ in range(10):

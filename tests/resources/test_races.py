@@ -176,18 +176,16 @@ def _stepped(name: str) -> Any:
     return step
 
 
-READS = ("find_one", "find", "exists", "first_by", "all_with_references", "own_account")
+READS = ("find_one", "find", "exists", "is_taken", "first_by", "all_with_references")
 WRITES = ("update_batched", "insert_with_id", "insert", "insert_many", "update_one", "update_many", "remove")
 for name in (*READS, *WRITES):
     setattr(SteppingView, name, _stepped(name))
 
 
-def stepping(store: Store, account: int, turnstile: Turnstile, actor: int) -> TenantView:
-    """The account's view, whose way to the other accounts steps too."""
-    view, all_tenants = SteppingView(store, account), SteppingView(store, None)
-    view.turnstile = all_tenants.turnstile = turnstile
-    view.actor = all_tenants.actor = actor
-    view.all_tenants = all_tenants.all_tenants = all_tenants
+def stepping(store: Store, account: int | None, turnstile: Turnstile, actor: int) -> TenantView:
+    """The view of one account, or, for None, of all."""
+    view = SteppingView(store.backend, account)
+    view.turnstile, view.actor = turnstile, actor
     return view
 
 
@@ -253,7 +251,7 @@ async def callout_of(house: House) -> Document:
 
 
 async def account_of(house: House) -> Document:
-    return await house.view.all_tenants.get("accounts", house.account)
+    return await house.view.get("accounts", house.account)
 
 
 async def participation_of(house: House) -> Document:
@@ -439,8 +437,9 @@ async def called_in(house: House, view: TenantView) -> None:
 async def raced(store: Store, house: House, seed: int, owner: Resource, number: int, deed: Any) -> list[bool]:
     """Delete a document while DEED is done to it; whether each was told that it could not be."""
     turnstile = Turnstile(seed)
-    deleting, doing = (stepping(store, house.account, turnstile, actor) for actor in (0, 1))
-    scope = house.scope(deleting if owner.tenant else deleting.all_tenants)
+    deleting = stepping(store, house.account if owner.tenant else None, turnstile, 0)
+    doing = stepping(store, house.account, turnstile, 1)
+    scope = house.scope(deleting)
     answers = await asyncio.gather(
         turnstile.through(0, references.delete(owner, scope, number)), turnstile.through(1, deed(doing))
     )

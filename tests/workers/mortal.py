@@ -76,7 +76,7 @@ class MortalStore(Store):
     @classmethod
     def within(cls, store: Store, life: Life) -> MortalStore:
         """The same database, as the process sees it."""
-        mortal = cls(MortalDatabase.within(store.database, life), store.counted)
+        mortal = cls(MortalDatabase.within(store.database, life), store.backend.counted)
         mortal._life = life
         life.stores.append(mortal)
         return mortal

@@ -81,7 +81,7 @@ class OwnedStore(Store):
     @classmethod
     def within(cls, store: Store, clock: OwnedClock) -> OwnedStore:
         """The same database."""
-        owned = cls(store.database, store.counted)
+        owned = cls(store.database, store.backend.counted)
         owned.owned = clock
         return owned
 

@@ -208,7 +208,7 @@ async def invited(view: TenantView, callout: int, numbers: Sequence[int]) -> Non
     """Participations of that many contacts, under these ids."""
     moment = now()
     common = {"callout_id": callout, "call_flow_logic": None, "metadata": {}, "created_at": moment, "_version": 1}
-    await view.all_tenants.insert_many(
+    await view.insert_many(
         "callout_participations",
         [
             {**common, "_id": number, "account_id": view.account_id, "contact_id": number, "msisdn": f"+2526{number}"}

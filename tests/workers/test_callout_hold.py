@@ -177,7 +177,7 @@ async def test_an_event_that_comes_while_the_callout_is_looked_at_is_not_missed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = await callout(store, "running", NUMBERS[:1])
-    view = Interrupted(store, own)
+    view = Interrupted(store.backend, own)
     monkeypatch.setattr(store, "for_account", lambda account_id: view)
     callout_hold = CalloutHold(store)
 

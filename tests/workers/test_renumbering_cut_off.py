@@ -77,8 +77,8 @@ async def test_what_is_made_from_a_number_read_before_its_correction_gets_the_ne
     house = await House.open(store)
     contact = await house.contact(OLD)
     late = Late(store.database.client, store.database.name)
-    late_store = Store(late, store.counted)
-    late_store.batches = LateBatches(late)
+    late_store = Store(late, store.backend.counted)
+    late_store.backend.batches = LateBatches(late)
     slow = House(late_store, house.account_id, house.callout)
     late.where = "phone_calls" if made in ("calls", "call") else "callout_participations"
     if late.where == "phone_calls":
