@@ -121,6 +121,13 @@ class Time(Field):
 
 
 @dataclass(frozen=True)
+class Number(Field):
+    """A whole number from 0 on, or null."""
+
+    schema = {"type": ["integer", "null"], "minimum": 0}
+
+
+@dataclass(frozen=True)
 class Status(Field):
     """Where the document stands: one of ``statuses``."""
 

@@ -23,11 +23,13 @@ from scfm.models.fields import (
     Link,
     MetadataWithMemory,
     Msisdn,
+    Number,
     RequestParams,
     Status,
     Time,
 )
 from scfm.models.merge import MEMORY_PATH
+from scfm.models.outcome import ATTEMPT_NUMBER, MARK_INDEX
 from scfm.models.queue_place import queue_places
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
@@ -65,6 +67,9 @@ class PhoneCalls(Resource):
         Time("remotely_queued_at"),
         Time("created_at"),
         Time("updated_at"),
+        Field("answered_by"),
+        Number("duration"),
+        Field("error_code"),
     )
     references = (
         Reference("callout_participation_id", "callout_participations", "callout_participation"),
@@ -87,6 +92,8 @@ class PhoneCalls(Resource):
                 "remote_status",
                 "remote_direction",
                 "remote_error_message",
+                "answered_by",
+                "error_code",
             )
         },
         **{
@@ -139,6 +146,16 @@ class PhoneCalls(Resource):
             only={"remote_direction": "inbound"},
         ),
         Index("status", "account_id", LANE, RANK, DUE, name="waiting", only={DUE: EXISTS}),
+        MARK_INDEX,
+        # However often an attempt of a plan is made, there is one call of it.
+        Index(
+            "account_id",
+            "callout_participation_id",
+            ATTEMPT_NUMBER,
+            name="unique_attempt",
+            unique=True,
+            only={ATTEMPT_NUMBER: EXISTS},
+        ),
     )
 
     async def complete(self, scope: Scope, draft: Draft) -> None:

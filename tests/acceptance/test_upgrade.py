@@ -132,10 +132,19 @@ def test_what_an_older_version_left_is_read_as_it_is_and_goes_on(upgraded: Upgra
         call["msisdn"] for call in upgraded.server.client().get("/api/phone_calls").json
     }
     for path, answer in upgraded.dump.answers.items():
-        assert (path, upgraded.client.get(path).json) == (path, answer)
+        assert (path, without_new_keys(upgraded.client.get(path).json, answer)) == (path, answer)
     an_idempotent_request_is_answered_again(upgraded)
     the_unfinished_operation_finishes(upgraded)
     every_call_goes_on(upgraded)
+
+
+def without_new_keys(shown: Any, before: Any) -> Any:
+    """An answer without the keys at the end of its objects that it did not have BEFORE."""
+    if isinstance(shown, list) and isinstance(before, list):
+        return [without_new_keys(*pair) for pair in zip(shown, before, strict=True)]
+    if isinstance(shown, dict) and isinstance(before, dict):
+        return dict(list(shown.items())[: len(before)])
+    return shown
 
 
 def an_idempotent_request_is_answered_again(upgraded: Upgraded) -> None:

@@ -13,13 +13,14 @@ KEYS = {
     "callouts": "id status call_flow_logic metadata created_at updated_at account_id",
     "batch_operations": "id callout_id parameters metadata status created_at updated_at account_id type",
     "callout_participations": (
-        "id callout_id contact_id callout_population_id msisdn call_flow_logic metadata created_at updated_at"
+        "id callout_id contact_id callout_population_id msisdn call_flow_logic metadata created_at updated_at "
+        "outcome outcome_reason attempts next_attempt_at last_attempt_at answers"
     ),
     "phone_calls": (
         "id callout_participation_id contact_id create_batch_operation_id queue_batch_operation_id "
         "queue_remote_fetch_batch_operation_id status msisdn remote_call_id remote_status remote_direction "
         "remote_error_message metadata remote_response remote_request_params remote_queue_response "
-        "call_flow_logic remotely_queued_at created_at updated_at"
+        "call_flow_logic remotely_queued_at created_at updated_at answered_by duration error_code"
     ),
 }
 EVENTS = {

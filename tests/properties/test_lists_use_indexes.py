@@ -86,6 +86,12 @@ SHAPES: dict[str, tuple[int, Document]] = {
             "callout_population_id": spread(30),
             "msisdn": MSISDN,
             "call_flow_logic": None,
+            "outcome": cycle(["pending", "unreached"]),
+            "outcome_reason": cycle(["busy", "stopped"]),
+            "attempts": cycle([0, 2]),
+            "next_attempt_at": TIME,
+            "last_attempt_at": TIME,
+            "answers": {"safe": {"$toString": N}},
         },
     ),
     "phone_calls": (
@@ -246,6 +252,14 @@ FILTERS: dict[str, Document] = {
     "has_phone_calls": "true",
     "last_phone_call_attempt": "failed",
     "no_phone_calls_or_last_attempt": "failed",
+    "outcome": "pending,unreached",
+    "outcome_reason": "busy",
+    "attempts": "0,2",
+    "next_attempt_at": "2018-05-19",
+    "last_attempt_at": "2018-05-19",
+    "answers": {"safe": "4"},
+    "answered_by": "human",
+    "error_code": "21211",
 }
 
 

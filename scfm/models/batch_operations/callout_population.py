@@ -13,6 +13,7 @@ from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.selection import matching
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
+from scfm.models.outcome import initial_fields
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 
@@ -67,6 +68,7 @@ class CalloutPopulation(OperationType):
             parent_collection="contacts",
             link="contact_id",
             scope={"callout_id": operation["callout_id"]},
-            common={"callout_population_id": operation["_id"], "call_flow_logic": None, "metadata": {}},
+            common={"callout_population_id": operation["_id"], "call_flow_logic": None, "metadata": {}}
+            | initial_fields(),
             copy_fields=("msisdn",),
         )
