@@ -10,6 +10,8 @@ import pytest
 
 from scfm.errors import NotFound, Unavailable
 from scfm.models.references import DELETIONS
+from scfm.models.registry import counted_fields
+from scfm.storage.block_tallies import Tally
 from scfm.storage.database import Database
 from scfm.storage.driver import Client, Collection
 from scfm.storage.errors import DuplicateKey
@@ -48,6 +50,15 @@ async def pieces(view: TenantView, query: Query) -> list[Document]:
     return [one async for some in view.pieces(query) for one in some]
 
 
+async def tallied(view: TenantView, asked: Query) -> int:
+    if asked.collection not in counted_fields():
+        return 0
+    every = Tally(
+        "every", {"_id": 1}, (), {"secret": "$secret"}, {"count": {"$sum": 1}}, lambda it: [((), it["count"])]
+    )
+    return (await view.tallied(asked, every)).counts.total()
+
+
 async def swapped(view: TenantView, collection: str, theirs: Document) -> list[Document]:
     return [theirs] if await view.compare_and_set(collection, theirs, {"metadata": {"stolen": True}}) else []
 
@@ -63,6 +74,7 @@ READS: dict[str, Deed] = {
     "page_with_total": lambda view, name, it, condition: view.page_with_total(query(name, condition), 0, 10),
     "page": lambda view, name, it, condition: view.page(query(name, condition), 0, 10),
     "count": lambda view, name, it, condition: view.count(query(name, condition)),
+    "tallied": lambda view, name, it, condition: tallied(view, query(name, condition)),
     "pieces": lambda view, name, it, condition: pieces(view, query(name, condition)),
     "batches": lambda view, name, it, condition: batches(view, query(name, condition)),
 }

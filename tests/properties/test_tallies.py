@@ -154,7 +154,7 @@ async def test_a_count_that_is_cut_off_is_gone_on_with(store: Store, monkeypatch
 
 async def test_what_is_remembered_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_tallies, "MAX_COUNTS", 10)
-    view, tallies = store.for_account(OURS), store.tallies
+    view, tallies = store.for_account(OURS), store.backend.tallies
     await called(view, 8 * BLOCK)
     for condition in ({"_id": {"$gt": number}} for number in range(10)):
         await view.tallied(Query("contacts", (condition,)), TALLY)
