@@ -13,10 +13,12 @@ from scfm.storage.tenant_view import TenantView
 async def move_call(
     view: TenantView, call: Document, report: ReportedStatus, document: Document | None = None
 ) -> None:
-    """Move the call, never backwards. DOCUMENT is the event that has been recorded of the report.
+    """Move the call, never backwards, once it is kept who answered. DOCUMENT is the event recorded of the report.
 
     Raises Invalid, and takes the event back, if somebody deletes the call meanwhile.
     """
+    if learned := call_reports.learn(call, report):
+        await view.update_batched("phone_calls", call["_id"], *learned)
     # The call is looked at after what refers to it is stored: see docs/decisions/0001.
     bookkeeping = await view.update_batched("phone_calls", call["_id"], *(call_reports.report(call, report) or ()))
     if document is not None and (bookkeeping is None or bookkeeping.get("_deleting")):

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from scfm.clock import now
+from scfm.models.call_endings import answerer_fields, ending_fields
 from scfm.models.call_lifecycle import AT_PROVIDER, CallStatus, Transition
 from scfm.models.call_work import CHECK, DUE, FETCH_FROM, TRIES, WORK, same_call
+from scfm.providers.call_facts import call_facts
 from scfm.storage.query import Document
 
 # From the word of the provider for the status of a call to ours; its other words change nothing (docs/api.md).
@@ -34,12 +36,14 @@ def requeue_remote_fetch(call: Document) -> Transition:
 def record_fetch(call: Document, response: Document) -> Transition:
     """The provider has answered: the call is what it says, else what it was before."""
     word = response.get("status")
+    status = STATUS_BY_WORD.get(str(word), _before_fetch(call))
     change = {
-        "status": STATUS_BY_WORD.get(str(word), _before_fetch(call)),
+        "status": status,
         "updated_at": now(),
         "remote_response": response,
         "remote_status": word,
         "remote_error_message": None,
+        **_facts(call, response, status),
     }
     return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
 
@@ -97,12 +101,20 @@ def record_check(call: Document, change: Document, again: datetime | None) -> Tr
 def checked(call: Document, response: Document) -> Document:
     """What changes of a call as the provider's answer says."""
     word = str(response.get("status"))
+    status = STATUS_BY_WORD.get(word, call["status"])
     return {
         "remote_response": response,
         "remote_status": word,
         "remote_error_message": None,
-        "status": STATUS_BY_WORD.get(word, call["status"]),
+        "status": status,
+        **_facts(call, response, status),
     }
+
+
+def _facts(call: Document, response: Document, status: str) -> Document:
+    """What the provider's answer tells beside the status."""
+    facts = call_facts(response)
+    return {**answerer_fields(call, facts), **ending_fields(facts, status)}
 
 
 def _same_check(call: Document) -> Document:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from scfm.clock import later, now
+from scfm.models.call_endings import ending_fields
 from scfm.models.call_lifecycle import CallStatus, Transition, claimed, claimed_under, leased
 from scfm.models.call_work import (
     ASKED,
@@ -25,6 +26,7 @@ from scfm.models.call_work import (
     same_call,
     work_of,
 )
+from scfm.providers.call_facts import call_facts
 from scfm.storage.query import Document
 
 UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
@@ -61,9 +63,10 @@ def accept(call: Document, response: Document, check: datetime | None) -> tuple[
     )
 
 
-def reject(call: Document, message: str) -> Transition:
-    """The provider will not place a claimed call, or it is given up."""
-    return Transition(claimed(call), _errored(message))
+def reject(call: Document, message: str, error_code: int | None = None) -> Transition:
+    """The provider will not place a claimed call, for ERROR_CODE if it gave one, or it is given up."""
+    refused = {} if error_code is None else ending_fields(call_facts({"error_code": error_code}), CallStatus.ERRORED)
+    return Transition(claimed(call), _errored(message, refused))
 
 
 def mark_unknown(
@@ -80,13 +83,15 @@ def mark_unknown(
     return Transition(mine, {"$set": change}), Transition({**mine, "status": MOVED_ON}, _placed(call, check))
 
 
-def _errored(message: str) -> Document:
+def _errored(message: str, refused: Document | None = None) -> Document:
+    """The update of a call that is not placed; REFUSED are the fields that tell why."""
     moment = now()
     change = {
         "status": CallStatus.ERRORED,
         "remote_error_message": message,
         "remotely_queued_at": moment,
         "updated_at": moment,
+        **(refused or {}),
     }
     return {"$set": change, "$unset": {WORK: ""}}
 

@@ -8,25 +8,33 @@ from dataclasses import dataclass
 
 from scfm.clock import now
 from scfm.models.call_checks import STATUS_BY_WORD
+from scfm.models.call_endings import (
+    DID_NOT_TAKE_PLACE,
+    UNKNOWN_ANSWERER,
+    answerer_fields,
+    ending_fields,
+)
 from scfm.models.call_lifecycle import FINAL, UNDER_WAY, CallStatus, Transition
-from scfm.models.call_work import ATTEMPT, DUE, EXISTS, FETCH_FROM, LEASE, SEQUENCE, same_call
+from scfm.models.call_work import ATTEMPT, DUE, EXISTS, FETCH_FROM, LEASE, PERSON, SEQUENCE, same_call
+from scfm.providers.call_facts import CallFacts, call_facts
 from scfm.storage.query import Document
 
-# The statuses of a call that did not take place.
-DID_NOT_TAKE_PLACE = (CallStatus.FAILED, CallStatus.BUSY, CallStatus.NOT_ANSWERED, CallStatus.CANCELED)
 MAX_REASON = 1000
 # The provider's words for a call that goes on, in the order in which they come; any other says that it is over.
 GOING_ON = ("queued", "initiated", "ringing", "in-progress")
 _SEQUENCE_NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
+# ``Digits`` of a Gather or a Record; ``hangup`` of a Record is no key.
+_KEYS = re.compile(r"[0-9*#A-D]+\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
 class ReportedStatus:
-    """What a report says of its call's status.
+    """What a report says of its call's status, and beside it.
 
     ``word`` is the form field ``CallStatus``, '' if absent, ``status`` our status for it, None where the word changes
     nothing; ``sequence`` is the form field ``SequenceNumber``, ``reason`` why the call did not take place.
-    ``fields``: all that as the call's fields.
+    ``fields``: all that as the call's fields. ``ending``: the fields that tell how the call ended. ``facts``: what is
+    told beside the status. ``key_pressed``: whether somebody has pressed a key.
     """
 
     word: str
@@ -34,6 +42,9 @@ class ReportedStatus:
     sequence: int | None
     reason: str | None
     fields: Document
+    ending: Document
+    facts: CallFacts
+    key_pressed: bool
 
 
 def reported_status(details: Mapping[str, str]) -> ReportedStatus:
@@ -49,7 +60,9 @@ def reported_status(details: Mapping[str, str]) -> ReportedStatus:
         fields["status"] = str(status)
     if reason is not None:
         fields["remote_error_message"] = reason
-    return ReportedStatus(word, status, sequence, reason, fields)
+    facts = call_facts(details)
+    key_pressed = _KEYS.match(details.get("Digits", "")) is not None
+    return ReportedStatus(word, status, sequence, reason, fields, ending_fields(facts, status), facts, key_pressed)
 
 
 def _why_failed(details: Mapping[str, str]) -> str | None:
@@ -83,16 +96,17 @@ def report(call: Document, reported: ReportedStatus) -> Transition | None:
 
     While the call goes on, a report is passed over if its word comes before the one that is known, or if its
     ``SequenceNumber`` is not higher. A call that has ended stays as it ended, unless a report of a later number says
-    that it ended otherwise. Why it failed is kept even if that it failed is known.
+    that it ended otherwise. Why it failed, and how long it took, is kept even if that it ended so is known.
     """
     word, target, sequence, reason = reported.word, reported.status, reported.sequence, reported.reason
     if not word:
         return None
     counted = sequence is None or sequence <= call.get(SEQUENCE, -1)
     known = counted and call["remote_status"] == word and (target is None or call["status"] == target)
-    if known and reason in (None, call["remote_error_message"]):
+    ending = _new_of_ending(call, reported)
+    if known and reason in (None, call["remote_error_message"]) and not ending:
         return None
-    fields = {**reported.fields, "updated_at": now()}
+    fields = {**reported.fields, **ending, "updated_at": now()}
     # A report with a lower number may still tell why.
     latest = {"$max": {SEQUENCE: fields.pop(SEQUENCE)}} if sequence is not None else {}
     if call["status"] == CallStatus.QUEUED and target is not None:
@@ -104,9 +118,28 @@ def report(call: Document, reported: ReportedStatus) -> Transition | None:
     allowed: list[Document] = [{"status": {"$in": list(UNDER_WAY)}, **_in_order(word, sequence)}]
     if target in FINAL and sequence is not None:
         allowed.append({"status": {"$in": list(FINAL)}, SEQUENCE: {"$lt": sequence}})
-    if reason is not None:
+    if reason is not None or ending:
         allowed.append({"status": target})
     return Transition({**same_call(call), "$or": allowed}, update)
+
+
+def _new_of_ending(call: Document, reported: ReportedStatus) -> Document:
+    """Of how the call ended, what it does not know yet; all of it if it has not ended so."""
+    if call["status"] != reported.status:
+        return reported.ending
+    return {name: value for name, value in reported.ending.items() if call.get(name) is None}
+
+
+def learn(call: Document, reported: ReportedStatus) -> Transition | None:
+    """Keep who has answered, and that a person has, whatever the call's status is, and whenever that is told.
+
+    None where the report tells nothing new of that. A machine stays a machine; ``unknown`` gives way.
+    """
+    told = answerer_fields(call, reported.facts)
+    condition = {"answered_by": {"$in": [None, UNKNOWN_ANSWERER]}} if told else {}
+    if reported.key_pressed and not call.get(PERSON):
+        told, condition = {**told, PERSON: True}, {}
+    return Transition({**same_call(call), **condition}, {"$set": {**told, "updated_at": now()}}) if told else None
 
 
 def _in_order(word: str, sequence: int | None) -> Document:

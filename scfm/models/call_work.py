@@ -51,6 +51,8 @@ LANE, RANK = "_lane", "_rank"
 # When to ask the provider how a call ended; the status from which it was queued to be asked about; and the number of
 # the last report.
 CHECK, FETCH_FROM, SEQUENCE = "_check", "_fetch_from", "_sequence"
+# That the provider refused the number, and how (``Refusal``); and that a key was pressed, so a person was there.
+REFUSAL, PERSON = "_refusal", "_person"
 
 EXISTS: Document = {"$exists": True}
 # What has not gone out to the provider, and never will once it is taken back.

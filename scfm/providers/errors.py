@@ -25,14 +25,21 @@ class ProviderError(ScfmError):
 
 
 class CallRejected(ProviderError):
-    """The provider rejected the request (4xx), or would have: the same request would fail again. Nothing rang."""
+    """The provider rejected the request (4xx), or would have: the same request would fail again. Nothing rang.
+
+    ``code`` is the provider's code of the error, if it gave one: see ``refusals``.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class AccountRefused(CallRejected):
     """The provider refuses every request of the account (401, 403), or a setting of it is ``missing``."""
 
-    def __init__(self, message: str, *, missing: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, code: int | None = None, *, missing: bool = False) -> None:
+        super().__init__(message, code)
         self.missing = missing
 
 

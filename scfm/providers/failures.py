@@ -13,12 +13,13 @@ from twilio.http.response import Response  # type: ignore[import-untyped]
 from scfm import clock
 from scfm.providers.answers import parse_time
 from scfm.providers.errors import AccountRefused, CallRejected, NotSent, ProviderError, Unknown
+from scfm.providers.refusals import REFUSAL_BY_CODE
 
 # RFC 9110, 15.4: the resource is elsewhere, and nothing was done here. Of other redirects that is not sure.
 MOVED_STATUSES = frozenset({301, 307, 308})
 # The account is refused, unless Twilio's code of the error (https://www.twilio.com/docs/api/errors) is of those that
 # are about a call: a number, or a country that the account may not call.
-ACCOUNT_STATUSES, CALL_ERROR_CODES = frozenset({401, 403}), range(21000, 22000)
+ACCOUNT_STATUSES, CALL_ERROR_CODES = frozenset({401, 403}), (*range(21000, 22000), *REFUSAL_BY_CODE)
 MAX_RETRY_AFTER = 3600.0
 
 
@@ -40,15 +41,15 @@ def answer_error(response: Response, method: str, path: str, failure: str) -> Pr
     """The error that an answer with a status other than 2xx stands for."""
     status = response.status_code
     error = Version.exception(method, path, response, failure)
-    message = _message(error, status, failure)
+    message, code = _message(error, status, failure), _code(error, status)
     if status == 429:
         return NotSent(message, _retry_after(response.headers.get("Retry-After")))
     if status in MOVED_STATUSES:
         return CallRejected(f"{message}, moved to {response.headers.get('Location')}")
-    if status in ACCOUNT_STATUSES and getattr(error, "code", None) not in CALL_ERROR_CODES:
-        return AccountRefused(message)
+    if status in ACCOUNT_STATUSES and code not in CALL_ERROR_CODES:
+        return AccountRefused(message, code)
     if 400 <= status < 500 and status != 408:
-        return CallRejected(message)
+        return CallRejected(message, code)
     return Unknown(message)
 
 
@@ -56,6 +57,12 @@ def _message(error: Any, status: int, failure: str) -> str:
     """The provider's words, from Twilio's JSON or RFC 9457's; else the HTTP status."""
     message = str(error.msg) if hasattr(error, "msg") else f"{failure}: {error.detail or error.title}"
     return f"{failure}: HTTP {status}" if message == failure else message
+
+
+def _code(error: Any, status: int) -> int | None:
+    """The provider's code of the error, None without one: then the library gives the HTTP status."""
+    code = str(error.code)
+    return int(code) if code.isascii() and code.isdigit() and len(code) < 10 and int(code) != status else None
 
 
 def _retry_after(header: str | None) -> float | None:

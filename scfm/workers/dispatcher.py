@@ -217,7 +217,7 @@ class Dispatcher(Job):
             return await self._account_refused(call, credentials, refused)
         except CallRejected as refused:
             self._answered(account_id)
-            return partial(self._placements.record_rejected, call, refused.message)
+            return partial(self._placements.record_rejected, call, refused.message, refused.code)
         except Withheld:
             return partial(self._placements.record_requeued, call, 0, tries_of(call))
         except NotSent as not_sent:
@@ -252,5 +252,5 @@ class Dispatcher(Job):
             change = {}  # nothing rang, and what is to become of the call cannot be told now
         if change is None:
             self._breakers[call["account_id"]].answered()
-            return partial(self._placements.record_rejected, call, error.message)
+            return partial(self._placements.record_rejected, call, error.message, error.code)
         return partial(self._placements.record_put_back, call, change)

@@ -52,9 +52,9 @@ class PlacementRecorder:
         await self._updates.add(*accept(call, response, self._first_check(call)))
         self._send_journal.acknowledge(*attempt_of(call))
 
-    async def record_rejected(self, call: Document, message: str) -> None:
-        """The provider will not place the call, or it is given up: MESSAGE is shown."""
-        await self._updates.add(reject(call, message))
+    async def record_rejected(self, call: Document, message: str, error_code: int | None = None) -> None:
+        """The provider will not place the call, or it is given up. MESSAGE and its ERROR_CODE are shown."""
+        await self._updates.add(reject(call, message, error_code))
         self._send_journal.acknowledge(*attempt_of(call))
 
     async def record_put_back(self, call: Document, change: Document) -> None:

@@ -44,6 +44,7 @@ CALL_AT_PROVIDER = {
     "_check": SOON,
 }
 TO_BE_FETCHED = {**CALL, "status": "remote_fetch_queued", "_fetch_from": "in_progress"}
+ANSWERED = {"sid": "CA1", "status": "completed", "answered_by": "human", "duration": "31"}
 RESPONSE = {"sid": "CA1", "direction": "outbound-api", "status": "queued"}
 FOLLOWS = {"contact_id": 3, "msisdn": {"$in": ["+855125550001"]}, "_number": None}
 
@@ -74,8 +75,14 @@ PLACED = {"$set": {"remotely_queued_at": ATTEMPTED, "updated_at": NOW, "_check":
 LATE, TOO_FAR = NOW + timedelta(seconds=3), FAR
 
 
-def errored(words: str) -> dict[str, Any]:
-    change = {"status": "errored", "remote_error_message": words, "remotely_queued_at": NOW, "updated_at": NOW}
+def errored(words: str, **told: Any) -> dict[str, Any]:
+    change = {
+        "status": "errored",
+        "remote_error_message": words,
+        "remotely_queued_at": NOW,
+        "updated_at": NOW,
+        **told,
+    }
     return {"$set": change, "$unset": NO_WORK}
 
 
@@ -287,7 +294,13 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             ],
         )
     ],
-    "reject": [(lambda: call_placement.reject(CALL, "no"), (CLAIMED, errored("no")))],
+    "reject": [
+        (lambda: call_placement.reject(CALL, "no"), (CLAIMED, errored("no"))),
+        (
+            lambda: call_placement.reject(CALL, "no", 21215),
+            (CLAIMED, errored("no", error_code="21215", _refusal="forbidden")),
+        ),
+    ],
     "mark_unknown": [
         (
             lambda: call_placement.mark_unknown(CALL, "lost", FAR, SOON),
@@ -430,6 +443,18 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                 remote_response={"sid": "CA1", "status": "queued"},
                 remote_status="queued",
                 remote_error_message=None,
+            ),
+        ),
+        (
+            lambda: call_checks.record_fetch(TO_BE_FETCHED, ANSWERED),
+            fetched(
+                status="completed",
+                updated_at=NOW,
+                remote_response=ANSWERED,
+                remote_status="completed",
+                remote_error_message=None,
+                answered_by="human",
+                duration=31,
             ),
         ),
     ],
@@ -603,12 +628,78 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "remote_status": "failed",
                         "status": "failed",
                         "remote_error_message": "32005 (SIP 503)",
+                        "error_code": "32005",
                         "updated_at": NOW,
                     },
                     "$max": {"_sequence": 3},
                     "$unset": {"_work.due": "", "_fetch_from": ""},
                 },
             ),
+        ),
+        (
+            lambda: of_report(
+                {**CALL_AT_PROVIDER, "status": "failed", "remote_status": "failed"},
+                CallStatus="failed",
+                SipResponseCode="404",
+            ),
+            (
+                {
+                    "account_id": 1,
+                    "_id": 7,
+                    "$or": [
+                        {"status": {"$in": UNDER_WAY_STATUSES}, "remote_status": {"$nin": []}},
+                        {"status": "failed"},
+                    ],
+                },
+                {
+                    "$set": {
+                        "remote_status": "failed",
+                        "status": "failed",
+                        "remote_error_message": "SIP 404",
+                        "error_code": "SIP 404",
+                        "_refusal": "invalid_number",
+                        "updated_at": NOW,
+                    }
+                },
+            ),
+        ),
+        (
+            lambda: of_report(
+                {**CALL_AT_PROVIDER, "status": "completed", "remote_status": "completed"},
+                CallStatus="completed",
+                CallDuration="31",
+            ),
+            (
+                {
+                    "account_id": 1,
+                    "_id": 7,
+                    "$or": [
+                        {"status": {"$in": UNDER_WAY_STATUSES}, "remote_status": {"$nin": []}},
+                        {"status": "completed"},
+                    ],
+                },
+                {
+                    "$set": {
+                        "remote_status": "completed",
+                        "status": "completed",
+                        "duration": 31,
+                        "updated_at": NOW,
+                    }
+                },
+            ),
+        ),
+    ],
+    "learn": [
+        (
+            lambda: call_reports.learn(CALL, reported_status({"AnsweredBy": "machine_start"})),
+            (
+                {"account_id": 1, "_id": 7, "answered_by": {"$in": [None, "unknown"]}},
+                {"$set": {"answered_by": "machine_start", "updated_at": NOW}},
+            ),
+        ),
+        (
+            lambda: call_reports.learn(CALL, reported_status({"CallStatus": "in-progress", "Digits": "1"})),
+            ({"account_id": 1, "_id": 7}, {"$set": {"_person": True, "updated_at": NOW}}),
         ),
     ],
 }
@@ -655,10 +746,33 @@ def test_a_transition_is_what_it_was(name: str) -> None:
         (CALL_AT_PROVIDER, {"CallStatus": "queued"}),
         ({**CALL_AT_PROVIDER, "_sequence": 3}, {"CallStatus": "queued", "SequenceNumber": "3"}),
         ({**CALL, "status": "busy", "remote_status": "busy"}, {"CallStatus": "busy"}),
+        ({**CALL, "status": "busy", "remote_status": "busy"}, {"CallStatus": "busy", "CallDuration": "0"}),
+        (
+            {**CALL, "status": "completed", "remote_status": "completed", "duration": 31},
+            {"CallStatus": "completed", "CallDuration": "32"},
+        ),
     ],
 )
 def test_a_report_that_says_nothing_new_moves_nothing(call: dict[str, Any], details: dict[str, str]) -> None:
     assert of_report(call, **details) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "details"),
+    [
+        (CALL, {"CallStatus": "completed"}),
+        (CALL, {"AnsweredBy": " "}),
+        ({**CALL, "answered_by": "machine_start"}, {"AnsweredBy": "human"}),
+        ({**CALL, "answered_by": "human"}, {"AnsweredBy": "unknown"}),
+        ({**CALL, "_person": True}, {"Digits": "1"}),
+        (CALL, {"Digits": "hangup"}),
+        (CALL, {"Digits": ""}),
+    ],
+)
+def test_a_report_that_tells_nothing_new_of_who_answered_is_not_kept(
+    call: dict[str, Any], details: dict[str, str]
+) -> None:
+    assert call_reports.learn(call, reported_status(details)) is None
 
 
 def test_the_groups_of_statuses_are_what_they_were() -> None:
