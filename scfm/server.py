@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from scfm.calls.webhook_accounts import WebhookAccounts
+from scfm.contacts_bulk.import_contacts import import_slots
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.embedded_mongod.watch import keep_running
 from scfm.errors import StartError, Unavailable
@@ -141,6 +142,7 @@ class Server:
             request_tracker=request_tracker,
             outage=outage,
             bodies=BodyBudget(self.settings.max_body_size),
+            imports=import_slots(),
             large_answers=LargeAnswers(self.settings.data_dir),
         )
         await self._listen(Application(routes(), collaborators, MissingHandler))

@@ -11,6 +11,7 @@ from typing import Any
 from scfm.calls import deliveries
 from scfm.clock import now
 from scfm.models.merge import FLOW_MEMORY, MEMORY_PATH
+from scfm.storage.compare_and_set import compare_and_set
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
@@ -38,7 +39,7 @@ async def remember(
     change = {MEMORY_PATH: memories, "updated_at": now()}
     if event_id is not None:
         change[deliveries.TURNS] = await deliveries.turns_with(view, collection, document, event_id)
-    return await view.compare_and_set(collection, document, change)
+    return await compare_and_set(view, collection, document, change)
 
 
 def joined(before: Memory, *after: Memory) -> Memory:

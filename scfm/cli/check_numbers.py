@@ -68,7 +68,8 @@ class NumberCheck:
         counts, findings = [], 0
         for noun, query in QUERIES.items():
             count = 0
-            async for batch in self._store.all_tenants.batches(query, 0, BATCH_SIZE, ["account_id", "msisdn"]):
+            documents = self._store.all_tenants.list_of(query)
+            async for batch in documents.batches(0, BATCH_SIZE, ["account_id", "msisdn"]):
                 count += len(batch)
                 found = [finding for document in batch if (finding := self._check(document)) is not None]
                 findings += len(found)

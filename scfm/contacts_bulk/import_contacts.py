@@ -15,6 +15,7 @@ from scfm.models.fields import FieldError, check_size
 from scfm.models.merge import merge, with_memory, without_memory
 from scfm.models.references import DELETION_LOOK_SECONDS, MAX_DELETION_LOOKS, live_ids
 from scfm.models.resource import same_json
+from scfm.runtime.account_concurrency import AccountConcurrency
 from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -111,15 +112,23 @@ class ImportedContact:
         tally.unchanged += len(self.rows) - updated - created
 
 
+def import_slots() -> AccountConcurrency:
+    """How many batches of each account's imports may be stored at once: two keep MongoDB busy."""
+    return AccountConcurrency("batches are being imported", 2)
+
+
 class ContactImport:
     """Give every line to ``add``, and call ``flush`` at the end. MODE is a ``metadata_merge_mode``.
+
+    SLOTS, ``import_slots`` of the process, bound how many batches of an account are stored at once.
 
     Batches are stored as they fill up; one that has been stored stays, whatever becomes of the rest.
     """
 
-    def __init__(self, view: TenantView, mode: object) -> None:
+    def __init__(self, view: TenantView, mode: object, slots: AccountConcurrency) -> None:
         self.tally = Tally()
         self._view = view
+        self._slots = slots
         self._mode = mode
         self._rows: list[Row] = []
         self._size = 0
@@ -145,7 +154,7 @@ class ContactImport:
         for _ in range(MAX_TRIES):
             if not rows:
                 return
-            async with self._view.import_slot():
+            async with self._slots.slot(self._view.account_id):
                 rows = await self._save(rows)
         raise Unavailable("the contacts change faster than they can be imported")
 

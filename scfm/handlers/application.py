@@ -26,6 +26,7 @@ from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
+from scfm.runtime.account_concurrency import AccountConcurrency
 from scfm.runtime.outage import DatabaseOutage
 from scfm.settings import Settings
 from scfm.storage.query import Document
@@ -62,6 +63,8 @@ class Collaborators:
     outage: DatabaseOutage
     # The bytes that are held of request bodies.
     bodies: BodyBudget
+    # The batches of contacts that are being stored.
+    imports: AccountConcurrency
     # The files of answers that are too large for memory.
     large_answers: LargeAnswers
 

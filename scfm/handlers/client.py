@@ -60,7 +60,7 @@ class ClientHandler(BaseHandler):
         """Answer with the page of QUERY that the client asks for."""
         page = PageRequest.of(parameters)
         view = scope.view
-        found, total = await view.page_with_total(query, page.skip, page.size)
+        found, total = await view.list_of(query).page_with_total(page.skip, page.size)
         for name, value in page.headers(total, self.base_url + self.request.path, self.request.query).items():
             self.set_header(name, value)
         if isinstance(found, LargePage):

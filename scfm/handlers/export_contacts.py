@@ -74,7 +74,7 @@ class ExportContactsHandler(ClientHandler):
         """The header needs to know every contact's columns: the contacts are read twice."""
         columns = Columns()
         time_slice = TimeSlice()
-        async for contacts in self.own_scope().view.pieces(query, ["metadata"]):
+        async for contacts in self.own_scope().view.list_of(query).pieces(["metadata"]):
             if cast(Any, self.request.connection).stream.closed():  # which would show at the first part only
                 raise StreamClosedError
             for contact in contacts:
@@ -87,7 +87,7 @@ class ExportContactsHandler(ClientHandler):
     async def _parts(self, query: Query, line: Callable[[Document], bytes]) -> AsyncIterator[bytes]:
         """The contacts as lines, some at a time; others are served while they are written."""
         time_slice = TimeSlice()
-        async for contacts in self.own_scope().view.pieces(query):
+        async for contacts in self.own_scope().view.list_of(query).pieces():
             part = bytearray()
             while contacts:  # which are not held while the client takes the lines
                 part += line(self._given(contacts.pop(0)))

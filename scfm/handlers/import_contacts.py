@@ -44,7 +44,8 @@ class ImportContactsHandler(ClientHandler):
         parameters = parse_parameters(self.request.query, b"", "", Limits())
         content_type = self.request.headers.get("Content-Type", "")
         self.file = ContactFile(content_type, parameters.get("sheet"), self.client.country)
-        self.contacts = ContactImport(self.own_scope().view, parameters.get("metadata_merge_mode", self.file.mode))
+        mode = parameters.get("metadata_merge_mode", self.file.mode)
+        self.contacts = ContactImport(self.own_scope().view, mode, self.app.imports)
         await self._begin(parameters)
 
     async def _begin(self, parameters: dict[str, Any]) -> None:

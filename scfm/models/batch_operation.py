@@ -151,7 +151,8 @@ async def _check_preview(scope: Scope, draft: Draft, operation_type: OperationTy
         return
     operation = cast(Operation, draft.document)
     collection = operation_type.subject_collection
-    if not await scope.view.page(await operation_type.preview(scope.view, operation, collection), 0, 1):
+    preview = await operation_type.preview(scope.view, operation, collection)
+    if not await scope.view.list_of(preview).page(0, 1):
         draft.errors.add(f"{collection}_preview", BLANK, hint=hints.PREVIEW)
 
 

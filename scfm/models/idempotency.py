@@ -98,7 +98,7 @@ async def begin(view: TenantView, key: str, content: bytes) -> IdempotentRequest
             "until": moment + LEASE,
         }
         try:
-            await view.insert_with_id(COLLECTION, cast(Document, record))
+            await view.insert(COLLECTION, cast(Document, record))
         except DuplicateKey:
             stored = await view.find_one(COLLECTION, {"_id": record_id})
         else:

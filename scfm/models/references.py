@@ -79,7 +79,7 @@ async def unmark(view: TenantView, collection: str, document_id: int, token: str
 async def record_deletion(view: TenantView, token: str, collection: str, document_id: int) -> None:
     """Write down that a document is about to be deleted; ``token`` is that of its mark."""
     deletion = {"account_id": view.account_id, "collection": collection, "number": document_id}
-    await view.insert_with_id(DELETIONS, {"_id": token, **deletion, "due": now() + SWEEP_DELAY})
+    await view.insert(DELETIONS, {"_id": token, **deletion, "due": now() + SWEEP_DELAY})
 
 
 async def live_ids(view: TenantView, collection: str, ids: Sequence[int]) -> set[int]:
@@ -129,7 +129,7 @@ async def insert_unconfirmed(resource: Declaration, view: TenantView, document: 
     Raises Invalid where a unique index of the resource refuses it, DuplicateKey where another does.
     """
     try:
-        return await view.insert(resource.kind, resource.collection, document)
+        return await view.insert(resource.collection, document, resource.kind)
     except DuplicateKey as refusal:
         raise resource.uniqueness_error(refusal) from None
 

@@ -281,7 +281,7 @@ async def _mark_older(view: TenantView, callout_id: int) -> None:
             {"$match": other_msisdn},
         ),
     )
-    async for batch in view.batches(query, 0, MAX_MARKED, ["msisdn"]):
+    async for batch in view.list_of(query).batches(0, MAX_MARKED, ["msisdn"]):
         # One that has got its contact's number meanwhile is none.
         strays = [{"_id": stray["_id"], "msisdn": stray["msisdn"], MSISDN_KIND: None} for stray in batch]
         await view.bulk_update(PARTICIPATIONS, [(condition, {"$set": {MSISDN_KIND: OWN}}) for condition in strays])

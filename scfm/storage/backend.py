@@ -14,8 +14,6 @@ from scfm.storage.document_batches import DocumentBatches
 
 # How large an answer is shows when it has come, and it may have 16 MB: so many of an account's come at once.
 MAX_READS, MAX_READ_WAIT = 16, 20.0
-# Batches of an account's imports that are stored at once: two keep MongoDB busy.
-MAX_IMPORTS = 2
 
 
 class Backend:
@@ -30,4 +28,3 @@ class Backend:
         self.counts = BlockCounts(database, self.counters, counted)
         self.tallies = BlockTallies(database, self.counters, counted)
         self.reads = AccountConcurrency("large lists and exports are being read", MAX_READS, MAX_READ_WAIT)
-        self.imports = AccountConcurrency("batches are being imported", MAX_IMPORTS)

@@ -16,6 +16,21 @@ MAX_PIECE = 1 << 17
 LARGE_BATCH = 32
 
 
+async def next_piece(cursor: Any) -> tuple[list[Document], int]:
+    """The next documents of a cursor of ``Database.raw_collection``, of about MAX_PIECE bytes; they, and their bytes.
+
+    At its end there are none.
+    """
+    piece: list[Document] = []
+    size = 0
+    async for raw in cursor:
+        piece.append(restore_document(driver.decoded(raw)))
+        size += len(raw.raw)
+        if size >= MAX_PIECE:
+            break
+    return piece, size
+
+
 class LargePage:
     """Documents that are too large to be held at once. OPENED gives a cursor of ``Database.raw_collection``."""
 
@@ -24,21 +39,13 @@ class LargePage:
 
     async def pieces(self) -> AsyncGenerator[list[Document], None]:
         """The documents, a piece of them at a time; raises Unavailable."""
-        piece: list[Document] = []
-        size = 0
         with map_driver_errors():
             cursor = await self._opened()
             try:
-                async for raw in cursor:
-                    piece.append(restore_document(driver.decoded(raw)))
-                    size += len(raw.raw)
-                    if size >= MAX_PIECE:
-                        yield piece
-                        piece, size = [], 0
+                while piece := (await next_piece(cursor))[0]:
+                    yield piece
             finally:
                 await cursor.close()
-        if piece:
-            yield piece
 
 
 Page = list[Document] | LargePage

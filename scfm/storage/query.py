@@ -133,6 +133,11 @@ class Query:
         return replace(self, account_id=account_id, through=through)
 
     @property
+    def source(self) -> str:
+        """The collection where the aggregation begins."""
+        return self.collection if self.through is None else self.through.source
+
+    @property
     def plain(self) -> bool:
         """Whether a find and a count are enough."""
         return not self._joins and self.through is None

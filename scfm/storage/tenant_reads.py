@@ -11,6 +11,7 @@ from scfm.storage.codec import restore_document
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.lookup import LookupKey
 from scfm.storage.query import Document, Query, owner_field
+from scfm.storage.tenant_list import TenantList
 
 
 class TenantReads:
@@ -38,8 +39,9 @@ class TenantReads:
         owner = None if self.account_id is None else owner_field(collection)
         return LookupKey(collection, name, owner, tuple((references or {}).items()))
 
-    def _scoped_query(self, query: Query) -> Query:
-        return query if self.account_id is None else query.owned_by(self.account_id)
+    def list_of(self, query: Query) -> TenantList:
+        """What the query finds within the account, as a list."""
+        return TenantList(self._backend, query if self.account_id is None else query.owned_by(self.account_id))
 
     async def get(self, collection: str, document_id: int) -> Document:
         """The document with that id; raises NotFound."""

@@ -79,7 +79,7 @@ class BatchRun:
         self._skipped.update(self._work.get("skipped", {}))
         if documents := await self._pinned():
             self._skipped.update(await self._act(documents, time.monotonic()))
-        batches = self._view.batches(query, self._work["cursor"], BATCH, self._type.needed_fields)
+        batches = self._view.list_of(query).batches(self._work["cursor"], BATCH, self._type.needed_fields)
         async with aclosing(batches):
             await (self._walk(batches) if self._work["left"] is None else self._walk_limited(batches))
         finished: Document = {"status": "finished", "updated_at": now()}

@@ -66,7 +66,7 @@ class CalloutEnds(Job):
         del self._followed[callout_id]
         self._logged_at[callout_id] = time.monotonic()
         ended = {
-            status: await view.count(Query(CALLS, ({"callout_id": callout_id, "status": status},)))
+            status: await view.list_of(Query(CALLS, ({"callout_id": callout_id, "status": status},))).count()
             for status in FINAL
         }
         words = ", ".join(f"{count} {status}" for status, count in ended.items() if count)

@@ -12,11 +12,13 @@ from scfm.errors import NotFound, Unavailable
 from scfm.models.references import DELETIONS
 from scfm.models.registry import counted_fields
 from scfm.storage.block_tallies import Tally
+from scfm.storage.compare_and_set import compare_and_set
 from scfm.storage.database import Database
 from scfm.storage.driver import Client, Collection
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import ACCOUNTS, Document, Query, owner_field
 from scfm.storage.store import Store
+from scfm.storage.tenant_list import TenantList
 from scfm.storage.tenant_view import TenantView
 
 OURS, THEIRS = 1, 2
@@ -43,11 +45,11 @@ Deed = Callable[[TenantView, str, Document, Document], Awaitable[Any]]
 
 
 async def batches(view: TenantView, query: Query) -> list[Document]:
-    return [one async for some in view.batches(query, 0, 10) for one in some]
+    return [one async for some in view.list_of(query).batches(0, 10) for one in some]
 
 
 async def pieces(view: TenantView, query: Query) -> list[Document]:
-    return [one async for some in view.pieces(query) for one in some]
+    return [one async for some in view.list_of(query).pieces() for one in some]
 
 
 async def tallied(view: TenantView, asked: Query) -> int:
@@ -56,11 +58,11 @@ async def tallied(view: TenantView, asked: Query) -> int:
     every = Tally(
         "every", {"_id": 1}, (), {"secret": "$secret"}, {"count": {"$sum": 1}}, lambda it: [((), it["count"])]
     )
-    return (await view.tallied(asked, every)).counts.total()
+    return (await view.list_of(asked).tallied(every)).counts.total()
 
 
 async def swapped(view: TenantView, collection: str, theirs: Document) -> list[Document]:
-    return [theirs] if await view.compare_and_set(collection, theirs, {"metadata": {"stolen": True}}) else []
+    return [theirs] if await compare_and_set(view, collection, theirs, {"metadata": {"stolen": True}}) else []
 
 
 # By verb, what it is tried with: it gets the view, a collection, their document in it, and a condition that names it.
@@ -71,9 +73,9 @@ READS: dict[str, Deed] = {
     "find_one": lambda view, name, it, condition: view.find_one(name, {"secret": SECRET, **condition}),
     "find": lambda view, name, it, condition: view.find(name, {"secret": SECRET, **condition}),
     "exists": lambda view, name, it, condition: view.exists(name, {"secret": SECRET, **condition}),
-    "page_with_total": lambda view, name, it, condition: view.page_with_total(query(name, condition), 0, 10),
-    "page": lambda view, name, it, condition: view.page(query(name, condition), 0, 10),
-    "count": lambda view, name, it, condition: view.count(query(name, condition)),
+    "page_with_total": lambda view, name, it, condition: view.list_of(query(name, condition)).page_with_total(0, 10),
+    "page": lambda view, name, it, condition: view.list_of(query(name, condition)).page(0, 10),
+    "count": lambda view, name, it, condition: view.list_of(query(name, condition)).count(),
     "tallied": lambda view, name, it, condition: tallied(view, query(name, condition)),
     "pieces": lambda view, name, it, condition: pieces(view, query(name, condition)),
     "batches": lambda view, name, it, condition: batches(view, query(name, condition)),
@@ -89,12 +91,12 @@ WRITES: dict[str, Deed] = {
     "remove": lambda view, name, it, condition: view.remove(name, {"secret": SECRET, **condition}),
 }
 INSERTS: dict[str, Callable[[TenantView, str, Document], Awaitable[Any]]] = {
-    "insert": lambda view, name, new: view.insert(name, name, new),
-    "insert_with_id": lambda view, name, new: view.insert_with_id(name, new),
+    "insert": lambda view, name, new: view.insert(name, new),
+    "insert under the next id": lambda view, name, new: view.insert(name, new, name),
     "insert_many": lambda view, name, new: view.insert_many(name, [new]),
 }
-# It says of a value whether it is taken, and nothing else; and a limit on what is done at once.
-TELLS_NOTHING = {"is_taken", "import_slot"}
+# It says of a value whether it is taken, and nothing else.
+TELLS_NOTHING = {"is_taken"}
 
 
 def query(collection: str, condition: Document) -> Query:
@@ -115,7 +117,7 @@ async def furnish(store: Store) -> dict[str, Document]:
             if account_id == THEIRS:
                 theirs[collection] = {**new, "secret": SECRET}
                 new = theirs[collection]
-            await store.all_tenants.insert_with_id(collection, new)
+            await store.all_tenants.insert(collection, new)
     return theirs
 
 
@@ -123,17 +125,22 @@ async def everything_of(store: Store, account_id: int) -> dict[str, list[Documen
     return {name: await store.all_tenants.find(name, {owner_field(name): account_id}) for name in COLLECTIONS}
 
 
-def verbs() -> set[str]:
-    return {name for name in dir(TenantView) if not name.startswith("_")}
+VERBS = {
+    name: getattr(owner, name)
+    for owner in (TenantView, TenantList)
+    for name in dir(owner)
+    if not name.startswith("_")
+}
 
 
 def test_every_verb_is_tried() -> None:
-    assert verbs() == {*READS, *WRITES, *INSERTS, *TELLS_NOTHING}
+    tried = {*READS, *WRITES, *INSERTS, *TELLS_NOTHING} - {"compare_and_set", "insert under the next id"}
+    assert VERBS.keys() == tried | {"list_of"}
 
 
-def test_no_verb_takes_an_account() -> None:
-    for name in verbs():
-        assert not [one for one in signature(getattr(TenantView, name)).parameters if "account" in one], name
+@pytest.mark.parametrize("name", VERBS)
+def test_no_verb_takes_an_account(name: str) -> None:
+    assert not [parameter for parameter in signature(VERBS[name]).parameters if "account" in parameter]
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS)
@@ -189,7 +196,7 @@ async def test_no_account_is_made_by_the_view_of_another(store: Store, verb: str
 async def test_an_id_that_is_anothers_is_not_overwritten(store: Store, collection: str) -> None:
     theirs = await furnish(store)
     with pytest.raises(DuplicateKey):
-        await store.for_account(OURS).insert_with_id(collection, {**theirs[collection], "metadata": {"stolen": True}})
+        await store.for_account(OURS).insert(collection, {**theirs[collection], "metadata": {"stolen": True}})
     assert await store.all_tenants.get(collection, theirs[collection]["_id"]) == theirs[collection]
 
 
@@ -198,7 +205,7 @@ async def test_an_account_sees_and_changes_itself(store: Store) -> None:
     view = store.for_account(OURS)
     own = await view.get(ACCOUNTS, OURS)
     assert own["_id"] == OURS and await view.find(ACCOUNTS, {}) == [own]
-    assert await view.page_with_total(Query(ACCOUNTS), 0, 10) == ([own], 1)
+    assert await view.list_of(Query(ACCOUNTS)).page_with_total(0, 10) == ([own], 1)
     assert await view.update_one(ACCOUNTS, {"_id": OURS}, CHANGE) == {**own, "metadata": {"stolen": True}}
     assert await view.find(ACCOUNTS, {"_id": {"$in": [OURS, THEIRS]}}, fields=["_id"]) == [{"_id": OURS}]
 
@@ -214,7 +221,7 @@ async def test_whether_a_value_is_taken_is_told_of_values_alone(store: Store) ->
 async def test_nothing_that_a_view_holds_leads_to_the_store_or_to_another_view(store: Store) -> None:
     view = store.for_account(OURS)
     await furnish(store)
-    await view.count(Query("contacts"))
+    await view.list_of(Query("contacts")).count()
     found = list(held(view))
     assert not [one for one in found if isinstance(one, Store) or (isinstance(one, TenantView) and one is not view)]
     # It works with the database; but who holds it comes there by no name that is meant for them.

@@ -17,7 +17,7 @@ from tornado.ioloop import IOLoop
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import Unavailable
 from scfm.models.registry import counted_fields
-from scfm.storage import block_counts, block_watch, change_log, counter, id_allocator, tenant_lists
+from scfm.storage import block_counts, block_watch, change_log, counter, id_allocator, tenant_list
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.large_page import LargePage
 from scfm.storage.query import Document, Query
@@ -41,7 +41,7 @@ CONDITIONS: tuple[Document, ...] = (
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (change_log, block_watch, block_counts, tenant_lists):
+    for module in (change_log, block_watch, block_counts, tenant_list):
         monkeypatch.setattr(module, "BLOCK", BLOCK)
     monkeypatch.setattr(counter, "MAX_DIRTY_BLOCKS", 20)
 
@@ -70,7 +70,7 @@ class World:
     async def insert(self) -> None:
         self.begun["insert"] += 1
         try:
-            await self.view().insert("contact", "contacts", self.contact())
+            await self.view().insert("contacts", self.contact(), "contact")
         except DuplicateKey:
             self.begun["insert"] -= 1
         else:
@@ -89,7 +89,7 @@ class World:
     async def theirs(self) -> None:
         view = self.random.choice(self.stores).for_account(THEIRS)
         with suppress(DuplicateKey):
-            await view.insert("contact", "contacts", self.contact())
+            await view.insert("contacts", self.contact(), "contact")
 
     async def some(self) -> int:
         last = next(self.numbers)
@@ -144,7 +144,7 @@ class World:
     async def count(self) -> None:
         """Whoever counts meanwhile finds what was there before, but for what may have gone, and nothing else."""
         before = dict(self.done)
-        total = await self.view().count(Query("contacts"))
+        total = await self.view().list_of(Query("contacts")).count()
         assert before["insert"] - self.begun["delete"] <= total <= self.begun["insert"] - before["delete"]
 
     async def act(self) -> None:
@@ -162,7 +162,8 @@ class World:
             found = await view.find("contacts", condition)
             skip, limit = self.random.randrange(len(found) + 3 * BLOCK), self.random.randrange(1, 3 * BLOCK)
             query = Query("contacts", (condition,) if condition else ())
-            assert await view.page_with_total(query, skip, limit) == (found[skip : skip + limit], len(found)), (
+            page = found[skip : skip + limit]
+            assert await view.list_of(query).page_with_total(skip, limit) == (page, len(found)), (
                 query,
                 skip,
             )
@@ -219,13 +220,13 @@ async def test_what_is_announced_is_counted_anew_until_it_is_done(
     other = await changes.begin_change([4])
     changes.end_change(other)
     await ours.counters.quiesce()
-    assert await reader.count(FEMALE) == len(ids)
+    assert await reader.list_of(FEMALE).count() == len(ids)
     await turn_male(ours, BLOCK + 1)
-    assert await reader.count(FEMALE) == len(ids) - 1
+    assert await reader.list_of(FEMALE).count() == len(ids) - 1
     await turn_male(ours, BLOCK + 2)
     changes.end_change(number)
     await ours.counters.quiesce()
-    assert await reader.count(FEMALE) == len(ids) - 2
+    assert await reader.list_of(FEMALE).count() == len(ids) - 2
 
 
 async def test_ids_that_are_not_used_yet_may_come_at_any_time(world_of: Callable[[int], World]) -> None:
@@ -234,10 +235,10 @@ async def test_ids_that_are_not_used_yet_may_come_at_any_time(world_of: Callable
     early = (await ours.counters.ids("contact").allocate(1))[0]
     await people(ours, 5 * BLOCK)
     await people(ours, 1)
-    assert await reader.count(FEMALE) == 5 * BLOCK + 1
+    assert await reader.list_of(FEMALE).count() == 5 * BLOCK + 1
     document = {"_id": early, "msisdn": "+15570000000", "metadata": {"gender": "f"}, "_version": 1}
-    await ours.insert("contact", "contacts", document)
-    assert await reader.count(FEMALE) == 5 * BLOCK + 2
+    await ours.insert("contacts", document, "contact")
+    assert await reader.list_of(FEMALE).count() == 5 * BLOCK + 2
 
 
 async def test_an_id_that_is_given_back_and_given_anew_is_decided_by_the_second(
@@ -264,11 +265,11 @@ async def test_what_is_full_and_at_rest_is_not_counted_again(world_of: Callable[
     view = world.stores[0].for_account(OURS)
     ids = await people(view, 5 * BLOCK)
     await view.counters.quiesce()
-    assert await view.count(FEMALE) == len(ids)
+    assert await view.list_of(FEMALE).count() == len(ids)
     await turn_male(view, ids[0])
-    assert await view.count(FEMALE) == len(ids)  # nobody has said that it would change
+    assert await view.list_of(FEMALE).count() == len(ids)  # nobody has said that it would change
     await view.update_one("contacts", {"_id": ids[1]}, {"$set": {"metadata.gender": "f"}})
-    assert await view.count(FEMALE) == len(ids) - 1
+    assert await view.list_of(FEMALE).count() == len(ids) - 1
 
 
 async def test_a_page_is_full_though_some_of_it_goes_meanwhile(
@@ -287,7 +288,7 @@ async def test_a_page_is_full_though_some_of_it_goes_meanwhile(
         return await run_at_once(*given)
 
     monkeypatch.setattr(database, "run_at_once", slow)
-    page, _ = await view.page_with_total(Query("contacts"), 2 * BLOCK, BLOCK)
+    page, _ = await view.list_of(Query("contacts")).page_with_total(2 * BLOCK, BLOCK)
     assert [one["_id"] for one in page] == ids[2 * BLOCK + 1 : 3 * BLOCK + 1]
 
 
@@ -295,7 +296,7 @@ async def test_a_page_of_more_than_the_database_gives_at_once_is_whole(world_of:
     view = world_of(0).stores[0].for_account(OURS)
     ids = await people(view, 20)
     await view.update_many("contacts", {}, {"$set": {"metadata.text": "x" * (1 << 20)}})
-    page, total = await view.page_with_total(Query("contacts"), 1, 1000)
+    page, total = await view.list_of(Query("contacts")).page_with_total(1, 1000)
     assert isinstance(page, LargePage)
     pieces = [[one["_id"] for one in piece] async for piece in page.pieces()]
     assert (pieces, total) == ([[number] for number in ids[1:]], 20)
@@ -327,7 +328,7 @@ async def test_an_id_that_was_given_long_ago_is_not_used_any_more(
     monkeypatch.undo()
     monkeypatch.setattr(counter, "FORGET_SECONDS", 0.0)
     await view.counters.ids("contact").allocate(1)
-    made = await view.insert("contact", "contacts", {"_id": old, "msisdn": "+15580000000"})
+    made = await view.insert("contacts", {"_id": old, "msisdn": "+15580000000"}, "contact")
     assert made["_id"] > old
 
 

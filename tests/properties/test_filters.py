@@ -600,14 +600,14 @@ async def build(store: Store, world: World) -> TenantView:
             unique = {"users": "email", "access_tokens": "digest"}.get(collection)
             if unique:
                 both = [{**one, unique: str(one["_id"])} for one in both]
-            await asyncio.gather(*(store.all_tenants.insert_with_id(collection, one) for one in both))
+            await asyncio.gather(*(store.all_tenants.insert(collection, one) for one in both))
     return store.for_account(OURS)
 
 
 async def listed(view: TenantView, query: Query, size: int) -> tuple[int, list[int]]:
     """The total, and the ids on all pages."""
-    total = await view.count(query)
-    pages = [await view.page(query, skip, size) for skip in range(0, total + 1, size)]
+    total = await view.list_of(query).count()
+    pages = [await view.list_of(query).page(skip, size) for skip in range(0, total + 1, size)]
     return total, [document["_id"] for page in pages for document in page]
 
 

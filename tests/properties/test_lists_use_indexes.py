@@ -182,9 +182,9 @@ def asked(
         store = Store(storage.Database(client, DATABASE), counted_fields())
         view = store.all_tenants if account is None else store.for_account(account)
         query = await asking(view)
-        await view.count(query)
-        await view.page(query, 25, 25)
-        await view.page_with_total(query, 2 * BLOCK, 25)
+        await view.list_of(query).count()
+        await view.list_of(query).page(25, 25)
+        await view.list_of(query).page_with_total(2 * BLOCK, 25)
         await store.close()
         return query
 
@@ -371,7 +371,7 @@ def test_a_run_reads_one_call_of_each_participation(
 ) -> None:
     async def asking(view: TenantView) -> Query:
         query = RESOURCE["callout_participations"].query({"no_phone_calls_or_last_attempt": "failed"})
-        async for _ in view.batches(query, MANY - 5000, 1000):
+        async for _ in view.list_of(query).batches(MANY - 5000, 1000):
             pass
         return query
 

@@ -195,7 +195,7 @@ FILTER_SCHEMAS = ("contact_filters", "callout_filters", "callout_participation_f
 
 
 async def found(view: TenantView, query: Any) -> list[int]:
-    return [one["_id"] for one in await view.page(query, 0, 100)]
+    return [one["_id"] for one in await view.list_of(query).page(0, 100)]
 
 
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))

@@ -66,7 +66,7 @@ class Callers(World):
 
     async def count(self) -> None:
         before = dict(self.done)
-        tallied = await self.view().tallied(ALL, TALLY)
+        tallied = await self.view().list_of(ALL).tallied(TALLY)
         total = sum(count for key, count in tallied.counts.items() if key[0] == "people")
         assert before["insert"] - self.begun["delete"] <= total <= self.begun["insert"] - before["delete"]
 
@@ -76,7 +76,7 @@ class Callers(World):
             view = store.for_account(self.random.choice((OURS, OURS, OURS, THEIRS)))
             found = await view.find("contacts", condition)
             query = Query("contacts", (condition,) if condition else ())
-            assert await view.tallied(query, TALLY) == counted_plainly(found), condition
+            assert await view.list_of(query).tallied(TALLY) == counted_plainly(found), condition
 
 
 @pytest.fixture(autouse=True)
@@ -121,12 +121,12 @@ async def called(view: TenantView, count: int, **metadata: Any) -> list[int]:
 async def test_only_what_is_announced_is_counted_again(store: Store) -> None:
     view = store.for_account(OURS)
     ids = await called(view, 5 * BLOCK)
-    assert (await view.tallied(ALL, TALLY)).counts == {("people", "f"): len(ids)}
+    assert (await view.list_of(ALL).tallied(TALLY)).counts == {("people", "f"): len(ids)}
     # Two that nobody has announced, one of them in the block of one who has.
     for number in (ids[1], ids[-2]):
         await store.database.collection("contacts").update_one({"_id": number}, {"$set": {"metadata.gender": "x"}})
     await view.update_one("contacts", {"_id": ids[0]}, {"$set": {"metadata.gender": "m"}})
-    counts = (await view.tallied(ALL, TALLY)).counts
+    counts = (await view.list_of(ALL).tallied(TALLY)).counts
     assert counts[("people", "m")] == 1
     assert counts[("people", "x")] <= 1, "a block was counted again of which nothing was announced"
     assert sum(counts.values()) == len(ids)
@@ -145,9 +145,9 @@ async def test_a_count_that_is_cut_off_is_gone_on_with(store: Store, monkeypatch
 
     monkeypatch.setattr(block_tallies._KnownTally, "_count_blocks", break_off_at_the_third)
     with pytest.raises(ConnectionError):
-        await view.tallied(ALL, TALLY)
+        await view.list_of(ALL).tallied(TALLY)
     await view.update_one("contacts", {"_id": ids[0]}, {"$set": {"metadata.gender": "m"}})
-    counts = (await view.tallied(ALL, TALLY)).counts
+    counts = (await view.list_of(ALL).tallied(TALLY)).counts
     assert counts == {("people", "f"): len(ids) - 1, ("people", "m"): 1}
     assert len(asked) < 2 * 5, "what was counted before was counted again"
 
@@ -157,6 +157,6 @@ async def test_what_is_remembered_is_bounded(store: Store, monkeypatch: pytest.M
     view, tallies = store.for_account(OURS), store.backend.tallies
     await called(view, 8 * BLOCK)
     for condition in ({"_id": {"$gt": number}} for number in range(10)):
-        await view.tallied(Query("contacts", (condition,)), TALLY)
+        await view.list_of(Query("contacts", (condition,))).tallied(TALLY)
         assert len(tallies._known) == 1 or sum(known.held for known in tallies._known.values()) <= 20
     assert len(tallies._known) <= 3

@@ -63,13 +63,13 @@ async def test_no_more_answers_of_unknown_size_are_read_at_once_for_an_account(
             at_once -= 1
 
     monkeypatch.setattr(Database, "run_at_once", counted)
-    await asyncio.gather(*(store.for_account(1).page_with_total(CONTACTS.query(), 0, 25) for _ in range(50)))
+    await asyncio.gather(*(store.for_account(1).list_of(CONTACTS.query()).page_with_total(0, 25) for _ in range(50)))
     assert 1 < most <= MAX_READS
     async with AsyncExitStack() as held:
         for _ in range(MAX_READS):
             await held.enter_async_context(store.backend.reads.slot(1))
-        assert await store.for_account(2).page_with_total(CONTACTS.query(), 0, 25) == ([], 0)
-        exported = asyncio.ensure_future(anext(store.for_account(1).pieces(CONTACTS.query()), None))
+        assert await store.for_account(2).list_of(CONTACTS.query()).page_with_total(0, 25) == ([], 0)
+        exported = asyncio.ensure_future(anext(store.for_account(1).list_of(CONTACTS.query()).pieces(), None))
         for _ in range(10):
             await asyncio.sleep(0.001)
         assert not exported.done()

@@ -131,7 +131,7 @@ async def test_an_account_is_kept_by_the_first_of_what_it_has(store: Store, kind
     scope = Scope(store.all_tenants, Rules(), Asking(1, 1, super_admin=True))
     number = (await ACCOUNTS.create(scope, {}))["_id"]
     for kind in kinds:
-        await store.for_account(number).insert(kind, kind, {"account_id": number, "digest": kind, "email": kind})
+        await store.for_account(number).insert(kind, {"account_id": number, "digest": kind, "email": kind}, kind)
     if not kinds:
         await references.delete(ACCOUNTS, scope, number)
         assert not await store.all_tenants.exists("accounts", {"_id": number})
@@ -190,7 +190,7 @@ async def test_a_reference_stored_by_who_died_before_looking_is_swept_away(store
     await references.delete(CONTACTS, scope, contact)
     view = scope.view
     late = {"contact_id": contact, "callout_id": callout, "msisdn": ALICE, "call_flow_logic": None, "metadata": {}}
-    await view.insert("callout_participation", "callout_participations", late)
+    await view.insert("callout_participations", late, "callout_participation")
     job = SweepDeletions(store)
     assert await job.claim(10) == []  # a request of that time may still be under way
     await store.all_tenants.update_many(DELETIONS, {}, {"$set": {"due": now() - timedelta(seconds=1)}})

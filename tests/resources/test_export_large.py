@@ -13,7 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from scfm.models.contact import CONTACTS
 from scfm.storage.large_page import MAX_PIECE
 from scfm.storage.store import Store
-from scfm.storage.tenant_lists import MIN_PIECE
+from scfm.storage.tenant_list import MIN_PIECE
 from tests.resources.conftest import Documents
 from tests.server import Client
 
@@ -34,7 +34,7 @@ async def fill(store: Store, sizes: list[int]) -> list[int]:
 
 
 async def pieces(store: Store, fields: list[str] | None = None) -> list[list[dict[str, Any]]]:
-    return [piece async for piece in store.for_account(1).pieces(CONTACTS.query(), fields)]
+    return [piece async for piece in store.for_account(1).list_of(CONTACTS.query()).pieces(fields)]
 
 
 @pytest.mark.gen_test(timeout=300)
@@ -70,7 +70,7 @@ async def test_pieces_have_the_fields_that_are_named(store: Store) -> None:
 
 async def test_nothing_but_a_piece_is_held_while_it_is_used(store: Store) -> None:
     await fill(store, [LARGE] * MIN_PIECE)
-    async for _ in store.for_account(1).pieces(CONTACTS.query()):
+    async for _ in store.for_account(1).list_of(CONTACTS.query()).pieces():
         assert not [one for one in gc.get_objects() if type(one) is RawBSONDocument]
 
 
@@ -78,7 +78,7 @@ async def test_what_is_deleted_or_made_meanwhile_shifts_nothing(store: Store) ->
     numbers = await fill(store, [SMALL] * 100)
     seen: list[int] = []
     collection = store.database.collection(CONTACTS.collection)
-    async for piece in store.for_account(1).pieces(CONTACTS.query()):
+    async for piece in store.for_account(1).list_of(CONTACTS.query()).pieces():
         seen += [one["_id"] for one in piece]
         await collection.delete_many({"_id": {"$in": [seen[0], seen[-1]]}})
         if len(seen) < len(numbers):

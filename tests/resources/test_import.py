@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from scfm.contacts_bulk import import_contacts
-from scfm.contacts_bulk.import_contacts import ContactImport
+from scfm.contacts_bulk.import_contacts import ContactImport, import_slots
 from scfm.contacts_bulk.text_lines import Problem, Row
 from scfm.errors import NotFound
 from scfm.models.references import mark_deleting, unmark
@@ -307,12 +307,12 @@ ROWS = [Row(number, f"+25261{number:07d}", {}, 1) for number in range(200)]
 
 async def account(store: Store) -> int:
     (number,) = await store.counters.ids("account").allocate(1)
-    await store.all_tenants.insert_with_id("accounts", {"_id": number})
+    await store.all_tenants.insert("accounts", {"_id": number})
     return number
 
 
 async def run(store: Store, number: int, metadata: dict[str, Any]) -> ContactImport:
-    importing = ContactImport(store.for_account(number), "merge")
+    importing = ContactImport(store.for_account(number), "merge", import_slots())
     for row in ROWS:
         await importing.add(Row(row.line, row.msisdn, metadata, 1))
     await importing.flush()
@@ -351,6 +351,6 @@ async def test_an_account_whose_deletion_is_given_up_keeps_its_new_contacts(stor
 
 
 async def test_a_bad_line_is_refused_without_the_database(store: Store) -> None:
-    importing = ContactImport(store.for_account(1), "merge")
+    importing = ContactImport(store.for_account(1), "merge", import_slots())
     await importing.add(Problem(3, "msisdn", "is an invalid number"))
     assert importing.tally.as_json()["errors"] == [{"line": 3, "column": "msisdn", "reason": "is an invalid number"}]

@@ -17,7 +17,7 @@ from scfm.calls.create_inbound_call import create_inbound_call, find_contact
 from scfm.calls.find_call import find_call
 from scfm.calls.move_call import move_call
 from scfm.calls.record_event import event_document, record_with_new_call
-from scfm.contacts_bulk.import_contacts import ContactImport
+from scfm.contacts_bulk.import_contacts import ContactImport, import_slots
 from scfm.contacts_bulk.text_lines import Row
 from scfm.errors import Invalid, NotFound
 from scfm.models import references
@@ -177,7 +177,7 @@ def _stepped(name: str) -> Any:
 
 
 READS = ("find_one", "find", "exists", "is_taken", "first_by", "all_with_references")
-WRITES = ("update_batched", "insert_with_id", "insert", "insert_many", "update_one", "update_many", "remove")
+WRITES = ("update_batched", "insert", "insert_many", "update_one", "update_many", "remove")
 for name in (*READS, *WRITES):
     setattr(SteppingView, name, _stepped(name))
 
@@ -299,7 +299,7 @@ async def call_in(_: House, __: Document, view: TenantView) -> None:
 
 
 async def import_contact(house: House, _: Document, view: TenantView) -> None:
-    importing = ContactImport(view, "merge")
+    importing = ContactImport(view, "merge", import_slots())
     await importing.add(Row(1, ALICE, {}, 1))
     await importing.flush()
 
@@ -400,7 +400,7 @@ async def test_a_caller_whose_contact_is_deleted_meanwhile_has_a_contact_and_a_c
             contact["_id"],
             call["_id"],
         )
-        assert await house.view.count(REMOTE_PHONE_CALL_EVENTS.query()) == 1
+        assert await house.view.list_of(REMOTE_PHONE_CALL_EVENTS.query()).count() == 1
         assert refused == [contact["_id"] == house.contact, False]
         deleted += contact["_id"] != house.contact
     assert await dangling(store) == []

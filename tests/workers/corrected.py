@@ -75,6 +75,6 @@ class House:
         found = await self.view.get("batch_operations", operation)
         kind = TYPES[found["type"]]
         query = await kind.preview(self.view, found, "contacts")
-        listed, total = await self.view.page_with_total(query, 0, 100)
+        listed, total = await self.view.list_of(query).page_with_total(0, 100)
         assert len(listed) == total
         return [contact["_id"] for contact in listed]

@@ -19,7 +19,7 @@ from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.callout_population import CalloutPopulation
 from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
-from scfm.storage import tenant_lists
+from scfm.storage import tenant_list
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -54,7 +54,7 @@ async def village(store: Store) -> TenantView:
     view = store.for_account(await account(store))
     moment = now()
     common = {"metadata": {}, "created_at": moment, "updated_at": moment, "_version": 1}
-    await view.insert("callout", "callouts", {"status": "initialized", "call_flow_logic": None, **common})
+    await view.insert("callouts", {"status": "initialized", "call_flow_logic": None, **common}, "callout")
     await store.counters.ids("contact").allocate(CONTACTS)
     contacts = [{"_id": number, "msisdn": f"+25266234567{number}", **common} for number in range(1, CONTACTS + 1)]
     await view.insert_many("contacts", contacts)
@@ -65,7 +65,6 @@ async def queued(view: TenantView, kind: str, **parameters: Any) -> int:
     """A batch operation that has just been queued; its id."""
     moment = now()
     operation = await view.insert(
-        "batch_operation",
         "batch_operations",
         {
             "callout_id": 1 if kind == operation_links.POPULATION else None,
@@ -78,6 +77,7 @@ async def queued(view: TenantView, kind: str, **parameters: Any) -> int:
             "_version": 1,
             "_work": {"due": moment},
         },
+        "batch_operation",
     )
     return int(operation["_id"])
 
@@ -236,7 +236,7 @@ async def test_a_run_takes_what_its_preview_shows_whatever_calls_there_were(
     parameters, meant = BY_CALLS[name]
     chance = random.Random(seed)
     if seed % 2:
-        monkeypatch.setattr(tenant_lists, "CURSOR_SECONDS", 0.0)
+        monkeypatch.setattr(tenant_list, "CURSOR_SECONDS", 0.0)
     ours, theirs = await village(store), store.for_account(await account(store))
     # Theirs are between ours, and further ones of ours in another callout.
     ids = await store.counters.ids("callout_participation").allocate(60)
@@ -255,9 +255,9 @@ async def test_a_run_takes_what_its_preview_shows_whatever_calls_there_were(
     preview = await kind.preview(
         ours, {"type": operation_links.CREATE, "parameters": given}, "callout_participations"
     )
-    assert [one["_id"] for one in await ours.page(preview, 0, 100)] == wanted
-    assert await ours.count(preview) == len(wanted)
-    read = [len(some) async for some in ours.batches(preview, 0, BATCH)]
+    assert [one["_id"] for one in await ours.list_of(preview).page(0, 100)] == wanted
+    assert await ours.list_of(preview).count() == len(wanted)
+    read = [len(some) async for some in ours.list_of(preview).batches(0, BATCH)]
     assert seed % 2 or read == [BATCH] * (len(wanted) // BATCH) + [len(wanted) % BATCH] * (len(wanted) % BATCH > 0)
 
     async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
@@ -326,7 +326,7 @@ async def test_a_run_again_adds_what_is_new_and_nothing_twice(store: Store, tmp_
         operation = await runs(view, jobs, operation_links.POPULATION)
         moment = now()
         contact = {"msisdn": "+252662345699", "metadata": {}, "created_at": moment, "updated_at": moment}
-        await view.insert("contact", "contacts", contact)
+        await view.insert("contacts", contact, "contact")
         again = {"status": "queued", "_work": {"due": now()}}
         await view.update_one("batch_operations", {"_id": operation["_id"]}, {"$set": again})
         await pass_over(jobs.batch_runner)
@@ -390,9 +390,9 @@ async def test_what_somebody_is_deleting_is_referred_to_only_if_it_stays(store: 
 async def test_a_cursor_that_gets_old_is_left_for_a_new_one(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenant_lists, "CURSOR_SECONDS", 0.000001)
+    monkeypatch.setattr(tenant_list, "CURSOR_SECONDS", 0.000001)
     view = await village(store)
-    read = [[one["_id"] for one in some] async for some in view.batches(Query("contacts"), 1, 3)]
+    read = [[one["_id"] for one in some] async for some in view.list_of(Query("contacts")).batches(1, 3)]
     assert [number for some in read for number in some] == list(range(2, CONTACTS + 1))
     async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         await runs(view, jobs, operation_links.POPULATION)
@@ -512,4 +512,4 @@ async def test_a_cursor_that_cannot_be_opened_is_the_databases_fault_and_not_the
     view = await village(store)
     with monkeypatch.context() as broken, pytest.raises(Unavailable):
         broken.setattr(view._backend.database, "collection", lambda name: Gone())
-        await anext(view.batches(Query("contacts").limited(2).narrowed({"metadata": {}}), 0, BATCH))
+        await anext(view.list_of(Query("contacts").limited(2).narrowed({"metadata": {}})).batches(0, BATCH))

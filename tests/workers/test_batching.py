@@ -10,11 +10,11 @@ import pytest
 from scfm.errors import NotFound, Unavailable
 from scfm.storage import batching as module
 from scfm.storage.batching import Batcher
+from scfm.storage.compare_and_set import MAX_SWAPS, compare_and_set
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.storage.tenant_writes import MAX_SWAPS
 
 CONTACTS = "contacts"
 
@@ -90,7 +90,7 @@ def contact(number: int, **fields: object) -> Document:
 
 async def outcomes(view: TenantView, *documents: Document) -> list[str]:
     """What became of documents that are all stored at once."""
-    made = await asyncio.gather(*(view.insert("contact", CONTACTS, one) for one in documents), return_exceptions=True)
+    made = await asyncio.gather(*(view.insert(CONTACTS, one, "contact") for one in documents), return_exceptions=True)
     return [type(one).__name__ if isinstance(one, BaseException) else "stored" for one in made]
 
 
@@ -110,7 +110,7 @@ async def test_a_document_too_large_for_the_database_does_not_take_the_others_wi
 
 async def test_documents_found_together_are_each_callers_own(store: Store) -> None:
     view, stranger = store.for_account(1), store.for_account(2)
-    number = (await view.insert("contact", CONTACTS, contact(1, metadata={"name": {"first": "Alice"}})))["_id"]
+    number = (await view.insert(CONTACTS, contact(1, metadata={"name": {"first": "Alice"}}), "contact"))["_id"]
     one, other = await asyncio.gather(view.get(CONTACTS, number), view.get(CONTACTS, number))
     one["metadata"]["name"]["first"] = "Bob"
     assert other["metadata"] == {"name": {"first": "Alice"}}
@@ -120,19 +120,19 @@ async def test_documents_found_together_are_each_callers_own(store: Store) -> No
 
 async def test_an_id_that_a_database_gives_twice_after_its_death_is_used_once(store: Store) -> None:
     view = store.for_account(1)
-    first = await view.insert("contact", CONTACTS, contact(1))
+    first = await view.insert(CONTACTS, contact(1), "contact")
     await store.all_tenants.update_one("counters", {"_id": "contact"}, {"$set": {"last": first["_id"] - 1}})
-    second = await view.insert("contact", CONTACTS, contact(2))
+    second = await view.insert(CONTACTS, contact(2), "contact")
     assert [one["_id"] for one in await view.find(CONTACTS, {})] == [first["_id"], second["_id"]]
     # Nor does one that is taken for what a document holds lose its own number to another.
     with pytest.raises(DuplicateKey):
-        await view.insert("contact", CONTACTS, contact(2))
-    assert (await view.insert("contact", CONTACTS, contact(3)))["_id"] == second["_id"] + 1
+        await view.insert(CONTACTS, contact(2), "contact")
+    assert (await view.insert(CONTACTS, contact(3), "contact"))["_id"] == second["_id"] + 1
 
 
 async def test_updates_at_one_time_change_what_fits_and_tell_what_is_there(store: Store) -> None:
     view, stranger = store.for_account(1), store.for_account(2)
-    made = [await view.insert("contact", CONTACTS, contact(number, calls=number)) for number in range(1, 5)]
+    made = [await view.insert(CONTACTS, contact(number, calls=number), "contact") for number in range(1, 5)]
     one, other, gone, last = (document["_id"] for document in made)
     await view.remove(CONTACTS, {"_id": gone})
 
@@ -159,9 +159,9 @@ async def test_updates_at_one_time_change_what_fits_and_tell_what_is_there(store
 
 async def test_an_update_that_cannot_be_done_does_not_take_the_others_with_it(store: Store) -> None:
     view = store.for_account(1)
-    made = [await view.insert("contact", CONTACTS, contact(number)) for number in range(3)]
+    made = [await view.insert(CONTACTS, contact(number), "contact") for number in range(3)]
     texts = ["short", "x" * (17 << 20), "short"]
-    swaps = (view.compare_and_set(CONTACTS, one, {"text": text}) for one, text in zip(made, texts, strict=True))
+    swaps = (compare_and_set(view, CONTACTS, one, {"text": text}) for one, text in zip(made, texts, strict=True))
     swapped = await asyncio.gather(*swaps, return_exceptions=True)
     assert (swapped[0], swapped[2]) == (True, True) and isinstance(swapped[1], Exception)
     assert [one.get("text") for one in await view.find(CONTACTS, {})] == ["short", None, "short"]
@@ -169,13 +169,13 @@ async def test_an_update_that_cannot_be_done_does_not_take_the_others_with_it(st
 
 async def test_of_those_who_swap_one_document_at_one_time_each_knows_whether_it_was_he(store: Store) -> None:
     view = store.for_account(1)
-    first = await view.insert("contact", CONTACTS, contact(1))
+    first = await view.insert(CONTACTS, contact(1), "contact")
 
     async def rounds(who: int) -> int:
         """How often he has had his way, of so many times."""
         wins = 0
         for _ in range(20):
-            wins += await view.compare_and_set(CONTACTS, await view.get(CONTACTS, first["_id"]), {"who": who})
+            wins += await compare_and_set(view, CONTACTS, await view.get(CONTACTS, first["_id"]), {"who": who})
         return wins
 
     wins = sum(await asyncio.gather(*(rounds(who) for who in range(5))))
@@ -184,17 +184,17 @@ async def test_of_those_who_swap_one_document_at_one_time_each_knows_whether_it_
 
 async def test_whoever_has_been_overtaken_by_too_many_to_tell_says_so(store: Store) -> None:
     view = store.for_account(1)
-    old = document = await view.insert("contact", CONTACTS, contact(1))
+    old = document = await view.insert(CONTACTS, contact(1), "contact")
     for _ in range(MAX_SWAPS):
-        assert await view.compare_and_set(CONTACTS, document, {})
-        assert not await view.compare_and_set(CONTACTS, document, {})
+        assert await compare_and_set(view, CONTACTS, document, {})
+        assert not await compare_and_set(view, CONTACTS, document, {})
         document = await view.get(CONTACTS, document["_id"])
-    assert not await view.compare_and_set(CONTACTS, old, {})
-    assert await view.compare_and_set(CONTACTS, document, {})
+    assert not await compare_and_set(view, CONTACTS, old, {})
+    assert await compare_and_set(view, CONTACTS, document, {})
     with pytest.raises(Unavailable):
-        await view.compare_and_set(CONTACTS, old, {})
+        await compare_and_set(view, CONTACTS, old, {})
     await view.remove(CONTACTS, {"_id": old["_id"]})
-    assert not await view.compare_and_set(CONTACTS, document, {})
+    assert not await compare_and_set(view, CONTACTS, document, {})
 
 
 async def test_whoever_waits_when_it_is_closed_is_cancelled_begun_or_not() -> None:

@@ -32,7 +32,7 @@ async def test_an_operation_is_told_when_it_begins_and_when_it_has_finished(
     parameters = {"callout_participation_filter_params": {"no_phone_calls_or_last_attempt": "failed"}}
     operation = {"type": QUEUE, "status": "queued", "parameters": parameters, "metadata": {}, "callout_id": None}
     stamps = {"created_at": moment, "updated_at": moment, "_version": 1, "_work": {"due": moment}}
-    stored = await store.for_account(own).insert("batch_operation", "batch_operations", {**operation, **stamps})
+    stored = await store.for_account(own).insert("batch_operations", {**operation, **stamps}, "batch_operation")
     assert await pass_over(BatchRunner(store, 30.0, lambda: None)) == 1
     name = f"batch operation {stored['_id']} of account {own} (PhoneCallQueue, a redial)"
     begun, finished = caplog.messages

@@ -105,5 +105,5 @@ async def operation(store: Store, own: int, **fields: Any) -> int:
     common: Document = {"callout_id": None, "parameters": {}, "metadata": {}, "status": "queued", "_version": 1}
     made_at = {"created_at": moment, "updated_at": moment, "_work": {"due": moment}}
     view = store.for_account(own)
-    stored = await view.insert("batch_operation", "batch_operations", {**common, **made_at, **fields})
+    stored = await view.insert("batch_operations", {**common, **made_at, **fields}, "batch_operation")
     return int(stored["_id"])

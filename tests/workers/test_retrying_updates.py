@@ -36,9 +36,7 @@ class Watched(TenantView):
 async def watched(store: Store, count: int) -> tuple[Watched, RetryingUpdates]:
     """A view of so many documents, and writes to it."""
     view = Watched(store.backend, None)
-    await asyncio.gather(
-        *(view.insert_with_id(CALLS, {"_id": number, "account_id": 1, "n": 0}) for number in range(count))
-    )
+    await asyncio.gather(*(view.insert(CALLS, {"_id": number, "account_id": 1, "n": 0}) for number in range(count)))
     return view, RetryingUpdates(view, CALLS)
 
 

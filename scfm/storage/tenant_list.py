@@ -1,4 +1,4 @@
-"""Pages, totals and walks over the documents of a query."""
+"""The documents of a query as a list: its pages, its total, its tallies, and walks over all of it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from functools import partial
 from typing import Any
 
 from scfm.storage import driver
+from scfm.storage.backend import Backend
 from scfm.storage.block_tallies import Tallied, Tally
 from scfm.storage.block_watch import END
 from scfm.storage.change_log import BLOCK
 from scfm.storage.codec import restore_document
 from scfm.storage.errors import map_driver_errors
-from scfm.storage.large_page import LARGE_BATCH, MAX_PIECE, LargePage, Page
+from scfm.storage.large_page import LARGE_BATCH, MAX_PIECE, LargePage, Page, next_piece
 from scfm.storage.lookup import FIRST_BATCH
 from scfm.storage.query import Document, Newest, Query, all_of
-from scfm.storage.tenant_reads import TenantReads
 
 # Documents that ``pieces`` asks for as long as their size is not known.
 MIN_PIECE = 8
@@ -26,55 +26,61 @@ MIN_PIECE = 8
 CURSOR_SECONDS = 60.0
 
 
-class TenantLists(TenantReads):
-    """Lists within one account, or within all of them."""
+class TenantList:
+    """What QUERY finds, which names the account. A view gives it: ``list_of``."""
 
-    async def page_with_total(self, query: Query, skip: int, limit: int) -> tuple[Page, int]:
+    def __init__(self, backend: Backend, query: Query) -> None:
+        self._backend = backend
+        self._database = backend.database
+        self._query = query
+
+    async def page_with_total(self, skip: int, limit: int) -> tuple[Page, int]:
         """The ``page``, and the ``count``; raises Unavailable, Overloaded."""
-        query = self._scoped_query(query)
+        query = self._query
         if not self._backend.counts.remembers(query):
-            total = await self.count(query)
-            return (await self.page(query, skip, limit) if skip < total else []), total
+            total = await self.count()
+            return (await self.page(skip, limit) if skip < total else []), total
         if not query.where and skip < BLOCK:  # the totals would not shorten the way to the page
-            totals, found = await asyncio.gather(self._backend.counts.totals(query), self.page(query, skip, limit))
+            totals, found = await asyncio.gather(self._backend.counts.totals(query), self.page(skip, limit))
             return found, totals.total
         totals = await self._backend.counts.totals(query)
         spans, left = totals.spans_of_page(skip, limit)
-        found = await self._plain_page(query, query.within(spans), left, limit) if spans else []
+        found = await self._plain_page(query.within(spans), left, limit) if spans else []
         if spans and spans[-1][1] != END and not (isinstance(found, list) and len(found) == limit):
             # Some of them have just been deleted; of a large page it would be too late when that is seen.
-            found = await self._plain_page(query, query.within([(spans[0][0], END)]), left, limit)
+            found = await self._plain_page(query.within([(spans[0][0], END)]), left, limit)
         return found, totals.total
 
-    async def _plain_page(self, query: Query, condition: Document, skip: int, limit: int) -> Page:
+    async def _plain_page(self, condition: Document, skip: int, limit: int) -> Page:
         """LIMIT documents of the query's collection that fit CONDITION, after the first SKIP, in order of id."""
+        source = self._query.collection
         # With a batch that is larger than the page, MongoDB sees that these are all.
-        command = {"find": query.collection, "filter": condition, "sort": {"_id": 1}, "skip": skip, "limit": limit}
+        command = {"find": source, "filter": condition, "sort": {"_id": 1}, "skip": skip, "limit": limit}
         command["batchSize"] = limit + 1
-        async with self._backend.reads.slot(self.account_id):
+        async with self._backend.reads.slot(self._query.account_id):
             with map_driver_errors():
-                found = await self._database.run_at_once(query.collection, command)
+                found = await self._database.run_at_once(source, command)
         if found is not None:
             return [restore_document(document) for document in found]
 
         async def opened() -> Any:
-            collection = self._database.raw_collection(query.collection)
+            collection = self._database.raw_collection(source)
             return collection.find(condition, batch_size=LARGE_BATCH).sort("_id", 1).skip(skip).limit(limit)
 
         return LargePage(opened)
 
-    async def page(self, query: Query, skip: int, limit: int) -> Page:
-        """LIMIT documents of the query, after the first SKIP, in order of id."""
-        query = self._scoped_query(query)
+    async def page(self, skip: int, limit: int) -> Page:
+        """LIMIT of the documents, after the first SKIP, in order of id."""
+        query = self._query
         if query.limit is not None:
             limit = max(0, min(limit, query.limit - skip))
         if limit == 0:
             return []
         if query.plain:
-            return await self._plain_page(query, query.condition, skip, limit)
-        source, stages = self._first_collection(query), query.page(skip, limit)
+            return await self._plain_page(query.condition, skip, limit)
+        source, stages = query.source, query.page(skip, limit)
         command = {"aggregate": source, "pipeline": stages, "allowDiskUse": True, "cursor": {"batchSize": limit + 1}}
-        async with self._backend.reads.slot(self.account_id):
+        async with self._backend.reads.slot(query.account_id):
             with map_driver_errors():
                 found = await self._database.run_at_once(source, command)
         if found is not None:
@@ -82,9 +88,9 @@ class TenantLists(TenantReads):
         collection = self._database.raw_collection(source)
         return LargePage(partial(collection.aggregate, stages, allowDiskUse=True, batchSize=LARGE_BATCH))
 
-    async def count(self, query: Query) -> int:
-        """How many documents the query has."""
-        query = self._scoped_query(query)
+    async def count(self) -> int:
+        """How many documents there are."""
+        query = self._query
         if self._backend.counts.remembers(query):
             return (await self._backend.counts.totals(query)).total
         collection = self._database.collection(query.collection)
@@ -94,68 +100,52 @@ class TenantLists(TenantReads):
             if query.plain:
                 most: dict[str, Any] = {"limit": query.limit} if query.limit else {}
                 return int(await collection.count_documents(query.condition, **most))
-            counting = await self._database.collection(self._first_collection(query)).aggregate(
-                query.counting(), allowDiskUse=True
-            )
+            source = self._database.collection(query.source)
+            counting = await source.aggregate(query.counting(), allowDiskUse=True)
             counted = await counting.to_list(1)
         return int(counted[0]["total"]) if counted else 0
 
-    async def tallied(self, query: Query, tally: Tally) -> Tallied:
+    async def tallied(self, tally: Tally) -> Tallied:
         """What the documents of a plain query hold, counted; not to be changed. Raises Unavailable."""
-        return await self._backend.tallies.tallied(self._scoped_query(query), tally)
+        return await self._backend.tallies.tallied(self._query, tally)
 
-    async def pieces(self, query: Query, fields: Sequence[str] | None = None) -> AsyncGenerator[list[Document], None]:
-        """All documents of the query, by id, in lists of about MAX_PIECE bytes; only FIELDS of them when named.
+    async def pieces(self, fields: Sequence[str] | None = None) -> AsyncGenerator[list[Document], None]:
+        """All of them, by id, in lists of about MAX_PIECE bytes; only FIELDS of them when named.
 
         Nothing but the list is held while the caller uses it, however long that takes. How many documents are asked
         for follows from the size of those before: what MongoDB sends at once has 16 MB at most, and most of the time
         little more than a list. The query's own limit is not applied. Times are without a zone, as in a page.
         """
-        query, last, count = self._scoped_query(query), 0, MIN_PIECE
+        last, count = 0, MIN_PIECE
         while True:
-            found, size = await self._piece(query, last, fields, count)
+            found, size = await self._piece(last, fields, count)
             if not found:
                 return
             last = found[-1]["_id"]
             count = max(1, min(4 * count, len(found) * MAX_PIECE // size, FIRST_BATCH))
             yield found
 
-    async def _piece(
-        self, query: Query, last: int, fields: Sequence[str] | None, count: int
-    ) -> tuple[list[Document], int]:
+    async def _piece(self, last: int, fields: Sequence[str] | None, count: int) -> tuple[list[Document], int]:
         """Up to COUNT documents beyond the id LAST, of about MAX_PIECE bytes in all; they, and their bytes."""
-        found: list[Document] = []
-        size = 0
-        async with self._backend.reads.slot(self.account_id):
+        raw = self._database.raw_collection
+        async with self._backend.reads.slot(self._query.account_id):
             with map_driver_errors():
-                cursor = await self._open_cursor(query, last, fields, count, count, self._database.raw_collection)
+                cursor = await self._open_cursor(self._query, last, fields, count, count, raw)
                 try:
-                    async for raw in cursor:
-                        found.append(restore_document(driver.decoded(raw)))
-                        size += len(raw.raw)
-                        if size >= MAX_PIECE:
-                            break
+                    return await next_piece(cursor)
                 finally:
                     await cursor.close()
-        return found, size
-
-    @staticmethod
-    def _first_collection(query: Query) -> str:
-        """The collection where the aggregation of the query begins."""
-        while query.through is not None:
-            query = query.through
-        return query.collection
 
     async def batches(
-        self, query: Query, last: int, size: int, fields: Sequence[str] | None = None
+        self, last: int, size: int, fields: Sequence[str] | None = None
     ) -> AsyncGenerator[list[Document], None]:
-        """All documents of the query with ids beyond LAST, by id, SIZE at a time; its own limit is not applied.
+        """All of them with ids beyond LAST, by id, SIZE at a time; the query's own limit is not applied.
 
         One cursor reads them, as MongoDB looks ahead in a join much farther than a thousand documents. What a cursor
         gives may be as old as the cursor, so none gets old: see ``recently_deleted_ids``. What is asked of their
         newest, though, is looked for beside it: in the pipeline the join would cost several times as much.
         """
-        joined, query = query.newest, self._scoped_query(replace(query, newest=()))
+        joined, query = self._query.newest, replace(self._query, newest=())
         fitting: list[Document] = []
         while True:
             with map_driver_errors():
@@ -214,4 +204,4 @@ class TenantLists(TenantReads):
             pipeline.append({"$limit": limit})
         if fields is not None:
             pipeline.append({"$project": dict.fromkeys(["_id", *fields], 1)})
-        return await collection(self._first_collection(query)).aggregate(pipeline, allowDiskUse=True, batchSize=size)
+        return await collection(query.source).aggregate(pipeline, allowDiskUse=True, batchSize=size)
