@@ -1,22 +1,25 @@
-"""Where a call waits among those of its account: by the priority of its callout's plan."""
+"""Where a call waits among those of its account: by the priority, and the limits, of its callout's plan."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from scfm.models.call_work import RANK
+from scfm.models.call_work import LANE, RANK
+from scfm.models.plan import DEFAULT_PRIORITY, MAX_PRIORITY
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 CALLOUTS = "callouts"
-MAX_PRIORITY, DEFAULT_PRIORITY = 9, 5
 
 
 def queue_place(callout: Mapping[str, Any] | None) -> Document:
     """By field, the place of the calls of a callout, None for calls of none, while they are queued."""
     plan = (callout or {}).get("plan") or {}
-    return {RANK: MAX_PRIORITY - plan.get("priority", DEFAULT_PRIORITY)}
+    place: Document = {RANK: MAX_PRIORITY - plan.get("priority", DEFAULT_PRIORITY)}
+    if callout is not None and (plan.get("calls_per_second") or plan.get("calls_in_flight")):
+        place[LANE] = callout["_id"]
+    return place
 
 
 async def queue_places(view: TenantView, callout_ids: Collection[int | None]) -> dict[int | None, Document]:

@@ -50,7 +50,7 @@ class Store:
         """The documents of one account, and no others."""
         return TenantView(self.backend, account_id)
 
-    async def reserve(self, collection: str, key: int, count: float, rate: float, most: float) -> float:
+    async def reserve(self, collection: str, key: int | str, count: float, rate: float, most: float) -> float:
         """Reserve COUNT uses of something that may be used RATE times a second; in how many seconds they begin.
 
         They begin now, or when what was reserved before ends; if that is in more than MOST seconds, nothing is

@@ -6,7 +6,8 @@ died, can be claimed again. Each kind of document says by its own fields what wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from scfm.clock import now
@@ -41,17 +42,23 @@ async def claim_each(
 
 
 async def claim_calls(
-    view: TenantView, status: str, limit: int, lease: datetime, attempt: Attempt | None
+    view: TenantView,
+    status: str,
+    limit: int,
+    lease: datetime,
+    attempt: Attempt | None,
+    lanes: Mapping[int, int] | None = None,
 ) -> list[Document]:
     """Claim up to LIMIT calls of a status until LEASE, the highest priority first, of one the longest due.
 
-    Gives them as they are now.
+    LANES: how many may be claimed of each lane, by its callout's id, where they are claimed lane by lane. Gives the
+    calls as they are now.
 
     That takes two round trips, and a third where another process claims some of the same at the same time.
     ATTEMPT is that of calls that are about to be sent. Raises Unavailable; then some may be claimed all the same.
     """
     moment = now()
-    found = await view.find(CALLS, due(status, moment), sort=[(LANE, 1), (RANK, 1), (DUE, 1)], limit=limit)
+    found = await _first_waiting(view, due(status, moment), limit, lanes)
     if not found:
         return []
     call_ids = [call["_id"] for call in found]
@@ -65,3 +72,22 @@ async def claim_calls(
         return found
     # Another process was at the same calls: which of them are ours?
     return await view.find(CALLS, claimed_by(call_ids, status, lease, attempt))
+
+
+async def _first_waiting(
+    view: TenantView, waiting: Document, limit: int, lanes: Mapping[int, int] | None
+) -> list[Document]:
+    """The first LIMIT of the calls that are WAITING (a condition)."""
+    if lanes is None:
+        return await view.find(CALLS, waiting, sort=[(LANE, 1), (RANK, 1), (DUE, 1)], limit=limit)
+
+    async def in_lane(lane: int | None, room: int) -> list[Document]:
+        return await view.find(CALLS, {**waiting, LANE: lane}, sort=[(RANK, 1), (DUE, 1)], limit=min(limit, room))
+
+    rooms: list[tuple[int | None, int]] = [(None, limit), *lanes.items()]
+    found = await asyncio.gather(*(in_lane(lane, room) for lane, room in rooms if room > 0))
+    if len(found) == 1:
+        return found[0]
+    # Those that an older version has queued have no rank, and go first.
+    calls = [call for calls in found for call in calls]
+    return sorted(calls, key=lambda call: (call.get(RANK, -1), call[WORK]["due"]))[:limit]

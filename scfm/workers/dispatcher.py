@@ -118,7 +118,7 @@ class Dispatcher(Job):
         before = self._rate_limiter.in_flight
         scheduled_calls = await self._schedule.claim(limit)
         for scheduled in scheduled_calls:
-            self._rate_limiter.call_started(scheduled.call["account_id"])
+            self._rate_limiter.call_started(scheduled.call["account_id"], scheduled.call.get("callout_id"))
         self.next_claim_in = self._rate_limiter.seconds_until_room()
         self._few = self._rate_limiter.in_flight * (BATCHED - 1) // BATCHED
         self._claim_again_at = self._clock.monotonic() + GATHER_SECONDS
@@ -145,7 +145,7 @@ class Dispatcher(Job):
 
     def _landed(self, item: ScheduledCall) -> None:
         """The call is no longer in flight; more may be claimed if that leaves few."""
-        self._rate_limiter.call_ended(item.call["account_id"])
+        self._rate_limiter.call_ended(item.call["account_id"], item.call.get("callout_id"))
         if self._rate_limiter.in_flight <= self._few:
             self.wake()
 

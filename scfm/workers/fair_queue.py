@@ -8,9 +8,11 @@ from datetime import datetime
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import due
-from scfm.models.call_work import Attempt
+from scfm.models.call_work import LANE, Attempt
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
+from scfm.storage.ttl_cache import TTLCache
 from scfm.workers.claims import CALLS, claim_calls
 
 # For so long at most the calls of an account that had none wait until its turn comes.
@@ -18,14 +20,23 @@ IN_TURN_SECONDS = 0.25
 
 Allowance = Callable[[int], Awaitable[int]]
 """From an account's id to how many of its calls may be claimed now."""
+LaneAllowance = Callable[[int, int], Awaitable[int]]
+"""From the ids of an account and a callout to how many of the calls in that callout's lane may be claimed now."""
 
 
 class FairQueue:
-    """Calls of one status that are due."""
+    """Calls of one status that are due.
 
-    def __init__(self, store: Store, status: str) -> None:
+    With LANE_ALLOWANCE they are claimed lane by lane (see ``lanes``); what a lane does not allow keeps no other call
+    of its account from being claimed, however many wait in it.
+    """
+
+    def __init__(self, store: Store, status: str, lane_allowance: LaneAllowance | None = None) -> None:
         self._store = store
         self._status = status
+        self._lane_allowance = lane_allowance
+        # By account: the callouts of which calls wait in lanes.
+        self._lanes = TTLCache(self._waiting_lanes, IN_TURN_SECONDS)
         self._last = 0
         # The accounts that have such calls, the next in turn first, and until when they are all of them.
         self._accounts: list[int] = []
@@ -46,10 +57,12 @@ class FairQueue:
             if allowance is not None:
                 share = min(share, await allowance(account_id))
             if share > 0:
-                calls = await claim_calls(self._store.for_account(account_id), self._status, share, lease, attempt)
+                lanes = await self._rooms(account_id)
+                view = self._store.for_account(account_id)
+                calls = await claim_calls(view, self._status, share, lease, attempt, lanes)
                 claimed += calls
                 self._last = account_id
-                if len(calls) < share:
+                if len(calls) < share and not (lanes and min(lanes.values()) < share):
                     self._accounts.remove(account_id)
         if remembered and not claimed:
             self._known_until = 0.0  # none of these may have more now, but somebody new may
@@ -63,15 +76,27 @@ class FairQueue:
         later = [account for account in self._accounts if account > self._last]
         return later + [account for account in self._accounts if account <= self._last]
 
+    async def _rooms(self, account_id: int) -> dict[int, int] | None:
+        """How many calls may be claimed of each of the account's lanes."""
+        if self._lane_allowance is None:
+            return None
+        return {lane: await self._lane_allowance(account_id, lane) for lane in await self._lanes.get(account_id)}
+
     async def accounts(self) -> AsyncIterator[int]:
-        """The accounts that have such calls, each found by one step through the index."""
+        """The accounts that have such calls."""
+        async for account_id in self._distinct(self._store.all_tenants, "account_id"):
+            yield account_id
+
+    async def _waiting_lanes(self, account_id: int) -> list[int]:
+        return [lane async for lane in self._distinct(self._store.for_account(account_id), LANE)]
+
+    async def _distinct(self, view: TenantView, field: str) -> AsyncIterator[int]:
+        """The values of FIELD in such calls, each found by one step through the index."""
         last = 0
         while True:
-            condition = {**due(self._status, now()), "account_id": {"$gt": last}}
-            found = await self._store.all_tenants.find(
-                CALLS, condition, fields=["account_id"], sort=[("account_id", 1)], limit=1
-            )
+            condition = {**due(self._status, now()), field: {"$gt": last}}
+            found = await view.find(CALLS, condition, fields=[field], sort=[(field, 1)], limit=1)
             if not found:
                 return
-            last = found[0]["account_id"]
+            last = found[0][field]
             yield last

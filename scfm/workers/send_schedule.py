@@ -13,7 +13,7 @@ from itertools import groupby
 from scfm.clock import MonotonicClock, later, now
 from scfm.errors import Unavailable
 from scfm.models.call_lifecycle import CallStatus, requeue_unheard
-from scfm.models.call_work import Attempt, tries_of
+from scfm.models.call_work import LANE, Attempt, tries_of
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -21,6 +21,7 @@ from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
 from scfm.workers.claims import CALLS
 from scfm.workers.fair_queue import FairQueue
+from scfm.workers.lanes import Lane, Lanes
 from scfm.workers.placement_recorder import PlacementRecorder
 from scfm.workers.rate_limiter import RateLimiter
 
@@ -76,7 +77,8 @@ class SendSchedule:
         self._journal_id = journal_id
         self._yield_to_webhooks = yield_to_webhooks
         self._clock = clock
-        self._queue = FairQueue(store, CallStatus.QUEUED)
+        self._lanes = Lanes(store)
+        self._queue = FairQueue(store, CallStatus.QUEUED, self._lane_allowance)
         # Attempts for which the database may have claimed calls without saying so, and until when it still may.
         self._unheard: dict[str, datetime] = {}
         # Calls leave one by one: what else is due has its turn between two of them.
@@ -110,15 +112,41 @@ class SendSchedule:
         """Schedule those of an account's calls that may leave soon; the others wait in the database."""
         blocked = [await self._callout_hold.blocking_status(call) for call in calls]
         going = [call for call, status in zip(calls, blocked, strict=True) if status is None]
-        rate, _ = await self._limits(account_id)
-        moments = await self._rate_limiter.reserve(account_id, rate, len(going))
         pairs = zip(calls, blocked, strict=True)
         staying = [self._placements.record_blocked(call, status) for call, status in pairs if status is not None]
+        in_lanes = await self._reserve_in_lanes(going)
+        for call in going:
+            if call["_id"] not in in_lanes:  # it has been queued before its callout had a lane
+                lane = {LANE: call["callout_id"]}
+                staying.append(self._placements.record_requeued(call, 0, tries_of(call), lane))
+        going = [call for call in going if call["_id"] in in_lanes]
+        rate, _ = await self._limits(account_id)
+        moments = await self._rate_limiter.reserve(account_id, rate, len(going))
         if moments is None:
             staying += [self._placements.record_requeued(call, 0, tries_of(call)) for call in going]
         await asyncio.gather(*staying)
-        tolerance = self._rate_limiter.tolerance(rate)
-        return [ScheduledCall(*pair, deadline, until, tolerance) for pair in zip(going, moments or (), strict=False)]
+        scheduled_calls = []
+        for call, moment in zip(going, moments or (), strict=False):
+            lane_moment, lane_of_call = in_lanes[call["_id"]]
+            tolerance = self._rate_limiter.tolerance(rate, lane_of_call)
+            scheduled_calls.append(ScheduledCall(call, max(moment, lane_moment), deadline, until, tolerance))
+        return scheduled_calls
+
+    async def _reserve_in_lanes(self, calls: list[Document]) -> dict[int, tuple[float, Lane | None]]:
+        """By the calls' ids, from when on each may leave as far as it goes by its lane, and that lane.
+
+        Those are left out for which the lane has no moment soon.
+        """
+        lanes = {call["_id"]: await self._lanes.of_call(call) for call in calls}
+        moments: dict[int, tuple[float, Lane | None]] = {}
+        for lane in set(lanes.values()):
+            ids = [call_id for call_id, own in lanes.items() if own == lane]
+            reserved = [0.0] * len(ids) if lane is None else await self._rate_limiter.reserve_in_lane(lane, len(ids))
+            moments |= {call_id: (moment, lane) for call_id, moment in zip(ids, reserved or (), strict=False)}
+        return moments
+
+    async def _lane_allowance(self, account_id: int, callout_id: int) -> int:
+        return self._rate_limiter.lane_allowance(await self._lanes.of_callout(account_id, callout_id))
 
     async def _allowance(self, account_id: int) -> int:
         return self._rate_limiter.allowance(account_id, *await self._limits(account_id))
@@ -141,10 +169,11 @@ class SendSchedule:
             await self._yield_to_webhooks()
         moment = item.moment
         while (late := self._clock.monotonic()) - moment > item.tolerance and not item.late(late):
+            in_lane = await self._reserve_in_lanes([item.call])
             rate, _ = await self._limits(item.call["account_id"])
-            moments = await self._rate_limiter.reserve(item.call["account_id"], rate, 1)
-            if moments is None:
+            moments = await self._rate_limiter.reserve(item.call["account_id"], rate, len(in_lane))
+            if not moments:
                 return False
-            moment = moments[0]
+            moment = max(moments[0], in_lane[item.call["_id"]][0])
             await self._clock.sleep(moment - self._clock.monotonic())
         return True
