@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from scfm.models.plan import Plan
+from scfm.providers.abilities import Abilities
 from scfm.storage.query import Document
 
 WEBHOOK_PATH = "/api/remote_phone_call_events"
@@ -22,3 +24,30 @@ def sent_params(stored: Document, public_url: str) -> Document:
     if stored.get("status_callback") is None:
         sent = {**sent, "status_callback": webhook, "status_callback_method": "POST"}
     return sent
+
+
+def attempt_params(plan: Plan, abilities: Abilities, server_url: str, twiml: str | None = None) -> Document:
+    """The ``remote_request_params`` of one attempt of a plan, for the provider that has ABILITIES.
+
+    ``url`` and ``status_callback`` default to the webhook at SERVER_URL; TWIML, if it is given, is sent in place of a
+    ``url``. Where the plan must know whether a machine answers, the provider is asked to find out.
+    """
+    given: Document = plan.remote_request_params
+    if twiml is not None:
+        given = {name: value for name, value in given.items() if name not in (*INSTRUCTIONS, "method")}
+        given["twiml"] = twiml
+    return {**sent_params(given, server_url), **_detection_params(plan, abilities, server_url)}
+
+
+def _detection_params(plan: Plan, abilities: Abilities, server_url: str) -> Document:
+    """What asks for detection of answering machines, unless the plan does so itself, or does not need it.
+
+    In the background where the provider can, so that nobody who answers waits for its verdict in silence.
+    """
+    asked = plan.remote_request_params.get("machine_detection") is not None
+    if plan.answering_machine == "play" or asked or not abilities.machine_detection:
+        return {}
+    if not abilities.asynchronous_detection:
+        return {"machine_detection": "Enable"}
+    callback = {"async_amd_status_callback": server_url + WEBHOOK_PATH, "async_amd_status_callback_method": "POST"}
+    return {"machine_detection": "Enable", "async_amd": "true", **callback}
