@@ -3,13 +3,14 @@
 The provider names a delivery in ``I-Twilio-Idempotency-Token``. Its event keeps, for a day, what the delivery comes
 to::
 
-    _delivery: {token, at, answer, changes: [collections], before, versions, saved: [collections]}
+    _delivery: {token, at, answer, changes: [collections], before, versions, replies, saved: [collections]}
 
 The event is stored before the flow's memory is saved, with the answer of that turn and which documents it changes;
 ``before`` is the call's memory before it, if it changes both. Each save is a compare-and-set that leaves the event's
 id in ``_turns`` of the document, in the same write. So whoever finds the token taken can tell how far the delivery
 has come, and carries out what is missing, whether its process has died or is still at it: of two that save the same
-step, only one succeeds, and the other sees the mark.
+step, only one succeeds, and the other sees the mark. What the person has replied is saved after the memories, as the
+event has it: see ``save_replies``.
 """
 
 from __future__ import annotations
@@ -46,18 +47,25 @@ class TakenTurn:
     """A turn that was taken: its answer, and the collections in which it changes a document.
 
     ``before`` is the call's memory before it, ``versions`` those of the documents that it was taken on, by
-    collection.
+    collection. ``replies`` are what the person has replied: see ``Replies.document``.
     """
 
     answer: str
     changes: Collection[str] = ()
     before: dict[str, Any] | None = None
     versions: Mapping[str, int] = field(default_factory=dict)
+    replies: Document = field(default_factory=dict)
 
     def document(self) -> Document:
         """As the event keeps it."""
         before = self.before if len(self.changes) > 1 else None
-        return {"answer": self.answer, "changes": list(self.changes), "before": before, "versions": {**self.versions}}
+        return {
+            "answer": self.answer,
+            "changes": list(self.changes),
+            "before": before,
+            "versions": {**self.versions},
+            "replies": self.replies,
+        }
 
 
 def delivery(token: str, taken: TakenTurn) -> Document:

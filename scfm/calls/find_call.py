@@ -27,7 +27,7 @@ MAX_PLACED = 100
 
 
 class FoundCall(NamedTuple):
-    """A phone call, its contact and its callout, if it has one.
+    """A phone call, its contact, its callout and its participation, if it has one.
 
     A caller without a number has no contact, nor has a call whose contact somebody has just deleted. ``flow`` is the
     call's own call flow, else its participation's, else its callout's.
@@ -37,6 +37,7 @@ class FoundCall(NamedTuple):
     contact: Document | None
     callout: Document | None = None
     flow: str | None = None
+    participation: Document | None = None
 
     @property
     def has_its_contact(self) -> bool:
@@ -47,7 +48,7 @@ class FoundCall(NamedTuple):
         """As a report most likely moves it: a flow is not told of a status that has come out of order."""
         if self.call["status"] not in UNDER_WAY:
             return self
-        return FoundCall({**self.call, **report.fields}, self.contact, self.callout, self.flow)
+        return self._replace(call={**self.call, **report.fields})
 
 
 async def find_call(view: TenantView, event: CallEvent) -> FoundCall | None:
@@ -72,9 +73,10 @@ async def read_call(view: TenantView, name: str, value: Any, sender: Sender | No
     if not found:
         return None
     call, named = found[0]
-    nearest = (call, named["callout_participation_id"], named["callout_id"])
+    participation, callout = named["callout_participation_id"], named["callout_id"]
+    nearest = (call, participation, callout)
     flow = next((str(one["call_flow_logic"]) for one in nearest if one and one["call_flow_logic"]), None)
-    return FoundCall(call, named["contact_id"], named["callout_id"], flow)
+    return FoundCall(call, named["contact_id"], callout, flow, participation)
 
 
 async def match_pending_attempt(view: TenantView, event: CallEvent) -> Document | None:

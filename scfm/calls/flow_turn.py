@@ -8,11 +8,13 @@ from scfm.calls import deliveries
 from scfm.calls.deliveries import TakenTurn
 from scfm.calls.find_call import FoundCall, read_call
 from scfm.calls.flow_memory import Memory, joined, memory, remember
+from scfm.calls.flow_replies import save_replies
 from scfm.errors import NotFound, Unavailable
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 from scfm.twiml.document import document
 from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, render
+from scfm.twiml.replies import Replies
 
 MAX_TRIES = 50
 CALL, CONTACT = "phone_calls", "contacts"
@@ -24,7 +26,8 @@ class FlowTurn:
     """A turn, taken on the call and the contact as they were read, and saved if nobody has changed them since.
 
     Otherwise it is taken again. The call's memory is saved before the contact's: when another call of the contact
-    saves its own in between, the turn begins again from the call's memory as it was before.
+    saves its own in between, the turn begins again from the call's memory as it was before. What the person has
+    replied is saved last, when the turn cannot be taken again any more.
     """
 
     def __init__(self, flow: type[Flow], settings: FlowSettings, url: str) -> None:
@@ -38,12 +41,13 @@ class FlowTurn:
         self._saved: Memory | None = None
         self._before_saved: Memory | None = None
         self._versions: dict[str, int] = {}
+        self._replies = Replies()
 
     @property
     def taken(self) -> TakenTurn:
         """What the turn comes to, as it was taken last."""
         changes = [name for name, after in self._after.items() if after != self._before[name]]
-        return TakenTurn(self._answer, changes, self._before.get(CALL), self._versions)
+        return TakenTurn(self._answer, changes, self._before.get(CALL), self._versions, self._replies.document())
 
     def take_turn(self, found: FoundCall, event: Document) -> TakenTurn:
         """Take the turn of an event: its ``_id``, ``details`` and ``remote_direction``. Raises NotFound."""
@@ -58,6 +62,7 @@ class FlowTurn:
             self._versions[CONTACT] = found.contact.get("_version", 1)
         turn = self._turn(found, event)
         self._answer = render(self._flow, turn)
+        self._replies = turn.replies
         if found.contact is not None:
             self._after = {CALL: turn.call_memory, CONTACT: turn.contact_memory}
         else:
@@ -71,13 +76,16 @@ class FlowTurn:
         """
         for _ in range(MAX_TRIES):
             if self._after and await self._save(view, found, event):
+                await save_replies(view, found, event, self._replies)
                 return self._answer
             if self._after:
                 found = await self._read_again(view, found)
             if deliveries.FIELD in event:
                 event = await deliveries.reread_event(view, event)
                 if not deliveries.unsaved_collections(event, {CALL: found.call, CONTACT: found.contact}):
-                    return str(event[deliveries.FIELD]["answer"])
+                    kept = event[deliveries.FIELD]
+                    await save_replies(view, found, event, Replies.of(kept.get("replies", {})))
+                    return str(kept["answer"])
                 if self._saved is None and deliveries.is_saved(event, CALL, found.call):
                     self._before_saved = event[deliveries.FIELD]["before"]
             self.take_turn(found, event)
@@ -128,4 +136,5 @@ class FlowTurn:
             settings=self._settings,
             contact_memory=self._before[CONTACT if contact else CALL],
             call_memory=self._before[CALL],
+            answers=(found.participation or {}).get("answers", {}),
         )

@@ -13,6 +13,7 @@ from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-unt
 
 from scfm.settings import Settings
 from scfm.twiml.document import document
+from scfm.twiml.replies import Replies, checked_answer, depth, plain_json
 
 log = logging.getLogger("scfm.flow")
 
@@ -83,7 +84,8 @@ class Turn:
     ``url`` is the request's own public URL, ``details`` what the provider sent. The two memories are the flow's own,
     JSON values under string keys, and are saved after the turn: ``contact_memory`` lasts over all calls of the
     contact, ``call_memory`` for this call. A caller without a number has the call's memory alone: both begin as it,
-    and what is changed in either is saved in it. A turn holds copies of what it is given.
+    and what is changed in either is saved in it. ``answers`` are what the person has answered in the callout so far.
+    A turn holds copies of what it is given. ``replies`` are what the flow notes in this turn.
     """
 
     event_id: int
@@ -94,6 +96,8 @@ class Turn:
     settings: FlowSettings = field(default_factory=FlowSettings)
     contact_memory: dict[str, Any] = field(default_factory=dict)
     call_memory: dict[str, Any] = field(default_factory=dict)
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    replies: Replies = field(default_factory=Replies, init=False)
 
     def __post_init__(self) -> None:
         # Copies: a flow that changes a list in its memory must not change what the caller compares it with.
@@ -102,6 +106,23 @@ class Turn:
         self.call = replace(self.call, metadata=copied(self.call.metadata), callout=callout)
         self.contact = replace(self.contact, metadata=copied(self.contact.metadata))
         self.contact_memory, self.call_memory = copied(self.contact_memory), copied(self.call_memory)
+        self.answers = copied(self.answers)
+
+    def acknowledge(self) -> None:
+        """The person has acknowledged: he is not called again. Does nothing in a call that is of no callout."""
+        self.replies.acknowledged = True
+
+    def opt_out(self) -> None:
+        """The person wants no more calls: no callout of the account calls this number again."""
+        self.replies.opted_out = True
+
+    def answer(self, name: str, value: Any) -> None:
+        """Keep an answer of the person, a JSON value, in ``answers`` of the participation; the last one counts.
+
+        Raises ValueError for a name that cannot be, or for too much, and TypeError for what JSON cannot hold. In a
+        call that is of no callout it is kept nowhere.
+        """
+        self.replies.answers[name] = checked_answer(name, value, {*self.answers, *self.replies.answers})
 
     @property
     def digits(self) -> str | None:
@@ -170,8 +191,8 @@ def answer(flow_class: type[Flow], turn: Turn) -> str:
 def render(flow_class: type[Flow], turn: Turn) -> str:
     """The TwiML document of one turn, whatever the flow does.
 
-    A flow that raises is logged with the call's id, loses what it wrote into its memory in this turn, and the
-    caller hears an apology.
+    A flow that raises is logged with the call's id, loses what it wrote into its memory and noted in this turn, and
+    the caller hears an apology.
     """
     before = copied(turn.contact_memory), copied(turn.call_memory)
     try:
@@ -179,6 +200,7 @@ def render(flow_class: type[Flow], turn: Turn) -> str:
     except (Exception, SystemExit):
         log.exception("flow %s failed: phone call %s, event %s", flow_class.name, turn.call.id, turn.event_id)
         turn.contact_memory, turn.call_memory = before
+        turn.replies = Replies()
         return apology()
 
 
@@ -191,21 +213,7 @@ def copied(value: Any) -> Any:
 
 def _plain(memory: dict[str, Any]) -> dict[str, Any]:
     """MEMORY as a database gives it back; raises TypeError if that would not be the same, ValueError if too much."""
-    try:
-        # Strict: integers up to 53 bits, which every JSON reader keeps exactly.
-        text = orjson.dumps(memory, option=orjson.OPT_STRICT_INTEGER)
-    except orjson.JSONEncodeError as error:
-        raise TypeError(f"a flow's memory must hold plain JSON values: {error}") from None
-    kept: dict[str, Any] = orjson.loads(text)
-    if kept != memory:
-        raise TypeError("a flow's memory must hold plain JSON values: strings, numbers, lists, objects")
-    if len(text) > MAX_MEMORY or _depth(kept) > DEEPEST_MEMORY:
+    kept: dict[str, Any] = plain_json(memory, "a flow's memory")
+    if len(orjson.dumps(kept)) > MAX_MEMORY or depth(kept) > DEEPEST_MEMORY:
         raise ValueError(f"a flow's memory has at most {MAX_MEMORY} bytes and {DEEPEST_MEMORY} levels")
     return kept
-
-
-def _depth(value: Any) -> int:
-    """How many objects and lists are inside one another."""
-    if not isinstance(value, dict | list):
-        return 0
-    return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)

@@ -27,7 +27,8 @@ from scfm.twiml.flow import (
     apology,
 )
 from scfm.twiml.interpreter import CalleeAnswer, End, NextRequest, TwimlError, Verb, parse, walk
-from scfm.twiml.rehearsal_text import describe_answer, describe_verb, read_answer
+from scfm.twiml.rehearsal_text import describe_answer, describe_replies, describe_verb, read_answer
+from scfm.twiml.replies import Replies
 
 URL = "https://scfm.example/api/remote_phone_call_events"
 CONTACT_MSISDN = "+252662345678"
@@ -57,7 +58,8 @@ class Rehearsal:
 
     ``ending`` says how it ended. ``problem`` says what is wrong with the flow, None if nothing is; ``endless`` and
     ``fault``, the exception that a turn raised, tell two of the problems apart. ``unused`` are the answers that
-    nobody asked for. The memories are as a real call would leave them.
+    nobody asked for. The memories are as a real call would leave them, and ``replies`` what the flow has noted of the
+    callee.
     """
 
     flow: type[Flow]
@@ -67,6 +69,7 @@ class Rehearsal:
     endless: bool = False
     fault: BaseException | None = None
     unused: list[str] = field(default_factory=list)
+    replies: Replies = field(default_factory=Replies)
     contact_memory: dict[str, Any] = field(default_factory=dict)
     call_memory: dict[str, Any] = field(default_factory=dict)
 
@@ -165,16 +168,21 @@ class _Run:
         self.rehearsal.unused = [line for line, _ in self.script]
 
     def _take_turn(self, request: NextRequest) -> NextRequest | End:
-        turn = RehearsedTurn(self._details(request.params), self._render(request))
+        twiml, replies = self._render(request)
+        turn = RehearsedTurn(self._details(request.params), twiml)
         self.rehearsal.turns.append(turn)
         turn.lines.extend(f"{name}: {value}" for name, value in request.params.items())
+        turn.lines.extend(describe_replies(replies))
         try:
             return self._walk(turn, request.url)
         except TwimlError as error:
             return self._stopped(str(error))
 
-    def _render(self, request: NextRequest) -> str:
-        """The flow's TwiML; if the flow raises, as in a real call, the apology, and the memory stays as it was."""
+    def _render(self, request: NextRequest) -> tuple[str, Replies]:
+        """The flow's TwiML, and what it notes of the callee.
+
+        If the flow raises, as in a real call, the apology and nothing: the memory stays as it was.
+        """
         rehearsal = self.rehearsal
         turn = Turn(
             event_id=len(rehearsal.turns) + 1,
@@ -185,15 +193,17 @@ class _Run:
             settings=self.settings,
             contact_memory=rehearsal.contact_memory,
             call_memory=rehearsal.call_memory,
+            answers=rehearsal.replies.answers,
         )
         try:
             twiml = answer(rehearsal.flow, turn)
         except (Exception, SystemExit) as error:  # whatever a flow raises is a finding
             rehearsal.fault = error
             self._stopped(f"turn {turn.event_id} raised {type(error).__name__}: {error}")
-            return apology()
+            return apology(), Replies()
         rehearsal.contact_memory, rehearsal.call_memory = turn.contact_memory, turn.call_memory
-        return twiml
+        rehearsal.replies = rehearsal.replies.and_then(turn.replies)
+        return twiml, turn.replies
 
     def _details(self, params: Mapping[str, str]) -> dict[str, str]:
         """The parameters of a webhook: those that every one has, and PARAMS."""
@@ -228,7 +238,7 @@ class _Run:
 
     def _is_repetition(self, request: NextRequest) -> bool:
         """Whether all that decides what comes next was so before, no answer used since: then the call never ends."""
-        memories = [self.rehearsal.contact_memory, self.rehearsal.call_memory]
+        memories = [self.rehearsal.contact_memory, self.rehearsal.call_memory, self.rehearsal.replies.answers]
         state = json.dumps([request.url, request.params, memories, len(self.script)], sort_keys=True)
         seen = state in self.seen_states
         self.seen_states.add(state)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 
 from scfm.errors import StartError
 from scfm.twiml.interpreter import CalleeAnswer, Verb, heard
+from scfm.twiml.replies import Replies
 
 RECORDING_URL = "https://scfm.example/recordings/RE1"
 ANSWER_SYNTAX = "write: press 1, say WORDS, record SECONDS, silence, or hang up"
@@ -56,3 +58,12 @@ def describe_answer(verb: Verb, answer: CalleeAnswer | None) -> str:
     if answer.speech:
         return f"> says: {answer.speech}"
     return f"> speaks for {answer.seconds} s" if answer.seconds else "> stays silent"
+
+
+def describe_replies(replies: Replies) -> list[str]:
+    """What the flow notes of the callee in a turn, in words."""
+    lines = ["notes: acknowledged"] if replies.acknowledged else []
+    lines += ["notes: opted out"] if replies.opted_out else []
+    return lines + [
+        f"notes: {name} = {json.dumps(value, ensure_ascii=False)}" for name, value in replies.answers.items()
+    ]

@@ -33,3 +33,25 @@ class Failing(Flow):
         response = VoiceResponse()
         response.say("well")
         return response
+
+
+class Replying(Flow):
+    """Notes what is pressed: every key as an answer, 1 as an acknowledgement, 9 as an opt-out; 0 breaks it."""
+
+    name = "Replying"
+
+    def run(self) -> VoiceResponse:
+        turn, keys = self.turn, self.turn.digits
+        if keys:
+            pressed = turn.call_memory["pressed"] = turn.call_memory.get("pressed", 0) + 1
+            turn.answer("keys", keys)
+            turn.answer(f"key-{pressed}", keys)
+        if keys == "1":
+            turn.acknowledge()
+        if keys == "9":
+            turn.opt_out()
+        if keys == "0":
+            raise ValueError("the flow is out of order")
+        response = VoiceResponse()
+        response.say(f"{len(turn.answers)} before")
+        return response

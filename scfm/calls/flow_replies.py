@@ -1,0 +1,51 @@
+"""What the person on the phone has replied: it is kept on the call's participation, and as an opt-out."""
+
+from __future__ import annotations
+
+from scfm.calls import deliveries
+from scfm.calls.find_call import FoundCall
+from scfm.clock import now
+from scfm.errors import Unavailable
+from scfm.models.outcome import ACKNOWLEDGED_AT, MARK, OPTED_OUT_AT, new_mark
+from scfm.storage.compare_and_set import compare_and_set
+from scfm.storage.query import Document
+from scfm.storage.tenant_view import TenantView
+from scfm.twiml.replies import Replies
+
+PARTICIPATION = "callout_participations"
+MAX_TRIES = 50
+
+
+async def save_replies(view: TenantView, found: FoundCall, event: Document, replies: Replies) -> None:
+    """Save the replies of a turn whose memories are saved, once for each delivery. Raises Unavailable.
+
+    A participation that has been deleted meanwhile keeps nothing.
+    """
+    participation, named = found.participation, deliveries.FIELD in event
+    if not replies or participation is None:
+        return
+    for _ in range(MAX_TRIES):
+        if named and deliveries.is_saved(event, PARTICIPATION, participation):
+            return
+        change = _change(participation, replies)
+        if named:
+            change[deliveries.TURNS] = await deliveries.turns_with(view, PARTICIPATION, participation, event["_id"])
+        if await compare_and_set(view, PARTICIPATION, participation, change):
+            return
+        again = await view.first_by(PARTICIPATION, "_id", participation["_id"])
+        if again is None:
+            return
+        participation = again
+        # After the participation: a mark that makes room for others is noted in the event before.
+        event = await deliveries.reread_event(view, event) if named else event
+    raise Unavailable(f"the replies in participation {participation['_id']} cannot be saved")
+
+
+def _change(participation: Document, replies: Replies) -> Document:
+    """What the replies change of a participation; the first acknowledgement and opt-out count."""
+    moment = now()
+    change: Document = {f"answers.{name}": value for name, value in replies.answers.items()}
+    for done, name in ((replies.acknowledged, ACKNOWLEDGED_AT), (replies.opted_out, OPTED_OUT_AT)):
+        if done and participation.get(name) is None:
+            change[name] = moment
+    return {**change, "updated_at": moment, MARK: new_mark()}
