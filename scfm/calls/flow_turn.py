@@ -10,6 +10,8 @@ from scfm.calls.find_call import FoundCall, read_call
 from scfm.calls.flow_memory import Memory, joined, memory, remember
 from scfm.calls.flow_replies import save_replies
 from scfm.errors import NotFound, Unavailable
+from scfm.models.call_endings import ends_for_machine
+from scfm.providers.call_facts import call_facts
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 from scfm.twiml.document import document
@@ -20,6 +22,15 @@ MAX_TRIES = 50
 CALL, CONTACT = "phone_calls", "contacts"
 # What a report comes to that takes no turn: the provider does nothing with the answer.
 NO_TWIML = TakenTurn(document(VoiceResponse()))
+
+
+def _hang_up() -> str:
+    response = VoiceResponse()
+    response.hangup()
+    return document(response)
+
+
+HANG_UP = _hang_up()
 
 
 class FlowTurn:
@@ -61,7 +72,11 @@ class FlowTurn:
             self._before[CONTACT] = memory(found.contact, name)
             self._versions[CONTACT] = found.contact.get("_version", 1)
         turn = self._turn(found, event)
-        self._answer = render(self._flow, turn)
+        # Of a machine the flow hears nothing, if the plan does not speak to it.
+        ends = not (turn.is_status_callback or turn.digits) and ends_for_machine(
+            found.call, found.callout, call_facts(turn.details)
+        )
+        self._answer = HANG_UP if ends else render(self._flow, turn)
         self._replies = turn.replies
         if found.contact is not None:
             self._after = {CALL: turn.call_memory, CONTACT: turn.contact_memory}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scfm.models.call_lifecycle import FINAL, CallStatus
 from scfm.models.call_work import PERSON, REFUSAL
+from scfm.models.plan import Plan
 from scfm.providers.call_facts import CallFacts, is_machine
 from scfm.storage.query import Document
 
@@ -39,6 +40,14 @@ def answerer_fields(call: Document, facts: CallFacts) -> Document:
 def answered_by_machine(call: Document) -> bool:
     """Whether a machine answered, and nobody has pressed a key since."""
     return is_machine(call.get("answered_by")) and not call.get(PERSON)
+
+
+def ends_for_machine(call: Document, callout: Document | None, facts: CallFacts) -> bool:
+    """Whether a call is to be ended: a machine has answered, as it knows or FACTS tell, and its plan says so."""
+    plan = None if callout is None else Plan.of(callout)
+    if plan is None or plan.answering_machine == "play":
+        return False
+    return answered_by_machine({**call, **answerer_fields(call, facts)})
 
 
 def unreached_reason(call: Document) -> str:

@@ -13,8 +13,9 @@ from scfm.errors import StartError
 from scfm.twiml.application import Application, Unregistered
 from scfm.twiml.avf_capom import CapomLong, CapomShort
 from scfm.twiml.flow import Flow
+from scfm.twiml.message import Message
 
-BUILT_IN: Mapping[str, type[Flow]] = {flow.name: flow for flow in (Application, CapomShort, CapomLong)}
+BUILT_IN: Mapping[str, type[Flow]] = {flow.name: flow for flow in (Application, Message, CapomShort, CapomLong)}
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class Registry:
     def from_setting(cls, value: str, default: str = "") -> Registry:
         """The registry of REGISTERED_CALL_FLOW_LOGIC (VALUE, a comma list) and DEFAULT_CALL_FLOW_LOGIC.
 
-        Application and the default are always registered. DEFAULT is one of the names, or anything that VALUE
-        may hold. Raises StartError for what cannot be found.
+        Application, Message and the default are always registered. DEFAULT is one of the names, or anything that
+        VALUE may hold. Raises StartError for what cannot be found.
         """
-        flows = _by_name([Application, *(find_flow(item) for item in _items(value))])
+        flows = _by_name([Application, Message, *(find_flow(item) for item in _items(value))])
         chosen = flows.get(default.strip() or Application.name) or find_flow(default, "DEFAULT_CALL_FLOW_LOGIC")
         return cls(_by_name([*flows.values(), chosen]), chosen)
 

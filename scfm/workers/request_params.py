@@ -36,18 +36,20 @@ def attempt_params(plan: Plan, abilities: Abilities, server_url: str, twiml: str
     if twiml is not None:
         given = {name: value for name, value in given.items() if name not in (*INSTRUCTIONS, "method")}
         given["twiml"] = twiml
-    return {**sent_params(given, server_url), **_detection_params(plan, abilities, server_url)}
+    webhook = None if twiml is None else server_url + WEBHOOK_PATH
+    return {**sent_params(given, server_url), **_detection_params(plan, abilities, webhook)}
 
 
-def _detection_params(plan: Plan, abilities: Abilities, server_url: str) -> Document:
+def _detection_params(plan: Plan, abilities: Abilities, webhook: str | None) -> Document:
     """What asks for detection of answering machines, unless the plan does so itself, or does not need it.
 
-    In the background where the provider can, so that nobody who answers waits for its verdict in silence.
+    The verdict comes with the request for TwiML, whose answer hangs up. Where there will be no such request, it
+    is told to WEBHOOK while the call goes on.
     """
     asked = plan.remote_request_params.get("machine_detection") is not None
     if plan.answering_machine == "play" or asked or not abilities.machine_detection:
         return {}
-    if not abilities.asynchronous_detection:
+    if webhook is None or not abilities.asynchronous_detection:
         return {"machine_detection": "Enable"}
-    callback = {"async_amd_status_callback": server_url + WEBHOOK_PATH, "async_amd_status_callback_method": "POST"}
+    callback = {"async_amd_status_callback": webhook, "async_amd_status_callback_method": "POST"}
     return {"machine_detection": "Enable", "async_amd": "true", **callback}

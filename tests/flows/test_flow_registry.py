@@ -71,21 +71,21 @@ def refusal(value: str, default: str = "") -> str:
 
 def test_without_settings_there_is_the_application_alone() -> None:
     registry = Registry.from_setting("")
-    assert registry.names == ("CallFlowLogic::Application",)
+    assert registry.names == ("CallFlowLogic::Application", "CallFlowLogic::Message")
     assert registry.default is Application
     assert registry.get(None) is Application
 
 
 def test_a_list_of_names_registers_them_in_its_order() -> None:
     registry = Registry.from_setting(f" {LONG} ,, {SHORT},{LONG}, ")
-    assert registry.names == ("CallFlowLogic::Application", LONG, SHORT)
+    assert registry.names == ("CallFlowLogic::Application", "CallFlowLogic::Message", LONG, SHORT)
     assert registry.get(SHORT) is CapomShort
     assert registry.get(LONG) is CapomLong
 
 
 def test_the_default_is_registered_too() -> None:
     registry = Registry.from_setting("", f" {SHORT} ")
-    assert registry.names == ("CallFlowLogic::Application", SHORT)
+    assert registry.names == ("CallFlowLogic::Application", "CallFlowLogic::Message", SHORT)
     assert registry.default is registry.get(None) is CapomShort
 
 
@@ -98,14 +98,14 @@ def test_the_default_may_be_the_name_or_the_path_of_ones_own_class() -> None:
 
 def test_a_class_in_the_current_folder_is_found_by_its_path_and_addressed_by_its_name() -> None:
     registry = Registry.from_setting("village.flows:Named")
-    assert registry.names == ("CallFlowLogic::Application", "Named")
+    assert registry.names == ("CallFlowLogic::Application", "CallFlowLogic::Message", "Named")
     assert registry.get("Named").__module__ == "village.flows"
 
 
 @pytest.mark.parametrize("path", ["village.flows:Unnamed", "village.flows:Outer.Inner", "village.flows:Short"])
 def test_a_class_without_a_name_of_its_own_is_addressed_by_its_path(path: str) -> None:
     registry = Registry.from_setting(path)
-    assert registry.names == ("CallFlowLogic::Application", path)
+    assert registry.names == ("CallFlowLogic::Application", "CallFlowLogic::Message", path)
     assert registry.get(path).name == path
 
 
@@ -119,7 +119,8 @@ def test_a_flow_that_is_no_longer_registered_apologises() -> None:
 @pytest.mark.parametrize("name", ["CapomShort", "CallFlowLogic::AvfCapom::Capom", "CallFlowLogic::Other", "x.y"])
 def test_a_name_that_is_not_built_in_stops_the_start(name: str) -> None:
     assert refusal(f"{SHORT},{name}") == (
-        f"REGISTERED_CALL_FLOW_LOGIC: there is no flow {name!r}; use one of CallFlowLogic::Application, {SHORT}, "
+        f"REGISTERED_CALL_FLOW_LOGIC: there is no flow {name!r}; use one of CallFlowLogic::Application, "
+        f"CallFlowLogic::Message, {SHORT}, "
         f"{LONG}, or the path of your own class, such as flood.flows:FloodWarning"
     )
 

@@ -117,8 +117,8 @@ def test_what_a_provider_ignores_is_a_warning() -> None:
     [
         ({}, TWILIO, {}),
         ({"answering_machine": "hang_up"}, SOMLENG, {}),
-        ({"answering_machine": "hang_up"}, TWILIO, IN_BACKGROUND),
-        ({"answering_machine": "retry"}, SIGNALWIRE, IN_BACKGROUND),
+        ({"answering_machine": "hang_up"}, TWILIO, {"machine_detection": "Enable"}),
+        ({"answering_machine": "retry"}, SIGNALWIRE, {"machine_detection": "Enable"}),
     ],
 )
 def test_detection_is_asked_for_where_a_plan_needs_it(
@@ -127,10 +127,12 @@ def test_detection_is_asked_for_where_a_plan_needs_it(
     assert attempt_params(a_plan(**plan), abilities, SERVER) == {"from": "1294", **DEFAULTS, **added}
 
 
-def test_a_provider_that_cannot_detect_in_the_background_detects_before_it_asks() -> None:
+def test_detection_tells_in_the_background_where_nothing_else_is_asked() -> None:
+    said, own = "<Response />", {"from": "1294", "twiml": "<Response />"}
+    plan = a_plan(answering_machine="hang_up")
+    assert attempt_params(plan, TWILIO, SERVER, said) == {**own, **CALLBACK, **IN_BACKGROUND}
     at_once = Abilities(**{**vars(TWILIO), "asynchronous_detection": False})
-    sent = attempt_params(a_plan(answering_machine="hang_up"), at_once, SERVER)
-    assert sent == {"from": "1294", **DEFAULTS, "machine_detection": "Enable"}
+    assert attempt_params(plan, at_once, SERVER, said) == {**own, **CALLBACK, "machine_detection": "Enable"}
 
 
 def test_a_plan_that_asks_for_detection_itself_gets_what_it_asks_for() -> None:
