@@ -102,6 +102,7 @@ class Settings:
     platform_provider: str = _setting("provider", "PLATFORM_PROVIDER", "", _choice("", *PROVIDERS))
     twilio_account_sid: str = _setting("provider", "TWILIO_ACCOUNT_SID", "")
     twilio_auth_token: str = _setting("provider", "TWILIO_AUTH_TOKEN", "")
+    twilio_signing_key: str = _setting("provider", "TWILIO_SIGNING_KEY", "")
     twilio_client_rest_api_base_url: str = _setting("provider", "TWILIO_CLIENT_REST_API_BASE_URL", "", _url)
     somleng_account_sid: str = _setting("provider", "SOMLENG_ACCOUNT_SID", "")
     somleng_auth_token: str = _setting("provider", "SOMLENG_AUTH_TOKEN", "")

@@ -14,7 +14,7 @@ from scfm.calls.sender import Owner, Sender
 from scfm.calls.signed_form import SignedForm
 from scfm.clock import now
 from scfm.models.account import FORMER, FORMER_RETENTION, country_of
-from scfm.models.platform import Platform, provider_of
+from scfm.models.platform import Platform
 from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -154,7 +154,14 @@ class WebhookAccounts:
         looked_at = time.monotonic()
         by_token: dict[str, tuple[Owner, ...]] = {}
         for account in await self._accounts.submit(sid):
-            token = account[f"{provider_of(sid)}_auth_token"]
+            token = next(
+                (
+                    account[f"{name}_auth_token"]
+                    for name in self._platform.providers_of(sid)
+                    if _has(account, name, sid)
+                ),
+                None,
+            )
             if not token:
                 continue
             if token not in by_token and len(by_token) == MAX_TOKENS:
@@ -169,12 +176,16 @@ class WebhookAccounts:
 
     async def _find_accounts(self, sids: list[str]) -> list[list[Document]]:
         """The accounts that have each of the sids, by id."""
-        names = [f"{provider_of(sid)}_account_sid" for sid in sids]
-        wanted = [{name: {"$in": [sid for sid in sids if provider_of(sid) in name]}} for name in set(names)]
+        names = [self._platform.providers_of(sid) for sid in sids]
+        by_provider = {
+            name: [sid for sid, of in zip(sids, names, strict=True) if name in of] for name in {*sum(names, ())}
+        }
+        wanted = [{f"{name}_account_sid": {"$in": of}} for name, of in by_provider.items()]
         fields = [f"{name}_{what}" for name in ("twilio", "somleng") for what in ("account_sid", "auth_token")]
         found = await self._all_tenants.find("accounts", {"$or": wanted}, fields=[*fields, "settings"])
         return [
-            [account for account in found if account.get(name) == sid] for name, sid in zip(names, sids, strict=True)
+            [account for account in found if any(_has(account, name, sid) for name in of)]
+            for of, sid in zip(names, sids, strict=True)
         ]
 
     async def _find_former(self, _: None) -> dict[str, list[_Former]]:
@@ -185,3 +196,7 @@ class WebhookAccounts:
                 if one["at"] > now() - FORMER_RETENTION:
                     former.setdefault(one["sid"], []).append(_Former(account["_id"], one["token"], one["at"]))
         return former
+
+
+def _has(account: Document, provider: str, sid: str) -> bool:
+    return bool(account.get(f"{provider}_account_sid") == sid)

@@ -38,7 +38,8 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             fields = self._fields()
             details = {name: values[-1] for name, values in fields.items()}
             url, headers = self._public_url(), self.request.headers
-            form = SignedForm(url, fields, headers.get("X-Twilio-Signature", ""))
+            signature = headers.get("X-Twilio-Signature") or headers.get("X-SignalWire-Signature", "")
+            form = SignedForm(url, fields, signature)
             sender = await self.app.webhook_accounts.verify(details.get("AccountSid", ""), form)
             token = deliveries.token_key(headers.get("I-Twilio-Idempotency-Token", ""))
             event = CallEvent.read(sender, details, url, token)

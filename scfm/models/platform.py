@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from scfm.models.account import FORMER
+from scfm.providers.abilities import is_signalwire
 from scfm.providers.credentials import Credentials
 from scfm.settings import Settings
 from scfm.storage.query import Document
@@ -40,15 +41,29 @@ class Platform:
         return [
             Credentials(provider, pair["sid"], pair["token"], self._base_url(provider))
             for pair in reversed(former)
-            for provider in (provider_of(pair["sid"]),)
+            for provider in self.providers_of(pair["sid"])[-1:]
         ]
 
     def token_of_server(self, sid: str) -> str:
-        """The auth token of SID if it is the server's own, which accounts without credentials share; else ''."""
+        """What webhooks of SID are signed with if it is the server's own, which accounts without credentials share.
+
+        Its auth token, or signing key; '' for another sid.
+        """
         if self.simulator is not None and sid == self.simulator.account_sid:
             return self.simulator.auth_token
-        server_sid, token = self._of_server(provider_of(sid))
-        return str(token) if sid and sid == server_sid else ""
+        for provider in self.providers_of(sid):
+            server_sid, token = self._of_server(provider)
+            if sid and sid == server_sid:
+                key = self.settings.twilio_signing_key if provider == "twilio" else ""
+                return key or token
+        return ""
+
+    def providers_of(self, sid: str) -> tuple[str, ...]:
+        """The providers that a sid may be of: SignalWire, which is used as Twilio, has ids of another form."""
+        by_form = provider_of(sid)
+        if by_form != "twilio" and is_signalwire(self._base_url("twilio")):
+            return (by_form, "twilio")
+        return (by_form,)
 
     def _name(self, settings: Mapping[str, Any]) -> str:
         return settings.get("platform_provider_name") or self.settings.platform_provider or "twilio"
