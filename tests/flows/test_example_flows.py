@@ -84,7 +84,7 @@ def test_a_hotline_says_goodbye_to_a_caller_who_presses_nothing() -> None:
 
 def test_the_examples_can_be_registered() -> None:
     paths = ",".join(f"examples.flows:{name}" for name in ("FloodWarning", "WaterSurvey", "AlertHotline"))
-    assert Registry.from_setting(paths).names[1:] == ("FloodWarning", "WaterSurvey", "AlertHotline")
+    assert Registry.from_setting(paths).names[2:] == ("FloodWarning", "WaterSurvey", "AlertHotline")
 
 
 @pytest.mark.parametrize("name", ["FloodWarning", "WaterSurvey", "AlertHotline"])
