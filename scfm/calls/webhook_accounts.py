@@ -13,7 +13,7 @@ from functools import partial
 from scfm.calls.sender import Owner, Sender
 from scfm.calls.signed_form import SignedForm
 from scfm.clock import now
-from scfm.models.account import FORMER, FORMER_RETENTION, country_of
+from scfm.models.account import FORMER, FORMER_RETENTION, country_of, webhook_secret
 from scfm.models.platform import Platform
 from scfm.storage.batching import Batcher, isolate_failures
 from scfm.storage.query import Document
@@ -154,14 +154,8 @@ class WebhookAccounts:
         looked_at = time.monotonic()
         by_token: dict[str, tuple[Owner, ...]] = {}
         for account in await self._accounts.submit(sid):
-            token = next(
-                (
-                    account[f"{name}_auth_token"]
-                    for name in self._platform.providers_of(sid)
-                    if _has(account, name, sid)
-                ),
-                None,
-            )
+            names = (name for name in self._platform.providers_of(sid) if _has(account, name, sid))
+            token = webhook_secret(account, next(names))
             if not token:
                 continue
             if token not in by_token and len(by_token) == MAX_TOKENS:
@@ -181,7 +175,11 @@ class WebhookAccounts:
             name: [sid for sid, of in zip(sids, names, strict=True) if name in of] for name in {*sum(names, ())}
         }
         wanted = [{f"{name}_account_sid": {"$in": of}} for name, of in by_provider.items()]
-        fields = [f"{name}_{what}" for name in ("twilio", "somleng") for what in ("account_sid", "auth_token")]
+        fields = [
+            f"{name}_{what}"
+            for name in ("twilio", "somleng")
+            for what in ("account_sid", "auth_token", "signing_key")
+        ]
         found = await self._all_tenants.find("accounts", {"$or": wanted}, fields=[*fields, "settings"])
         return [
             [account for account in found if any(_has(account, name, sid) for name in of)]

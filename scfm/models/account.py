@@ -139,6 +139,7 @@ class Accounts(Resource):
         Field("permissions", []),
         Time("created_at"),
         Time("updated_at"),
+        Secret("twilio_signing_key"),
     )
     guards = tuple(
         Guard(name, "account_id") for name in ("access_tokens", "users", "contacts", "callouts", "batch_operations")
@@ -186,6 +187,12 @@ async def forget_former(view: TenantView) -> None:
 
 
 ACCOUNTS = Accounts()
+
+
+def webhook_secret(account: Document, provider: str) -> str | None:
+    """What webhooks for the account's own sid at a provider are signed with: its signing key, else its auth token."""
+    secret: str | None = account.get(f"{provider}_signing_key") or account[f"{provider}_auth_token"]
+    return secret
 
 
 def country_of(account: Document) -> str | None:

@@ -64,7 +64,10 @@ def test_another_key_or_project_signs_nothing(server: Server, key: str, fields: 
 
 def test_an_account_has_its_own_project(server: Server) -> None:
     project = "11111111-da60-4998-90ad-b792e98472af"
-    own = server.new_account(twilio_account_sid=project, twilio_auth_token="its-own-key")
+    own = server.new_account(twilio_account_sid=project, twilio_auth_token="its-token")
+    assert own.patch("/api/account", {"twilio_signing_key": "its-signing-key"}).status == 204
+    assert own.get("/api/account").json["twilio_signing_key"] == "********-key"
     sid = new_sid()
-    assert report(server, "its-own-key", AccountSid=project, CallSid=sid).status == 201
+    assert report(server, "its-signing-key", AccountSid=project, CallSid=sid).status == 201
     assert call_with(own, sid)["status"] == "in_progress"
+    assert report(server, "its-token", AccountSid=project).status == 403

@@ -20,6 +20,7 @@ KEYS = [
     "permissions",
     "created_at",
     "updated_at",
+    "twilio_signing_key",
 ]
 TOKEN = "0123456789abcdef"
 
