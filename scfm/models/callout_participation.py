@@ -10,8 +10,8 @@ from scfm.models import filters, hints, renumbering
 from scfm.models.batch_operations import operation_links
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, children_by
 from scfm.models.draft import Draft
-from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, Status, Time
-from scfm.models.outcome import DUE, MARK_INDEX, OUTCOMES, Outcome
+from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, Time
+from scfm.models.outcome import DUE, MARK_INDEX
 from scfm.models.references import MUST_EXIST
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
@@ -34,11 +34,6 @@ class CalloutParticipations(Resource):
         Metadata("metadata", {}),
         Time("created_at"),
         Time("updated_at"),
-        Status("outcome", Outcome.PENDING.value, OUTCOMES),
-        Field("outcome_reason"),
-        Field("attempts", 0),
-        Time("next_attempt_at"),
-        Time("last_attempt_at"),
         Field("answers", {}),
     )
     unique = (
@@ -60,13 +55,6 @@ class CalloutParticipations(Resource):
         "has_phone_calls": filters.has_phone_calls,
         "last_phone_call_attempt": filters.last_phone_call_attempt,
         "no_phone_calls_or_last_attempt": filters.no_phone_calls_or_last_attempt,
-        "outcome": filters.text_field("outcome", absent=Outcome.PENDING),
-        "outcome_reason": filters.text_field("outcome_reason"),
-        "attempts": filters.count_field("attempts"),
-        "next_attempt_at": filters.time_field("next_attempt_at"),
-        **filters.time_fields("next_attempt_at"),
-        "last_attempt_at": filters.time_field("last_attempt_at"),
-        **filters.time_fields("last_attempt_at"),
         "answers": filters.json_field("answers"),
     }
     accepts_new = {"contact_id": {"type": ["integer", "string"]}}

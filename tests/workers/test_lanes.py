@@ -25,7 +25,7 @@ PLANNED, OTHER = 7, 8
 async def callout_with(store: Store, account_id: int, number: int = PLANNED, **plan: Any) -> dict[str, Any]:
     """A running callout with a plan of these limits; where its calls wait."""
     document = {"_id": number, "account_id": account_id, "status": "running", "plan": plan, "metadata": {}}
-    await store.all_tenants.insert_with_id("callouts", {**document, "created_at": now(), "updated_at": now()})
+    await store.all_tenants.insert("callouts", {**document, "created_at": now(), "updated_at": now()})
     return {"callout_id": number, **queue_place(document)}
 
 

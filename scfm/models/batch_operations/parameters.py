@@ -13,8 +13,7 @@ from scfm.models import msisdn, paths
 from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.callout import STATUSES as STATUSES_OF_A_CALLOUT
 from scfm.models.draft import Errors
-from scfm.models.filters import as_count, as_id, choices, moment_of, text
-from scfm.models.outcome import OUTCOMES
+from scfm.models.filters import as_id, choices, moment_of, text
 from scfm.models.texts import trimmed
 from scfm.providers.call_parameters import CALL_PARAMETERS
 from scfm.schemas import NAMES, Formats, pointer, schema, violations
@@ -93,13 +92,9 @@ def _formats(country: str | None) -> Formats:
             "phone-number": _each(phone_number, by_comma=False),
             "phone-numbers": _each(phone_number),
             "texts": _each(lambda value: None),
-            "callout-statuses": _each(_check_among("a status of callouts", STATUSES_OF_A_CALLOUT)),
-            "phone-call-statuses": _each(_check_among("a status of phone calls", CALL_STATUSES)),
-            "outcomes": _each(_check_among("an outcome", OUTCOMES)),
-            "count": _each(_check_count, by_comma=False),
-            "counts": _each(_check_count),
+            "callout-statuses": _each(_check_status("callouts", STATUSES_OF_A_CALLOUT)),
+            "phone-call-statuses": _each(_check_status("phone calls", CALL_STATUSES)),
             "date-or-time": lambda value: moment_of(value)[0] is not None,
-            "date-or-time-or-null": lambda value: value is None or moment_of(value)[0] is not None,
             "paths": lambda value: not isinstance(value, dict) or _check_paths(value),
             "call-parameter": lambda value: value in CALL_PARAMETERS,
         }
@@ -123,15 +118,10 @@ def _check_id(value: str) -> None:
         raise ValueError(f"{_quoted(value)} is not an id")
 
 
-def _check_count(value: str) -> None:
-    if as_count(value) is None:
-        raise ValueError(f"{_quoted(value)} is not a number")
-
-
-def _check_among(what: str, known: tuple[str, ...]) -> Callable[[str], None]:
+def _check_status(of: str, statuses: tuple[str, ...]) -> Callable[[str], None]:
     def check(value: str) -> None:
-        if value not in known:
-            raise ValueError(f"{_quoted(value)} is not {what} ({', '.join(known)})")
+        if value not in statuses:
+            raise ValueError(f"{_quoted(value)} is not a status of {of} ({', '.join(statuses)})")
 
     return check
 
