@@ -92,7 +92,7 @@ async def test_no_more_calls_of_a_plan_are_in_flight_than_it_says_and_others_lea
         jobs.runner.start()
         most = 0
         while not await rung(simulator, NUMBERS + OTHERS):
-            most = max(most, jobs.send._rate_limiter._lanes[PLANNED].in_flight)
+            most = max(most, jobs.dispatcher._rate_limiter._lanes[PLANNED].in_flight)
             if not await rung(simulator, OTHERS):
                 assert len(simulator.ledger.requests) < len(NUMBERS)
             await asyncio.sleep(0)
