@@ -21,7 +21,6 @@ from scfm.errors import (
     Invalid,
     NotFound,
     Overloaded,
-    ScfmError,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -94,35 +93,17 @@ class BaseHandler(RequestBodyHandler):
     async def admit(self) -> None:
         """Decide whether the client may go on; raises what it is to be told."""
 
-    # Where the server is.
-
-    @property
-    def base_url(self) -> str:
-        """Where clients reach the server, without a slash at the end: PUBLIC_URL, else as the request has it."""
-        return self.app.settings.public_url or f"{self.request.protocol}://{self.request.host}"
-
-    @property
-    def root(self) -> str:
-        """The way from the request's path to the server's root: a link with it holds under a proxy's path, too."""
-        return "/".join([".."] * (self.request.path.count("/") - 1)) or "."
-
     # The answer.
 
     def answer(self, status: int, body: Any = None, location: str | None = None) -> None:
-        """Answer with JSON, or, for None, with nothing."""
+        """Answer with JSON, or, for None, with nothing. LOCATION is the path on this server of what was created."""
         self.set_status(status)
-        if location is not None:
-            self.set_location(location)
+        self.location = location
         if body is None:
             self.clear_header("Content-Type")
             return
         self.set_header("Cache-Control", FRESH)
         self.write_entity(orjson.dumps(body))
-
-    def set_location(self, path: str) -> None:
-        """Say where a resource is, by its PATH on this server; a path of PUBLIC_URL comes in front."""
-        self.location = path
-        self.set_header("Location", urlsplit(self.app.settings.public_url).path + path)
 
     def write_entity(self, content: bytes) -> None:
         """Write the whole body, with its weak ETag."""
@@ -138,6 +119,9 @@ class BaseHandler(RequestBodyHandler):
         # Tornado compares a GET's with If-None-Match itself, but only if it may set the header, too.
         if self.etag is not None and (self.get_status() != 200 or self.request.method not in ("GET", "HEAD")):
             self.set_header("ETag", self.etag)
+        if self.location is not None and self.get_status() < 400:
+            # A path of PUBLIC_URL comes in front.
+            self.set_header("Location", urlsplit(self.app.settings.public_url).path + self.location)
         if self.body_is_unfinished:
             # Tornado closes the connection of a request that is refused before the end of its body.
             self.set_header("Connection", "close")
@@ -150,14 +134,8 @@ class BaseHandler(RequestBodyHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """End the request with an error: the status is by the type of the exception in ``exc_info``; 405 is 404."""
         error = (kwargs.get("exc_info") or (None, None, None))[1]
-        status_code = _status(error) or status_code
+        status_code = status_of(error) or status_code
         super().send_error(404 if status_code == 405 else status_code, **kwargs)
-
-    def answer_error(self, error: ScfmError) -> None:
-        """Answer with an error, without ending the request yet."""
-        status = _status(error) or 500
-        self.set_status(status)
-        self.write_error(status, exc_info=(type(error), error, None))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write the body of an error: ``{errors, hints}`` for Invalid, nothing for 401, else ``{status, error}``."""
@@ -193,7 +171,18 @@ class BaseHandler(RequestBodyHandler):
             log.error("%s %s failed (request %s)", *where, exc_info=value)
 
 
-def _status(error: BaseException | None) -> int | None:
+def base_url(handler: BaseHandler) -> str:
+    """Where clients reach the server, without a slash at the end: PUBLIC_URL, else as the request has it."""
+    return handler.app.settings.public_url or f"{handler.request.protocol}://{handler.request.host}"
+
+
+def way_to_root(handler: BaseHandler) -> str:
+    """The way from the request's path to the server's root: a link with it holds under a proxy's path, too."""
+    return "/".join([".."] * (handler.request.path.count("/") - 1)) or "."
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """The status that says what went wrong; None for what is not meant for clients."""
     return next((status for kind, status in STATUS_BY_ERROR if isinstance(error, kind)), None)
 
 

@@ -10,7 +10,7 @@ import orjson
 from tornado.iostream import StreamClosedError
 
 from scfm.errors import NotFound, Unauthorized
-from scfm.handlers.base import FRESH, BaseHandler
+from scfm.handlers.base import FRESH, BaseHandler, base_url
 from scfm.handlers.pagination import PageRequest
 from scfm.models.filters import as_id
 from scfm.models.idempotency import IdempotentRequest
@@ -61,7 +61,7 @@ class ClientHandler(BaseHandler):
         page = PageRequest.of(parameters)
         view = scope.view
         found, total = await view.list_of(query).page_with_total(page.skip, page.size)
-        for name, value in page.headers(total, self.base_url + self.request.path, self.request.query).items():
+        for name, value in page.headers(total, base_url(self) + self.request.path, self.request.query).items():
             self.set_header(name, value)
         if isinstance(found, LargePage):
             await self._answer_large(self._json_array(view, resource, found))

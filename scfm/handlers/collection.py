@@ -52,12 +52,12 @@ class CollectionHandler(ResourceHandler):
     async def get(self) -> None:
         parameters = self.parameters()
         given, country = parameters.get("q"), self.client.country
-        query = await self.filtered(lambda: self.by_type(self.resource.query(given, country), parameters))
+        query = await self.filtered(lambda: self._by_type(self.resource.query(given, country), parameters))
         await self.answer_page(self.scope_for(parameters), query, self.resource, parameters)
 
     head = get
 
-    def by_type(self, query: Query, parameters: dict[str, Any]) -> Query:
+    def _by_type(self, query: Query, parameters: dict[str, Any]) -> Query:
         """QUERY narrowed by ``?type=``, which batch operations have beside ``?q[type]=``."""
         if self.resource is BATCH_OPERATIONS and "type" in parameters:
             return self.resource.filtered(query, {"type": parameters["type"]})
@@ -82,19 +82,19 @@ class NestedHandler(CollectionHandler):
     """``GET`` and ``POST /api/callouts/1/callout_participations``."""
 
     @property
-    def parent(self) -> Resource:
+    def _parent(self) -> Resource:
         return cast(Resource, self.route_options["parent"])
 
     def scope_for(self, parameters: dict[str, Any]) -> Scope:
-        return self.scope_of(self.app.store.all_tenants) if self.parent is ACCOUNTS else self.own_scope()
+        return self.scope_of(self.app.store.all_tenants) if self._parent is ACCOUNTS else self.own_scope()
 
     async def get(self, id_text: str) -> None:  # type: ignore[override]
         parameters = self.parameters()
         scope = self.scope_for(parameters)
-        parent = await scope.view.get(self.parent.collection, self.parse_id(id_text))
-        kind, given, country = self.parent.kind, parameters.get("q"), self.client.country
+        parent = await scope.view.get(self._parent.collection, self.parse_id(id_text))
+        kind, given, country = self._parent.kind, parameters.get("q"), self.client.country
         query = await self.filtered(
-            lambda: self.by_type(self.resource.under(kind, parent, given, country), parameters)
+            lambda: self._by_type(self.resource.under(kind, parent, given, country), parameters)
         )
         await self.answer_page(scope, query, self.resource, parameters)
 
@@ -104,13 +104,13 @@ class NestedHandler(CollectionHandler):
     async def post(self, id_text: str) -> None:
         parameters = self.parameters()
         scope = self.scope_for(parameters)
-        parent = await scope.view.get(self.parent.collection, self.parse_id(id_text))
-        await self.create_and_answer(scope, parameters, **self.inherited(parent))
+        parent = await scope.view.get(self._parent.collection, self.parse_id(id_text))
+        await self.create_and_answer(scope, parameters, **self._inherited(parent))
 
-    def inherited(self, parent: Document) -> Document:
+    def _inherited(self, parent: Document) -> Document:
         """What a child takes from its parent: its id, and the ids that the parent itself was made with."""
-        names = [reference.field for reference in self.parent.references]
-        return {f"{self.parent.kind}_id": parent["_id"], **{name: parent[name] for name in names}}
+        names = [reference.field for reference in self._parent.references]
+        return {f"{self._parent.kind}_id": parent["_id"], **{name: parent[name] for name in names}}
 
 
 class PreviewHandler(ResourceHandler):

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from scfm import schemas
 from scfm.errors import NotFound
-from scfm.handlers.base import FRESH, BaseHandler
+from scfm.handlers.base import FRESH, BaseHandler, way_to_root
 
 # The page may speak to this server and to nobody else.
 POLICY = (
@@ -25,7 +25,7 @@ class DocumentHandler(BaseHandler):
     """``GET /api/openapi.json``: the document that it was told."""
 
     async def get(self) -> None:
-        servers = [{"url": self.app.settings.public_url or self.root}]
+        servers = [{"url": self.app.settings.public_url or way_to_root(self)}]
         self.answer(200, {**self.route_options["document"], "servers": servers})
 
     head = get
@@ -49,7 +49,7 @@ class DocumentationHandler(BaseHandler):
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Cache-Control", FRESH)
-        self.write_entity(documentation_page().replace(b"{root}", self.root.encode()))
+        self.write_entity(documentation_page().replace(b"{root}", way_to_root(self).encode()))
 
     head = get
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 
 from scfm.errors import BadRequest, Invalid, NotFound
-from scfm.handlers.base import FRESH
+from scfm.handlers.base import FRESH, status_of
 from scfm.handlers.client import ClientHandler
 from scfm.models import idempotency
 from scfm.models.idempotency import Answer, IdempotentRequest
@@ -63,7 +63,9 @@ async def carry_out(
     try:
         await post()
     except (BadRequest, Invalid, NotFound) as error:
-        handler.answer_error(error)
+        status = status_of(error) or 500
+        handler.set_status(status)
+        handler.write_error(status, exc_info=(type(error), error, None))
     except BaseException:
         await idempotency.give_up(own_view(handler), request)
         raise
@@ -74,8 +76,7 @@ async def carry_out(
 def _replay(handler: ClientHandler, answer: Answer) -> None:
     handler.set_status(answer.status)
     handler.set_header(REPLAYED, "true")
-    if answer.location is not None:
-        handler.set_location(answer.location)
+    handler.location = answer.location
     if answer.status < 400:
         handler.set_header("Cache-Control", FRESH)
     handler.write_entity(answer.body)

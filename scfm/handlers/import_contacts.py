@@ -36,7 +36,7 @@ class ImportContactsHandler(ClientHandler):
     drained_sizes = 1
 
     @property
-    def max_body_size(self) -> int:
+    def _max_body_size(self) -> int:
         return MAX_IMPORT
 
     async def admit(self) -> None:

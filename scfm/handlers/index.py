@@ -8,7 +8,7 @@ import re
 from html import escape
 
 from scfm import __version__
-from scfm.handlers.base import FRESH, BaseHandler
+from scfm.handlers.base import FRESH, BaseHandler, base_url, way_to_root
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
@@ -31,13 +31,14 @@ class IndexHandler(BaseHandler):
     async def get(self) -> None:
         self.set_header("Vary", "Accept")
         if not prefers_html(self.request.headers.get("Accept", "")):
-            links = {name: self.base_url + path for name, (path, _) in LINKS.items()}
+            server = base_url(self)
+            links = {name: server + path for name, (path, _) in LINKS.items()}
             self.answer(200, {"name": "scfm", "version": __version__, **links})
             return
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Cache-Control", FRESH)
-        self.write_entity(_page(self.root).encode())
+        self.write_entity(_page(way_to_root(self)).encode())
 
     head = get
 

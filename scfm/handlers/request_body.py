@@ -33,12 +33,12 @@ class RequestBodyHandler(tornado.web.RequestHandler):
     drained_sizes = 32
 
     @property
-    def max_body_size(self) -> int:
+    def _max_body_size(self) -> int:
         """Bytes: a larger body is refused with 413."""
         return self.app.settings.max_body_size
 
     def _refuse_large_body(self) -> None:
-        limit = self.max_body_size
+        limit = self._max_body_size
         if "Content-Length" in self.request.headers and self._declared_length() > limit * self.drained_sizes:
             self.set_header("Connection", "close")
             raise TooLarge
@@ -57,7 +57,7 @@ class RequestBodyHandler(tornado.web.RequestHandler):
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Tornado's way in: a part of the body has come. What is too large is counted, and not kept."""
         self.size += len(chunk)
-        if self.size <= self.max_body_size:
+        if self.size <= self._max_body_size:
             self.content += chunk
             self.app.bodies.hold(self, len(chunk))
         else:
@@ -103,8 +103,8 @@ class RequestBodyHandler(tornado.web.RequestHandler):
 
     def parameters(self) -> dict[str, Any]:
         """The request's parameters, wherever they stand; raises BadRequest, TooLarge."""
-        if self.size > self.max_body_size:
+        if self.size > self._max_body_size:
             raise TooLarge
-        limits = Limits(body=self.max_body_size)
+        limits = Limits(body=self._max_body_size)
         content_type = self.request.headers.get("Content-Type", "")
         return parse_parameters(self.request.query, bytes(self.content), content_type, limits)

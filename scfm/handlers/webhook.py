@@ -25,8 +25,8 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
     """``GET`` is a list like any other; ``POST`` is the provider's."""
 
     @property
-    def max_body_size(self) -> int:
-        return min(MAX_WEBHOOK_BODY, super().max_body_size)
+    def _max_body_size(self) -> int:
+        return min(MAX_WEBHOOK_BODY, super()._max_body_size)
 
     async def admit(self) -> None:
         if self.request.method != "POST":
@@ -72,12 +72,12 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         self.app.webhook_rejections.record(status, reason, details, self._public_url())
 
     def _fields(self) -> Fields:
-        if self.size > self.max_body_size:
+        if self.size > self._max_body_size:
             raise TooLarge
         content_type = self.request.headers.get("Content-Type", "")
         if not is_form(content_type):
             raise InvalidSignature("its body is no form")
-        return flat_form(bytes(self.content), content_type, Limits(body=self.max_body_size))
+        return flat_form(bytes(self.content), content_type, Limits(body=self._max_body_size))
 
     def _public_url(self) -> str:
         """The URL that the provider used, as far as we can tell."""

@@ -107,10 +107,6 @@ class BatchOperations(Resource):
     def _field_names(self) -> frozenset[str]:
         return frozenset((*(field.name for field in self.fields), *self.accepts_new))
 
-    async def check_event(self, scope: Scope, document: Document, event: str) -> None:
-        """Raise Invalid for parameters that an older version has stored and this one does not understand."""
-        await validated_type(scope.view, document)
-
     async def check_delete(self, scope: Scope, document: Document) -> None:
         if document["status"] not in RESTING:
             message = f"Cannot delete record because status is {document['status']}"
@@ -120,7 +116,11 @@ class BatchOperations(Resource):
         return {"status": {"$in": list(RESTING)}}
 
     async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
-        """A run begins: any process may claim it from now on, and it starts from the first document."""
+        """A run begins: any process may claim it from now on, and it starts from the first document.
+
+        Raises Invalid for parameters that an older version has stored and this one does not understand.
+        """
+        await validated_type(scope.view, document)
         return {"_work": {"due": now()}}
 
 

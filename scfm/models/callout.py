@@ -56,13 +56,13 @@ class Callouts(Resource):
         if draft.new:
             draft.document[renumbering.CALLOUT_KNOWN] = True
 
-    async def check_event(self, scope: Scope, document: Document, event: str) -> None:
+    async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
         """A callout that was never started can be stopped only while there is something to stop."""
-        if event != "stop" or document["status"] != MACHINE.initial:
-            return
-        under_way = {"callout_id": document["_id"], "status": {"$in": list(UNDER_WAY)}}
-        if not await scope.view.exists("phone_calls", under_way):
-            raise Invalid({"event": [NOT_AN_EVENT]})
+        if event == "stop" and document["status"] == MACHINE.initial:
+            under_way = {"callout_id": document["_id"], "status": {"$in": list(UNDER_WAY)}}
+            if not await scope.view.exists("phone_calls", under_way):
+                raise Invalid({"event": [NOT_AN_EVENT]})
+        return {}
 
 
 CALLOUTS = Callouts()

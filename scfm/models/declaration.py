@@ -108,11 +108,8 @@ class Declaration:
         """The documents as a client sees them."""
         return [self.show(document) for document in documents]
 
-    async def check_event(self, scope: Scope, document: Document, event: str) -> None:
-        """Raise Invalid if EVENT, which the status allows, is not possible all the same."""
-
     async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
-        """By field, what else changes when EVENT moves the status. Raises Invalid where it may not."""
+        """By field, what else changes when EVENT moves the status, which allows it. Raises Invalid if it may not."""
         return {}
 
     async def check_delete(self, scope: Scope, document: Document) -> None:

@@ -157,7 +157,6 @@ class Resource(Declaration):
         """By field, what EVENT changes in the document; raises Invalid if it is not possible now."""
         assert self.machine is not None
         target = self.machine.target(event, document["status"])
-        await self.check_event(scope, document, event)
         return {"status": target, **await self.event_changes(scope, document, event)}
 
     async def _event_hint(self, scope: Scope, document: Document) -> dict[str, str]:
