@@ -49,6 +49,9 @@ class Call:
     direction: str = "outbound-api"
     status: str = "queued"
     attempt: int = 1
+    # What answered, where that was to be found out: ``human``, ``machine_start`` or ``machine_end_beep``.
+    answered_by: str | None = None
+    sip: int | None = None
     sid: str = field(default_factory=lambda: new_sid("CA"))
     created: float = field(default_factory=time.time)
     updated: float = 0.0
@@ -82,7 +85,7 @@ class Call:
 
     def parameters(self) -> dict[str, str]:
         """What Twilio sends with every request about a call."""
-        return {
+        parameters = {
             "AccountSid": self.account_sid,
             "ApiVersion": "2010-04-01",
             "CallSid": self.sid,
@@ -93,6 +96,9 @@ class Call:
             "From": self.from_,
             "To": self.to,
         }
+        if self.answered_by is not None:
+            parameters["AnsweredBy"] = self.answered_by
+        return parameters
 
     def as_json(self) -> dict[str, Any]:
         """The Call resource of Twilio's REST API, whole."""
@@ -100,7 +106,7 @@ class Call:
         return {
             "account_sid": self.account_sid,
             "annotation": None,
-            "answered_by": None,
+            "answered_by": self.answered_by,
             "api_version": "2010-04-01",
             "caller_name": None,
             "date_created": rfc2822(self.created),

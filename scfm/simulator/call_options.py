@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from scfm.simulator.api_error import ApiError
 
+DETECTIONS = ("Enable", "DetectMessageEnd")
 EVENTS = ("initiated", "ringing", "answered", "completed")
 
 _ABSENT = [""]
@@ -43,7 +44,11 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What to do once a call is answered, and whom to tell. ``timeout``, ``time_limit``: seconds of life."""
+    """What to do once a call is answered, and whom to tell. ``timeout``, ``time_limit``: seconds of life.
+
+    ``machine_detection``: '', ``Enable`` or ``DetectMessageEnd``. With ``async_amd`` the call goes on meanwhile, and
+    what has answered is told to ``async_amd_callback`` (https://www.twilio.com/docs/voice/answering-machine-detection).
+    """
 
     url: str = ""
     method: str = "POST"
@@ -55,6 +60,10 @@ class CallOptions:
     events: frozenset[str] = frozenset({"completed"})
     timeout: float = 60.0
     time_limit: float = 14400.0
+    machine_detection: str = ""
+    async_amd: bool = False
+    async_amd_callback: str = ""
+    async_amd_callback_method: str = "POST"
 
     @classmethod
     def read(cls, form: Form) -> CallOptions:
@@ -73,6 +82,10 @@ class CallOptions:
             events=frozenset(events & set(EVENTS)) or frozenset({"completed"}),
             timeout=_seconds(form, "Timeout", 60.0, largest=600.0),
             time_limit=_seconds(form, "TimeLimit", 14400.0, largest=14400.0),
+            machine_detection=_machine_detection(form),
+            async_amd=form["AsyncAmd"].lower() == "true",
+            async_amd_callback=_url(form, "AsyncAmdStatusCallback", 21609),
+            async_amd_callback_method=method(form, "AsyncAmdStatusCallbackMethod"),
         )
 
 
@@ -100,6 +113,14 @@ def read_from(form: Form) -> str:
 def method(form: Form, name: str) -> str:
     """GET or POST, which is what Twilio takes for anything else."""
     return "GET" if form[name].upper() == "GET" else "POST"
+
+
+def _machine_detection(form: Form) -> str:
+    """Enable, DetectMessageEnd, or nothing. Raises ApiError."""
+    given = form["MachineDetection"]
+    if given not in ("", *DETECTIONS):
+        raise ApiError(400, 21276, f"MachineDetection is not valid: {given}")
+    return given
 
 
 def _e164(text: str) -> str | None:

@@ -44,11 +44,26 @@ class Callbacks:
             call.held_callback, held = held, None
         return due if held is None else [*due, held]
 
-    async def _post(self, call: Call, parameters: dict[str, str]) -> None:
+    async def tell_answered_by(self, call: Call, seconds: float) -> None:
+        """Send what has answered, which took so many SECONDS to find out. Never fails.
+
+        https://www.twilio.com/docs/voice/answering-machine-detection: it has no CallStatus, and no Direction.
+        """
+        if not is_local(call.options.async_amd_callback):
+            return
+        parameters = {
+            "AccountSid": call.account_sid,
+            "AnsweredBy": call.answered_by or "unknown",
+            "CallSid": call.sid,
+            "MachineDetectionDuration": str(round(seconds * 1000)),
+        }
+        await self._post(call, parameters, call.options.async_amd_callback, call.options.async_amd_callback_method)
+
+    async def _post(self, call: Call, parameters: dict[str, str], url: str = "", method: str = "") -> None:
         options, began = call.options, time.monotonic()
         try:
             answer = await self._client.send(
-                call, options.status_callback, options.status_callback_method, parameters, SECONDS
+                call, url or options.status_callback, method or options.status_callback_method, parameters, SECONDS
             )
             outcome = str(answer.status)
         except ApplicationUnreachable as error:
@@ -68,4 +83,6 @@ def _parameters(call: Call, event: str, status: str) -> dict[str, str]:
     if event == "completed":
         seconds = call.duration or 0
         parameters |= {"CallDuration": str(seconds), "Duration": str(-(-seconds // 60))}
+        if call.sip is not None:
+            parameters["SipResponseCode"] = str(call.sip)
     return parameters

@@ -14,12 +14,14 @@ from typing import Any
 from scfm.simulator.api_error import ApiError, not_in_progress, unauthorized
 from scfm.simulator.call import ENDED, Call, Calls
 from scfm.simulator.call_options import CallOptions, Form, method, read_from, read_to
+from scfm.simulator.call_refusals import refuse
 from scfm.simulator.callbacks import Callbacks
 from scfm.simulator.callee import ANSWERED, FAILED, NO_ANSWER, Callee, CalleeRule, Directory
 from scfm.simulator.debugger import Debugger
 from scfm.simulator.faults import Faults
 from scfm.simulator.journal import Journal
 from scfm.simulator.ledger import CreateRequest, Ledger
+from scfm.simulator.machine_detection import detect
 from scfm.simulator.phone import Phone
 from scfm.simulator.transcript import Transcript
 from scfm.simulator.webhook_client import WebhookClient
@@ -63,11 +65,10 @@ class Carrier:
         self.base_url = ""
         self._account_sid = account_sid
         self._auth_token = auth_token
-        self._life_size = life_size
+        self.life_size = life_size
         self._directory = Directory(callees, seed)
         self._requests = self._inbound = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        # The phones of the calls that were answered and go on.
         self._phones: dict[Call, Phone] = {}
         self._transcripts: dict[str, Transcript] = {}
         self._client: WebhookClient
@@ -87,13 +88,15 @@ class Carrier:
             self.calls.add(call)
 
     def resume(self) -> None:
-        """End the calls that were under way when an earlier simulator died, and tell who has yet to hear of an end.
+        """Go on with the calls that an earlier simulator left under way, and tell who has yet to hear of an end.
 
-        For when the application can be reached. Who had been answered hung up; the others could not be reached.
+        For when the application can be reached. Who had been answered hung up; the others are rung again.
         """
         for call in list(self.calls):
-            if call.status not in ENDED:
-                self._begin(call, self._end(call, "completed" if call.status == "in-progress" else FAILED))
+            if call.status == "in-progress" or (call.status not in ENDED and call.direction == "inbound"):
+                self._begin(call, self._end(call, "completed"))
+            elif call.status not in ENDED:
+                self._begin(call, self._ring(call))
             elif call.options.status_callback:
                 self._begin(call, self._tell_end(call))
 
@@ -130,6 +133,7 @@ class Carrier:
     def place(self, account_sid: str, token: str, form: Form, request: CreateRequest) -> Call:
         """Make the call that a create request asks for. Raises ApiError."""
         to, from_ = read_to(form), read_from(form)
+        refuse(to, self._directory.callee(to, self.calls.next_attempt(to)))
         call = Call(
             account_sid,
             self._auth_token or token,
@@ -215,6 +219,7 @@ class Carrier:
         await self._callbacks.tell(call, "initiated", "initiated")
         await self._pass(DIALLING)
         if outcome == FAILED:
+            call.sip = callee.sip
             return await self._end(call, FAILED)
         call.set_status("ringing")
         await self._callbacks.tell(call, "ringing")
@@ -224,6 +229,12 @@ class Carrier:
         call.set_status("in-progress")
         self._journal.answered(call)
         await self._callbacks.tell(call, "answered")
+        if options.machine_detection:
+            detecting = asyncio.create_task(detect(call, callee, self._callbacks, self.life_size))
+            self._tasks.add(detecting)
+            detecting.add_done_callback(self._tasks.discard)
+            if not options.async_amd:
+                await detecting
         first = NextRequest(options.url or f"application:{call.account_sid}", options.method)
         return await self._talk(call, self._phone(call, callee), first, options.twiml)
 
@@ -252,7 +263,7 @@ class Carrier:
         self._begin(call, self._end(call, "completed" if answered else "canceled"))
 
     def _phone(self, call: Call, callee: Callee) -> Phone:
-        phone = Phone(call, callee, self._client, self._debugger, self._life_size, self.base_url)
+        phone = Phone(call, callee, self._client, self._debugger, self.life_size, self.base_url)
         self._phones[call] = phone
         self._transcripts[call.sid] = phone.transcript
         if len(self._transcripts) > MAX_TRANSCRIPTS:
@@ -261,7 +272,7 @@ class Carrier:
         return phone
 
     async def _pass(self, seconds: float) -> None:
-        await asyncio.sleep(seconds * self._life_size)
+        await asyncio.sleep(seconds * self.life_size)
 
     def _begin(self, call: Call, life: Coroutine[Any, Any, None]) -> None:
         """Let the call go on with this, instead of what it was doing."""

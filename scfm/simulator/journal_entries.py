@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from typing import Any
 
 from scfm.simulator.call import ENDED, Call
@@ -16,7 +17,9 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
     "created": lambda value: isinstance(value, float),
 }
 # What of a call serves only to end it and to tell of its end.
-_UNFINISHED_FIELDS = ("token", "request", "status_callback", "status_callback_method", "events", "callbacks", "told")
+_UNFINISHED_FIELDS = ("token", "request", "status_callback", "options", "callbacks", "told")
+_NO_OPTIONS = CallOptions()
+_OPTIONS = frozenset(field.name for field in fields(CallOptions))
 
 
 def created_entry(call: Call) -> Entry:
@@ -35,12 +38,11 @@ def created_entry(call: Call) -> Entry:
         "status": call.status,
     }
     if options.status_callback:
-        entry |= {
-            "status_callback": options.status_callback,
-            "status_callback_method": options.status_callback_method,
-            "events": sorted(options.events),
-        }
-    return entry
+        entry["status_callback"] = options.status_callback
+    changed = {name: value for name, value in asdict(options).items() if value != getattr(_NO_OPTIONS, name)}
+    if "events" in changed:
+        changed["events"] = sorted(changed["events"])
+    return {**entry, "options": changed}
 
 
 def ended_entry(call: Call) -> Entry:
@@ -52,6 +54,8 @@ def ended_entry(call: Call) -> Entry:
         "ended": call.ended,
         "duration": call.duration,
         "callbacks": call.callbacks,
+        "answered_by": call.answered_by,
+        "sip": call.sip,
     }
 
 
@@ -73,26 +77,43 @@ def compacted(entry: Entry) -> Entry:
 
 
 def restored_call(entry: Entry) -> Call:
-    """The call of an entry, with whom to tell of its end if that has yet to be done."""
-    events = frozenset(entry.get("events", ()))
-    callback, method = entry.get("status_callback", ""), entry.get("status_callback_method", "POST")
+    """The call of an entry, with what a client asked of it if that has yet to be done."""
+    options = _options(entry)
     call = Call(
         entry["account_sid"],
         entry.get("token", ""),
         entry["to"],
         entry["from"],
-        CallOptions(status_callback=callback, status_callback_method=method, events=events),
+        options,
         entry.get("request", 0),
         entry["direction"],
         entry["status"],
         attempt=entry["attempt"],
+        answered_by=entry.get("answered_by"),
+        sip=entry.get("sip"),
         sid=entry["sid"],
         created=entry["created"],
         started=entry.get("started"),
         ended=entry.get("ended"),
         duration=entry.get("duration"),
-        # The last callback has the number that it would have had: those before it were sent, or are lost.
-        callbacks=entry.get("callbacks", len(events - {"completed"})),
+        # The next callback has a number that none before it had: they were sent, or are lost.
+        callbacks=entry.get("callbacks", len(options.events - {"completed"})),
     )
     call.updated = call.ended or call.started or call.created
     return call
+
+
+def _options(entry: Entry) -> CallOptions:
+    """What a client asked of a call that goes on; of one that is over, nothing."""
+    given = entry.get("options")
+    if not isinstance(given, dict):
+        # As an older version wrote it: enough to tell of the end.
+        return CallOptions(
+            status_callback=entry.get("status_callback", ""),
+            status_callback_method=entry.get("status_callback_method", "POST"),
+            events=frozenset(entry.get("events", ())),
+        )
+    known = {name: value for name, value in given.items() if name in _OPTIONS}
+    if "events" in known:
+        known["events"] = frozenset(known["events"])
+    return CallOptions(**known)

@@ -9,8 +9,6 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,38 +18,20 @@ import pytest
 import requests
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from twilio.base.exceptions import TwilioRestException
-from twilio.http.http_client import TwilioHttpClient
-from twilio.rest import Client
 
-from scfm.cli.simulator import add_arguments
+from scfm.cli.simulator import add_arguments, simulator_of
 from scfm.errors import StartError
 from scfm.runtime import open_files
-from scfm.simulator.callee import Callee, CalleeRule, Directory, read_rules
-from scfm.simulator.carrier import SEED
+from scfm.simulator.callee import Callee, CalleeRule, Directory
+from scfm.simulator.carrier import QUICK, SEED
 from scfm.simulator.faults import Faults
+from scfm.simulator.scenario import read_rules
 from scfm.simulator.simulator import Simulator
+from tests.acceptance.simulators import HELLO, SID, TOKEN, create, refusal, running, until
 
 pytestmark = pytest.mark.gen_test
 
-SID, TOKEN = "AC" + "1" * 32, "secret"
-HELLO = "<Response><Say>Water is rising</Say></Response>"
 SLOW = 1.0
-ANSWERS = CalleeRule(Callee(after=1.0), prefix="+2")
-
-
-@asynccontextmanager
-async def running(**options: Any) -> AsyncIterator[tuple[Simulator, Client]]:
-    """A simulator that runs, and a Twilio client that is pointed at it."""
-    simulator = Simulator(**{"callees": (ANSWERS,), **options})
-    base_url = await simulator.start()
-    http = TwilioHttpClient(timeout=120)
-    client = Client(SID, TOKEN, http_client=http)
-    client.api.base_url = base_url
-    try:
-        yield simulator, client
-    finally:
-        http.session.close()
-        await simulator.stop()
 
 
 async def fetch(url: str, user: tuple[str, str] | None = None, **request: Any) -> HTTPResponse:
@@ -63,23 +43,6 @@ async def fetch(url: str, user: tuple[str, str] | None = None, **request: Any) -
         return await client.fetch(url, raise_error=False, **request)
     finally:
         client.close()
-
-
-async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
-async def refusal(client: Client, **parameters: Any) -> TwilioRestException:
-    """What Twilio's library makes of a create request that is refused."""
-    with pytest.raises(TwilioRestException) as raised:
-        await asyncio.to_thread(client.calls.create, **parameters)
-    return raised.value
-
-
-async def create(client: Client, to: str = "+252662345678", **parameters: Any) -> Any:
-    return await asyncio.to_thread(client.calls.create, to=to, from_="1234", **{"twiml": HELLO, **parameters})
 
 
 async def test_a_call_is_queued_then_answered_then_completed() -> None:
@@ -406,7 +369,7 @@ async def test_the_command_may_open_many_files_and_runs_until_it_is_told_to_stop
     callees.write_text('[{"prefix": "+252", "digits": ["1"], "after": 0}]')
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     program = (
-        "import argparse, resource, sys; from scfm.cli.simulator import add_arguments, run\n"
+        "import argparse, resource, sys; from scfm.cli.simulator import add_arguments, simulator_of, run\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, (64, {most}))\n"
         "parser = argparse.ArgumentParser(); add_arguments(parser); sys.exit(run(parser.parse_args()))"
     )
@@ -438,6 +401,7 @@ async def test_the_command_may_open_many_files_and_runs_until_it_is_told_to_stop
 async def test_the_command_has_quick_defaults() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    options = parser.parse_args(["--faults", "slow=0.1", "--callees", "callees.json"])
-    assert (options.port, options.seed, options.life_size) == (4010, SEED, 0.005)
-    assert (options.faults, options.callees, options.ledger) == ("slow=0.1", Path("callees.json"), None)
+    options = parser.parse_args(["--faults", "slow=0.1"])
+    assert (options.port, options.callees, options.ledger) == (4010, None, None)
+    carrier = simulator_of(options).carrier
+    assert (carrier.seed, carrier.life_size, carrier.faults) == (SEED, QUICK, Faults(slow=0.1))

@@ -1,4 +1,4 @@
-"""A simulator that is started again knows its calls, and ends those that its end has cut off."""
+"""A simulator that is started again knows its calls, and goes on with those that its end has cut off."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import os
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tornado.web import Application, RequestHandler
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
@@ -25,41 +24,21 @@ from scfm.simulator import journal as module
 from scfm.simulator.callee import Callee, CalleeRule, by_chance
 from scfm.simulator.journal import Journal
 from scfm.simulator.simulator import Simulator
+from tests.acceptance.simulators import SID, TOKEN, application, until
 from tests.server import Server, wait_until
 
-SID, TOKEN = "AC" + "1" * 32, "secret"
 NUMBER = "+252662345678"
 ANSWERS_AND_STAYS = CalleeRule(Callee(after=0.0, digits=(None,)))
+IS_BUSY = CalleeRule(Callee(outcome="busy", after=0.0))
 RINGS_FOR_EVER = CalleeRule(Callee(after=50_000.0))
 SLOWLY = 0.001
-
-
-class Told(RequestHandler):
-    """Keeps what status callbacks said."""
-
-    def initialize(self, told: list[dict[str, str]]) -> None:
-        self.told = told
-
-    def post(self) -> None:
-        self.told.append({name: self.get_body_argument(name) for name in self.request.body_arguments})
-
-
-@contextmanager
-def application() -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Where status callbacks come to, and what they said."""
-    told: list[dict[str, str]] = []
-    server = Application([("/", Told, {"told": told})]).listen(0, "127.0.0.1")
-    try:
-        port = next(iter(server._sockets.values())).getsockname()[1]
-        yield f"http://127.0.0.1:{port}/", told
-    finally:
-        server.stop()
 
 
 @asynccontextmanager
 async def running(path: Path, *rules: CalleeRule, **options: Any) -> AsyncIterator[tuple[Simulator, Client]]:
     """A simulator that keeps its calls in PATH, and a client of it."""
-    simulator = Simulator(callees=rules, journal=Journal.open(path), life_size=SLOWLY, **options)
+    options = {"life_size": SLOWLY, **options}
+    simulator = Simulator(callees=rules, journal=Journal.open(path), **options)
     http = TwilioHttpClient(timeout=120)
     client = Client(SID, TOKEN, http_client=http)
     client.api.base_url = await simulator.start()
@@ -75,12 +54,6 @@ async def create(client: Client, **parameters: Any) -> str:
     """A call; its sid."""
     form = {"to": NUMBER, "from_": "1234", "twiml": "<Response/>", **parameters}
     return str((await asyncio.to_thread(client.calls.create, **form)).sid)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(120):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def test_ended_calls_are_listed_and_fetched_as_before(tmp_path: Path) -> None:
@@ -100,26 +73,28 @@ async def test_ended_calls_are_listed_and_fetched_as_before(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("rule", "twiml", "reached", "ended"),
+    ("rule", "afterwards", "reached", "ended", "last"),
     [
-        (RINGS_FOR_EVER, "<Response/>", "ringing", "failed"),
-        (ANSWERS_AND_STAYS, "<Response><Gather timeout='50000'/></Response>", "in-progress", "completed"),
+        (RINGS_FOR_EVER, ANSWERS_AND_STAYS, "ringing", "completed", "6"),
+        (RINGS_FOR_EVER, IS_BUSY, "ringing", "busy", "5"),
+        (ANSWERS_AND_STAYS, IS_BUSY, "in-progress", "completed", "3"),
     ],
 )
-async def test_a_call_that_was_cut_off_ends_and_its_end_is_told_once(
-    rule: CalleeRule, twiml: str, reached: str, ended: str, tmp_path: Path
+async def test_a_call_that_was_cut_off_goes_on_and_its_end_is_told_once(
+    rule: CalleeRule, afterwards: CalleeRule, reached: str, ended: str, last: str, tmp_path: Path
 ) -> None:
+    """Who had been answered has hung up; a phone that rang rings again. No number of a callback comes twice."""
     path = tmp_path / "calls.jsonl"
     with application() as (url, told):
         wanted = {"status_callback": url, "status_callback_event": ["initiated", "ringing", "answered", "completed"]}
         async with running(path, rule) as (simulator, client):
-            sid = await create(client, twiml=twiml, timeout=600, **wanted)
+            stays = "<Response><Gather timeout='50000'/></Response>"
+            sid = await create(client, twiml=stays, timeout=600, time_limit=60_000, **wanted)
             await until(lambda: [call.status for call in simulator.carrier.calls] == [reached])
-        async with running(path, rule) as (simulator, client):
+        async with running(path, afterwards, life_size=0.0) as (simulator, client):
             await until(lambda: told and told[-1]["CallStatus"] == ended)
-            assert (told[-1]["CallSid"], told[-1]["SequenceNumber"]) == (sid, "3")
-            fetched = await asyncio.to_thread(client.calls(sid).fetch)
-            assert (fetched.status, fetched.duration) == (ended, "0")
+            assert (told[-1]["CallSid"], told[-1]["SequenceNumber"]) == (sid, last)
+            assert (await asyncio.to_thread(client.calls(sid).fetch)).status == ended
             await until(lambda: all(call.task is None for call in simulator.carrier.calls))
         async with running(path, rule) as (simulator, _):
             assert all(call.task is None for call in simulator.carrier.calls)
