@@ -65,6 +65,11 @@ class CallOptions:
     async_amd_callback: str = ""
     async_amd_callback_method: str = "POST"
 
+    @property
+    def are_known(self) -> bool:
+        """Whether they say what is to be heard; an older version kept only whom to tell of the end."""
+        return bool(self.url or self.twiml)
+
     @classmethod
     def read(cls, form: Form) -> CallOptions:
         """The options in the parameters of a create request. Raises ApiError."""

@@ -96,7 +96,7 @@ class Carrier:
             if call.status == "in-progress" or (call.status not in ENDED and call.direction == "inbound"):
                 self._begin(call, self._end(call, "completed"))
             elif call.status not in ENDED:
-                self._begin(call, self._ring(call))
+                self._begin(call, self._ring(call) if call.options.are_known else self._end(call, FAILED))
             elif call.options.status_callback:
                 self._begin(call, self._tell_end(call))
 
