@@ -25,6 +25,7 @@ from pymongo.database import Database
 from scfm.clock import now
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.contact import CONTACTS
+from scfm.models.declaration import initial_fields
 from scfm.models.registry import counted_fields, indexes
 from scfm.storage.database import DURABLE
 from scfm.storage.store import Store
@@ -135,7 +136,7 @@ async def _fill(uri: str, database: str, contacts: int) -> None:
     """Through the store, so that whatever it keeps beside the documents is right."""
     store = Store.open(uri, database, counted_fields())
     view, moment = store.for_account(1), now()
-    empty = {one.name: one.initial() for one in CONTACTS.fields if one.name not in ("id", "account_id")}
+    empty = initial_fields(CONTACTS)
     stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
     try:
         for start in range(0, contacts, BATCH):

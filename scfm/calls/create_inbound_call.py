@@ -10,6 +10,7 @@ from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models.call_lifecycle import CallStatus
 from scfm.models.contact import CONTACTS
+from scfm.models.declaration import initial_fields
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.references import DELETION_LOOK_SECONDS, confirm, insert_unconfirmed, missing_reference, withdraw
 from scfm.storage.errors import DuplicateKey
@@ -91,7 +92,7 @@ async def _put_call_and_contact(view: TenantView, call: Document, contact: Docum
 def _new_call(event: CallEvent, default_flow: str) -> Document:
     moment = now()
     return {
-        **{one.name: one.initial() for one in PHONE_CALLS.fields if one.name != "id"},
+        **initial_fields(PHONE_CALLS),
         "callout_id": None,
         "status": CallStatus.IN_PROGRESS.value,
         "msisdn": event.caller,

@@ -11,7 +11,6 @@ from scfm.calls.flow_memory import Memory, joined, memory, remember
 from scfm.calls.flow_replies import save_replies
 from scfm.errors import NotFound, Unavailable
 from scfm.models.call_endings import ends_for_machine
-from scfm.providers.call_facts import call_facts
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 from scfm.twiml.document import document
@@ -73,9 +72,8 @@ class FlowTurn:
             self._versions[CONTACT] = found.contact.get("_version", 1)
         turn = self._turn(found, event)
         # Of a machine the flow hears nothing, if the plan does not speak to it.
-        ends = not (turn.is_status_callback or turn.digits) and ends_for_machine(
-            found.call, found.callout, call_facts(turn.details)
-        )
+        may_end = not (turn.is_status_callback or turn.digits)
+        ends = may_end and ends_for_machine(found.call, found.callout, turn.details)
         self._answer = HANG_UP if ends else render(self._flow, turn)
         self._replies = turn.replies
         if found.contact is not None:

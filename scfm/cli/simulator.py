@@ -15,7 +15,7 @@ from scfm.simulator.journal import Journal
 from scfm.simulator.scenario import Scenario, read_rules, read_scenario
 from scfm.simulator.simulator import Simulator
 
-Number = TypeVar("Number", int, float)
+Option = TypeVar("Option", int, float)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _first(*values: Number | None) -> Number:
+def _first(*values: Option | None) -> Option:
     """The first that is given."""
     return next(value for value in values if value is not None)
 

@@ -6,6 +6,7 @@ from scfm.clock import now
 from scfm.errors import Invalid, NotFound, StartError
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS, SUPER_ADMIN
+from scfm.models.declaration import initial_fields
 from scfm.models.fields import Rules
 from scfm.models.scope import Client, Scope
 from scfm.storage.query import Document
@@ -22,7 +23,7 @@ async def first_account(store: Store) -> str | None:
 async def make_account(store: Store, *, super_admin: bool) -> str:
     """Create an account with an access token; the token, which is stored only as a digest."""
     moment = now()
-    fields = {field.name: field.initial() for field in ACCOUNTS.fields if field.name != "id"}
+    fields = initial_fields(ACCOUNTS)
     permissions = [SUPER_ADMIN] if super_admin else []
     account = await ACCOUNTS.insert(
         store.all_tenants,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from scfm.models.call_lifecycle import FINAL, CallStatus
 from scfm.models.call_work import PERSON, REFUSAL
 from scfm.models.plan import Plan
-from scfm.providers.call_facts import CallFacts, is_machine
+from scfm.providers.call_facts import CallFacts, call_facts, is_machine
 from scfm.storage.query import Document
 
 # The statuses of a call that did not take place.
@@ -42,12 +45,15 @@ def answered_by_machine(call: Document) -> bool:
     return is_machine(call.get("answered_by")) and not call.get(PERSON)
 
 
-def ends_for_machine(call: Document, callout: Document | None, facts: CallFacts) -> bool:
-    """Whether a call is to be ended: a machine has answered, as it knows or FACTS tell, and its plan says so."""
+def ends_for_machine(call: Document, callout: Document | None, told: Mapping[str, Any]) -> bool:
+    """Whether a call is to be ended: a machine has answered, and its plan says so.
+
+    TOLD is the form of a webhook, which may tell who answered before the call knows it.
+    """
     plan = None if callout is None else Plan.of(callout)
     if plan is None or plan.answering_machine == "play":
         return False
-    return answered_by_machine({**call, **answerer_fields(call, facts)})
+    return answered_by_machine({**call, **answerer_fields(call, call_facts(told))})
 
 
 def unreached_reason(call: Document) -> str:

@@ -75,11 +75,6 @@ class CalloutParticipations(Resource):
                 "contact_id",
                 "callout_id",
                 renumbering.MSISDN_KIND,
-                "outcome",
-                "outcome_reason",
-                "attempts",
-                "next_attempt_at",
-                "last_attempt_at",
             }
         ),
         objects=frozenset({"metadata", "answers"}),

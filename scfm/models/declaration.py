@@ -168,3 +168,8 @@ def children_by(collection: str, name: str) -> ChildQuery:
 def children_through(collection: str, key: str, joined: ChildQuery) -> ChildQuery:
     """Children of COLLECTION that other children of the same parent name in KEY."""
     return lambda parent: Query(collection, through=joined(parent), key=key)
+
+
+def initial_fields(resource: Declaration) -> Document:
+    """The fields of a document of RESOURCE of which nothing is known yet, but for its id and its account's."""
+    return {field.name: field.initial() for field in resource.fields if field.name not in ("id", "account_id")}

@@ -14,7 +14,7 @@ from typing import Any
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
 from scfm.models import hints
-from scfm.models.declaration import TAKEN, Declaration
+from scfm.models.declaration import TAKEN, Declaration, initial_fields
 from scfm.models.draft import Draft
 from scfm.models.fields import FieldError
 from scfm.models.references import (
@@ -41,7 +41,7 @@ class Resource(Declaration):
         """
         if scope.is_retry and (earlier := await self._created_before(scope)):
             return earlier
-        document = {field.name: field.initial() for field in self.fields if field.name not in ("id", "account_id")}
+        document = initial_fields(self)
         draft = Draft(given, document | known)
         self._read_fields(scope, draft)
         await self.complete(scope, draft)

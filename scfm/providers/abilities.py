@@ -9,7 +9,7 @@ URL, as if it were Twilio: https://SPACE.signalwire.com/api/laml.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,32 +82,8 @@ SOMLENG = Abilities(
     queue_calls=None,
     calls_per_second=1,
 )
-SIGNALWIRE = Abilities(
-    name="SignalWire",
-    ring_timeout=True,
-    machine_detection=True,
-    asynchronous_detection=True,
-    status_callback_events=True,
-    recording=True,
-    hanging_up=True,
-    inline_twiml=MAX_INLINE_TWIML,
-    queue_hours=None,
-    queue_calls=10_000,
-    calls_per_second=1,
-)
-SIMULATOR = Abilities(
-    name="Simulator",
-    ring_timeout=True,
-    machine_detection=True,
-    asynchronous_detection=True,
-    status_callback_events=True,
-    recording=False,
-    hanging_up=True,
-    inline_twiml=MAX_INLINE_TWIML,
-    queue_hours=None,
-    queue_calls=None,
-    calls_per_second=None,
-)
+SIGNALWIRE = replace(TWILIO, name="SignalWire", queue_hours=None, queue_calls=10_000)
+SIMULATOR = replace(TWILIO, name="Simulator", recording=False, queue_hours=None, calls_per_second=None)
 ALL = (TWILIO, SOMLENG, SIGNALWIRE, SIMULATOR)
 
 

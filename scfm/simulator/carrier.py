@@ -93,10 +93,11 @@ class Carrier:
         For when the application can be reached. Who had been answered hung up; the others are rung again.
         """
         for call in list(self.calls):
-            if call.status == "in-progress" or (call.status not in ENDED and call.direction == "inbound"):
+            if call.status == "in-progress":
                 self._begin(call, self._end(call, "completed"))
             elif call.status not in ENDED:
-                self._begin(call, self._ring(call) if call.options.are_known else self._end(call, FAILED))
+                rings = call.direction != "inbound" and call.options.are_known
+                self._begin(call, self._ring(call) if rings else self._end(call, FAILED))
             elif call.options.status_callback:
                 self._begin(call, self._tell_end(call))
 
@@ -259,8 +260,7 @@ class Carrier:
             raise not_in_progress()
         if call.transcript is not None:
             call.transcript.note(call.seconds, "hangup", by="client")
-        answered = call.status == "in-progress"
-        self._begin(call, self._end(call, "completed" if answered else "canceled"))
+        self._begin(call, self._end(call, "completed" if call.status == "in-progress" else "canceled"))
 
     def _phone(self, call: Call, callee: Callee) -> Phone:
         phone = Phone(call, callee, self._client, self._debugger, self.life_size, self.base_url)

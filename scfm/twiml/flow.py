@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-import orjson
 from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]
 
 from scfm.settings import Settings
 from scfm.twiml.document import document
-from scfm.twiml.replies import Replies, checked_answer, depth, plain_json
+from scfm.twiml.replies import Replies, checked_answer, plain_json
 
 log = logging.getLogger("scfm.flow")
 
 # Memories are part of the contact and the call, which are read at every turn, and shown in lists.
+MEMORY = "a flow's memory"
 MAX_MEMORY = 1 << 18
 DEEPEST_MEMORY = 32
 APOLOGY = "Sorry. Something went wrong at our end. Please call again later. Goodbye."
@@ -109,11 +109,11 @@ class Turn:
         self.answers = copied(self.answers)
 
     def acknowledge(self) -> None:
-        """The person has acknowledged: he is not called again. Does nothing in a call that is of no callout."""
+        """Note that the person has acknowledged. Does nothing in a call that is of no callout."""
         self.replies.acknowledged = True
 
     def opt_out(self) -> None:
-        """The person wants no more calls: no callout of the account calls this number again."""
+        """Note that the person wants no more calls. It is kept; calls to the number still leave."""
         self.replies.opted_out = True
 
     def answer(self, name: str, value: Any) -> None:
@@ -183,8 +183,8 @@ def answer(flow_class: type[Flow], turn: Turn) -> str:
     Also raises TypeError where the memory holds what JSON cannot, and ValueError where it is too much.
     """
     text = document(flow_class(turn).run())
-    turn.contact_memory = _plain(turn.contact_memory)
-    turn.call_memory = _plain(turn.call_memory)
+    turn.contact_memory = plain_json(turn.contact_memory, MEMORY, MAX_MEMORY, DEEPEST_MEMORY)
+    turn.call_memory = plain_json(turn.call_memory, MEMORY, MAX_MEMORY, DEEPEST_MEMORY)
     return text
 
 
@@ -209,11 +209,3 @@ def copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: copied(inner) for name, inner in value.items()}
     return [copied(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _plain(memory: dict[str, Any]) -> dict[str, Any]:
-    """MEMORY as a database gives it back; raises TypeError if that would not be the same, ValueError if too much."""
-    kept: dict[str, Any] = plain_json(memory, "a flow's memory")
-    if len(orjson.dumps(kept)) > MAX_MEMORY or depth(kept) > DEEPEST_MEMORY:
-        raise ValueError(f"a flow's memory has at most {MAX_MEMORY} bytes and {DEEPEST_MEMORY} levels")
-    return kept

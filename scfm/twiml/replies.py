@@ -55,26 +55,29 @@ def checked_answer(name: str, value: Any, known: Collection[str]) -> Any:
         raise ValueError(f"the name of an answer has 1 to 64 letters, digits, - or _: not {name!r}")
     if name not in known and len(known) >= MAX_ANSWERS:
         raise ValueError(f"a person has at most {MAX_ANSWERS} answers in a callout")
-    kept = plain_json(value, "an answer")
-    if len(orjson.dumps(kept)) > MAX_ANSWER_BYTES or depth(kept) > MAX_ANSWER_LEVELS:
-        raise ValueError(f"an answer has at most {MAX_ANSWER_BYTES} bytes and {MAX_ANSWER_LEVELS} levels")
-    return kept
+    return plain_json(value, "an answer", MAX_ANSWER_BYTES, MAX_ANSWER_LEVELS)
 
 
-def plain_json(value: Any, what: str) -> Any:
-    """VALUE as a database gives it back; raises TypeError, which says WHAT it is, if that would not be the same."""
+def plain_json(value: Any, what: str, max_bytes: int, max_levels: int) -> Any:
+    """VALUE as a database gives it back.
+
+    Raises TypeError if that would not be the same, ValueError if it is too large; both say WHAT it is.
+    """
     try:
         # Strict: integers up to 53 bits, which every JSON reader keeps exactly.
-        kept = orjson.loads(orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER))
+        text = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
     except orjson.JSONEncodeError as error:
         raise TypeError(f"{what} must hold plain JSON values: {error}") from None
+    kept = orjson.loads(text)
     if kept != value:
         raise TypeError(f"{what} must hold plain JSON values: strings, numbers, lists, objects")
+    if len(text) > max_bytes or _depth(kept) > max_levels:
+        raise ValueError(f"{what} has at most {max_bytes} bytes and {max_levels} levels")
     return kept
 
 
-def depth(value: Any) -> int:
+def _depth(value: Any) -> int:
     """How many objects and lists are inside one another."""
     if not isinstance(value, dict | list):
         return 0
-    return 1 + max(map(depth, value.values() if isinstance(value, dict) else value), default=0)
+    return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)

@@ -135,9 +135,8 @@ class Dispatcher(Job):
                 self._landed(item)
             await record_placement()
         except Unavailable:
-            await self._placements.record_requeued(
-                call, 0, tries_of(call)
-            )  # nothing raises this once the call has left
+            # Nothing raises this once the call has left.
+            await self._placements.record_requeued(call, 0, tries_of(call))
             raise
         except asyncio.CancelledError:
             await self._hand_back(call)

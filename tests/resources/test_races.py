@@ -30,6 +30,7 @@ from scfm.models.call_reports import reported_status
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
+from scfm.models.declaration import initial_fields
 from scfm.models.fields import Rules
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.references import insert_unconfirmed
@@ -263,7 +264,7 @@ async def phone_call_of(house: House) -> Document:
 
 
 def empty_event(house: House, call: Document) -> Document:
-    empty = {one.name: one.initial() for one in REMOTE_PHONE_CALL_EVENTS.fields if one.name != "id"}
+    empty = initial_fields(REMOTE_PHONE_CALL_EVENTS)
     return {**empty, "phone_call_id": call["_id"]}
 
 

@@ -6,7 +6,9 @@ from scfm.calls import deliveries
 from scfm.calls.call_event import CallEvent
 from scfm.calls.handle_call_event import handle_call_event
 from scfm.calls.sender import Owner, Sender
-from scfm.models.outcome import ACKNOWLEDGED_AT, MARK, OPTED_OUT_AT, initial_fields
+from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
+from scfm.models.declaration import initial_fields
+from scfm.models.outcome import ACKNOWLEDGED_AT, MARK, OPTED_OUT_AT
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -28,7 +30,9 @@ async def participation(store: Store, account_id: int, number: int) -> None:
     contact = (await view.insert("contacts", common, "contact"))["_id"]
     links = {"callout_id": 1, "contact_id": contact, "call_flow_logic": None}
     made = await view.insert(
-        "callout_participations", {**common, **links, **initial_fields()}, "callout_participation"
+        "callout_participations",
+        {**initial_fields(CALLOUT_PARTICIPATIONS), **common, **links},
+        "callout_participation",
     )
     told = {"status": "in_progress", "remote_call_id": f"CA{number}", "_work": {}, "remote_direction": "outbound-api"}
     links = {"callout_participation_id": made["_id"], "callout_id": 1, "contact_id": contact}

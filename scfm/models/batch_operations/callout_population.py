@@ -13,7 +13,7 @@ from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.selection import matching
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
-from scfm.models.outcome import initial_fields
+from scfm.models.declaration import initial_fields
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 
@@ -68,7 +68,6 @@ class CalloutPopulation(OperationType):
             parent_collection="contacts",
             link="contact_id",
             scope={"callout_id": operation["callout_id"]},
-            common={"callout_population_id": operation["_id"], "call_flow_logic": None, "metadata": {}}
-            | initial_fields(),
+            common={**initial_fields(CALLOUT_PARTICIPATIONS), "callout_population_id": operation["_id"]},
             copy_fields=("msisdn",),
         )

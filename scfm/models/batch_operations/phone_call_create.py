@@ -12,6 +12,7 @@ from scfm.models.batch_operations.create_missing import create_missing
 from scfm.models.batch_operations.operation import Operation, Skipped
 from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.selection import participations_of
+from scfm.models.declaration import initial_fields
 from scfm.models.draft import Errors
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.renumbering import MSISDN_KIND, SET_ASIDE
@@ -47,7 +48,6 @@ class PhoneCallCreate(OperationType):
     async def act(
         self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
-        empty = {field.name: field.initial() for field in PHONE_CALLS.fields if field.name != "id"}
         await create_missing(
             view,
             PHONE_CALLS,
@@ -56,7 +56,8 @@ class PhoneCallCreate(OperationType):
             parent_collection="callout_participations",
             link="callout_participation_id",
             scope={"create_batch_operation_id": operation["_id"]},
-            common={**empty, "remote_request_params": operation["parameters"]["remote_request_params"]},
+            common=initial_fields(PHONE_CALLS)
+            | {"remote_request_params": operation["parameters"]["remote_request_params"]},
             copy_fields=self.needed_fields,
         )
         return {}
