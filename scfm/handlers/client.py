@@ -12,6 +12,7 @@ from tornado.iostream import StreamClosedError
 from scfm.errors import NotFound, Unauthorized
 from scfm.handlers.base import FRESH, BaseHandler, base_url
 from scfm.handlers.pagination import PageRequest
+from scfm.handlers.parameters import is_json
 from scfm.models.filters import as_id
 from scfm.models.idempotency import IdempotentRequest
 from scfm.models.resource import Resource
@@ -37,9 +38,11 @@ class ClientHandler(BaseHandler):
     def scope_of(self, view: TenantView) -> Scope:
         """Within what documents of a view are read and written: the client, its country, its idempotent request."""
         rules = self.app.rules.for_country(self.client.country)
+        form = not is_json(self.request.headers.get("Content-Type", ""))
         if self.idempotent_request is None:
-            return Scope(view, rules, self.client)
-        return Scope(view, rules, self.client, self.idempotent_request.name, self.idempotent_request.is_retry)
+            return Scope(view, rules, self.client, form=form)
+        request = self.idempotent_request
+        return Scope(view, rules, self.client, request.name, request.is_retry, form)
 
     def own_scope(self) -> Scope:
         """The scope of the client's own account."""

@@ -51,9 +51,15 @@ def _body(body: bytes, content_type: str, limits: Limits) -> Params:
         return nested_form(body, limits)
     if kind == MULTIPART:
         return nested_multipart(body, content_type, limits)
-    if kind == JSON or kind.endswith("+json"):
+    if is_json(kind):
         return _json(body, limits)
     return {}
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a body of this type is read as JSON."""
+    kind = media_type(content_type)
+    return kind == JSON or kind.endswith("+json")
 
 
 def _check(params: Params, limits: Limits) -> None:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.call_lifecycle import UNDER_WAY
+from scfm.models.callout_run import DUE_INDEX, PHASE, RUN, has_started, phase_of, review_run, start_run
+from scfm.models.callout_status import MACHINE, STATUSES
 from scfm.models.declaration import COMMON_FILTERS, Guard, children_by, children_through
 from scfm.models.draft import Draft
-from scfm.models.fields import CallFlowLogic, Id, Link, Metadata, Status, Time
+from scfm.models.fields import CallFlowLogic, FieldError, Id, Link, Metadata, Status, Time
+from scfm.models.plan_check import check_change, read_plan
+from scfm.models.plan_field import PlanField
+from scfm.models.references import MUST_EXIST
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
-from scfm.models.state_machine import NOT_AN_EVENT, StateMachine
+from scfm.models.state_machine import NOT_AN_EVENT
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 
-MACHINE = StateMachine(
-    "initialized",
-    {
-        "start": {"initialized": "running"},
-        "pause": {"running": "paused"},
-        "resume": {"paused": "running", "stopped": "running"},
-        # From initialized only while calls of it wait or go on: see check_event.
-        "stop": {"running": "stopped", "paused": "stopped", "initialized": "stopped"},
-    },
-)
-STATUSES = ("initialized", "running", "paused", "stopped")
+
+def _as_far(callout: Document) -> Document:
+    """The condition that a callout is no further than it was when it was read."""
+    return {"status": callout["status"], PHASE: phase_of(callout)}
 
 
 class Callouts(Resource):
@@ -38,6 +37,8 @@ class Callouts(Resource):
         Time("created_at"),
         Time("updated_at"),
         Link("account_id"),
+        PlanField("plan"),
+        Time("completed_at"),
     )
     guards = (Guard("callout_participations", "callout_id"), Guard("batch_operations", "callout_id"))
     filters = {
@@ -49,12 +50,20 @@ class Callouts(Resource):
         "contact": children_through("callouts", "callout_id", children_by("callout_participations", "contact_id"))
     }
     machine = MACHINE
-    indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARK_INDEX)
+    conditions = {"plan": _as_far, "status": _as_far}
+    indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARK_INDEX, DUE_INDEX)
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
-        """The participations of a new callout say from the start whether they have their contact's number."""
+        """Read the plan; participations of a new callout say from the start whether their number is the contact's."""
         if draft.new:
             draft.document[renumbering.CALLOUT_KNOWN] = True
+        if "plan" in draft.given:
+            try:
+                draft.document["plan"] = await _plan(scope, draft)
+            except FieldError as error:
+                draft.errors.add("plan", *error.args, hint=error.hint)
+            if draft.old is not None and RUN in draft.old and draft.document["plan"] != draft.old["plan"]:
+                draft.document |= review_run(draft.old, now())
 
     async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
         """A callout that was never started can be stopped only while there is something to stop."""
@@ -62,7 +71,23 @@ class Callouts(Resource):
             under_way = {"callout_id": document["_id"], "status": {"$in": list(UNDER_WAY)}}
             if not await scope.view.exists("phone_calls", under_way):
                 raise Invalid({"event": [NOT_AN_EVENT]})
-        return {}
+        if document.get("plan") is None or event == "pause":
+            return {}
+        # What was stopped before it was ever started is started by its resume.
+        if event != "stop" and not has_started(document):
+            return start_run(now())
+        return review_run(document, now())
+
+
+async def _plan(scope: Scope, draft: Draft) -> Document | None:
+    """The plan that the client gives, with its defaults; raises FieldError."""
+    plan = await read_plan(draft.given["plan"], scope.rules.country, form=scope.form)
+    follow_up = plan["audience"].get("follow_up") if plan else None
+    if follow_up and not await scope.view.exists("callouts", {"_id": follow_up["callout_id"]}):
+        raise FieldError(f"/audience/follow_up/callout_id: {MUST_EXIST}")
+    if draft.old is not None:
+        check_change(draft.old, plan)
+    return plan
 
 
 CALLOUTS = Callouts()

@@ -79,7 +79,8 @@ class Declaration:
     they are shown. ``guards``: what keeps a document from being deleted. ``parents``: by kind, under what its
     documents are listed. ``machine``: where its status can go. ``accepts``: what a client may give beside the fields,
     always, and ``accepts_new`` for a new document only; ``required``: what it must give for a new one. ``counted``:
-    for a collection that may become so large that its totals are remembered. ``tenant``: its documents belong to an
+    for a collection that may become so large that its totals are remembered. ``conditions``: by field, under what
+    condition, from the document as it was read, it may still be changed. ``tenant``: its documents belong to an
     account.
     """
 
@@ -97,6 +98,7 @@ class Declaration:
     required: ClassVar[tuple[str, ...]] = ()
     indexes: ClassVar[tuple[Index, ...]] = ()
     counted: ClassVar[CountedFields | None] = None
+    conditions: ClassVar[Mapping[str, Callable[[Document], Document]]] = {}
     tenant: ClassVar[bool] = True
 
     # What a resource may add.

@@ -99,10 +99,18 @@ class Resource(Declaration):
         """
         version = old.get("_version", 1)
         change = {**changes, "updated_at": now(), "_version": version + 1}
+        unchanged = {"_id": old["_id"], "_version": version, **self._condition(old, changes)}
         try:
-            return await view.update_one(self.collection, {"_id": old["_id"], "_version": version}, {"$set": change})
+            return await view.update_one(self.collection, unchanged, {"$set": change})
         except DuplicateKey as refusal:
             raise self.uniqueness_error(refusal) from None
+
+    def _condition(self, old: Document, changes: Document) -> Document:
+        """What must be as it was read, for CHANGES by field to be right."""
+        condition: Document = {}
+        for name in changes.keys() & self.conditions.keys():
+            condition |= self.conditions[name](old)
+        return condition
 
     def _read_fields(self, scope: Scope, draft: Draft) -> None:
         for field in self.fields:
@@ -141,13 +149,13 @@ class Resource(Declaration):
                 if "event" not in error.errors:
                     raise
                 raise Invalid(error.errors, await self._event_hint(scope, document)) from None
-            changes |= {"updated_at": now(), **_request_mark(scope, "_event_request")}
+            unchanged = {"_id": document_id, "status": document["status"], "_version": document.get("_version")}
+            condition = {**unchanged, **self._condition(document, changes), **not_being_deleted()}
+            version = document.get("_version", 1) + 1
+            stamps = {"updated_at": now(), "_version": version, **_request_mark(scope, "_event_request")}
             # A mark that is still there was abandoned: without it the deletion cannot go on behind our back.
-            updated = await scope.view.update_one(
-                self.collection,
-                {"_id": document_id, "status": document["status"], **not_being_deleted()},
-                {"$set": changes, "$unset": {"_deleting": ""}},
-            )
+            update = {"$set": {**changes, **stamps}, "$unset": {"_deleting": ""}}
+            updated = await scope.view.update_one(self.collection, condition, update)
             if updated is not None:
                 return updated
             await asyncio.sleep(DELETION_LOOK_SECONDS)  # lost a race, or a deletion is under way: look again

@@ -26,6 +26,7 @@ class Scope:
     """Within what a request is carried out: the account's documents, the rules of fields, and who asks.
 
     ``request``: the name of the IdempotentRequest, if it is one; ``is_retry``: it may have been carried out before.
+    ``form``: the values that the client gives are texts, as there is no other type in a form and in a query.
     """
 
     view: TenantView
@@ -33,3 +34,4 @@ class Scope:
     client: Client
     request: str | None = None
     is_retry: bool = False
+    form: bool = False

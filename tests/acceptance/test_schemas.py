@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from scfm import schemas
-from scfm.models import account, call_lifecycle, callout
+from scfm.models import account, call_lifecycle, callout_status
 from scfm.models.batch_operation import TYPES
 from scfm.models.registry import RESOURCES
 from scfm.settings import PROVIDERS
@@ -80,7 +80,7 @@ def test_the_filters_of_a_schema_are_those_of_the_resource(kind: str) -> None:
 
 def test_the_statuses_of_a_schema_are_those_of_the_resource() -> None:
     defined = schemas.schema("values")["$defs"]
-    assert tuple(defined["callout_statuses"]["items"]["enum"]) == callout.STATUSES
+    assert tuple(defined["callout_statuses"]["items"]["enum"]) == callout_status.STATUSES
     assert tuple(defined["phone_call_statuses"]["items"]["enum"]) == call_lifecycle.CALL_STATUSES
 
 

@@ -15,7 +15,7 @@ from scfm.errors import Invalid
 from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations.parameters import parameter_errors
 from scfm.models.call_lifecycle import CALL_STATUSES
-from scfm.models.callout import STATUSES
+from scfm.models.callout_status import STATUSES
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
 from scfm.schemas import pointer, schema

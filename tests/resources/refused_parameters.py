@@ -12,7 +12,7 @@ PARAMS = {"remote_request_params": {"from": "1234"}}
 OBJECT = "must be an object"
 NO_TIME = "is not a date or a time (ISO 8601)"
 NO_NUMBER = "is not a number"
-CALLOUT_STATUSES = "(initialized, running, paused, stopped)"
+CALLOUT_STATUSES = "(initialized, running, paused, stopped, completed)"
 CALL_STATUSES = (
     "(created, queued, remotely_queued, errored, remote_fetch_queued, failed, in_progress, busy, not_answered, "
     "canceled, completed)"

@@ -159,7 +159,7 @@ def _shown(resource: Resource) -> Json:
     """A resource's fields in the order they are shown."""
     return {
         "type": "object",
-        "properties": {one.name: one.schema for one in resource.fields},
+        "properties": {one.name: with_references(one.schema, SCHEMAS) for one in resource.fields},
         "required": [one.name for one in resource.fields],
         "additionalProperties": False,
     }
@@ -182,7 +182,7 @@ def given_of(resource: Resource, *, new: bool) -> Json:
 
 def body_of(schema: Schema, *types: str) -> Json:
     """A request body; in a form, objects are written with brackets."""
-    nested = [name for name, one in schema["properties"].items() if one.get("type") == "object"]
+    nested = [name for name, one in schema["properties"].items() if one.get("type") == "object" or "anyOf" in one]
     encoding = {name: {"style": "deepObject", "explode": True} for name in nested}
     content: Json = {kind: {"schema": schema} for kind in types}
     if encoding and FORM in content:

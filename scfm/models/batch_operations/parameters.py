@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
-from scfm.models import msisdn, paths
-from scfm.models.call_lifecycle import CALL_STATUSES
-from scfm.models.callout import STATUSES as STATUSES_OF_A_CALLOUT
 from scfm.models.draft import Errors
-from scfm.models.filters import as_id, choices, moment_of, text
-from scfm.models.texts import trimmed
+from scfm.models.filter_formats import filter_formats, quoted
 from scfm.providers.call_parameters import CALL_PARAMETERS
 from scfm.schemas import NAMES, Formats, pointer, schema, violations
 
@@ -29,8 +24,6 @@ OWN_NAMES = frozenset(
         "remote_request_params",
     }
 )
-# Characters of a value that an error quotes.
-MAX_QUOTED = 60
 # Of the names that are no fields so many are compared with those of parameters, and so much of each.
 MAX_COMPARED, MAX_NAME = 50, 40
 MISPLACED = "is no field of a batch operation; what it selects belongs into parameters"
@@ -56,7 +49,7 @@ def misplaced(given: Iterable[str], known: Collection[str]) -> list[str]:
     Other unknown fields are ignored. A filter that is would ring everybody: ``paramaters[…]``, ``limit``, ``q[…]``.
     """
     unknown = islice((name for name in given if name not in known), MAX_COMPARED)
-    return [f"{_quoted(name)} {MISPLACED}" for name in unknown if _seems_a_parameter(name)]
+    return [f"{quoted(name)} {MISPLACED}" for name in unknown if _seems_a_parameter(name)]
 
 
 def _seems_a_parameter(name: str) -> bool:
@@ -79,58 +72,4 @@ def _parameter_names() -> list[str]:
 
 @lru_cache(maxsize=256)  # as many as there are countries
 def _formats(country: str | None) -> Formats:
-    """The formats in the schemas."""
-
-    def phone_number(value: str) -> None:
-        if msisdn.normalise(value, country) is None:
-            raise ValueError(f"{_quoted(value)} is not a phone number")
-
-    return Formats(
-        {
-            "id": _each(_check_id, by_comma=False),
-            "ids": _each(_check_id),
-            "phone-number": _each(phone_number, by_comma=False),
-            "phone-numbers": _each(phone_number),
-            "texts": _each(lambda value: None),
-            "callout-statuses": _each(_check_status("callouts", STATUSES_OF_A_CALLOUT)),
-            "phone-call-statuses": _each(_check_status("phone calls", CALL_STATUSES)),
-            "date-or-time": lambda value: moment_of(value)[0] is not None,
-            "paths": lambda value: not isinstance(value, dict) or _check_paths(value),
-            "call-parameter": lambda value: value in CALL_PARAMETERS,
-        }
-    )
-
-
-def _each(check: Callable[[str], None], by_comma: bool = True) -> Callable[[Any], bool]:
-    """A format of a value, or of a comma list. An array is counted here, and its elements have their own format."""
-
-    def holds(value: Any) -> bool:
-        values = choices(value) if by_comma else [trimmed(text(value) or "")]
-        for element in values if not isinstance(value, list) else ():
-            check(element)
-        return True
-
-    return holds
-
-
-def _check_id(value: str) -> None:
-    if not as_id(value):
-        raise ValueError(f"{_quoted(value)} is not an id")
-
-
-def _check_status(of: str, statuses: tuple[str, ...]) -> Callable[[str], None]:
-    def check(value: str) -> None:
-        if value not in statuses:
-            raise ValueError(f"{_quoted(value)} is not a status of {of} ({', '.join(statuses)})")
-
-    return check
-
-
-def _check_paths(value: dict[str, Any]) -> bool:
-    if paths.too_many(paths.leaves(value)):
-        raise ValueError(paths.TOO_MANY)
-    return True
-
-
-def _quoted(value: str) -> str:
-    return json.dumps(value if len(value) <= MAX_QUOTED else value[:MAX_QUOTED] + "…", ensure_ascii=False)
+    return Formats({**filter_formats(country), "call-parameter": lambda value: value in CALL_PARAMETERS})
