@@ -6,7 +6,7 @@ from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.call_lifecycle import UNDER_WAY
-from scfm.models.callout_run import DUE_INDEX, PHASE, RUN, has_started, phase_of, review_run, start_run
+from scfm.models.callout_run import RUN, RUN_INDEX, has_started, review_run, start_run
 from scfm.models.callout_status import MACHINE, STATUSES
 from scfm.models.declaration import COMMON_FILTERS, Guard, children_by, children_through
 from scfm.models.draft import Draft
@@ -21,9 +21,9 @@ from scfm.storage.index import Index
 from scfm.storage.query import Document
 
 
-def _as_far(callout: Document) -> Document:
-    """The condition that a callout is no further than it was when it was read."""
-    return {"status": callout["status"], PHASE: phase_of(callout)}
+def _same_status(callout: Document) -> Document:
+    """The condition that no event has moved a callout since it was read."""
+    return {"status": callout["status"]}
 
 
 class Callouts(Resource):
@@ -50,8 +50,8 @@ class Callouts(Resource):
         "contact": children_through("callouts", "callout_id", children_by("callout_participations", "contact_id"))
     }
     machine = MACHINE
-    conditions = {"plan": _as_far, "status": _as_far}
-    indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARK_INDEX, DUE_INDEX)
+    conditions = {"plan": _same_status}
+    indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARK_INDEX, RUN_INDEX)
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
         """Read the plan; participations of a new callout say from the start whether their number is the contact's."""
@@ -63,7 +63,7 @@ class Callouts(Resource):
             except FieldError as error:
                 draft.errors.add("plan", *error.args, hint=error.hint)
             if draft.old is not None and RUN in draft.old and draft.document["plan"] != draft.old["plan"]:
-                draft.document |= review_run(draft.old, now())
+                draft.document |= review_run(now())
 
     async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
         """A callout that was never started can be stopped only while there is something to stop."""
@@ -76,7 +76,7 @@ class Callouts(Resource):
         # What was stopped before it was ever started is started by its resume.
         if event != "stop" and not has_started(document):
             return start_run(now())
-        return review_run(document, now())
+        return review_run(now())
 
 
 async def _plan(scope: Scope, draft: Draft) -> Document | None:

@@ -1,61 +1,61 @@
 """How far a callout has carried out its plan: ``_run``, which is never shown.
 
-A client's change sets it in the same update, and counts in the callout's ``_version``. So whoever carries the plan
-out stores its progress only where ``_version`` is as it was read, and begins again where it is not.
+An event or a change of the plan sets it in the same update as what a client sees of it, and counts in ``_version``.
+So whoever carries the plan out stores how far he is only where ``_version`` is as he read it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Final, TypedDict
 
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 
-Phase = Literal["audience", "participations", "calling"]
-
 
 class CalloutRun(TypedDict, total=False):
-    """``due``: from when on anyone may take it; absent where there is nothing to be done. ``holder``: who has it.
+    """``due``: from when on anyone may take the callout, and go on; absent where there is nothing to be done.
 
-    ``phase``: the audience becomes participations, then each participation's outcome is worked out, then those who
-    are due are called. ``cursor``: the id of the last contact or participation that the phase has done with.
-    ``started_at``: when its audience was asked for; absent where it was stopped before it was ever started.
+    ``holder``: who has taken it last. ``review``: the id of the last participation whose outcome has been worked out
+    again after an event or a change of the plan; absent when all have. ``audience``: the id of the last contact of
+    the audience that has become a participation; absent when all have. ``started_at``: when it was started.
+    ``ending``: everybody is settled, as far as was seen before it was set.
     """
 
     due: datetime
     holder: str
-    phase: Phase
-    cursor: int
+    review: int
+    audience: int
     started_at: datetime
+    ending: bool
 
 
-RUN, PHASE, CURSOR, RUN_DUE = "_run", "_run.phase", "_run.cursor", "_run.due"
-DUE_INDEX = Index(RUN_DUE, name="run", only={RUN_DUE: {"$exists": True}})
+RUN: Final = "_run"
+RUN_DUE, HOLDER, REVIEW, AUDIENCE = "_run.due", "_run.holder", "_run.review", "_run.audience"
+ENDING: Final = "_run.ending"
+RUN_INDEX = Index(RUN_DUE, name="run", only={RUN_DUE: {"$exists": True}})
 
 
 def start_run(moment: datetime) -> Document:
     """By field, what the start of a plan changes in its callout."""
-    return {RUN: CalloutRun(phase="audience", cursor=0, due=moment, started_at=moment)}
+    return {RUN: CalloutRun(due=moment, review=0, audience=0, started_at=moment)}
 
 
-def review_run(callout: Mapping[str, Any], moment: datetime) -> Document:
-    """By field, what changes in a CALLOUT with a plan all of whose participations are to be looked at again.
-
-    An audience that is not complete is completed first, and its participations are looked at after that anyway.
-    """
-    if phase_of(callout) == "audience":
-        return {RUN_DUE: moment}
-    return {PHASE: "participations", CURSOR: 0, RUN_DUE: moment}
-
-
-def phase_of(callout: Mapping[str, Any]) -> Phase | None:
-    """The phase in which a callout is, None where it carries no plan out."""
-    run: CalloutRun | None = callout.get(RUN)
-    return None if run is None else run["phase"]
+def review_run(moment: datetime) -> Document:
+    """By field, what changes in a callout that carries its plan out when all its people are to be looked at again."""
+    return {REVIEW: 0, RUN_DUE: moment}
 
 
 def has_started(callout: Mapping[str, Any]) -> bool:
-    """Whether the audience of the callout's plan was ever asked for."""
+    """Whether the callout's plan was ever started."""
     return "started_at" in (callout.get(RUN) or {})
+
+
+def complete_run(moment: datetime) -> Document:
+    """The update of a callout all of whose people are settled."""
+    return {
+        "$set": {"status": "completed", "completed_at": moment, "updated_at": moment},
+        "$unset": {RUN_DUE: "", ENDING: ""},
+        "$inc": {"_version": 1},
+    }

@@ -54,7 +54,7 @@ def test_the_start_of_a_plan_asks_for_its_audience(api: Client, database: Docume
     run = run_of(database, callout)
     assert run is not None
     assert run["due"] == run["started_at"]
-    assert asked_for(run) == {"phase": "audience", "cursor": 0}
+    assert asked_for(run) == {"review": 0, "audience": 0}
     assert "_run" not in api.get(f"/api/callouts/{callout}").json
 
 
@@ -72,19 +72,19 @@ def test_a_stop_and_a_resume_look_at_everybody_again(
     api: Client, database: Documents, callout: int, events: list[str]
 ) -> None:
     fire(api, callout, "start", *events[:-1])
-    set_run(database, callout, phase="calling", cursor=5, holder="x")
-    database.callouts.update_one({"_id": callout}, {"$unset": {"_run.due": ""}})
+    set_run(database, callout, audience=5, holder="x")
+    database.callouts.update_one({"_id": callout}, {"$unset": {"_run.due": "", "_run.review": ""}})
 
     fire(api, callout, events[-1])
 
-    assert asked_for(run_of(database, callout)) == {"phase": "participations", "cursor": 0, "holder": "x"}
+    assert asked_for(run_of(database, callout)) == {"review": 0, "audience": 5, "holder": "x"}
 
 
 def test_a_changed_plan_looks_at_everybody_again_and_a_like_one_does_not(
     api: Client, database: Documents, callout: int
 ) -> None:
     fire(api, callout, "start")
-    set_run(database, callout, phase="calling", cursor=5)
+    database.callouts.update_one({"_id": callout}, {"$unset": {"_run.audience": "", "_run.review": ""}})
     before = run_of(database, callout)
 
     for unchanged in ({"plan": {"audience": {}, "priority": 5}}, {"metadata": {"a": 1}}):
@@ -92,23 +92,7 @@ def test_a_changed_plan_looks_at_everybody_again_and_a_like_one_does_not(
     assert run_of(database, callout) == before
 
     assert api.patch(f"/api/callouts/{callout}", json={"plan": {"audience": {}, "priority": 1}}).status == 204
-    assert asked_for(run_of(database, callout)) == {"phase": "participations", "cursor": 0}
-
-
-@pytest.mark.parametrize("event", ["stop", "change"])
-def test_an_audience_that_is_not_complete_is_completed_first(
-    api: Client, database: Documents, callout: int, event: str
-) -> None:
-    fire(api, callout, "start")
-    set_run(database, callout, cursor=5)
-    database.callouts.update_one({"_id": callout}, {"$unset": {"_run.due": ""}})
-
-    if event == "change":
-        assert api.patch(f"/api/callouts/{callout}", json={"plan": {"audience": {}, "priority": 1}}).status == 204
-    else:
-        fire(api, callout, event)
-
-    assert asked_for(run_of(database, callout)) == {"phase": "audience", "cursor": 5}
+    assert asked_for(run_of(database, callout)) == {"review": 0}
 
 
 def test_a_plan_that_was_stopped_before_its_start_is_started_by_its_resume(
@@ -124,7 +108,7 @@ def test_a_plan_that_was_stopped_before_its_start_is_started_by_its_resume(
     fire(api, callout, "stop")
     run = run_of(database, callout)
     assert run is not None
-    assert (run["phase"], "started_at" in run) == ("participations", False)
+    assert ("review" in run, "audience" in run, "started_at" in run) == (True, False, False)
 
     fire(api, callout, "resume")
-    assert asked_for(run_of(database, callout)) == {"phase": "audience", "cursor": 0}
+    assert asked_for(run_of(database, callout)) == {"review": 0, "audience": 0}

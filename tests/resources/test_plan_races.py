@@ -87,13 +87,3 @@ async def test_of_a_change_and_an_event_of_a_running_plan_both_count(store: Stor
     changed = await late.update(scope, callout, {"plan": {"audience": {}, "priority": 9}})
 
     assert (changed["status"], changed["plan"]["priority"]) == ("paused", 9)
-
-
-async def test_a_stop_does_not_cut_an_audience_short_that_ends_meanwhile(store: Store) -> None:
-    scope = await own_scope(store)
-    callout = await planned(scope, "start")
-    late = Interrupted(
-        lambda: scope.view.update_one("callouts", {"_id": callout}, {"$set": {"_run.phase": "calling"}})
-    )
-
-    assert (await late.fire(scope, callout, "stop"))[RUN]["phase"] == "participations"
