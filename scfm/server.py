@@ -63,7 +63,7 @@ MAX_JOBS_SECONDS = 5.0
 MAX_QUIESCE_SECONDS = 1.0
 # Of MAX_REQUESTS_SECONDS, those in which a client that is connected can still begin a request.
 FIRST_BYTE_SECONDS = 0.2
-LOOK_SECONDS = 0.01
+REQUESTS_LOOK_SECONDS = 0.01
 
 
 class Server:
@@ -228,7 +228,7 @@ async def _finish_requests(connections: Connections, request_tracker: RequestTra
         async with asyncio.timeout(MAX_REQUESTS_SECONDS):
             await asyncio.sleep(FIRST_BYTE_SECONDS)
             while request_tracker.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(REQUESTS_LOOK_SECONDS)
             await connections.close()
     except TimeoutError:
         log.warning("some clients did not finish their requests in time")

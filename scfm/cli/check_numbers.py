@@ -16,10 +16,9 @@ from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
 
 BATCH_SIZE = 1000
-CONTACTS = "contacts"
 # What is checked, by the noun that stands in a line: calls that were sent cannot ring anybody any more.
 QUERIES = {
-    "contact": Query(CONTACTS),
+    "contact": Query("contacts"),
     "callout participation": Query("callout_participations"),
     "phone call": Query("phone_calls", ({"status": {"$in": [CallStatus.CREATED, CallStatus.QUEUED]}, **UNSENT},)),
 }
@@ -75,7 +74,7 @@ class NumberCheck:
                 findings += len(found)
                 for finding in found:
                     self._say(f"{noun} {finding.id} of account {finding.account_id}: {finding.stored} {finding.why}")
-                if query.collection == CONTACTS:
+                if query.collection == "contacts":
                     await self._say_pairs(found)
             counts.append(f"{count} {noun}s")
         self._say(
@@ -118,6 +117,6 @@ class NumberCheck:
             (account_id, contact["msisdn"]): contact["_id"]
             for account_id, wanted in msisdns.items()
             for contact in await self._store.for_account(account_id).find(
-                CONTACTS, {"msisdn": {"$in": wanted}}, fields=["msisdn"]
+                "contacts", {"msisdn": {"$in": wanted}}, fields=["msisdn"]
             )
         }

@@ -11,7 +11,7 @@ from scfm.errors import BadRequest, Invalid, NotFound
 from scfm.handlers.base import FRESH, status_of
 from scfm.handlers.client import ClientHandler
 from scfm.models import idempotency
-from scfm.models.idempotency import Answer, IdempotentRequest
+from scfm.models.idempotency import IdempotentRequest, ReplayedAnswer
 from scfm.storage.tenant_view import TenantView
 
 REPLAYED = "Idempotent-Replayed"
@@ -69,11 +69,11 @@ async def carry_out(
     except BaseException:
         await idempotency.give_up(own_view(handler), request)
         raise
-    answer = Answer(handler.get_status(), handler.replayable_body, handler.location)
+    answer = ReplayedAnswer(handler.get_status(), handler.replayable_body, handler.location)
     await idempotency.end(own_view(handler), request, answer, body)
 
 
-def _replay(handler: ClientHandler, answer: Answer) -> None:
+def _replay(handler: ClientHandler, answer: ReplayedAnswer) -> None:
     handler.set_status(answer.status)
     handler.set_header(REPLAYED, "true")
     handler.location = answer.location

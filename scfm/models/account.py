@@ -25,12 +25,12 @@ SUPER_ADMIN = "super_admin"
 
 
 # Of an auth token. Those of Twilio have 32 characters, those of Somleng 64.
-MAX_TOKEN = 256
+MAX_AUTH_TOKEN = 256
 # What was replaced of an account's credentials: ``[{sid, token, at}]``, the oldest first. It is never shown.
 FORMER = "_former_credentials"
 # For so long it still checks webhooks, and so many pairs of an account are kept.
 FORMER_RETENTION = timedelta(days=1)
-MAX_FORMER = 10
+MAX_FORMER_TOKENS = 10
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Secret(Text):
         value = value.strip()
         if any(unicodedata.category(character)[0] in "ZC" for character in value):  # separators, control characters
             raise FieldError("is invalid")
-        if len(value) > MAX_TOKEN:
-            raise FieldError(f"is too long (maximum is {MAX_TOKEN} characters)")
+        if len(value) > MAX_AUTH_TOKEN:
+            raise FieldError(f"is too long (maximum is {MAX_AUTH_TOKEN} characters)")
         return value or None
 
     def show(self, document: Document) -> Any:
@@ -70,7 +70,7 @@ class Secret(Text):
 
 
 @dataclass(frozen=True)
-class Settings(Field):
+class AccountSettings(Field):
     """How the account calls, as the schema ``account_settings`` has it.
 
     A client sets each by its own name, at the top level; an object or array given for one is ignored.
@@ -81,13 +81,13 @@ class Settings(Field):
     @property
     def accepts(self) -> Mapping[str, Schema]:
         schemas = {name: {"$ref": f"account_settings.json#/properties/{name}"} for name in SETTINGS}
-        return {**schemas, "default_country": {**schemas["default_country"], "enum": [*COUNTRIES, "", None]}}
+        return {**schemas, "default_country": {**schemas["default_country"], "enum": [*COUNTRY_CHOICES, "", None]}}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         names = [name for name in SETTINGS if name in given and not isinstance(given[name], dict | list)]
         values = {name: given[name] for name in names}
         if found := violations("account_settings", values, FORMATS):
-            hint = {"platform_provider_name": hints.one_of(PROVIDERS)}
+            hint = {"platform_provider_name": hints.choice_of(PROVIDERS)}
             errors = {str(name): FieldError(message, hint=hint.get(str(name))) for (name,), message in found.items()}
             raise FieldError(parts=errors)
         kept = {name: value for name, value in old.items() if name not in values}
@@ -96,7 +96,7 @@ class Settings(Field):
 
 # What clears a setting.
 CLEARED = (None, "")
-COUNTRIES = sorted(msisdn.COUNTRIES)
+COUNTRY_CHOICES = sorted(msisdn.COUNTRIES)
 # The settings of an account, each with how a value is stored that fits its schema.
 SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "platform_provider_name": str,
@@ -131,7 +131,7 @@ class Accounts(Resource):
     fields = (
         Id("id"),
         Metadata("metadata", {}),
-        Settings("settings", {}),
+        AccountSettings("settings", {}),
         Sid("twilio_account_sid"),
         Sid("somleng_account_sid"),
         Secret("twilio_auth_token"),
@@ -172,7 +172,7 @@ def _former_credentials(old: Document, new: Document) -> Document:
         for former in old.get(FORMER, ())
         if former["at"] > moment - FORMER_RETENTION and (former["sid"], former["token"]) not in replaced_pairs
     ]
-    return {FORMER: [*earlier, *replaced][-MAX_FORMER:]}
+    return {FORMER: [*earlier, *replaced][-MAX_FORMER_TOKENS:]}
 
 
 def _pair(account: Document, name: str) -> tuple[str | None, str | None]:

@@ -34,8 +34,8 @@ TYPES: dict[str, OperationType] = {
     for operation_type in (CalloutPopulation(), PhoneCallCreate(), PhoneCallQueue(), PhoneCallQueueRemoteFetch())
 }
 
-MACHINE = StateMachine("preview", {"queue": {"preview": "queued"}, "requeue": {"finished": "queued"}})
-STATUSES = ("preview", "queued", "running", "finished")
+OPERATION_MACHINE = StateMachine("preview", {"queue": {"preview": "queued"}, "requeue": {"finished": "queued"}})
+OPERATION_STATUSES = ("preview", "queued", "running", "finished")
 RESTING = ("preview", "finished")
 
 # What ``parameters`` may hold: what the schema of the type says.
@@ -53,7 +53,7 @@ class BatchOperations(Resource):
         Link("callout_id"),
         Json("parameters", {}, PARAMETERS),
         Metadata("metadata", {}),
-        Status("status", MACHINE.initial, STATUSES),
+        Status("status", OPERATION_MACHINE.initial, OPERATION_STATUSES),
         Time("created_at"),
         Time("updated_at"),
         Link("account_id"),
@@ -71,7 +71,7 @@ class BatchOperations(Resource):
         "type": filters.text_field("type"),
     }
     parents = {"callout": children_by("batch_operations", "callout_id")}
-    machine = MACHINE
+    machine = OPERATION_MACHINE
     required = ("type",)
     accepts_new = {
         "type": {"type": "string", "enum": list(TYPES)},
@@ -90,7 +90,7 @@ class BatchOperations(Resource):
             draft.document["type"] = draft.given.get("type")
         operation_type = _type_of(draft.document["type"])
         if operation_type is None:
-            draft.errors.add("type", BLANK, hint=hints.one_of(TYPES))
+            draft.errors.add("type", BLANK, hint=hints.choice_of(TYPES))
             return
         if "parameters" not in draft.errors and (draft.new or "parameters" in draft.given):
             errors = await operation_type.errors_in(draft.document["parameters"], scope.rules.country)

@@ -77,7 +77,7 @@ FINAL = (
 )
 
 # What a client may do by an event.
-MACHINE = StateMachine(
+CALL_MACHINE = StateMachine(
     CallStatus.CREATED,
     {
         "queue": {CallStatus.CREATED: CallStatus.QUEUED},

@@ -19,7 +19,7 @@ from scfm.models.call_work import ATTEMPT, DUE, EXISTS, FETCH_FROM, LEASE, PERSO
 from scfm.providers.call_facts import CallFacts, call_facts
 from scfm.storage.query import Document
 
-MAX_REASON = 1000
+MAX_REPORTED_REASON = 1000
 # The provider's words for a call that goes on, in the order in which they come; any other says that it is over.
 GOING_ON = ("queued", "initiated", "ringing", "in-progress")
 _SEQUENCE_NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
@@ -71,7 +71,7 @@ def _why_failed(details: Mapping[str, str]) -> str | None:
     told, sip = ": ".join(words), details.get("SipResponseCode", "").strip()
     if sip:
         told = f"{told} (SIP {sip})" if told else f"SIP {sip}"
-    return told[:MAX_REASON] or None
+    return told[:MAX_REPORTED_REASON] or None
 
 
 def being_placed(msisdns: Sequence[str]) -> Document:

@@ -11,7 +11,7 @@ from scfm.models.batch_operations import operation_links
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, children_by
 from scfm.models.draft import Draft
 from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, Time
-from scfm.models.outcome import DUE, MARK_INDEX
+from scfm.models.outcome import ATTEMPT_DUE, MARK_INDEX
 from scfm.models.references import MUST_EXIST
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
@@ -86,7 +86,7 @@ class CalloutParticipations(Resource):
         renumbering.STRAYS_INDEX,
         Index("callout_population_id", "_id", only={"callout_population_id": {"$gt": 0}}),
         MARK_INDEX,
-        Index("callout_id", DUE, name="due", only={DUE: {"$exists": True}}),
+        Index("callout_id", ATTEMPT_DUE, name="due", only={ATTEMPT_DUE: {"$exists": True}}),
     )
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
@@ -96,7 +96,7 @@ class CalloutParticipations(Resource):
             return
         contact = await _contact(scope.view, draft.given.get("contact_id"))
         if contact is None:
-            draft.errors.add("contact", MUST_EXIST, hint=hints.CONTACT)
+            draft.errors.add("contact", MUST_EXIST, hint=hints.KNOWN_CONTACT)
             return
         draft.document["contact_id"] = contact["_id"]
         if draft.document["msisdn"] is None:

@@ -39,7 +39,7 @@ class Contacts(Resource):
         objects=frozenset({"metadata"}),
         uncounted=frozenset({MEMORY_PATH}),
     )
-    indexes = (Index("account_id", "_id"), renumbering.MARK_INDEX)
+    indexes = (Index("account_id", "_id"), renumbering.RENUMBERED_INDEX)
 
     async def replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         """Store CHANGES; give a new number to the contact's participations, and to its calls that have not left."""

@@ -11,9 +11,9 @@ from scfm.providers.call_parameters import CALL_PARAMETERS
 from scfm.twiml.registry import BUILT_IN, Registry
 
 # How many of the names that a client got wrong are looked at, and how many characters of each are shown.
-MAX_NAMES, MAX_SHOWN = 5, 40
+MAX_NAMES, MAX_SHOWN_NAME = 5, 40
 PHONE_NUMBER = "a phone number with its country code, such as +252662345678"
-CONTACT = "contact_id is the id of a contact of yours: see GET /api/contacts"
+KNOWN_CONTACT = "contact_id is the id of a contact of yours: see GET /api/contacts"
 CALLOUT = "a population belongs to a callout: POST /api/callouts/1/batch_operations, or give callout_id"
 MSISDN_COLUMN = (
     "msisdn is the phone number: name that column so in the first row, and remove rows above it, such as a title"
@@ -22,7 +22,7 @@ PLAN = "what a plan may hold: GET /api/schemas/plan.json"
 PREVIEW = "nothing there matches now; with skip_validate_preview_presence=true it is created all the same"
 
 
-def one_of(choices: Iterable[str]) -> str:
+def choice_of(choices: Iterable[str]) -> str:
     """For a value that must be one of a list."""
     return f"one of: {', '.join(choices)}"
 
@@ -54,10 +54,10 @@ def request_params(value: Any) -> str | None:
 
 
 def _unknown_parameter(name: str) -> str:
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-\s]+", "_", name[:MAX_SHOWN]).lower().strip("_")
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-\s]+", "_", name[:MAX_SHOWN_NAME]).lower().strip("_")
     close = get_close_matches(snake, sorted(CALL_PARAMETERS), n=2)
     meant = f": did you mean {' or '.join(close)}?" if close else ""
-    return f"{name[:MAX_SHOWN]} is no parameter of a call{meant}"
+    return f"{name[:MAX_SHOWN_NAME]} is no parameter of a call{meant}"
 
 
 def phone_number(value: object, country: str | None) -> str:

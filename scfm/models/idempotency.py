@@ -23,7 +23,7 @@ from scfm.storage.tenant_view import TenantView
 COLLECTION = "idempotency_keys"
 RETENTION = timedelta(hours=24)
 # How long a request may take before its process is taken for dead.
-LEASE = timedelta(seconds=60)
+REQUEST_LEASE = timedelta(seconds=60)
 EXPIRY = Index("created_at", expires=RETENTION)
 OTHER_REQUEST = "has already been used with another request"
 
@@ -55,7 +55,7 @@ class Record(TypedDict):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReplayedAnswer:
     """An answer as it is kept: status, JSON body, Location."""
 
     status: int
@@ -75,7 +75,7 @@ class IdempotentRequest:
     record: str
     name: str
     is_retry: bool = False
-    answer: Answer | None = None
+    answer: ReplayedAnswer | None = None
     body: str = ""
 
 
@@ -95,7 +95,7 @@ async def begin(view: TenantView, key: str, content: bytes) -> IdempotentRequest
             "account_id": view.account_id,
             "fingerprint": fingerprint,
             "created_at": moment,
-            "until": moment + LEASE,
+            "until": moment + REQUEST_LEASE,
         }
         try:
             await view.insert(COLLECTION, cast(Document, record))
@@ -117,19 +117,19 @@ async def _resume(view: TenantView, record: Record, fingerprint: str) -> Idempot
         raise Invalid({"idempotency_key": [OTHER_REQUEST]})
     if "answer" in record:
         return IdempotentRequest(
-            record["_id"], record["name"], answer=Answer(**record["answer"]), body=record["body"]
+            record["_id"], record["name"], answer=ReplayedAnswer(**record["answer"]), body=record["body"]
         )
     claimed = await view.update_one(
         COLLECTION,
         {"_id": record["_id"], "until": {"$lt": now()}, "answer": None},
-        {"$set": {"until": now() + LEASE}},
+        {"$set": {"until": now() + REQUEST_LEASE}},
     )
     if claimed is None:
         raise Conflict
     return IdempotentRequest(record["_id"], record["name"], is_retry=True)
 
 
-async def end(view: TenantView, request: IdempotentRequest, answer: Answer, body: str = "") -> None:
+async def end(view: TenantView, request: IdempotentRequest, answer: ReplayedAnswer, body: str = "") -> None:
     """Keep the answer; BODY is the digest of what was streamed and so could not be told when the request began."""
     stored: StoredAnswer = {"status": answer.status, "body": answer.body, "location": answer.location}
     await view.update_one(COLLECTION, {"_id": request.record}, {"$set": {"answer": stored, "body": body}})
@@ -137,4 +137,6 @@ async def end(view: TenantView, request: IdempotentRequest, answer: Answer, body
 
 async def give_up(view: TenantView, request: IdempotentRequest) -> None:
     """The request failed for a reason of ours: the next try may begin at once."""
-    await view.update_one(COLLECTION, {"_id": request.record, "answer": None}, {"$set": {"until": now() - LEASE}})
+    await view.update_one(
+        COLLECTION, {"_id": request.record, "answer": None}, {"$set": {"until": now() - REQUEST_LEASE}}
+    )

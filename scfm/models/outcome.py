@@ -20,7 +20,7 @@ MARKED: Final[Document] = {MARK: {"$exists": True}}
 MARK_INDEX: Final = Index(MARK, name="unsettled", only=MARKED)
 # From when on the next attempt of a participation may be made; the ordinal of a call among those of its plan, and of
 # the open or next call of a participation.
-DUE, ATTEMPT_NUMBER = "_due", "_attempt"
+ATTEMPT_DUE, ATTEMPT_NUMBER = "_due", "_attempt"
 # On a participation: when the person first acknowledged, and opted out, in a call.
 ACKNOWLEDGED_AT, OPTED_OUT_AT = "_acknowledged", "_opted_out"
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
-from scfm.models.call_lifecycle import CALL_STATUSES, MACHINE, CallStatus, queue, queue_remote_fetch
+from scfm.models.call_lifecycle import CALL_MACHINE, CALL_STATUSES, CallStatus, queue, queue_remote_fetch
 from scfm.models.call_work import CHECK, DUE, EXISTS, HELD, LANE, LEASE, RANK
 from scfm.models.callout_participation import callout_flows
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, children_by
@@ -107,7 +107,7 @@ class PhoneCalls(Resource):
         "callout": children_by("phone_calls", "callout_id"),
         "batch_operation": operation_links.phone_calls,
     }
-    machine = MACHINE
+    machine = CALL_MACHINE
     required = ("remote_request_params",)
     counted = CountedFields(
         kind,

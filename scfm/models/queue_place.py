@@ -10,8 +10,6 @@ from scfm.models.plan import DEFAULT_PRIORITY, MAX_PRIORITY
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
-CALLOUTS = "callouts"
-
 
 def queue_place(callout: Mapping[str, Any] | None) -> Document:
     """By field, the place of the calls of a callout, None for calls of none, while they are queued."""
@@ -25,7 +23,7 @@ def queue_place(callout: Mapping[str, Any] | None) -> Document:
 async def queue_places(view: TenantView, callout_ids: Collection[int | None]) -> dict[int | None, Document]:
     """The place of each callout's calls, by the callout's id."""
     among = {"_id": {"$in": sorted(callout_id for callout_id in callout_ids if callout_id is not None)}}
-    found = await view.find(CALLOUTS, among, fields=["plan"], sort=()) if among["_id"]["$in"] else []
+    found = await view.find("callouts", among, fields=["plan"], sort=()) if among["_id"]["$in"] else []
     callouts = {callout["_id"]: callout for callout in found}
     return {callout_id: queue_place(callouts.get(callout_id or 0)) for callout_id in callout_ids}
 

@@ -31,7 +31,7 @@ from scfm.storage.tenant_view import TenantView
 DELETIONS = "deletions"
 DELETIONS_INDEXES = (Index("due"), Index("collection", "number"))
 # A document with a mark, ``_deleting: {token, until}``, is looked for among many.
-MARK_INDEX = Index("_deleting.until", name="deleting", only={"_deleting.until": {"$exists": True}})
+DELETING_INDEX = Index("_deleting.until", name="deleting", only={"_deleting.until": {"$exists": True}})
 # How long a deletion may take between its mark and its end before others take it for abandoned.
 DELETION_LEASE = timedelta(seconds=10)
 # How often, and how many seconds apart, we look whether the deletion of another has ended: longer than its lease.

@@ -51,7 +51,7 @@ def indexes() -> dict[str, list[Index]]:
             *(unique.index for unique in resource.unique),
             *resource.indexes,
             REQUEST_INDEX if resource.tenant else ACCOUNTS_REQUEST_INDEX,
-            references.MARK_INDEX,
+            references.DELETING_INDEX,
         ]
         for resource in RESOURCES
     }

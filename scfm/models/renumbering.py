@@ -31,8 +31,8 @@ from scfm.storage.tenant_view import TenantView
 CONTACTS, PARTICIPATIONS, CALLS, CALLOUTS = "contacts", "callout_participations", "phone_calls", "callouts"
 # On a contact: {"from": [{"msisdn": former number, "at": when}], "token", "due": when to look again, "open"}.
 # ``open``: what had a former number when it was changed may have it still.
-MARK = "_renumbered"
-MARK_INDEX = Index(f"{MARK}.due", name="renumbered", only={f"{MARK}.due": {"$exists": True}})
+RENUMBERED = "_renumbered"
+RENUMBERED_INDEX = Index(f"{RENUMBERED}.due", name="renumbered", only={f"{RENUMBERED}.due": {"$exists": True}})
 # On a callout in which calls may still be taken by their contacts' former numbers: the token of the last change.
 CALLOUT_MARK = "_numbers"
 CALLOUT_MARK_INDEX = Index(CALLOUT_MARK, name="numbers", only={CALLOUT_MARK: {"$exists": True}})
@@ -49,7 +49,7 @@ FIRST_CHECK = timedelta(seconds=5)
 # No longer does a process hold what it read before a change: LEASE_SECONDS is at most an hour.
 MARK_RETENTION = timedelta(hours=1)
 CHECK_INTERVAL = timedelta(minutes=1)
-MAX_FORMER = 100
+MAX_FORMER_NUMBERS = 100
 TOO_OFTEN = "has been changed too often within the last hour; try again later"
 MAX_MARKED = 1000
 # How often a change is propagated against others of the same contact.
@@ -59,22 +59,22 @@ MAX_ROUNDS = 20
 def mark_change(contact: Document, msisdn: str) -> Document:
     """The mark of a contact whose number becomes MSISDN, by its field; raises Invalid for too many changes."""
     moment = now()
-    former = [entry for entry in contact.get(MARK, {}).get("from", ()) if moment - entry["at"] < MARK_RETENTION]
+    former = [entry for entry in contact.get(RENUMBERED, {}).get("from", ()) if moment - entry["at"] < MARK_RETENTION]
     former = [entry for entry in former if entry["msisdn"] not in (msisdn, contact["msisdn"])]
     former.append({"msisdn": contact["msisdn"], "at": moment})
-    if len(former) > MAX_FORMER:
+    if len(former) > MAX_FORMER_NUMBERS:
         raise Invalid({"msisdn": [TOO_OFTEN]})
-    return {MARK: {"from": former, "token": secrets.token_hex(8), "due": moment + FIRST_CHECK, "open": True}}
+    return {RENUMBERED: {"from": former, "token": secrets.token_hex(8), "due": moment + FIRST_CHECK, "open": True}}
 
 
 def is_open(contact: Document) -> bool:
     """Whether a change of the contact's number has not been propagated yet."""
-    return bool(contact.get(MARK, {}).get("open"))
+    return bool(contact.get(RENUMBERED, {}).get("open"))
 
 
 def former_msisdns(contact: Document) -> list[str]:
     """The numbers that were the contact's a short while ago."""
-    msisdns = [entry["msisdn"] for entry in contact.get(MARK, {}).get("from", ())]
+    msisdns = [entry["msisdn"] for entry in contact.get(RENUMBERED, {}).get("from", ())]
     return [msisdn for msisdn in msisdns if msisdn != contact["msisdn"]]
 
 
@@ -88,12 +88,16 @@ async def propagate(view: TenantView, contact_id: int) -> None:
     """Give the contact's number to its participations and calls; raises Unavailable if it changes all the time."""
     for _ in range(MAX_ROUNDS):
         contact = await view.find_one(CONTACTS, {"_id": contact_id})
-        if contact is None or MARK not in contact:
+        if contact is None or RENUMBERED not in contact:
             return
         await _propagate(view, contact, frozenset())
         # Another change meanwhile may have been undone by this one, so it is propagated once more.
-        unchanged = {"_id": contact_id, "msisdn": contact["msisdn"], f"{MARK}.token": contact[MARK]["token"]}
-        done = {f"{MARK}.open": False, f"{MARK}.due": _next_check(contact)}
+        unchanged = {
+            "_id": contact_id,
+            "msisdn": contact["msisdn"],
+            f"{RENUMBERED}.token": contact[RENUMBERED]["token"],
+        }
+        done = {f"{RENUMBERED}.open": False, f"{RENUMBERED}.due": _next_check(contact)}
         if await view.update_one(CONTACTS, unchanged, {"$set": done}):
             return
     raise Unavailable(f"the number of contact {contact_id} is changed by too many at a time")
@@ -101,7 +105,7 @@ async def propagate(view: TenantView, contact_id: int) -> None:
 
 def mark_ends_at(contact: Document) -> datetime:
     """From when on the contact's mark need not be kept."""
-    moments: list[datetime] = [entry["at"] for entry in contact[MARK]["from"]]
+    moments: list[datetime] = [entry["at"] for entry in contact[RENUMBERED]["from"]]
     return max(moments) + MARK_RETENTION
 
 
@@ -124,7 +128,7 @@ async def _propagate(view: TenantView, contact: Document, seen: frozenset[int]) 
     participations = await view.find(PARTICIPATIONS, of_contact, fields=["callout_id"], sort=())
     callout_ids = sorted({participation["callout_id"] for participation in participations})
     if callout_ids:
-        token = {CALLOUT_MARK: contact[MARK]["token"]}
+        token = {CALLOUT_MARK: contact[RENUMBERED]["token"]}
         await view.update_many(CALLOUTS, {"_id": {"$in": callout_ids}}, {"$set": token})
 
 
@@ -183,7 +187,7 @@ async def propagate_to_created(view: TenantView, contact_ids: Collection[int]) -
     It costs one query, as changes are few. The documents must have been stored before, and created from what was read
     less than MARK_RETENTION ago.
     """
-    marked = {f"{MARK}.due": {"$exists": True}}
+    marked = {f"{RENUMBERED}.due": {"$exists": True}}
     contacts = await view.find(CONTACTS, marked, fields=["_id"], sort=())
     changed = sorted({contact["_id"] for contact in contacts}.intersection(contact_ids))
     for contact_id in changed:
@@ -194,7 +198,7 @@ async def propagate_to_created(view: TenantView, contact_ids: Collection[int]) -
 async def with_current_msisdn(view: TenantView, collection: str, stored: Document) -> Document:
     """A document that has just been stored for a contact, with the number that is the contact's by now."""
     contact = await view.first_by(CONTACTS, "_id", stored["contact_id"])
-    if contact is None or MARK not in contact:
+    if contact is None or RENUMBERED not in contact:
         return stored
     await propagate(view, contact["_id"])
     return await view.get(collection, stored["_id"])
@@ -217,18 +221,18 @@ async def correct_msisdn(view: TenantView, call: Document) -> Transition | None:
 
 async def clear_mark(view: TenantView, contact: Document) -> None:
     """Remove a mark that need not be kept, unless a call still waits with a former number."""
-    mark = contact[MARK]
+    mark = contact[RENUMBERED]
     waiting = {
         "contact_id": contact["_id"],
         "status": CallStatus.QUEUED,
         "msisdn": {"$in": former_msisdns(contact)},
         MSISDN_KIND: None,
     }
-    unchanged = {"_id": contact["_id"], f"{MARK}.token": mark["token"]}
+    unchanged = {"_id": contact["_id"], f"{RENUMBERED}.token": mark["token"]}
     if await view.exists(CALLS, waiting):
-        await view.update_one(CONTACTS, unchanged, {"$set": {f"{MARK}.due": now() + CHECK_INTERVAL}})
+        await view.update_one(CONTACTS, unchanged, {"$set": {f"{RENUMBERED}.due": now() + CHECK_INTERVAL}})
         return
-    if await view.update_one(CONTACTS, unchanged, {"$unset": {MARK: ""}}):
+    if await view.update_one(CONTACTS, unchanged, {"$unset": {RENUMBERED: ""}}):
         await _unmark_callouts(view)
 
 
@@ -236,7 +240,7 @@ async def _unmark_callouts(view: TenantView) -> None:
     """Once no contact of the account is marked, its callouts need not be."""
     # In this order: a contact that is marked meanwhile marks its callouts anew, with another token.
     marked = await view.find(CALLOUTS, {CALLOUT_MARK: {"$exists": True}}, fields=[CALLOUT_MARK], sort=())
-    if marked and not await view.exists(CONTACTS, {f"{MARK}.due": {"$exists": True}}):
+    if marked and not await view.exists(CONTACTS, {f"{RENUMBERED}.due": {"$exists": True}}):
         unset: Document = {"$unset": {CALLOUT_MARK: ""}}
         await view.bulk_update(
             CALLOUTS, [({"_id": callout["_id"], CALLOUT_MARK: callout[CALLOUT_MARK]}, unset) for callout in marked]
@@ -272,7 +276,7 @@ async def _mark_older(view: TenantView, callout_id: int) -> None:
     callout = await view.first_by(CALLOUTS, "_id", callout_id)
     if callout is None or callout.get(CALLOUT_KNOWN):
         return
-    other_msisdn = {"$expr": {"$ne": ["$msisdn", {"$first": "$_contact.msisdn"}]}, f"_contact.{MARK}": None}
+    other_msisdn = {"$expr": {"$ne": ["$msisdn", {"$first": "$_contact.msisdn"}]}, f"_contact.{RENUMBERED}": None}
     query = Query(
         PARTICIPATIONS,
         ({"callout_id": callout_id, MSISDN_KIND: None},),

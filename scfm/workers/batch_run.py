@@ -22,7 +22,7 @@ from scfm.storage.tenant_view import TenantView
 from scfm.workers.runner import cancel_all
 
 OPERATIONS = "batch_operations"
-BATCH = 1000
+MAX_BATCH_IDS = 1000
 # So many batches are acted on at the same time: while the database stores one, the next is made.
 AT_ONCE = 2
 # While people are on the phone, so many are acted on at once, and then it rests so many times as long as that took.
@@ -39,7 +39,7 @@ class LeaseLost(Exception):
     """Another process has claimed the operation."""
 
 
-def claimed(operation: Mapping[str, Any]) -> Document:
+def still_claimed(operation: Mapping[str, Any]) -> Document:
     """The operation, if it is still claimed as it was when it was read."""
     return {"_id": operation["_id"], "_work.holder": operation["_work"]["holder"]}
 
@@ -79,7 +79,7 @@ class BatchRun:
         self._skipped.update(self._work.get("skipped", {}))
         if documents := await self._pinned():
             self._skipped.update(await self._act(documents, time.monotonic()))
-        batches = self._view.list_of(query).batches(self._work["cursor"], BATCH, self._type.needed_fields)
+        batches = self._view.list_of(query).batches(self._work["cursor"], MAX_BATCH_IDS, self._type.needed_fields)
         async with aclosing(batches):
             await (self._walk(batches) if self._work["left"] is None else self._walk_limited(batches))
         finished: Document = {"status": "finished", "updated_at": now()}
@@ -153,7 +153,7 @@ class BatchRun:
             if time.monotonic() - read > OLD_SECONDS:  # see recently_deleted_ids
                 documents = await self._read_again([document["_id"] for document in documents])
                 read = time.monotonic()
-            size = PART if self._webhooks_recent() else BATCH
+            size = PART if self._webhooks_recent() else MAX_BATCH_IDS
             part, documents = documents[:size], documents[size:]
             began = time.monotonic()
             skipped.update(await self._type.act(self._view, self._operation, part, self._order_lock))
@@ -175,7 +175,7 @@ class BatchRun:
         update: Document = {"$set": change if unset else {**change, "_work.due": self._until()}}
         if unset:  # the end: a client's update that does not know of it is made anew
             update |= {"$unset": unset, "$inc": {"_version": 1}}
-        saved = await self._view.update_one(OPERATIONS, claimed(self._operation), update)
+        saved = await self._view.update_one(OPERATIONS, still_claimed(self._operation), update)
         if saved is None:
             raise LeaseLost
         self._work = saved.get("_work", {})

@@ -17,13 +17,13 @@ from scfm.models.batch_operations.operation import Operation
 from scfm.runtime.backoff import Backoff
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.batch_run import OPERATIONS, BatchRun, LeaseLost, claimed
+from scfm.workers.batch_run import OPERATIONS, BatchRun, LeaseLost, still_claimed
 from scfm.workers.claims import claim_each
 from scfm.workers.runner import Job
 
 log = logging.getLogger("scfm.work")
 
-MAX_TRIES = 5
+MAX_RUN_TRIES = 5
 BACKOFF = Backoff(first=2.0, longest=8.0)
 HAND_BACK_SECONDS = 1.0
 MAX_FAILURE = 500
@@ -91,7 +91,7 @@ class BatchRunner(Job):
             # The server stops: the next need not wait for the lease to run out.
             with suppress(TimeoutError, Unavailable):
                 async with asyncio.timeout(HAND_BACK_SECONDS):
-                    await view.update_one(OPERATIONS, claimed(item), {"$set": {"_work.due": now()}})
+                    await view.update_one(OPERATIONS, still_claimed(item), {"$set": {"_work.due": now()}})
             raise
 
     async def on_error(self, item: Document, error: Exception) -> None:
@@ -100,8 +100,8 @@ class BatchRunner(Job):
         What it is asked to do is not understood better by trying again.
         """
         tries = item["_work"].get("tries", 0) + 1
-        view, mine = self._store.for_account(item["account_id"]), claimed(item)
-        if tries < MAX_TRIES and not isinstance(error, Invalid):
+        view, mine = self._store.for_account(item["account_id"]), still_claimed(item)
+        if tries < MAX_RUN_TRIES and not isinstance(error, Invalid):
             change = {"_work.tries": tries, "_work.due": now() + timedelta(seconds=BACKOFF.seconds(tries))}
             await view.update_one(OPERATIONS, mine, {"$set": change})
             return

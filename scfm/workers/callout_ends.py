@@ -15,7 +15,7 @@ from scfm.workers.runner import Job
 
 log = logging.getLogger("scfm.work")
 
-LOOK_SECONDS = 5.0
+END_LOOK_SECONDS = 5.0
 # A look must not take more than this part of the database's time, however many calls there are to look through.
 LOOK_SHARE = 0.01
 # A callout whose calls are queued one by one ends after each of them: it is logged once in this time.
@@ -42,7 +42,7 @@ class CalloutEnds(Job):
         """A call has been sent: its callout is followed from now on."""
         callout_id = call.get("callout_id")
         if callout_id is not None and callout_id not in self._followed:
-            self._followed[callout_id] = _Followed(call["account_id"], time.monotonic() + LOOK_SECONDS)
+            self._followed[callout_id] = _Followed(call["account_id"], time.monotonic() + END_LOOK_SECONDS)
 
     async def claim(self, limit: int) -> Sequence[Document]:
         """Look at the callouts whose time has come. There is nothing to process."""
@@ -61,7 +61,7 @@ class CalloutEnds(Job):
         began = time.monotonic()
         if await view.exists(CALLS, {"status": {"$in": list(UNDER_WAY)}, "callout_id": callout_id}):
             took = time.monotonic() - began
-            followed.look_at = time.monotonic() + max(LOOK_SECONDS, took / LOOK_SHARE)
+            followed.look_at = time.monotonic() + max(END_LOOK_SECONDS, took / LOOK_SHARE)
             return
         del self._followed[callout_id]
         self._logged_at[callout_id] = time.monotonic()

@@ -32,7 +32,7 @@ log = logging.getLogger("scfm.work")
 
 # Twice of what the clocks of two processes may differ by: what another has written is not from the future.
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=60)
-LOOK_SECONDS = 60.0
+REPAIR_LOOK_SECONDS = 60.0
 # The provider may ask for so long a wait: see MAX_RETRY_AFTER of the providers.
 MAX_DELAY = timedelta(hours=1)
 
@@ -62,7 +62,7 @@ class ClockRepair(Job):
         margin = TOLERANCE if noticed else MAX_CLOCK_DIFFERENCE
         found = await self._bring_back(margin, everything=noticed or not self._next)
         self._brought_back = back
-        self._next = time.monotonic() + LOOK_SECONDS
+        self._next = time.monotonic() + REPAIR_LOOK_SECONDS
         if found:
             log.warning("%d documents waited for times that are too far off; they are due now", found)
             self._wake()
@@ -102,7 +102,7 @@ class ClockRepair(Job):
 
     def _others(self, moment: datetime, late: datetime, *, everything: bool) -> list[tuple[str, Document, Document]]:
         mark = "_deleting.until"
-        look = f"{renumbering.MARK}.due"
+        look = f"{renumbering.RENUMBERED}.due"
         found: list[tuple[str, Document, Document]] = [
             (DELETIONS, {"due": {"$gt": late + SWEEP_DELAY}}, {"due": moment + SWEEP_DELAY}),
             (renumbering.CONTACTS, {look: {"$gt": late + renumbering.MARK_RETENTION}}, {look: moment}),
@@ -112,6 +112,6 @@ class ClockRepair(Job):
             ),
         ]
         if everything:  # there is no index for it
-            running = {"until": {"$gt": late + idempotency.LEASE}, "answer": None}
-            found.append((idempotency.COLLECTION, running, {"until": moment + idempotency.LEASE}))
+            running = {"until": {"$gt": late + idempotency.REQUEST_LEASE}, "answer": None}
+            found.append((idempotency.COLLECTION, running, {"until": moment + idempotency.REQUEST_LEASE}))
         return found

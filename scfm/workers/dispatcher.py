@@ -34,9 +34,9 @@ from scfm.workers.runner import BATCHED, Job
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.send_schedule import ScheduledCall, SendSchedule
 
-MAX_TRIES = 5
+MAX_SEND_TRIES = 5
 # While more than a few are in flight, calls are not claimed two at a time, each pair by round trips of its own.
-FEW, GATHER_SECONDS = 10, 0.05
+FEW, CLAIM_GATHER_SECONDS = 10, 0.05
 HAND_BACK_SECONDS = 1.0
 # After an error in this program, of a call that has not left.
 ERROR_BACKOFF = Backoff(first=0.5, longest=2.0)
@@ -121,7 +121,7 @@ class Dispatcher(Job):
             self._rate_limiter.call_started(scheduled.call["account_id"], scheduled.call.get("callout_id"))
         self.next_claim_in = self._rate_limiter.seconds_until_room()
         self._few = self._rate_limiter.in_flight * (BATCHED - 1) // BATCHED
-        self._claim_again_at = self._clock.monotonic() + GATHER_SECONDS
+        self._claim_again_at = self._clock.monotonic() + CLAIM_GATHER_SECONDS
         if not scheduled_calls and self._rate_limiter.in_flight < before:
             self.wake()  # there was no room for more, and now there is
         return scheduled_calls
@@ -178,7 +178,7 @@ class Dispatcher(Job):
         tries = tries_of(call) + 1
         if self._send_journal.has_sent(*attempt_of(call)):
             await self._placements.record_unknown(call, reason)
-        elif tries < MAX_TRIES:
+        elif tries < MAX_SEND_TRIES:
             await self._placements.record_requeued(call, ERROR_BACKOFF.seconds(tries), tries)
         else:
             await self._placements.record_rejected(call, reason.message)

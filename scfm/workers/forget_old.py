@@ -11,7 +11,7 @@ from scfm.storage.store import Store
 from scfm.workers.runner import Job
 
 PAUSE_SECONDS = 600.0
-BATCH = 1000
+MAX_FORGOTTEN = 1000
 
 
 class ForgetOld(Job):
@@ -32,5 +32,5 @@ class ForgetOld(Job):
 
     async def process(self, item: None) -> None:
         await forget_former(self._all_tenants)
-        while await deliveries.forget_old(self._all_tenants, BATCH) == BATCH:
+        while await deliveries.forget_old(self._all_tenants, MAX_FORGOTTEN) == MAX_FORGOTTEN:
             pass

@@ -8,7 +8,6 @@ from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
 
-CALLOUTS = "callouts"
 # Limits are at most so old.
 LANE_SECONDS = 1.0
 
@@ -42,7 +41,9 @@ class Lanes:
     async def _read(self, callout: tuple[int, int]) -> Lane | None:
         account_id, callout_id = callout
         fields = ["plan.calls_per_second", "plan.calls_in_flight"]
-        found = await self._store.for_account(account_id).find(CALLOUTS, {"_id": callout_id}, fields=fields, sort=())
+        found = await self._store.for_account(account_id).find(
+            "callouts", {"_id": callout_id}, fields=fields, sort=()
+        )
         plan = (found[0].get("plan") if found else None) or {}
         rate, max_in_flight = plan.get("calls_per_second"), plan.get("calls_in_flight")
         return Lane(callout_id, rate, max_in_flight) if rate or max_in_flight else None

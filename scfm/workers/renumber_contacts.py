@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from scfm.clock import now
 from scfm.models import renumbering
-from scfm.models.renumbering import CONTACTS, MARK
+from scfm.models.renumbering import CONTACTS, RENUMBERED
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.claims import claim_each
 from scfm.workers.runner import Job
 
-LEASE = timedelta(seconds=30)
+LOOK_LEASE = timedelta(seconds=30)
 
 
 class RenumberContacts(Job):
@@ -26,7 +26,7 @@ class RenumberContacts(Job):
         self._store = store
 
     async def claim(self, limit: int) -> Sequence[Document]:
-        due_at = f"{MARK}.due"
+        due_at = f"{RENUMBERED}.due"
         waiting = {due_at: {"$lte": now()}}
         return await claim_each(
             self._store.all_tenants,
@@ -34,12 +34,12 @@ class RenumberContacts(Job):
             waiting,
             due_at,
             limit,
-            lambda found: ({**found, **waiting}, {"$set": {due_at: now() + LEASE}}),
+            lambda found: ({**found, **waiting}, {"$set": {due_at: now() + LOOK_LEASE}}),
         )
 
     async def process(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
         await renumbering.propagate(view, item["_id"])
         contact = await view.find_one(CONTACTS, {"_id": item["_id"]})
-        if contact is not None and MARK in contact and renumbering.mark_ends_at(contact) <= now():
+        if contact is not None and RENUMBERED in contact and renumbering.mark_ends_at(contact) <= now():
             await renumbering.clear_mark(view, contact)

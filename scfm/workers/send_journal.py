@@ -25,9 +25,9 @@ log = logging.getLogger("scfm.work")
 
 FOLDER = "departures"
 REWRITTEN = "new."
-MAX_LINES = 10_000
+MAX_JOURNAL_LINES = 10_000
 # Far more than a journal grows to; a larger file is not one of ours.
-MAX_LOG_BYTES = 1 << 26
+MAX_JOURNAL_BYTES = 1 << 26
 LINE = re.compile(rb"([0-9a-f]+):([0-9]+)")
 # What a full disk may have left of a line.
 CUT_LINE = re.compile(rb"[0-9a-f]*:?[0-9]*")
@@ -95,7 +95,7 @@ class SendJournal:
     def acknowledge(self, attempt: str, call_id: int) -> None:
         """What became of the call is in the database: it need not be remembered any more."""
         self._sent.discard((attempt, call_id))
-        if self._lines > MAX_LINES + 2 * len(self._sent):
+        if self._lines > MAX_JOURNAL_LINES + 2 * len(self._sent):
             self._lines = len(self._sent)
             with suppress(OSError):  # the long one will do until the next time
                 self._rewrite()
@@ -248,9 +248,9 @@ def _ended(path: Path) -> bool:
 def _read(path: Path) -> set[tuple[str, int]] | None:
     """The pairs in a journal; None where anything but its lines is in it, as others may be lost. Raises OSError."""
     with open(_opened(path), "rb") as file:
-        text = file.read(MAX_LOG_BYTES + 1)
+        text = file.read(MAX_JOURNAL_BYTES + 1)
     lines = text.split(b"\n")
-    if len(text) > MAX_LOG_BYTES or not all(map(CUT_LINE.fullmatch, lines)):
+    if len(text) > MAX_JOURNAL_BYTES or not all(map(CUT_LINE.fullmatch, lines)):
         return None
     matches = map(LINE.fullmatch, lines)
     return {(match[1].decode(), int(match[2])) for match in matches if match is not None}

@@ -46,7 +46,7 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of a few documents has as many parts as one of thousands."""
-    monkeypatch.setattr(batch_run, "BATCH", BATCH)
+    monkeypatch.setattr(batch_run, "MAX_BATCH_IDS", BATCH)
 
 
 async def village(store: Store) -> TenantView:

@@ -43,7 +43,7 @@ async def test_an_operation_is_told_when_it_begins_and_when_it_has_finished(
 async def test_a_callout_is_told_to_have_ended_when_none_of_its_calls_waits_or_goes_on(
     store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(module, "END_LOOK_SECONDS", 0.0)
     monkeypatch.setattr(module, "LOOK_SHARE", 1e9)
     own = await account(store)
     await queued_calls(store, own, NUMBERS, status="completed", callout_id=7)

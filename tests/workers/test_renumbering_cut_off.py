@@ -12,7 +12,7 @@ import pytest
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import renumbering
-from scfm.models.renumbering import CALLOUT_MARK, MARK
+from scfm.models.renumbering import CALLOUT_MARK, RENUMBERED
 from scfm.storage.database import Database
 from scfm.storage.document_batches import DocumentBatches
 from scfm.storage.query import Document
@@ -119,7 +119,7 @@ async def test_a_process_that_corrects_a_number_may_die_at_any_step(store: Store
             if changed == NEW:
                 await house.renumber(blocked, OLD)
             await store.all_tenants.update_many(
-                "contacts", {MARK: {"$exists": True}}, {"$set": {f"{MARK}.due": now()}}
+                "contacts", {RENUMBERED: {"$exists": True}}, {"$set": {f"{RENUMBERED}.due": now()}}
             )
             while await pass_over(jobs.renumber_contacts):
                 pass
@@ -136,7 +136,7 @@ async def test_a_process_that_corrects_a_number_may_die_at_any_step(store: Store
 async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him_once(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scfm.workers.batch_run.BATCH", 2)
+    monkeypatch.setattr("scfm.workers.batch_run.MAX_BATCH_IDS", 2)
     house = await House.open(store)
     for number in range(6):
         await house.contact(f"+8551255502{number:02}")
@@ -171,24 +171,24 @@ async def test_the_marks_of_a_change_go_when_nobody_can_hold_the_old_number(stor
     contact = await house.contact(OLD)
     number = await house.call(await house.participation(contact), "queue")
     long_ago = now() - renumbering.MARK_RETENTION - timedelta(minutes=1)
-    past = {"$set": {f"{MARK}.due": long_ago, f"{MARK}.from.0.at": long_ago}}
+    past = {"$set": {f"{RENUMBERED}.due": long_ago, f"{RENUMBERED}.from.0.at": long_ago}}
     async with background(store, settings_for(NOWHERE, tmp_path)) as jobs:
         await jobs.dispatcher.claim(5)
         await house.renumber(contact, NEW)
         await store.all_tenants.update_one("contacts", {"_id": contact}, past)
         await pass_over(jobs.renumber_contacts)
-        assert MARK in await house.view.get("contacts", contact), "a call is still held"
+        assert RENUMBERED in await house.view.get("contacts", contact), "a call is still held"
         assert CALLOUT_MARK in await house.view.get("callouts", house.callout)
         await store.all_tenants.update_one("phone_calls", {"_id": number}, {"$set": {"_work": {"due": now()}}})
         await store.all_tenants.update_one("contacts", {"_id": contact}, past)
         await pass_over(jobs.renumber_contacts)
-    assert MARK not in await house.view.get("contacts", contact)
+    assert RENUMBERED not in await house.view.get("contacts", contact)
     assert CALLOUT_MARK not in await house.view.get("callouts", house.callout)
     assert await house.numbers("phone_calls") == [NEW]
 
 
 async def test_a_number_that_changes_without_end_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renumbering, "MAX_FORMER", 2)
+    monkeypatch.setattr(renumbering, "MAX_FORMER_NUMBERS", 2)
     house = await House.open(store)
     contact = await house.contact(OLD)
     for number in (NEW, OTHER, NEW, OTHER):

@@ -74,7 +74,7 @@ def test_a_disk_that_is_full_lets_nothing_leave_and_spoils_no_other_line(tmp_pat
 def test_a_log_is_rewritten_when_most_of_it_has_arrived(
     tmp_path: Path, reader: SendJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_LINES", 100)
+    monkeypatch.setattr(module, "MAX_JOURNAL_LINES", 100)
     other = SendJournal.open(tmp_path)
     for attempt, number in LEFT:
         other.append(attempt, number)
