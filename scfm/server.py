@@ -20,6 +20,7 @@ from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.connections import Connections
+from scfm.handlers.download import download_slots
 from scfm.handlers.large_answers import LargeAnswers
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.routes import routes
@@ -143,6 +144,7 @@ class Server:
             outage=outage,
             bodies=BodyBudget(self.settings.max_body_size),
             imports=import_slots(),
+            downloads=download_slots(),
             large_answers=LargeAnswers(self.settings.data_dir),
         )
         await self._listen(Application(routes(), collaborators, MissingHandler))

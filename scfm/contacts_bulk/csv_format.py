@@ -6,23 +6,18 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from scfm.contacts_bulk.charsets import Transcoder
-from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAMES, MSISDN, TOO_LONG_NAMES, Table, column_of, is_msisdn
+from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAMES, TOO_LONG_NAMES, Table, is_msisdn
 from scfm.contacts_bulk.text_lines import (
-    MAX_FIELDS,
     MAX_LINE,
     TOO_LONG,
     Line,
     LineSplitter,
     ReadStep,
     RowError,
-    cell_text,
 )
 from scfm.errors import Invalid
-from scfm.models.paths import KeyPath
-from scfm.storage.query import Document
 
 # What may stand between cells. Spreadsheets write semicolons where a comma stands in numbers.
 SEPARATORS = ",;\t"
@@ -34,7 +29,6 @@ MAX_HEADER = MAX_NAMES + MAX_CELLS
 
 BAD_QUOTE = "is not valid CSV: a quote is out of place or never closed"
 BARE_RETURN = "is not valid CSV: a carriage return stands outside quotes"
-TOO_MANY_COLUMNS = f"would have too many columns (maximum is {MAX_FIELDS})"
 
 # The limit is the module's own; ours is the line's.
 csv.field_size_limit(MAX_LINE + 1)
@@ -211,55 +205,8 @@ def _leniently(text: str, separator: str) -> list[str]:
         return []
 
 
-class Columns:
-    """The columns that contacts need: collect with ``add``, then write with ``header`` and ``line``.
-
-    Null and the empty object need none. What is an object in one contact and not in another is one column.
-    """
-
-    def __init__(self) -> None:
-        self._paths: dict[KeyPath, None] = {}
-        self._final: list[KeyPath] | None = None
-
-    def add(self, metadata: Document) -> None:
-        """Collect; raises Invalid where there are too many."""
-        for path in _leaves(metadata, ()):
-            self._paths[path] = None
-            if len(self._paths) >= MAX_FIELDS:
-                raise Invalid({"format": [TOO_MANY_COLUMNS + "; jsonl has no such limit"]})
-
-    @property
-    def paths(self) -> list[KeyPath]:
-        """Where the columns' values stand in the metadata; final once it has been asked for."""
-        if self._final is None:
-            known = self._paths
-            self._final = [path for path in known if not any(path[:depth] in known for depth in range(1, len(path)))]
-        return self._final
-
-    def header(self) -> bytes:
-        """The first line."""
-        return _written([MSISDN, *(column_of(path) for path in self.paths)])
-
-    def line(self, contact: Document) -> bytes:
-        """The line of a contact."""
-        return _written([contact["msisdn"], *(cell_text(_at(contact["metadata"], path)) for path in self.paths)])
-
-
-def _leaves(value: Document, path: KeyPath) -> Iterator[KeyPath]:
-    for name, inner in value.items():
-        if isinstance(inner, dict):
-            yield from _leaves(inner, (*path, name))
-        elif inner is not None:
-            yield (*path, name)
-
-
-def _at(value: Any, path: KeyPath) -> Any:
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return None if value == {} else value
-
-
-def _written(row: Sequence[str]) -> bytes:
+def csv_line(cells: Sequence[str]) -> bytes:
+    """One record, with its line end."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerow(row)
+    csv.writer(text).writerow(cells)
     return text.getvalue().encode()

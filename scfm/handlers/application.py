@@ -65,6 +65,8 @@ class Collaborators:
     bodies: BodyBudget
     # The batches of contacts that are being stored.
     imports: AccountConcurrency
+    # The exports and results that are being sent.
+    downloads: AccountConcurrency
     # The files of answers that are too large for memory.
     large_answers: LargeAnswers
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
-from tornado.iostream import StreamClosedError
-
-from scfm.contacts_bulk.csv_format import Columns
+from scfm.contacts_bulk.columns import Columns
+from scfm.contacts_bulk.csv_format import csv_line
 from scfm.contacts_bulk.import_file import CSV, JSON_LINES
 from scfm.contacts_bulk.json_lines import json_line
+from scfm.contacts_bulk.table import MSISDN
+from scfm.contacts_bulk.text_lines import cell_text
 from scfm.errors import Invalid
-from scfm.handlers.base import FRESH
-from scfm.handlers.client import ClientHandler
+from scfm.handlers.download import DownloadHandler
+from scfm.handlers.parameters import boolean
 from scfm.models.contact import CONTACTS
 from scfm.models.fields import NOT_IN_LIST
-from scfm.models.filters import text
 from scfm.models.merge import without_memory
 from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Document, Query
@@ -23,24 +23,16 @@ from scfm.storage.query import Document, Query
 CONTENT_TYPES = {"csv": f"{CSV}; charset=utf-8", "jsonl": JSON_LINES[0]}
 
 
-class ExportContactsHandler(ClientHandler):
+class ExportContactsHandler(DownloadHandler):
     """All contacts that fit ``q``, in order of id. It has no ETag: its headers go before its body is known."""
 
     async def get(self) -> None:
         parameters = self.parameters()
         chosen = self._format(parameters)
-        self.with_memory = _with_memory(parameters)
+        self.with_memory = boolean(parameters, "call_flow_data")
         query = await self.filtered(lambda: CONTACTS.query(parameters.get("q"), self.client.country))
-        try:
-            await self._send(chosen, self._csv(query) if chosen == "csv" else self._json_lines(query))
-        except StreamClosedError:
-            pass  # the client has gone
-        except Exception as failure:
-            if not self._headers_written:
-                raise
-            # Ended in the ordinary way, half an export would look like a whole one.
-            self.log_exception(type(failure), failure, failure.__traceback__)
-            self.detach().close()
+        parts = self._csv(query) if chosen == "csv" else self._json_lines(query)
+        await self.download(f"contacts.{chosen}", CONTENT_TYPES[chosen], parts)
 
     head = get
 
@@ -52,39 +44,29 @@ class ExportContactsHandler(ClientHandler):
             raise Invalid({"format": [f"{NOT_IN_LIST}: {', '.join(CONTENT_TYPES)}"]})
         return chosen
 
-    async def _send(self, chosen: str, parts: AsyncIterator[bytes]) -> None:
-        """Write the parts at the pace at which the client takes them."""
-        async for part in parts:
-            if not self._headers_written:
-                self.set_header("Content-Type", CONTENT_TYPES[chosen])
-                self.set_header("Content-Disposition", f'attachment; filename="contacts.{chosen}"')
-                self.set_header("Cache-Control", FRESH)
-                self.set_header("X-Runtime", f"{self.request.request_time():.6f}")
-            self.write(part)
-            await self.flush()
-            if self.request.method == "HEAD":
-                return
-
-    async def _json_lines(self, query: Query) -> AsyncIterator[bytes]:
+    async def _json_lines(self, query: Query) -> AsyncGenerator[bytes, None]:
         yield b""  # an empty export has headers too
         async for part in self._parts(query, lambda contact: json_line(CONTACTS.show(contact))):
             yield part
 
-    async def _csv(self, query: Query) -> AsyncIterator[bytes]:
+    async def _csv(self, query: Query) -> AsyncGenerator[bytes, None]:
         """The header needs to know every contact's columns: the contacts are read twice."""
         columns = Columns()
         time_slice = TimeSlice()
         async for contacts in self.own_scope().view.list_of(query).pieces(["metadata"]):
-            if cast(Any, self.request.connection).stream.closed():  # which would show at the first part only
-                raise StreamClosedError
+            self.check_client()
             for contact in contacts:
                 columns.add(self._given(contact)["metadata"])
                 await time_slice.pause()
-        yield columns.header()
-        async for part in self._parts(query, columns.line):
+        yield csv_line([MSISDN, *columns.names])
+
+        def line(contact: Document) -> bytes:
+            return csv_line([contact["msisdn"], *map(cell_text, columns.values(contact["metadata"]))])
+
+        async for part in self._parts(query, line):
             yield part
 
-    async def _parts(self, query: Query, line: Callable[[Document], bytes]) -> AsyncIterator[bytes]:
+    async def _parts(self, query: Query, line: Callable[[Document], bytes]) -> AsyncGenerator[bytes, None]:
         """The contacts as lines, some at a time; others are served while they are written."""
         time_slice = TimeSlice()
         async for contacts in self.own_scope().view.list_of(query).pieces():
@@ -97,10 +79,3 @@ class ExportContactsHandler(ClientHandler):
     def _given(self, contact: Document) -> Document:
         """The contact, with what call flows remember only if that was asked for."""
         return contact if self.with_memory else {**contact, "metadata": without_memory(contact["metadata"])}
-
-
-def _with_memory(parameters: dict[str, Any]) -> bool:
-    asked = text(parameters.get("call_flow_data", "false"))
-    if asked not in ("true", "false"):
-        raise Invalid({"call_flow_data": ["must be true or false"]})
-    return asked == "true"

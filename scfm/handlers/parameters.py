@@ -8,9 +8,10 @@ import math
 import re
 from typing import Any, NoReturn
 
-from scfm.errors import BadRequest, TooLarge
+from scfm.errors import BadRequest, Invalid, TooLarge
 from scfm.handlers.forms import FORM, MULTIPART, Params, media_type, nested_form, nested_multipart
 from scfm.handlers.parameter_limits import DEFAULT_LIMITS, Limits
+from scfm.models.filters import text
 
 JSON = "application/json"
 
@@ -41,6 +42,14 @@ def parse_parameters(query: str, body: bytes, content_type: str, limits: Limits 
     except ValueError as error:  # also what json and the codecs raise
         raise BadRequest from error
     return params
+
+
+def boolean(params: Params, name: str) -> bool:
+    """A parameter that is true or false, and false where it is not given; raises Invalid for any other."""
+    written = text(params.get(name, "false"))
+    if written not in ("true", "false"):
+        raise Invalid({name: ["must be true or false"]})
+    return written == "true"
 
 
 def _body(body: bytes, content_type: str, limits: Limits) -> Params:
@@ -79,9 +88,9 @@ def _check(params: Params, limits: Limits) -> None:
 
 def _values(container: Params | list[Any], limits: Limits) -> list[Any]:
     names, values = (container.keys(), list(container.values())) if isinstance(container, dict) else ((), container)
-    for text in (*names, *values):
+    for value in (*names, *values):
         # A lone surrogate, which JSON can spell, cannot be encoded: that is a ValueError.
-        if isinstance(text, str) and len(text.encode()) > limits.value:
+        if isinstance(value, str) and len(value.encode()) > limits.value:
             limits.too_long()
     return values
 

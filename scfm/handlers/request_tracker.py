@@ -34,6 +34,8 @@ class RequestTracker:
         self._clock = clock
         self._call_cost = call_cost or CallCost()
         self._begun: WeakSet[Any] = WeakSet()
+        # Those whose answers take minutes.
+        self._streaming: WeakSet[Any] = WeakSet()
         # Since when (monotonic seconds) each webhook is being answered, the oldest first.
         self._waiting: dict[object, float] = {}
         self._recent_until = 0.0
@@ -46,6 +48,12 @@ class RequestTracker:
     def ended(self, connection: Any) -> None:
         """Its answer has been given."""
         self._begun.discard(connection)
+        self._streaming.discard(connection)
+
+    def streaming(self, connection: Any) -> None:
+        """Its answer is sent bit by bit, perhaps for hours: calls do not wait for it any more."""
+        self._begun.discard(connection)
+        self._streaming.add(connection)
 
     @contextmanager
     def webhook(self) -> Iterator[None]:
@@ -67,7 +75,7 @@ class RequestTracker:
     @property
     def under_way(self) -> int:
         """How many requests are being answered whose clients are still there."""
-        return sum(not connection.stream.closed() for connection in self._begun)
+        return sum(not connection.stream.closed() for connection in (*self._begun, *self._streaming))
 
     async def yield_to_webhooks(self) -> None:
         """Awaited before a call leaves: returns when no request waits for the event loop, or after a limited time."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from tornado.web import RequestHandler, URLSpec  # type: ignore[attr-defined]
 
+from scfm.handlers.callout_results import CalloutResultsHandler
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.documentation import DocumentationHandler, DocumentHandler, SchemaHandler
 from scfm.handlers.export_contacts import ExportContactsHandler
@@ -73,6 +74,8 @@ def routes() -> list[URLSpec]:
     for resource in PREVIEWED:
         path = f"/api/batch_operations/{ID}/preview/{resource.collection}"
         found.append(_route(path, PreviewHandler, resource=resource))
+    path = f"/api/{CALLOUTS.collection}/{ID}"
+    found.append(_route(f"{path}/results", CalloutResultsHandler, resource=CALLOUTS))
     found.extend((_route("/", IndexHandler), _route("/api", IndexHandler), _route("/health", HealthHandler)))
     found.append(_route("/api/openapi", DocumentHandler, document=openapi_document(found)))
     found.append(_route(f"/api/schemas/{SCHEMA}", SchemaHandler))

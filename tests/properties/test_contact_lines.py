@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scfm.contacts_bulk import text_lines
-from scfm.contacts_bulk.csv_format import Columns, CsvReader
+from scfm.contacts_bulk.columns import Columns
+from scfm.contacts_bulk.csv_format import CsvReader, csv_line
 from scfm.contacts_bulk.json_lines import JsonLinesReader, json_line
 from scfm.contacts_bulk.table import column_of, path_of
-from scfm.contacts_bulk.text_lines import Problem, Reader, Row
+from scfm.contacts_bulk.text_lines import Problem, Reader, Row, cell_text
 from scfm.errors import Invalid
 from scfm.handlers.parameter_limits import Limits
 from scfm.models.merge import merge
@@ -79,7 +80,8 @@ def as_csv(contacts: list[dict[str, Any]]) -> bytes:
     columns = Columns()
     for contact in contacts:
         columns.add(contact["metadata"])
-    return columns.header() + b"".join(map(columns.line, contacts))
+    lines = [[contact["msisdn"], *map(cell_text, columns.values(contact["metadata"]))] for contact in contacts]
+    return b"".join(map(csv_line, [["msisdn", *columns.names], *lines]))
 
 
 def as_json_lines(contacts: list[dict[str, Any]]) -> bytes:

@@ -52,6 +52,7 @@ ADDED = """
 GET                     /health
 POST                    /api/contacts/import
 GET                     /api/contacts/export
+GET                     /api/callouts/:id/results
 """
 # They are the documentation, and do not document themselves.
 SELF = """

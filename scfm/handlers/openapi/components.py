@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from scfm.handlers.callout_results import RESULT_TYPES
 from scfm.handlers.export_contacts import CONTENT_TYPES
 from scfm.handlers.pagination import DEFAULT_PER_PAGE, MAX_PER_PAGE
 from scfm.models.batch_operation import TYPES
@@ -84,6 +85,16 @@ PARAMETERS: Mapping[str, Json] = {
         "schema": {"type": "string", "examples": list(TYPES)},
     },
     "format": {"in": "query", "schema": {"type": "string", "enum": list(CONTENT_TYPES), "default": "csv"}},
+    "results_format": {
+        "name": "format",
+        "in": "query",
+        "schema": {"type": "string", "enum": list(RESULT_TYPES), "default": "csv"},
+    },
+    "bom": {
+        "in": "query",
+        "description": "Whether the CSV begins with a byte order mark, by which Excel knows UTF-8.",
+        "schema": {"type": "boolean", "default": False},
+    },
     "call_flow_data": {
         "in": "query",
         "description": "Whether the export has what call flows remember, `metadata.call_flow_data`.",

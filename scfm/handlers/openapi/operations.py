@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scfm.contacts_bulk.import_file import CSV, JSON_LINES, XLSX
+from scfm.handlers.callout_results import RESULT_TYPES, CalloutResultsHandler
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.export_contacts import CONTENT_TYPES, ExportContactsHandler
 from scfm.handlers.health import HealthHandler
@@ -198,6 +199,18 @@ def _export(route: DocumentedRoute) -> Json:
     )
 
 
+def _results(route: DocumentedRoute) -> Json:
+    files: Json = {kind.partition(";")[0]: {"type": "string"} for kind in RESULT_TYPES.values()}
+    files[XLSX] = {"type": "string", "format": "binary"}
+    return _operation(
+        route,
+        "results_of_callout",
+        "What became of each person of the callout",
+        {"200": response("In order of the participations' ids.", files), **errors_of(400, 401, 404, 422)},
+        parameters=route.parameters("q_of_callout_participations", "results_format", "bom"),
+    )
+
+
 DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], Json]] = {
     (HealthHandler, "GET"): _health,
     (OwnAccountHandler, "GET"): _show,
@@ -209,6 +222,7 @@ DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], Json]] = {
     (PreviewHandler, "GET"): _preview,
     (ImportContactsHandler, "POST"): _import,
     (ExportContactsHandler, "GET"): _export,
+    (CalloutResultsHandler, "GET"): _results,
     (MemberHandler, "GET"): _show,
     (MemberHandler, "PATCH"): _update,
     (MemberHandler, "DELETE"): _delete,
