@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _load()
         from scfm.cli import main as command_line  # noqa: PLC0415 (loaded by now)
 
-        return command_line.run(arguments)
+        return command_line.run_command(arguments)
     except StartError as error:
         print(f"scfm: {error}", file=sys.stderr)
         return 1

@@ -15,7 +15,7 @@ from scfm.contacts_bulk.import_contacts import import_slots
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.embedded_mongod.watch import keep_running
 from scfm.errors import StartError, Unavailable
-from scfm.handlers.application import Application, Collaborators
+from scfm.handlers.application import Collaborators, WebApplication
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
 from scfm.handlers.body_budget import BodyBudget
@@ -147,7 +147,7 @@ class Server:
             downloads=download_slots(),
             large_answers=LargeAnswers(self.settings.data_dir),
         )
-        await self._listen(Application(routes(), collaborators, MissingHandler))
+        await self._listen(WebApplication(routes(), collaborators, MissingHandler))
         runner.start()
         if self._simulator is not None:
             self._closing.callback(self._simulator.application_stops)
@@ -215,7 +215,7 @@ class Server:
         self._closing.push_async_callback(runner.stop, MAX_JOBS_SECONDS)
         return runner
 
-    async def _listen(self, application: Application) -> None:
+    async def _listen(self, application: WebApplication) -> None:
         listener = _listener(self.settings.host, self.settings.port)
         self.port = listener.getsockname()[1]
         connections = Connections(application, listener, open_files.client_connections(self.settings.calls_in_flight))

@@ -23,7 +23,7 @@ PROVIDER_PREFIXES = ("TWILIO_", "SOMLENG_")
 # How similar two names must be (difflib's ratio, 0 to 1) for one to be taken for the other, mistyped.
 MIN_SIMILARITY, MIN_SIMILARITY_OF_SHORT = 0.8, 0.85
 # Of a value that is wrong, the characters that an error shows.
-MAX_SHOWN = 80
+MAX_SHOWN_VALUE = 80
 
 
 def _text(value: str) -> str:
@@ -166,8 +166,8 @@ def _read(name: str, value: str, where: str) -> Any:
 
 def _shown(value: str) -> str:
     """A wrong value as an error shows it, without a password in a URL."""
-    without_password = re.sub(r"://[^/@]*@", "://***@", value)
-    return repr(without_password if len(without_password) <= MAX_SHOWN else without_password[:MAX_SHOWN] + "…")
+    shown = re.sub(r"://[^/@]*@", "://***@", value)
+    return repr(shown if len(shown) <= MAX_SHOWN_VALUE else shown[:MAX_SHOWN_VALUE] + "…")
 
 
 def mistyped_variables(environment: Mapping[str, str]) -> list[str]:

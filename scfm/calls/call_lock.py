@@ -9,14 +9,14 @@ from scfm.errors import Unavailable
 from scfm.runtime.timed_lock import TimedLock
 
 # Whoever waits longer is told to come again: the provider waits 15 seconds for our answer.
-MAX_WAIT_SECONDS = 12.0
+MAX_CALL_WAIT_SECONDS = 12.0
 
 _LOCKS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 def call_lock(sid: str) -> TimedLock:
     """Within it no other webhook of the call with the provider's id SID is handled here. Raises Unavailable."""
-    return TimedLock(_LOCKS.setdefault(sid, asyncio.Lock()), MAX_WAIT_SECONDS, _unavailable)
+    return TimedLock(_LOCKS.setdefault(sid, asyncio.Lock()), MAX_CALL_WAIT_SECONDS, _unavailable)
 
 
 def _unavailable() -> Unavailable:

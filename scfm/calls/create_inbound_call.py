@@ -19,7 +19,7 @@ from scfm.storage.tenant_view import TenantView
 
 UNKNOWN_CALL = {"base": ["Phone call must exist"]}
 # How often an inbound call looks for its contact while others make and delete it.
-MAX_TRIES = 10
+MAX_CREATE_TRIES = 10
 
 
 async def find_contact(view: TenantView, msisdn: str) -> Document | None:
@@ -40,7 +40,7 @@ async def create_inbound_call(
     if event.direction != INBOUND:
         raise Invalid(UNKNOWN_CALL)
     msisdn = event.caller
-    for _ in range(MAX_TRIES):
+    for _ in range(MAX_CREATE_TRIES):
         make_contact = msisdn is not None and contact is None
         ids = await _new_ids(view, PHONE_CALLS.kind, *([CONTACTS.kind] if make_contact else []))
         call = {"_id": ids[0], **_new_call(event, default_flow)}

@@ -26,18 +26,18 @@ from scfm.errors import Unavailable
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
-EVENTS = "remote_phone_call_events"
+EVENT_COLLECTION = "remote_phone_call_events"
 FIELD = "_delivery"
 TURNS = "_turns"
 KEPT = timedelta(hours=24)
-MAX_TOKEN = 64
+MAX_DELIVERY_TOKEN = 64
 # Marks in one document. Before there are more, their events note what is saved, and the marks are dropped.
-MAX_TURNS = 16
+MAX_TURN_MARKS = 16
 
 
 def token_key(token: str) -> str | None:
     """What a delivery's token is kept as; None for an empty one. A long one is kept as its digest."""
-    if len(token) <= MAX_TOKEN:
+    if len(token) <= MAX_DELIVERY_TOKEN:
         return token or None
     return "sha256:" + hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -75,7 +75,7 @@ def delivery(token: str, taken: TakenTurn) -> Document:
 
 async def find_event(view: TenantView, token: str) -> Document | None:
     """The event of a delivery within the account that VIEW sees, or None."""
-    return await view.find_one(EVENTS, {"_delivery.token": token})
+    return await view.find_one(EVENT_COLLECTION, {"_delivery.token": token})
 
 
 async def reread_event(view: TenantView, event: Document) -> Document:
@@ -94,7 +94,7 @@ async def replace_turn(view: TenantView, event: Document, taken: TakenTurn) -> N
     older = {f"{FIELD}.versions.{name}": {"$lte": version} for name, version in taken.versions.items()}
     change = {f"{FIELD}.{name}": value for name, value in taken.document().items()}
     await view.update_batched(
-        EVENTS, event["_id"], {"_delivery.token": event[FIELD]["token"], **older}, {"$set": change}
+        EVENT_COLLECTION, event["_id"], {"_delivery.token": event[FIELD]["token"], **older}, {"$set": change}
     )
 
 
@@ -115,9 +115,9 @@ def is_saved(event: Document, collection: str, document: Document) -> bool:
 async def turns_with(view: TenantView, collection: str, document: Document, event_id: int) -> list[int]:
     """The marks of a document with one more; those that are dropped for it are noted in their events first."""
     marks = [one for one in document.get(TURNS, ()) if one != event_id]
-    if len(marks) >= MAX_TURNS:
+    if len(marks) >= MAX_TURN_MARKS:
         events = {"_id": {"$in": marks}, "_delivery.token": {"$exists": True}}
-        await view.update_many(EVENTS, events, {"$addToSet": {f"{FIELD}.saved": collection}})
+        await view.update_many(EVENT_COLLECTION, events, {"$addToSet": {f"{FIELD}.saved": collection}})
         marks = []
     return [*marks, event_id]
 
@@ -125,8 +125,8 @@ async def turns_with(view: TenantView, collection: str, document: Document, even
 async def forget_old(view: TenantView, limit: int) -> int:
     """Drop what is kept of deliveries that are more than a day old, of at most LIMIT of them; how many there were."""
     old = {"_delivery.at": {"$lt": now() - KEPT}}
-    found = await view.find(EVENTS, old, fields=["account_id"], sort=[("_delivery.at", 1)], limit=limit)
+    found = await view.find(EVENT_COLLECTION, old, fields=["account_id"], sort=[("_delivery.at", 1)], limit=limit)
     if found:
         these = {name: {"$in": [event[name] for event in found]} for name in ("account_id", "_id")}
-        await view.update_many(EVENTS, {**these, **old}, {"$unset": {FIELD: ""}})
+        await view.update_many(EVENT_COLLECTION, {**these, **old}, {"$unset": {FIELD: ""}})
     return len(found)

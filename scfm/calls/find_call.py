@@ -21,7 +21,7 @@ REFERENCES = {
     "callout_id": "callouts",
 }
 # How often, and how many seconds apart, we look whose an early report is. Twilio waits 15 seconds for our answer.
-MAX_LOOKS, LOOK_SECONDS = 50, 0.1
+MAX_PENDING_LOOKS, PENDING_LOOK_SECONDS = 50, 0.1
 # So many calls that are being placed to one number are looked at.
 MAX_PLACED = 100
 
@@ -88,7 +88,7 @@ async def match_pending_attempt(view: TenantView, event: CallEvent) -> Document 
     sender = event.sender
     # What we have sent as ``To``, so it has its country code.
     msisdns = msisdn.stored_forms(event.details.get("To"))
-    for look in range(MAX_LOOKS if msisdns else 0):
+    for look in range(MAX_PENDING_LOOKS if msisdns else 0):
         placed = await _being_placed(view, msisdns, sender)
         # In this order: a call that has no sid by now was among those, so that one alone is the one.
         named_since = await view.first_by("phone_calls", "remote_call_id", event.sid)
@@ -96,11 +96,11 @@ async def match_pending_attempt(view: TenantView, event: CallEvent) -> Document 
             return named_since
         if not placed:
             return None
-        if len(placed) == 1 or look == MAX_LOOKS - 1:
+        if len(placed) == 1 or look == MAX_PENDING_LOOKS - 1:
             matched = match_attempt(placed[0], msisdns, event.sid, event.direction)
             if claimed := await view.update_one("phone_calls", *matched):
                 return claimed
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(PENDING_LOOK_SECONDS)
     found = await read_call(view, "remote_call_id", event.sid, sender)
     return found.call if found else None
 

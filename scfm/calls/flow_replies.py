@@ -13,7 +13,7 @@ from scfm.storage.tenant_view import TenantView
 from scfm.twiml.replies import Replies
 
 PARTICIPATION = "callout_participations"
-MAX_TRIES = 50
+MAX_REPLY_TRIES = 50
 
 
 async def save_replies(view: TenantView, found: FoundCall, event: Document, replies: Replies) -> None:
@@ -24,7 +24,7 @@ async def save_replies(view: TenantView, found: FoundCall, event: Document, repl
     participation, named = found.participation, deliveries.FIELD in event
     if not replies or participation is None:
         return
-    for _ in range(MAX_TRIES):
+    for _ in range(MAX_REPLY_TRIES):
         if named and deliveries.is_saved(event, PARTICIPATION, participation):
             return
         change = _change(participation, replies)

@@ -17,7 +17,7 @@ from scfm.twiml.document import document
 from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, render
 from scfm.twiml.replies import Replies
 
-MAX_TRIES = 50
+MAX_TURN_TRIES = 50
 CALL, CONTACT = "phone_calls", "contacts"
 # What a report comes to that takes no turn: the provider does nothing with the answer.
 NO_TWIML = TakenTurn(document(VoiceResponse()))
@@ -87,7 +87,7 @@ class FlowTurn:
 
         The turn has been taken on FOUND, unless EVENT is of a delivery that somebody else has begun.
         """
-        for _ in range(MAX_TRIES):
+        for _ in range(MAX_TURN_TRIES):
             if self._after and await self._save(view, found, event):
                 await save_replies(view, found, event, self._replies)
                 return self._answer

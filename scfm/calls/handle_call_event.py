@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scfm.calls import deliveries
 from scfm.calls.call_event import CallEvent
-from scfm.calls.create_inbound_call import MAX_TRIES, UNKNOWN_CALL, create_inbound_call, find_contact
+from scfm.calls.create_inbound_call import MAX_CREATE_TRIES, UNKNOWN_CALL, create_inbound_call, find_contact
 from scfm.calls.find_call import FoundCall, find_call, read_call
 from scfm.calls.flow_turn import NO_TWIML, FlowTurn
 from scfm.calls.move_call import move_call
@@ -35,7 +35,7 @@ async def handle_call_event(store: Store, flows: Registry, settings: Settings, e
     where the call is deleted meanwhile, and Unavailable.
     """
     handling = _Handling(store, flows, settings, event)
-    for _ in range(MAX_TRIES):
+    for _ in range(MAX_CREATE_TRIES):
         if (answer := await handling.try_once()) is not None:
             return answer
     raise Invalid(UNKNOWN_CALL)

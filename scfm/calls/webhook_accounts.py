@@ -27,9 +27,9 @@ CREDENTIALS_CACHE_SECONDS = 2.0
 # A signature that fits nothing that is remembered makes us look again, but no more often than this for each sid.
 LOOK_AGAIN_SECONDS = 1.0
 # So many different tokens that accounts have under one sid are tried, those of the oldest accounts first.
-MAX_TOKENS = 200
+MAX_TOKENS_OF_A_SID = 200
 # For so many sids we remember when we looked again.
-MAX_LOOKS = 10_000
+MAX_REMEMBERED_SIDS = 10_000
 
 _SID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
@@ -123,7 +123,7 @@ class WebhookAccounts:
             return False
         self._looked_again.pop(key, None)
         self._looked_again[key] = moment
-        if len(self._looked_again) > MAX_LOOKS:
+        if len(self._looked_again) > MAX_REMEMBERED_SIDS:
             del self._looked_again[next(iter(self._looked_again))]  # the oldest
         return True
 
@@ -158,10 +158,10 @@ class WebhookAccounts:
             token = webhook_secret(account, next(names))
             if not token:
                 continue
-            if token not in by_token and len(by_token) == MAX_TOKENS:
+            if token not in by_token and len(by_token) == MAX_TOKENS_OF_A_SID:
                 log.warning(
                     "more than %d auth tokens are under the sid %s: those of newer accounts do not count",
-                    MAX_TOKENS,
+                    MAX_TOKENS_OF_A_SID,
                     sid,
                 )
                 break

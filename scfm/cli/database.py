@@ -15,16 +15,16 @@ from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import StartError, Unavailable
 from scfm.storage.store import Store
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 def with_store(
     options: argparse.Namespace,
-    work: Callable[[Store], Awaitable[Result]],
+    work: Callable[[Store], Awaitable[T]],
     *,
     may_create: bool,
     read_only: bool = False,
-) -> Result:
+) -> T:
     """Do WORK on the database that the options name, whose server may be running; what WORK gives.
 
     Unless it ``may_create`` one, a data folder without a database is refused. Raises StartError.
@@ -37,7 +37,7 @@ def with_store(
             "run this in the folder in which the server was started, or name its data folder with --data-dir"
         )
 
-    async def run(uri: str) -> Result:
+    async def run(uri: str) -> T:
         store = await server.open_store(uri, settings, read_only=read_only)
         try:
             return await work(store)

@@ -30,16 +30,16 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("demo", demo, "walk a disaster alert through a server of its own"),
 )
 # Whose own help begins with the sentence that the list of commands has.
-DESCRIBED = frozenset({"simulator", "rehearse", "demo"})
+WITH_DESCRIPTION = frozenset({"simulator", "rehearse", "demo"})
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run a command and give its exit status. Raises StartError; SystemExit 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="scfm", description="The Simple Call Flow Manager.")
     parser.add_argument("--version", action="version", version=f"scfm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, about in COMMANDS:
-        own = commands.add_parser(name, help=about, description=about if name in DESCRIBED else None)
+        own = commands.add_parser(name, help=about, description=about if name in WITH_DESCRIPTION else None)
         command.add_arguments(own)
         own.set_defaults(run=command.run)
     options = parser.parse_args(arguments)

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     """Run a simulator until SIGTERM or SIGINT; 0. Raises StartError."""
     simulator = simulator_of(options)
     open_files.raise_limit()
-    event_loop.run(serve(simulator, options.host, options.port))
+    event_loop.run(serve_simulator(simulator, options.host, options.port))
     return 0
 
 
@@ -77,7 +77,7 @@ def _first(*values: Option | None) -> Option:
     return next(value for value in values if value is not None)
 
 
-async def serve(simulator: Simulator, host: str, port: int) -> None:
+async def serve_simulator(simulator: Simulator, host: str, port: int) -> None:
     """Start, say where, wait for SIGTERM or SIGINT, stop. Raises StartError."""
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ LABELS = {
 MARKS = ((codecs.BOM_UTF8, UTF8), (codecs.BOM_UTF16_LE, UTF16_LE), (codecs.BOM_UTF16_BE, UTF16_BE))
 MAX_MARK = 3
 # No UTF-8 has this byte.
-INVALID = b"\xff"
+INVALID_BYTE = b"\xff"
 NOT_UTF8 = (
     "is not valid UTF-8: save the file as UTF-8, or name its charset (Content-Type: text/csv; charset=windows-1252)"
 )
@@ -64,7 +64,7 @@ class Transcoder:
         try:
             return rest + self._encoded(self._decoder.decode(b"", True))
         except UnicodeDecodeError:  # half a character
-            return rest + INVALID
+            return rest + INVALID_BYTE
 
     def _begin(self) -> bytes:
         self._begun, start, self._start = True, self._start, b""

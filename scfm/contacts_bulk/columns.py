@@ -11,7 +11,7 @@ from scfm.errors import Invalid
 from scfm.models.paths import KeyPath
 from scfm.storage.query import Document
 
-TOO_MANY_COLUMNS = f"would have too many columns (maximum is {MAX_FIELDS})"
+TOO_WIDE_FOR_CSV = f"would have too many columns (maximum is {MAX_FIELDS})"
 
 
 class Columns:
@@ -29,7 +29,7 @@ class Columns:
         for path in _leaves(value, ()):
             self._paths[path] = None
             if len(self._paths) >= MAX_FIELDS:
-                raise Invalid({"format": [TOO_MANY_COLUMNS + "; jsonl has no such limit"]})
+                raise Invalid({"format": [TOO_WIDE_FOR_CSV + "; jsonl has no such limit"]})
 
     @property
     def paths(self) -> list[KeyPath]:

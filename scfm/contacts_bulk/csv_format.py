@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from scfm.contacts_bulk.charsets import Transcoder
-from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAMES, TOO_LONG_NAMES, Table, is_msisdn
+from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAME_CHARACTERS, TOO_LONG_NAMES, Table, is_msisdn
 from scfm.contacts_bulk.text_lines import (
+    LINE_TOO_LONG,
     MAX_LINE,
-    TOO_LONG,
     Line,
     LineSplitter,
     ReadStep,
@@ -25,7 +25,7 @@ SEPARATORS = ",;\t"
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\w\s"\\]|\t)"?[\r\n]*\Z', re.IGNORECASE)
 
 # Characters of the first line: names and what stands between them.
-MAX_HEADER = MAX_NAMES + MAX_CELLS
+MAX_HEADER_CHARACTERS = MAX_NAME_CHARACTERS + MAX_CELLS
 
 BAD_QUOTE = "is not valid CSV: a quote is out of place or never closed"
 BARE_RETURN = "is not valid CSV: a carriage return stands outside quotes"
@@ -108,7 +108,7 @@ class CsvReader:
             yield None
         elif line.content is None:
             yield from self._give_up(BAD_QUOTE)
-            yield self._problem(RowError(None, TOO_LONG), line.number)
+            yield self._problem(RowError(None, LINE_TOO_LONG), line.number)
         elif self._record is None:
             yield self._begin(line, line.content.decode("utf-8", "surrogateescape"))
         else:
@@ -164,7 +164,7 @@ class CsvReader:
         if line.number == 1 and (said := _SEPARATOR_LINE.match(text)):
             self._said = said[1]
             return False
-        if len(text) > MAX_HEADER:
+        if len(text) > MAX_HEADER_CHARACTERS:
             raise Invalid({"header": [TOO_LONG_NAMES]})
         self._separator = self._said or _separator_of(text)
         return True

@@ -66,6 +66,6 @@ def is_zip(start: bytes) -> bool:
     return start.startswith(ZIP)
 
 
-def is_json(start: bytes) -> bool:
+def begins_as_json(start: bytes) -> bool:
     """Whether it is JSON, or JSON lines."""
     return _JSON.match(_TEXT.sub(b"", start, count=1)) is not None

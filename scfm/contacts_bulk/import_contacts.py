@@ -29,11 +29,11 @@ SMALL_BYTES = 1 << 12
 MAX_ERRORS = 1000
 MAX_ERROR_BYTES = 1 << 18
 # How often a batch is tried against others who change the same contacts.
-MAX_TRIES = 1000
+MAX_STORE_TRIES = 1000
 
 
 @dataclass
-class Tally:
+class ImportTally:
     """How many lines created, updated or left contacts, or are bad, with the reasons of the first bad ones."""
 
     created: int = 0
@@ -101,7 +101,7 @@ class ImportedContact:
         """The metadata to store, with what call flows remember."""
         return self.metadata if self.old is None else with_memory(self.metadata, self.old["metadata"])
 
-    def count_in(self, tally: Tally) -> None:
+    def count_in(self, tally: ImportTally) -> None:
         """Count the lines by what they did; lines that undo one another did nothing."""
         for problem in self.problems:
             tally.add_error(problem)
@@ -126,7 +126,7 @@ class ContactImport:
     """
 
     def __init__(self, view: TenantView, mode: object, slots: AccountConcurrency) -> None:
-        self.tally = Tally()
+        self.tally = ImportTally()
         self._view = view
         self._slots = slots
         self._mode = mode
@@ -151,7 +151,7 @@ class ContactImport:
     async def flush(self) -> None:
         """Store what has been taken; raises like ``add``."""
         rows, self._rows, self._size = self._rows, [], 0
-        for _ in range(MAX_TRIES):
+        for _ in range(MAX_STORE_TRIES):
             if not rows:
                 return
             async with self._slots.slot(self._view.account_id):

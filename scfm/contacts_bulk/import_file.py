@@ -106,6 +106,6 @@ class ContactFile:
             return JsonLinesReader(self._country, self._charset)
         if self.media_type != CSV:
             raise Invalid({"file": [NOT_A_WORKBOOK]})
-        if file_kinds.is_json(start):
+        if file_kinds.begins_as_json(start):
             raise Invalid({"file": [f"is JSON: send one object a line (Content-Type: {JSON_LINES[0]})"]})
         return CsvReader(self._country, self._charset)

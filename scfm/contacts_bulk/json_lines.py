@@ -12,9 +12,9 @@ import orjson
 
 from scfm.contacts_bulk.charsets import Transcoder
 from scfm.contacts_bulk.text_lines import (
+    LINE_TOO_LONG,
     MAX_DEPTH,
     MAX_FIELDS,
-    TOO_LONG,
     Line,
     LineSplitter,
     ReadStep,
@@ -28,11 +28,11 @@ from scfm.models.merge import without_memory
 from scfm.storage.query import Document
 
 # Brackets, braces and commas of one line of JSON: Python's parser takes 10 ms for so many values.
-MAX_TOKENS = 50_000
+MAX_JSON_TOKENS = 50_000
 
 NOT_JSON = "is not valid JSON"
 NOT_AN_OBJECT = "must be an object"
-TOO_MANY_VALUES = f"has too many values (maximum is {MAX_TOKENS})"
+TOO_MANY_JSON_VALUES = f"has too many values (maximum is {MAX_JSON_TOKENS})"
 
 # A text, or a character that stands around or between values. Possessive: no input makes it look at a byte twice.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|\[|\{|,', re.DOTALL)
@@ -74,7 +74,7 @@ def json_line(shown: Mapping[str, Any]) -> bytes:
 
 def _contact(line: Line, country: str | None, not_text: str) -> Row:
     if line.content is None:
-        raise RowError(None, TOO_LONG)
+        raise RowError(None, LINE_TOO_LONG)
     found = _object(line.content, not_text)
     msisdn = read_phone_number(found.get("msisdn"), country)
     return Row(line.number, msisdn, _metadata(found.get("metadata")), len(line.content))
@@ -95,7 +95,7 @@ def _object(content: bytes, not_text: str) -> Document:
 
 def _check_tokens(content: bytes) -> None:
     """Raise RowError for more values than the parser should take; those of texts do not count."""
-    if sum(map(content.count, (b",", b"[", b"{"))) <= MAX_TOKENS:
+    if sum(map(content.count, (b",", b"[", b"{"))) <= MAX_JSON_TOKENS:
         return
     tokens = texts = 0
     for match in _TOKEN.finditer(content):
@@ -103,8 +103,8 @@ def _check_tokens(content: bytes) -> None:
             texts += 1
         else:
             tokens += 1
-        if tokens > MAX_TOKENS or texts > 2 * MAX_TOKENS:
-            raise RowError(None, TOO_MANY_VALUES)
+        if tokens > MAX_JSON_TOKENS or texts > 2 * MAX_JSON_TOKENS:
+            raise RowError(None, TOO_MANY_JSON_VALUES)
 
 
 def _metadata(value: Any) -> Document:

@@ -28,12 +28,12 @@ MAX_NAMES_SHOWN = 20
 # As many as a worksheet has.
 MAX_CELLS = 16_384
 # Characters of all the names, and, in one row, of the texts that have to be composed: see texts.MAX_NORMALISED.
-MAX_NAMES = 1 << 16
+MAX_NAME_CHARACTERS = 1 << 16
 MAX_COMPOSED = 1 << 16
 
 TOO_MANY_CELLS = "has more cells than the header has columns"
 TOO_MANY_COLUMNS = f"has too many columns (maximum is {MAX_FIELDS})"
-TOO_LONG_NAMES = f"has names that are too long (maximum is {MAX_NAMES} characters in all)"
+TOO_LONG_NAMES = f"has names that are too long (maximum is {MAX_NAME_CHARACTERS} characters in all)"
 TOO_WIDE = f"has too many cells (maximum is {MAX_CELLS})"
 NO_NAME = "has a value here, but no name in the header"
 NOT_COMPOSED = f"has too much text that is not in Unicode's form NFC (maximum is {MAX_COMPOSED} characters)"
@@ -127,7 +127,7 @@ class Header:
 
     def _check_names(self) -> None:
         """Raise Invalid for names that are not worth another look."""
-        if self.width > MAX_CELLS or sum(map(len, self.names.values())) > MAX_NAMES:
+        if self.width > MAX_CELLS or sum(map(len, self.names.values())) > MAX_NAME_CHARACTERS:
             raise Invalid({"header": [TOO_MANY_COLUMNS if self.width > MAX_CELLS else TOO_LONG_NAMES]})
         try:
             for name in self.names.values():

@@ -22,7 +22,7 @@ MAX_DEPTH = 32
 MAX_FIELDS = 1000
 MAX_TEXT = 1 << 16
 
-TOO_LONG = f"is longer than {MAX_LINE} bytes"
+LINE_TOO_LONG = f"is longer than {MAX_LINE} bytes"
 TEXT_TOO_LONG = f"has a text that is too long (maximum is {MAX_TEXT} bytes)"
 
 _EMPTY = (b"", b"\r")

@@ -14,7 +14,7 @@ from typing import IO, Any
 from scfm.contacts_bulk import xlsx_reader
 from scfm.contacts_bulk.file_kinds import AS_TABLE
 from scfm.contacts_bulk.table import Table
-from scfm.contacts_bulk.text_lines import TOO_LONG, ReadStep, RowError
+from scfm.contacts_bulk.text_lines import LINE_TOO_LONG, ReadStep, RowError
 from scfm.errors import Invalid
 
 log = logging.getLogger("scfm.import")
@@ -86,7 +86,7 @@ class WorkbookReader:
         problem_at = {int(position): reason for position, reason in problems.items()}
         try:
             if cells is None:
-                raise RowError(None, TOO_LONG)
+                raise RowError(None, LINE_TOO_LONG)
             return self._table.read_row(number, _in_a_row(cells), len(line), bad=problem_at)
         except RowError as error:
             return error.at(number)

@@ -31,7 +31,7 @@ except ImportError:  # Windows has no such limits
 
 # Bytes of all XML of the workbook, unpacked; bytes of the process; seconds of the processor; bytes of the answer.
 MAX_UNPACKED = 256 << 20
-MAX_MEMORY = 1 << 30
+MAX_PROCESS_BYTES = 1 << 30
 MAX_SECONDS = 60
 MAX_OUTPUT = MAX_UNPACKED
 MAX_PARTS = 10_000
@@ -41,9 +41,11 @@ MAX_ROWS = 1_048_576
 MAX_ROW = 2 << 20
 REFUSED = 3
 # A spreadsheet keeps so many digits.
-MAX_DIGITS = 15
+SIGNIFICANT_DIGITS = 15
 
-TOO_LARGE = f"is too large: a workbook has at most {MAX_UNPACKED >> 20} MiB when it is unpacked; save it as CSV"
+WORKBOOK_TOO_LARGE = (
+    f"is too large: a workbook has at most {MAX_UNPACKED >> 20} MiB when it is unpacked; save it as CSV"
+)
 DAMAGED = f"is a workbook that cannot be read: open it, and {AS_TABLE}"
 # What a ZIP archive is that has a part with such a name, or one that ends so.
 OTHER_KINDS = {
@@ -67,7 +69,7 @@ def limit_process() -> None:
     with suppress(OSError):
         os.nice(10)
     limits = {
-        resource.RLIMIT_AS: MAX_MEMORY,
+        resource.RLIMIT_AS: MAX_PROCESS_BYTES,
         resource.RLIMIT_CPU: MAX_SECONDS,
         resource.RLIMIT_FSIZE: MAX_OUTPUT,
         resource.RLIMIT_CORE: 0,
@@ -94,7 +96,7 @@ def check_archive(file: IO[bytes]) -> bool:
         xml = [part for part in parts if part.filename.endswith((".xml", ".rels"))]
         # No more is unpacked of a part than it says here.
         if len(parts) > MAX_PARTS or sum(part.file_size for part in xml) > MAX_UNPACKED:
-            raise Unreadable("file", TOO_LARGE)
+            raise Unreadable("file", WORKBOOK_TOO_LARGE)
         if any(part.flag_bits & 1 for part in parts):
             raise Unreadable("file", f"has a password: {AS_TABLE}, without")
         if "xl/workbook.xml" in names:
@@ -171,13 +173,13 @@ def text_of(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return format(Decimal(f"{value:.{MAX_DIGITS}g}"), "f")
+        return format(Decimal(f"{value:.{SIGNIFICANT_DIGITS}g}"), "f")
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat()
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):
-        return f"PT{value.total_seconds():.{MAX_DIGITS}g}S"
+        return f"PT{value.total_seconds():.{SIGNIFICANT_DIGITS}g}S"
     return str(value)
 
 
@@ -208,7 +210,7 @@ def main() -> None:
     except Unreadable as error:
         exit_refused(*error.args)
     except (MemoryError, OSError) as error:  # what it has written is too large for a file
-        exit_refused("file", TOO_LARGE, error)
+        exit_refused("file", WORKBOOK_TOO_LARGE, error)
     except Exception as error:  # whatever a library meets in what a stranger has put into a file
         exit_refused("file", DAMAGED, error)
 

@@ -29,7 +29,7 @@ START_WAIT = 60.0  # a mongod that fails says so at once; one that replays its j
 OWNER_WAIT = 5.0  # for a short-lived owner (create-account, a server that is stopping) to go
 GUEST_WAIT = 5.0  # for guests to finish before the owner ends its mongod under them
 STOP_WAIT = 10.0
-LOOK_SECONDS = 0.02
+ATTEMPT_SECONDS = 0.02
 
 
 class PrivateMongod:
@@ -219,7 +219,7 @@ def _try_until(seconds: float, attempt: Callable[[], T]) -> T:
     """What ``attempt`` gives, tried until it is not None or ``seconds`` have passed."""
     deadline = time.monotonic() + seconds
     while (found := attempt()) is None and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(ATTEMPT_SECONDS)
     return found
 
 

@@ -11,7 +11,7 @@ from scfm.errors import StartError
 
 log = logging.getLogger("scfm")
 
-LOOK_SECONDS = 0.5
+WATCH_SECONDS = 0.5
 # A mongod that ran for longer than this has ended anew, and why is said again.
 CALM_SECONDS = 10.0
 
@@ -23,7 +23,7 @@ async def keep_running(mongod: PrivateMongod) -> None:
     """
     logged_reason, logged_failure, ended_at = "", "", 0.0
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(WATCH_SECONDS)
         if mongod.poll() is None:
             continue
         reason = str(mongod.failure())

@@ -77,7 +77,7 @@ class Collaborators:
         self.calling_accounts_changed()
 
 
-class Application(tornado.web.Application):
+class WebApplication(tornado.web.Application):
     """Tornado's application, with its collaborators."""
 
     def __init__(self, routes: Sequence[Any], collaborators: Collaborators, missing: type) -> None:

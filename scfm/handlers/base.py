@@ -27,7 +27,7 @@ from scfm.errors import (
     Unreachable,
     UnsupportedMediaType,
 )
-from scfm.handlers.application import Application
+from scfm.handlers.application import WebApplication
 from scfm.handlers.header_checks import check_headers
 from scfm.handlers.request_body import RequestBodyHandler
 
@@ -62,7 +62,7 @@ class BaseHandler(RequestBodyHandler):
 
     def initialize(self, verbs: str = "GET", route: str = "(no route)", **options: Any) -> None:
         """Tornado's way to hand over what a route says; ``route_options`` is what is particular to its handler."""
-        self.app = cast(Application, self.application).collaborators
+        self.app = cast(WebApplication, self.application).collaborators
         # For the log: a path may hold what it must not show.
         self.route = route
         self.verbs = verbs.replace("GET", "GET HEAD").replace("PATCH", "PATCH PUT").split()

@@ -15,7 +15,7 @@ from scfm.errors import NotFound
 from scfm.handlers.base import FRESH, BaseHandler, way_to_root
 
 # The page may speak to this server and to nobody else.
-POLICY = (
+DOCUMENTATION_POLICY = (
     "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
@@ -47,7 +47,7 @@ class DocumentationHandler(BaseHandler):
 
     async def get(self) -> None:
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Content-Security-Policy", DOCUMENTATION_POLICY)
         self.set_header("Cache-Control", FRESH)
         self.write_entity(documentation_page().replace(b"{root}", way_to_root(self).encode()))
 

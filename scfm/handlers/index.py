@@ -14,11 +14,11 @@ STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
 )
 # The page runs nothing, fetches nothing, and has this one style.
-POLICY = (
+INDEX_POLICY = (
     f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-LINKS = {
+ENTRANCES = {
     "docs": ("/api/docs", "The API, to read and to try"),
     "openapi": ("/api/openapi.json", "The same for programs (OpenAPI 3.1)"),
     "health": ("/health", "Whether the server and its database answer"),
@@ -32,11 +32,11 @@ class IndexHandler(BaseHandler):
         self.set_header("Vary", "Accept")
         if not prefers_html(self.request.headers.get("Accept", "")):
             server = base_url(self)
-            links = {name: server + path for name, (path, _) in LINKS.items()}
+            links = {name: server + path for name, (path, _) in ENTRANCES.items()}
             self.answer(200, {"name": "scfm", "version": __version__, **links})
             return
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Content-Security-Policy", INDEX_POLICY)
         self.set_header("Cache-Control", FRESH)
         self.write_entity(_page(way_to_root(self)).encode())
 
@@ -44,7 +44,7 @@ class IndexHandler(BaseHandler):
 
 
 def _page(root: str) -> str:
-    items = "".join(f'<li><a href="{escape(root + path)}">{about}</a></li>' for path, about in LINKS.values())
+    items = "".join(f'<li><a href="{escape(root + path)}">{about}</a></li>' for path, about in ENTRANCES.values())
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>scfm</title><style>{STYLE}</style></head>'
         f"<body><h1>Simple Call Flow Manager {__version__}</h1><ul>{items}</ul>"

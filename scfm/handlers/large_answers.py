@@ -22,7 +22,7 @@ from scfm.runtime.timed_lock import TimedLock
 MAX_FILE_BYTES = 1 << 30
 # What is written and read at once.
 PART_BYTES = 1 << 18
-MAX_WAIT_SECONDS = 30.0
+MAX_ANSWER_WAIT_SECONDS = 30.0
 # So long an answer may be sent though there is no room for others.
 MIN_SEND_SECONDS = 10.0
 
@@ -88,7 +88,7 @@ class LargeAnswers:
         with _disk(), ExitStack() as files:
             answer = LargeAnswer(cut_off)
             try:
-                async with aclosing(parts), TimedLock(self._turn, MAX_WAIT_SECONDS, _late):
+                async with aclosing(parts), TimedLock(self._turn, MAX_ANSWER_WAIT_SECONDS, _late):
                     answer.file = files.enter_context(tempfile.TemporaryFile(dir=self._folder))
                     await self._put_together(answer, parts)
                 answer.ready_at = time.monotonic()

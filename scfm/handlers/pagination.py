@@ -11,7 +11,7 @@ from scfm.models.filters import text
 
 DEFAULT_PER_PAGE, MAX_PER_PAGE = 25, 1000
 # Of a page's number. Further than this there is nothing, and MongoDB can still skip so many.
-MAX_DIGITS = 12
+MAX_PAGE_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _count(value: Any, default: int) -> int:
     if not re.fullmatch(r"0*[1-9][0-9]*\Z", written, re.ASCII):
         return default
     digits = written.lstrip("0")
-    return int(digits) if len(digits) <= MAX_DIGITS else 10**MAX_DIGITS
+    return int(digits) if len(digits) <= MAX_PAGE_DIGITS else 10**MAX_PAGE_DIGITS
 
 
 def _around_page(query: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from scfm.models.filters import text
 
 JSON = "application/json"
 
-MAX_DIGITS = 800  # of one JSON number: a double has at most 767 that matter, and int() is quadratic in them
+MAX_NUMBER_DIGITS = 800  # of one JSON number: a double has at most 767 that matter, and int() is quadratic in them
 
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # UTF-32's begin with UTF-16's
 # Possessive, and an unclosed string runs to the end: no input makes it scan a byte twice. The signs are not
@@ -125,8 +125,8 @@ def _skim(body: bytes, limits: Limits) -> None:
 
 
 def _number(digits: str) -> str:
-    if len(digits) > MAX_DIGITS:
-        raise BadRequest(f"a number is too long (maximum is {MAX_DIGITS} digits)")
+    if len(digits) > MAX_NUMBER_DIGITS:
+        raise BadRequest(f"a number is too long (maximum is {MAX_NUMBER_DIGITS} digits)")
     return digits
 
 

@@ -14,7 +14,7 @@ from scfm.runtime.call_cost import CallCost
 # A caller hears silence until the webhook answers, and the event loop is one for all. So a call that is about to go
 # out waits while requests are under way and the loop is behind with its work, but no longer than this.
 MAX_YIELD_SECONDS = 0.05
-STEP_SECONDS = 0.001
+YIELD_SECONDS = 0.001
 # So long after a webhook more of them are awaited: people are on the phone.
 RECENT_SECONDS = 10.0
 # While they are, the loop is left alone for a moment before each call.
@@ -104,6 +104,6 @@ class RequestTracker:
     async def _quiet(self, until: float) -> None:
         """Returns when no request is under way or the loop has nothing else to do, at the latest at UNTIL."""
         while self._begun and (began := self._clock.monotonic()) < until:
-            await self._clock.sleep(STEP_SECONDS)
-            if self._clock.monotonic() - began < 2 * STEP_SECONDS:
+            await self._clock.sleep(YIELD_SECONDS)
+            if self._clock.monotonic() - began < 2 * YIELD_SECONDS:
                 return

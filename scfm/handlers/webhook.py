@@ -15,8 +15,8 @@ from scfm.handlers.collection import CollectionHandler
 from scfm.handlers.forms import Fields, flat_form, is_form
 from scfm.handlers.parameter_limits import Limits
 
-XML = "application/xml; charset=utf-8"
-REFUSAL = "Twilio Request Validation Failed."
+TWIML_TYPE = "application/xml; charset=utf-8"
+SIGNATURE_REFUSED = "Twilio Request Validation Failed."
 # Anybody may send one: the largest that a provider sends has some kilobytes.
 MAX_WEBHOOK_BODY = 1 << 16
 
@@ -50,7 +50,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             self._log_refused(403, str(refused), details)
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.set_status(403)
-            self.write_entity(REFUSAL.encode())
+            self.write_entity(SIGNATURE_REFUSED.encode())
         except Invalid as invalid:
             self._log_refused(422, "; ".join(_messages(invalid)), details)
             self._answer_xml(422, _errors(invalid))
@@ -65,7 +65,7 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
 
     def _answer_xml(self, status: int, body: str) -> None:
         self.set_status(status)
-        self.set_header("Content-Type", XML)
+        self.set_header("Content-Type", TWIML_TYPE)
         self.write_entity(body.encode("utf-8", "replace"))
 
     def _log_refused(self, status: int, reason: str, details: dict[str, str]) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 log = logging.getLogger("scfm.webhook")
 
 # So many lines in so many seconds for each status; how many more there were is said at the end of the time.
-MAX_LINES = 5
-SECONDS = 10.0
-MAX_SHOWN = 200
+MAX_REJECTION_LINES = 5
+REJECTION_SECONDS = 10.0
+MAX_SHOWN_URL = 200
 
 _SID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}\Z")
 _PHONE_NUMBER = re.compile(r"\d{7,}")
@@ -32,15 +32,15 @@ class WebhookRejectionLog:
         count = self._counts.get(status, 0)
         self._counts[status] = count + 1
         if count == 0:
-            asyncio.get_running_loop().call_later(SECONDS, self._end, status)
-        if count < MAX_LINES:
+            asyncio.get_running_loop().call_later(REJECTION_SECONDS, self._end, status)
+        if count < MAX_REJECTION_LINES:
             ids = ", ".join(f"{name} {_id(details.get(name, ''))}" for name in ("AccountSid", "CallSid"))
             log.warning("webhook refused with %d: %s (%s, as sent to %s)", status, reason, ids, _shown(url))
 
     def _end(self, status: int) -> None:
-        more = self._counts.pop(status) - MAX_LINES
+        more = self._counts.pop(status) - MAX_REJECTION_LINES
         if more > 0:
-            log.warning("%d more webhooks were refused with %d in the last %g s", more, status, SECONDS)
+            log.warning("%d more webhooks were refused with %d in the last %g s", more, status, REJECTION_SECONDS)
 
 
 def _id(sent: str) -> str:
@@ -52,4 +52,4 @@ def _id(sent: str) -> str:
 def _shown(url: str) -> str:
     """The URL without its query, and without what cannot be read or may be somebody's number."""
     readable = "".join(character if character.isprintable() else "?" for character in url.partition("?")[0])
-    return _PHONE_NUMBER.sub(lambda found: "…" + found[0][-4:], readable)[:MAX_SHOWN]
+    return _PHONE_NUMBER.sub(lambda found: "…" + found[0][-4:], readable)[:MAX_SHOWN_URL]

@@ -18,7 +18,7 @@ log = logging.getLogger("scfm")
 # What OWASP's Password Storage Cheat Sheet recommends. A hash names its own parameters: older ones stay valid.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 << 10, parallelism=1)
 # Whoever would have to wait longer for a hash is refused at once: clients and proxies wait for half a minute or more.
-MAX_WAIT_SECONDS = 10.0
+MAX_HASH_WAIT_SECONDS = 10.0
 # How long a hash is taken to need, until the first has been made; later a moving average, a time constant of eight.
 FIRST_GUESS_SECONDS = 0.05
 
@@ -68,7 +68,7 @@ class PasswordHashing:
     def _refuse_long_wait(self, account_id: int | None) -> None:
         own = len(self._queues.get(account_id, ()))
         others = sum(min(len(queue), own + 1) for name, queue in self._queues.items() if name != account_id)
-        if (1 + own + others) * self._seconds <= MAX_WAIT_SECONDS:
+        if (1 + own + others) * self._seconds <= MAX_HASH_WAIT_SECONDS:
             return
         if self._warning.allows():
             log.warning("account %s sets passwords faster than they can be hashed: refused with 503", account_id)

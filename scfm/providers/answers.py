@@ -17,7 +17,7 @@ RemoteCall = dict[str, Any]
 
 # What is stored of an answer: no deeper than MongoDB takes, and no whole number of more than 64 bits.
 MAX_LEVELS = 32
-MAX_INTEGER = 2**63 - 1
+MAX_STORED_INTEGER = 2**63 - 1
 
 
 def parse_object(text: str, failure: str) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _storable(value: Any, levels: int) -> Any:
         return {key: _storable(inner, levels - 1) for key, inner in value.items()} if levels else None
     if isinstance(value, list):
         return [_storable(inner, levels - 1) for inner in value] if levels else None
-    return str(value) if isinstance(value, int) and value > MAX_INTEGER else value
+    return str(value) if isinstance(value, int) and value > MAX_STORED_INTEGER else value
 
 
 def parse_call(payload: Mapping[str, Any], failure: str) -> RemoteCall:

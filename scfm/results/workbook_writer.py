@@ -17,12 +17,12 @@ import orjson
 from scfm.results.result_table import Cell
 
 # Excel's limits: rows of a sheet, and characters of a cell (support.microsoft.com: Excel specifications and limits).
-MAX_ROWS: Final = 1 << 20
+MAX_SHEET_ROWS: Final = 1 << 20
 MAX_CHARACTERS: Final = 32_767
 # Bytes of one sheet's XML.
 MAX_SHEET_BYTES: Final = 1 << 30
 # Whole numbers beyond are not exact in a spreadsheet.
-MAX_INTEGER: Final = 2**53
+MAX_EXACT_INTEGER: Final = 2**53
 # XML is gathered before it is compressed.
 GATHERED_BYTES: Final = 1 << 14
 COMPRESSION: Final = 4
@@ -65,7 +65,7 @@ class WorkbookWriter:
 
     def add(self, row: Sequence[Cell]) -> None:
         """Write one row."""
-        if self._rows >= MAX_ROWS or self._size >= MAX_SHEET_BYTES:
+        if self._rows >= MAX_SHEET_ROWS or self._size >= MAX_SHEET_BYTES:
             self._end_sheet()
             self._begin_sheet()
         self._write_row(row)
@@ -135,7 +135,7 @@ def _cell(value: Cell) -> str:
     if value is None or value == "":
         return "<c/>"
     if not isinstance(value, str):
-        if isinstance(value, float) or abs(value) <= MAX_INTEGER:
+        if isinstance(value, float) or abs(value) <= MAX_EXACT_INTEGER:
             return f"<c><v>{orjson.dumps(value).decode()}</v></c>"
         value = str(value)
     text = escape(_SPECIAL.sub(_numbered, value[:MAX_CHARACTERS]))

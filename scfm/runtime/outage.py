@@ -15,7 +15,7 @@ log = logging.getLogger("scfm")
 # An outage is over after an answer and so long without a failure: one that comes and goes is logged once.
 QUIET_SECONDS = 2.0
 PROBE_SECONDS = 0.5
-MAX_REASON = 200
+MAX_OUTAGE_REASON = 200
 
 
 class Outage:
@@ -39,7 +39,7 @@ class Outage:
         self.close()
         if self._began is None:
             self._began = self._failed_at
-            log.error("%s: %s", self._began_line, " ".join(reason.split())[:MAX_REASON])
+            log.error("%s: %s", self._began_line, " ".join(reason.split())[:MAX_OUTAGE_REASON])
 
     def answered(self) -> None:
         """It answered. Does nothing, and costs next to nothing, where there is no outage."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from scfm.simulator.api_error import ApiError
 
 DETECTIONS = ("Enable", "DetectMessageEnd")
-EVENTS = ("initiated", "ringing", "answered", "completed")
+CALLBACK_EVENTS = ("initiated", "ringing", "answered", "completed")
 
 _ABSENT = [""]
 
@@ -84,7 +84,7 @@ class CallOptions:
             fallback_method=method(form, "FallbackMethod"),
             status_callback=_url(form, "StatusCallback", 21609),
             status_callback_method=method(form, "StatusCallbackMethod"),
-            events=frozenset(events & set(EVENTS)) or frozenset({"completed"}),
+            events=frozenset(events & set(CALLBACK_EVENTS)) or frozenset({"completed"}),
             timeout=_seconds(form, "Timeout", 60.0, largest=600.0),
             time_limit=_seconds(form, "TimeLimit", 14400.0, largest=14400.0),
             machine_detection=_machine_detection(form),

@@ -9,7 +9,7 @@ from scfm.simulator.faults import Faults
 from scfm.simulator.ledger import Ledger
 from scfm.simulator.webhook_client import ApplicationUnreachable, WebhookClient, is_local
 
-SECONDS = 5.0
+CALLBACK_SECONDS = 5.0
 
 
 class Callbacks:
@@ -63,7 +63,11 @@ class Callbacks:
         options, began = call.options, time.monotonic()
         try:
             answer = await self._client.send(
-                call, url or options.status_callback, method or options.status_callback_method, parameters, SECONDS
+                call,
+                url or options.status_callback,
+                method or options.status_callback_method,
+                parameters,
+                CALLBACK_SECONDS,
             )
             outcome = str(answer.status)
         except ApplicationUnreachable as error:

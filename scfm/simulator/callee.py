@@ -11,8 +11,8 @@ from scfm.simulator.chance import lot
 
 ANSWERED, BUSY, NO_ANSWER, FAILED = "answered", "busy", "no-answer", "failed"
 # What no phone rings for: the request to place the call is refused.
-INVALID, FORBIDDEN = "invalid", "forbidden"
-OUTCOMES = (ANSWERED, BUSY, NO_ANSWER, FAILED, INVALID, FORBIDDEN)
+INVALID_NUMBER, FORBIDDEN = "invalid", "forbidden"
+OUTCOMES = (ANSWERED, BUSY, NO_ANSWER, FAILED, INVALID_NUMBER, FORBIDDEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from scfm.simulator.transcript import Transcript
 from scfm.simulator.webhook_client import ApplicationUnreachable, WebhookClient, is_local
 from scfm.twiml.interpreter import CalleeAnswer, End, NextRequest, Verb, Walk, heard
 
-MAX_TURNS = 200
+MAX_DOCUMENTS = 200
 MAX_LOOPS = 1000
 
 T = TypeVar("T")
@@ -62,8 +62,8 @@ class Phone:
     async def _converse(self, way: NextRequest | End, twiml: str) -> HungUp:
         while isinstance(way, NextRequest):
             self._turn += 1
-            if self._turn > MAX_TURNS:
-                self._error(0, f"more than {MAX_TURNS} documents: a loop?", way.url)
+            if self._turn > MAX_DOCUMENTS:
+                self._error(0, f"more than {MAX_DOCUMENTS} documents: a loop?", way.url)
                 return HungUp("simulator")
             if way.last:
                 return await self._leave_recording(way)

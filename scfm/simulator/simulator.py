@@ -17,7 +17,7 @@ from scfm.simulator.journal import Journal
 from scfm.simulator.ledger import Ledger
 
 # An idle client may stay for an hour; one that waits for its answer when we stop gets this many seconds.
-KEEP_ALIVE, PATIENCE = 3600.0, 0.1
+CLIENT_KEEP_ALIVE, PATIENCE = 3600.0, 0.1
 
 
 class Simulator:
@@ -75,7 +75,7 @@ class Simulator:
             listener.close()
             raise
         self._server = web.AppRunner(
-            application(self.carrier), access_log=None, keepalive_timeout=KEEP_ALIVE, shutdown_timeout=PATIENCE
+            application(self.carrier), access_log=None, keepalive_timeout=CLIENT_KEEP_ALIVE, shutdown_timeout=PATIENCE
         )
         await self._server.setup()
         await web.SockSite(self._server, listener, backlog=1024).start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-MAX_ENTRIES = 2000
+MAX_TRANSCRIPT_ENTRIES = 2000
 
 
 class Transcript:
@@ -20,7 +20,7 @@ class Transcript:
 
     def note(self, at: float, event: str, **details: Any) -> None:
         """Write down one thing, unless the transcript is full."""
-        if len(self._entries) < MAX_ENTRIES:
+        if len(self._entries) < MAX_TRANSCRIPT_ENTRIES:
             self._entries.append({"at": round(at, 3), "event": event, **details})
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

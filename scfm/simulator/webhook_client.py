@@ -24,10 +24,10 @@ from scfm.twiml.signature import signature
 # So many that a slow application sees how many wait for it; but each is an open file.
 MAX_CONNECTIONS = 1000
 # A connection idle for this many seconds is not used again: common servers hang up after two or more.
-KEEP_ALIVE = 1.0
+WEBHOOK_KEEP_ALIVE = 1.0
 MAX_REDIRECTS = 5
 MAX_ANSWER = 1 << 20
-MAX_HEADER = 1 << 16
+MAX_HEADER_LINE = 1 << 16
 
 
 class ApplicationUnreachable(ScfmError):
@@ -76,7 +76,7 @@ class Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self) -> None:
-        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE, resolver=LoopbackResolver())
+        super().__init__(limit=0, keepalive_timeout=WEBHOOK_KEEP_ALIVE, resolver=LoopbackResolver())
         self._used = WeakSet[asyncio.Transport]()
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
@@ -110,8 +110,8 @@ class WebhookClient:
         self._session = aiohttp.ClientSession(
             connector=Connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=MAX_HEADER,
-            max_field_size=MAX_HEADER,
+            max_line_size=MAX_HEADER_LINE,
+            max_field_size=MAX_HEADER_LINE,
         )
 
     async def close(self) -> None:

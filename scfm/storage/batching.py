@@ -10,16 +10,16 @@ from typing import Generic, TypeVar
 from scfm.errors import Unavailable
 
 Request = TypeVar("Request")
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 MAX_BATCH = 200
 
 
 async def isolate_failures(
-    together: Callable[[list[Request]], Awaitable[Sequence[Answer]]],
+    together: Callable[[list[Request]], Awaitable[Sequence[T]]],
     requests: list[Request],
-    again: Callable[[Request], Awaitable[Answer]] | None = None,
-) -> Sequence[Answer | Exception]:
+    again: Callable[[Request], Awaitable[T]] | None = None,
+) -> Sequence[T | Exception]:
     """What TOGETHER answers to each of the requests; one that cannot be done does not take the others with it.
 
     Where it raises, each request is done alone, by AGAIN, if given: some of them may have been carried out already.
@@ -32,7 +32,7 @@ async def isolate_failures(
     except Exception as error:
         if len(requests) == 1:
             return [error]
-    answers: list[Answer | Exception] = []
+    answers: list[T | Exception] = []
     for request in requests:
         try:
             answers.append(await again(request) if again is not None else (await together([request]))[0])
@@ -43,7 +43,7 @@ async def isolate_failures(
     return answers
 
 
-class Batcher(Generic[Request, Answer]):
+class Batcher(Generic[Request, T]):
     """Carries out many small requests in few round trips, one after the other.
 
     CARRY_OUT gets up to MAX_BATCH requests and gives the answer to each, in their order; an exception in place of an
@@ -55,7 +55,7 @@ class Batcher(Generic[Request, Answer]):
 
     def __init__(
         self,
-        carry_out: Callable[[list[Request]], Awaitable[Sequence[Answer | Exception]]],
+        carry_out: Callable[[list[Request]], Awaitable[Sequence[T | Exception]]],
         *,
         max_batch: int | None = None,
         gather_seconds: float = 0.0,
@@ -66,12 +66,12 @@ class Batcher(Generic[Request, Answer]):
         self._gather_seconds = gather_seconds
         self._many = many
         self._next_at = 0.0
-        self._waiting: list[tuple[Request, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[Request, asyncio.Future[T]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def submit(self, request: Request) -> Answer:
+    async def submit(self, request: Request) -> T:
         """The answer to the request."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, answer))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())

@@ -26,7 +26,7 @@ MAX_TALLIES, MAX_COUNTS = 200, 500_000
 # Blocks that one aggregation counts, and rows of it that come at once.
 MAX_BLOCKS_AT_ONCE, ROWS_AT_ONCE = 64, 500
 
-Key = tuple[Any, ...]
+TallyKey = tuple[Any, ...]
 """What is counted: ``("people", "unreached", "busy", 2)``."""
 
 
@@ -45,14 +45,14 @@ class Tally:
     stages: tuple[Document, ...]
     by: Mapping[str, Any]
     values: Mapping[str, Any]
-    read: Callable[[Document], Iterable[tuple[Key, int]]]
+    read: Callable[[Document], Iterable[tuple[TallyKey, int]]]
 
 
 @dataclass
 class Tallied:
     """Counts by what is counted, none of them 0, and the moments: of one block, or of all."""
 
-    counts: Counter[Key] = field(default_factory=Counter)
+    counts: Counter[TallyKey] = field(default_factory=Counter)
     first: datetime | None = None
     last: datetime | None = None
 
@@ -107,9 +107,9 @@ class _KnownTally(Remembered[Tallied]):
         self._query, self._tally, self._collection = query, tally, collection
         # What is beyond the full blocks is counted under END.
         self._blocks: dict[int, Tallied] = {}
-        self._counts: Counter[Key] = Counter()
+        self._counts: Counter[TallyKey] = Counter()
         # One object for each key, however many blocks have it.
-        self._keys: dict[Key, Key] = {}
+        self._keys: dict[TallyKey, TallyKey] = {}
         self.held = 0
 
     async def _count(self, state: CounterState) -> Tallied:

@@ -15,7 +15,7 @@ from scfm.storage.batching import Batcher
 from scfm.storage.change_log import BLOCK, ChangeLog
 from scfm.storage.counter import CounterState
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 Span = tuple[int, int]
 """Ids from the first up to, not including, the second."""
@@ -70,20 +70,20 @@ class BlockWatch:
         return changing.intersection(range(self.full))
 
 
-class Remembered(ABC, Generic[Answer]):
+class Remembered(ABC, Generic[T]):
     """An answer about one kind's documents, of which parts are remembered by block.
 
     Those who ask at the same time, by ``requests``, share the answer, and one answer is looked for at a time.
     """
 
     def __init__(self, changes: ChangeLog) -> None:
-        self.requests: Batcher[None, Answer] = Batcher(self._answer)
+        self.requests: Batcher[None, T] = Batcher(self._answer)
         self.watch = BlockWatch()
         self._changes = changes
         self._quiescent: str | None = None
-        self._last: Answer | None = None
+        self._last: T | None = None
 
-    async def _answer(self, asked: list[None]) -> Sequence[Answer]:
+    async def _answer(self, asked: list[None]) -> Sequence[T]:
         state = await self._changes.state()
         if self._last is None or state.quiescent is None or state.quiescent != self._quiescent:
             self._quiescent = None
@@ -96,5 +96,5 @@ class Remembered(ABC, Generic[Answer]):
         return [self._last] * len(asked)
 
     @abstractmethod
-    async def _count(self, state: CounterState) -> Answer:
+    async def _count(self, state: CounterState) -> T:
         """The answer after ``watch`` has taken STATE."""

@@ -37,7 +37,7 @@ class Database:
     Those are, too, once ``prepare`` has found a sharded cluster.
     """
 
-    def __init__(self, client: driver.Client, name: str) -> None:
+    def __init__(self, client: driver.DriverClient, name: str) -> None:
         self.client = client
         self.name = name
         self._database = client.get_database(
@@ -57,7 +57,7 @@ class Database:
     def open(cls, uri: str, name: str) -> Database:
         """The database NAME of the MongoDB at URI; it connects when first used. Raises StartError for a wrong URI."""
         try:
-            client = driver.Client(
+            client = driver.DriverClient(
                 uri,
                 serverSelectionTimeoutMS=3000,
                 connectTimeoutMS=3000,

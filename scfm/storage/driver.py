@@ -22,6 +22,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from scfm.errors import StartError
+from scfm.storage.query import Document
 
 
 @contextmanager
@@ -61,7 +62,6 @@ with _checked():
             getattr(_owner, _name)
 
 T = TypeVar("T")
-Document = dict[str, Any]
 
 # Documents as the bytes they come in: how large they are is known before they are read.
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
@@ -102,13 +102,13 @@ class Collection(AgnosticCollection[Document]):
     find: Any = DelegateMethod()
     aggregate: Any = AsyncRead()
 
-    def __init__(self, database: Database, delegate: AsyncCollection[Document]) -> None:
+    def __init__(self, database: DriverDatabase, delegate: AsyncCollection[Document]) -> None:
         super(AgnosticCollection, self).__init__(delegate)
         self.database = database
 
 
 @_in_the_loop
-class Database(AgnosticDatabase[Document]):
+class DriverDatabase(AgnosticDatabase[Document]):
     """A database, which makes collections of its own kind."""
 
     __delegate_class__ = AsyncDatabase
@@ -127,7 +127,7 @@ class _MongoClient(AsyncMongoClient[Document]):
 
 
 @_in_the_loop
-class Client(AgnosticClient[Document]):
+class DriverClient(AgnosticClient[Document]):
     """A client of a MongoDB, which connects when it is first used; ``await`` its ``close()`` in the same loop."""
 
     __delegate_class__ = _MongoClient
@@ -135,8 +135,8 @@ class Client(AgnosticClient[Document]):
     get_database: Any = DelegateMethod().wrap(AsyncDatabase)
     close: Any = DelegateMethod()
 
-    def __getitem__(self, name: str) -> Database:
+    def __getitem__(self, name: str) -> DriverDatabase:
         return self.wrap(self.delegate[name])
 
-    def wrap(self, delegate: AsyncDatabase[Document]) -> Database:
-        return Database(self, delegate.name, _delegate=delegate)
+    def wrap(self, delegate: AsyncDatabase[Document]) -> DriverDatabase:
+        return DriverDatabase(self, delegate.name, _delegate=delegate)

@@ -28,7 +28,7 @@ from scfm.errors import ScfmError, StartError, Unreachable
 TRANSIENT_CODES = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 DUPLICATE = 11000
 # Characters of an error of the driver: a line in the log.
-MAX_REASON = 200
+MAX_DRIVER_REASON = 200
 
 
 class DuplicateKey(ScfmError):
@@ -68,7 +68,7 @@ def reason(error: PyMongoError) -> str:
     words, _, _ = str(error).partition(", Timeout:")
     words, _, _ = words.partition(", full error:")
     words = re.sub(r" \(configured timeouts:[^)]*\)", "", words)
-    return " ".join(words.split())[:MAX_REASON]
+    return " ".join(words.split())[:MAX_DRIVER_REASON]
 
 
 def _is_transient(error: PyMongoError) -> bool:

@@ -15,12 +15,12 @@ TOTAL: Document = {"$count": "total"}
 MAX_LIMIT = 2**63 - 1
 MAX_SPANS = 32
 # The collection of the accounts themselves.
-ACCOUNTS = "accounts"
+ACCOUNT_COLLECTION = "accounts"
 
 
 def owner_field(collection: str) -> str:
     """The field with the id of the account whose a document of the collection is; an account is its own."""
-    return "_id" if collection == ACCOUNTS else "account_id"
+    return "_id" if collection == ACCOUNT_COLLECTION else "account_id"
 
 
 @dataclass(frozen=True)

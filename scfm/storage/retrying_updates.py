@@ -11,11 +11,11 @@ from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 RETRY_SECONDS = 0.5
-MAX_BATCH = 500
+MAX_UPDATES = 500
 # While updates come one after the other, each waits so long for those that come with it, unless they are many.
-GATHER_SECONDS, MANY = 0.02, 100
+UPDATE_GATHER_SECONDS, MANY = 0.02, 100
 
-Update = tuple[Document, Document]
+ConditionalUpdate = tuple[Document, Document]
 """A condition, and the update of the document that fits it."""
 
 
@@ -25,25 +25,28 @@ class RetryingUpdates:
     def __init__(self, view: TenantView, collection: str) -> None:
         self._view = view
         self._collection = collection
-        self._batcher: Batcher[tuple[Update, ...], None] = Batcher(
-            partial(isolate_failures, self._carry_out), max_batch=MAX_BATCH, gather_seconds=GATHER_SECONDS, many=MANY
+        self._batcher: Batcher[tuple[ConditionalUpdate, ...], None] = Batcher(
+            partial(isolate_failures, self._carry_out),
+            max_batch=MAX_UPDATES,
+            gather_seconds=UPDATE_GATHER_SECONDS,
+            many=MANY,
         )
 
-    async def add(self, update: Update, *otherwise: Update) -> None:
+    async def add(self, update: ConditionalUpdate, *otherwise: ConditionalUpdate) -> None:
         """Returns when UPDATE is on disk, or, where no document fits it any more, OTHERWISE.
 
         Waits for a database that is gone; raises what the driver says of an update that the database refuses.
         """
         await self._batcher.submit((update, *otherwise))
 
-    async def _carry_out(self, entries: list[tuple[Update, ...]]) -> list[None]:
+    async def _carry_out(self, entries: list[tuple[ConditionalUpdate, ...]]) -> list[None]:
         changed = await self._write([update for update, *_ in entries])
         if changed < len(entries):
             # Some fit no more, and it is not told which; the others' alternatives fit nothing.
             await self._write([alternative for _, *otherwise in entries for alternative in otherwise])
         return [None] * len(entries)
 
-    async def _write(self, updates: list[Update]) -> int:
+    async def _write(self, updates: list[ConditionalUpdate]) -> int:
         while True:
             try:
                 return await self._view.bulk_update(self._collection, updates)

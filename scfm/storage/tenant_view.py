@@ -13,7 +13,7 @@ from scfm.storage.change_log import blocks_of
 from scfm.storage.codec import escape_document, escape_update, restore_document
 from scfm.storage.document_batches import Update
 from scfm.storage.errors import DUPLICATE, DuplicateKey, index_of, map_driver_errors
-from scfm.storage.query import ACCOUNTS, Document, owner_field
+from scfm.storage.query import ACCOUNT_COLLECTION, Document, owner_field
 from scfm.storage.tenant_reads import TenantReads
 
 # The change log takes a removal as a change of every field.
@@ -150,7 +150,7 @@ class TenantView(TenantReads):
         """What makes a new document the account's; raises ValueError for an account, which no account makes."""
         if self.account_id is None:
             return {}
-        if collection == ACCOUNTS:
+        if collection == ACCOUNT_COLLECTION:
             raise ValueError("an account is stored by the view of all of them")
         return {"account_id": self.account_id}
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-Key = TypeVar("Key")
+CacheKey = TypeVar("CacheKey")
 Value = TypeVar("Value")
 
 MAX_ENTRIES = 10_000
@@ -22,7 +22,7 @@ class _Entry(Generic[Value]):
     task: asyncio.Future[Value]
 
 
-class TTLCache(Generic[Key, Value]):
+class TTLCache(Generic[CacheKey, Value]):
     """Values by key, each at most SECONDS old; those who want the same at the same time share one load.
 
     LOAD gets a key and gives its value; what it raises is raised to all who share the load, and not remembered. Of
@@ -30,14 +30,14 @@ class TTLCache(Generic[Key, Value]):
     """
 
     def __init__(
-        self, load: Callable[[Key], Awaitable[Value]], seconds: float, max_entries: int = MAX_ENTRIES
+        self, load: Callable[[CacheKey], Awaitable[Value]], seconds: float, max_entries: int = MAX_ENTRIES
     ) -> None:
         self._load = load
         self._seconds = seconds
         self._max_entries = max_entries
-        self._entries: dict[Key, _Entry[Value]] = {}
+        self._entries: dict[CacheKey, _Entry[Value]] = {}
 
-    async def get(self, key: Key) -> Value:
+    async def get(self, key: CacheKey) -> Value:
         """The value, as it was after the last ``forget`` and at most SECONDS ago."""
         while True:
             entry = self._entries.get(key)
@@ -53,14 +53,14 @@ class TTLCache(Generic[Key, Value]):
             if current:
                 return entry.task.result()
 
-    def forget(self, key: Key | None = None) -> None:
+    def forget(self, key: CacheKey | None = None) -> None:
         """The value of KEY, or every value, has changed: load it again, and do not trust a load under way."""
         if key is None:
             self._entries.clear()
         else:
             self._entries.pop(key, None)
 
-    def _begin_load(self, key: Key) -> _Entry[Value]:
+    def _begin_load(self, key: CacheKey) -> _Entry[Value]:
         self._entries.pop(key, None)
         if len(self._entries) >= self._max_entries:
             del self._entries[next(iter(self._entries))]  # the oldest

@@ -10,11 +10,11 @@ from twilio.twiml.voice_response import Gather, VoiceResponse  # type: ignore[im
 
 from scfm.twiml.flow import Flow
 
-TEXT, AUDIO, LANGUAGE = "message", "audio", "language"
+SPOKEN_TEXT, AUDIO, LANGUAGE = "message", "audio", "language"
 ACKNOWLEDGE = "1"
 TIMES = 2
 # Of what is not found, the characters that an error shows.
-MAX_SHOWN = 80
+MAX_SHOWN_AUDIO = 80
 _LOCALE = re.compile(r"[a-z]{2,3}-[A-Za-z0-9-]{2,12}\Z", re.ASCII)
 NOTHING_TO_SAY = "its metadata has neither a message nor an audio for CallFlowLogic::Message"
 
@@ -50,8 +50,8 @@ def message_problem(metadata: Mapping[str, Any]) -> str | None:
     """Why a callout with this METADATA has nothing for CallFlowLogic::Message to say; None if it has."""
     audio = _texts(metadata.get(AUDIO))
     if missing := [name for name in audio.values() if not _is_url(name)]:
-        return f"there is no audio {missing[0][:MAX_SHOWN]!r}: metadata.audio must be a URL"
-    return None if audio or _texts(metadata.get(TEXT)) else NOTHING_TO_SAY
+        return f"there is no audio {missing[0][:MAX_SHOWN_AUDIO]!r}: metadata.audio must be a URL"
+    return None if audio or _texts(metadata.get(SPOKEN_TEXT)) else NOTHING_TO_SAY
 
 
 def _put(gather: Gather, metadata: Mapping[str, Any], language: Any) -> None:
@@ -60,7 +60,7 @@ def _put(gather: Gather, metadata: Mapping[str, Any], language: Any) -> None:
     if audio:
         gather.play(_in_language(audio, language)[1])
         return
-    texts = _texts(metadata.get(TEXT))
+    texts = _texts(metadata.get(SPOKEN_TEXT))
     if not texts:
         raise LookupError(message_problem(metadata))
     spoken, text = _in_language(texts, language)

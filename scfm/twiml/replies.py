@@ -13,7 +13,7 @@ import orjson
 ANSWER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z", re.ASCII)
 # How many one person's answers in a callout may be, and how large the JSON of one.
 MAX_ANSWERS = 100
-MAX_ANSWER_BYTES = 1 << 13
+MAX_REPLY_BYTES = 1 << 13
 MAX_ANSWER_LEVELS = 8
 
 
@@ -55,7 +55,7 @@ def checked_answer(name: str, value: Any, known: Collection[str]) -> Any:
         raise ValueError(f"the name of an answer has 1 to 64 letters, digits, - or _: not {name!r}")
     if name not in known and len(known) >= MAX_ANSWERS:
         raise ValueError(f"a person has at most {MAX_ANSWERS} answers in a callout")
-    return plain_json(value, "an answer", MAX_ANSWER_BYTES, MAX_ANSWER_LEVELS)
+    return plain_json(value, "an answer", MAX_REPLY_BYTES, MAX_ANSWER_LEVELS)
 
 
 def plain_json(value: Any, what: str, max_bytes: int, max_levels: int) -> Any:

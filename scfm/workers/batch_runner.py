@@ -19,13 +19,12 @@ from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.batch_run import OPERATIONS, BatchRun, LeaseLost, still_claimed
 from scfm.workers.claims import claim_each
-from scfm.workers.runner import Job
+from scfm.workers.runner import HAND_BACK_SECONDS, Job
 
 log = logging.getLogger("scfm.work")
 
 MAX_RUN_TRIES = 5
 BACKOFF = Backoff(first=2.0, longest=8.0)
-HAND_BACK_SECONDS = 1.0
 MAX_FAILURE = 500
 # Who is called with these has been called before.
 REDIAL_FILTERS = frozenset({"last_phone_call_attempt", "no_phone_calls_or_last_attempt"})

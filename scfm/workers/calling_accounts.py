@@ -15,7 +15,7 @@ from scfm.storage.ttl_cache import TTLCache
 
 ACCOUNT_SECONDS = 1.0
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 class CallingAccounts:
@@ -39,7 +39,7 @@ class CallingAccounts:
         """Those of other sids with which it may have called after SINCE, the latest first."""
         return self._platform.former_credentials(await self._accounts.get(account_id), since)
 
-    async def ask(self, account_id: int, question: Callable[[Credentials], Awaitable[Answer]]) -> Answer:
+    async def ask(self, account_id: int, question: Callable[[Credentials], Awaitable[T]]) -> T:
         """What the provider answers to a QUESTION that changes nothing.
 
         Where the account is refused, and has other credentials by now, it is asked once more with those. Raises what

@@ -30,14 +30,13 @@ from scfm.workers.circuit_breaker import CircuitBreakers
 from scfm.workers.placement_recorder import PlacementRecorder
 from scfm.workers.rate_limiter import RateLimiter
 from scfm.workers.request_params import sent_params
-from scfm.workers.runner import BATCHED, Job
+from scfm.workers.runner import BATCHED, HAND_BACK_SECONDS, Job
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.send_schedule import ScheduledCall, SendSchedule
 
 MAX_SEND_TRIES = 5
 # While more than a few are in flight, calls are not claimed two at a time, each pair by round trips of its own.
 FEW, CLAIM_GATHER_SECONDS = 10, 0.05
-HAND_BACK_SECONDS = 1.0
 # After an error in this program, of a call that has not left.
 ERROR_BACKOFF = Backoff(first=0.5, longest=2.0)
 CHANGED = f"{CREATE_FAILED}: its callout or its contact has just been changed"

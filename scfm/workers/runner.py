@@ -19,8 +19,8 @@ from scfm.runtime.outage import DatabaseOutage
 log = logging.getLogger("scfm.work")
 
 MAX_BACKOFF_SECONDS = 5.0
-# Longer than a job takes to hand back what it has: see the dispatcher.
-CANCEL_SECONDS = 1.5
+# How long a job that is cancelled may take to hand back what it has claimed, and how long the runner waits for it.
+HAND_BACK_SECONDS, CANCEL_SECONDS = 1.0, 1.5
 # New work is claimed when this part of the slots is free, so that it is claimed many at a time.
 BATCHED = 4
 

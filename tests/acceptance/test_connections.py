@@ -15,7 +15,7 @@ import pytest
 from tornado.web import ErrorHandler
 
 from scfm.handlers import connections as module
-from scfm.handlers.application import Application
+from scfm.handlers.application import WebApplication
 from scfm.handlers.base import BaseHandler
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.client_stream import MAX_HEADER_LINES
@@ -59,7 +59,7 @@ async def serving(limit: int = 100, listener: socket.socket | None = None) -> As
         request_tracker=request_tracker, settings=settings, bodies=BodyBudget(1 << 20)
     )
     routes = [("/(.*)", Handler, {"verbs": "GET POST", "held": held})]
-    connections = Connections(Application(routes, collaborators, ErrorHandler), listener, limit, TIMES)
+    connections = Connections(WebApplication(routes, collaborators, ErrorHandler), listener, limit, TIMES)
     connections.start()
     try:
         yield Serving(connections, listener.getsockname(), held, request_tracker)

@@ -14,9 +14,9 @@ from scfm.models.registry import counted_fields
 from scfm.storage.block_tallies import Tally
 from scfm.storage.compare_and_set import compare_and_set
 from scfm.storage.database import Database
-from scfm.storage.driver import Client, Collection
+from scfm.storage.driver import Collection, DriverClient
 from scfm.storage.errors import DuplicateKey
-from scfm.storage.query import ACCOUNTS, Document, Query, owner_field
+from scfm.storage.query import ACCOUNT_COLLECTION, Document, Query, owner_field
 from scfm.storage.store import Store
 from scfm.storage.tenant_list import TenantList
 from scfm.storage.tenant_view import TenantView
@@ -24,8 +24,8 @@ from scfm.storage.tenant_view import TenantView
 OURS, THEIRS = 1, 2
 SECRET = "theirs"
 # Of each kind: totals are remembered, they are not, the accounts themselves, a register that no client sees.
-COLLECTIONS = ("contacts", "callouts", "users", ACCOUNTS, DELETIONS)
-OWNED = [name for name in COLLECTIONS if name != ACCOUNTS]
+COLLECTIONS = ("contacts", "callouts", "users", ACCOUNT_COLLECTION, DELETIONS)
+OWNED = [name for name in COLLECTIONS if name != ACCOUNT_COLLECTION]
 CHANGE: Document = {"$set": {"metadata": {"stolen": True}}}
 # What names their documents: each gets one of them.
 CONDITIONS: dict[str, Callable[[Document], Document]] = {
@@ -111,7 +111,7 @@ async def furnish(store: Store) -> dict[str, Document]:
         for number, collection in enumerate(COLLECTIONS, 1):
             new = {"_id": 10 * account_id + number, "account_id": account_id, "_version": 1, "metadata": {}}
             new |= {"msisdn": f"+1555000{account_id}", "email": f"{account_id}@example.org"}
-            if collection == ACCOUNTS:
+            if collection == ACCOUNT_COLLECTION:
                 del new["account_id"]
                 new["_id"] = account_id
             if account_id == THEIRS:
@@ -164,7 +164,7 @@ async def test_a_view_of_all_accounts_reaches_what_these_conditions_name(store: 
     theirs = (await furnish(store))[collection]
     for name, condition in CONDITIONS.items():
         asked = {"secret": SECRET, **condition(theirs)}
-        if collection != ACCOUNTS or "account_id" not in str(asked):
+        if collection != ACCOUNT_COLLECTION or "account_id" not in str(asked):
             assert await store.all_tenants.find(collection, asked) == [theirs], name
 
 
@@ -188,8 +188,8 @@ async def test_no_account_is_made_by_the_view_of_another(store: Store, verb: str
     await furnish(store)
     for number in (OURS, THEIRS, 99):
         with pytest.raises(ValueError, match="stored by the view of all of them"):
-            await INSERTS[verb](store.for_account(OURS), ACCOUNTS, {"_id": number})
-    assert len(await store.all_tenants.find(ACCOUNTS, {})) == 2
+            await INSERTS[verb](store.for_account(OURS), ACCOUNT_COLLECTION, {"_id": number})
+    assert len(await store.all_tenants.find(ACCOUNT_COLLECTION, {})) == 2
 
 
 @pytest.mark.parametrize("collection", OWNED)
@@ -203,11 +203,11 @@ async def test_an_id_that_is_anothers_is_not_overwritten(store: Store, collectio
 async def test_an_account_sees_and_changes_itself(store: Store) -> None:
     await furnish(store)
     view = store.for_account(OURS)
-    own = await view.get(ACCOUNTS, OURS)
-    assert own["_id"] == OURS and await view.find(ACCOUNTS, {}) == [own]
-    assert await view.list_of(Query(ACCOUNTS)).page_with_total(0, 10) == ([own], 1)
-    assert await view.update_one(ACCOUNTS, {"_id": OURS}, CHANGE) == {**own, "metadata": {"stolen": True}}
-    assert await view.find(ACCOUNTS, {"_id": {"$in": [OURS, THEIRS]}}, fields=["_id"]) == [{"_id": OURS}]
+    own = await view.get(ACCOUNT_COLLECTION, OURS)
+    assert own["_id"] == OURS and await view.find(ACCOUNT_COLLECTION, {}) == [own]
+    assert await view.list_of(Query(ACCOUNT_COLLECTION)).page_with_total(0, 10) == ([own], 1)
+    assert await view.update_one(ACCOUNT_COLLECTION, {"_id": OURS}, CHANGE) == {**own, "metadata": {"stolen": True}}
+    assert await view.find(ACCOUNT_COLLECTION, {"_id": {"$in": [OURS, THEIRS]}}, fields=["_id"]) == [{"_id": OURS}]
 
 
 async def test_whether_a_value_is_taken_is_told_of_values_alone(store: Store) -> None:
@@ -226,7 +226,7 @@ async def test_nothing_that_a_view_holds_leads_to_the_store_or_to_another_view(s
     assert not [one for one in found if isinstance(one, Store) or (isinstance(one, TenantView) and one is not view)]
     # It works with the database; but who holds it comes there by no name that is meant for them.
     assert any(isinstance(one, Database) for one in found)
-    assert not [one for one in held(view, private=False) if isinstance(one, Database | Client | Collection)]
+    assert not [one for one in held(view, private=False) if isinstance(one, Database | DriverClient | Collection)]
 
 
 def held(root: Any, *, private: bool = True) -> Iterator[Any]:
@@ -243,6 +243,6 @@ def held(root: Any, *, private: bool = True) -> Iterator[Any]:
             waiting += one
         elif type(one).__module__.startswith("scfm"):
             yield one
-            if not isinstance(one, Client | Collection):
+            if not isinstance(one, DriverClient | Collection):
                 names = vars(one) if hasattr(one, "__dict__") else ()
                 waiting += [getattr(one, name) for name in names if private or not name.startswith("_")]

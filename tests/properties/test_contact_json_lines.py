@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scfm.contacts_bulk.json_lines import MAX_TOKENS, JsonLinesReader
+from scfm.contacts_bulk.json_lines import MAX_JSON_TOKENS, JsonLinesReader
 from scfm.contacts_bulk.text_lines import Problem
 from tests.properties.test_contact_lines import read, rows
 
@@ -30,7 +30,7 @@ def nested(depth: int) -> bytes:
             ),
         ),
         (
-            b'{"msisdn":"+252662345678","x":[' + b"[]," * MAX_TOKENS + b"0]}",
+            b'{"msisdn":"+252662345678","x":[' + b"[]," * MAX_JSON_TOKENS + b"0]}",
             (None, "has too many values (maximum is 50000)"),
         ),
         (b"[]", (None, "must be an object")),

@@ -21,7 +21,7 @@ from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.registry import RESOURCES, counted_fields, indexes
 from scfm.storage import database as storage
 from scfm.storage.change_log import BLOCK
-from scfm.storage.driver import Client
+from scfm.storage.driver import DriverClient
 from scfm.storage.query import Query
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -178,7 +178,7 @@ def asked(
     recorder = Recorder()
 
     async def ask() -> Query:
-        client = Client(mongod.uri, event_listeners=[recorder], tz_aware=True)
+        client = DriverClient(mongod.uri, event_listeners=[recorder], tz_aware=True)
         store = Store(storage.Database(client, DATABASE), counted_fields())
         view = store.all_tenants if account is None else store.for_account(account)
         query = await asking(view)

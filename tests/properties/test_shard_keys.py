@@ -234,7 +234,7 @@ def finish(api: Client, operation: Document) -> None:
 def asked(mongod: PrivateMongod, tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[Asked]]:
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "Client", partial(driver.Client, event_listeners=[recorder]))
+        patch.setattr(driver, "DriverClient", partial(driver.DriverClient, event_listeners=[recorder]))
         play(mongod, tmp_path_factory.mktemp("guide"))
     yield recorder.asked
     with MongoClient[Document](mongod.uri) as client:
@@ -267,7 +267,7 @@ async def test_what_settles_a_lost_answer_asks_every_shard_for_what_is_listed(
     mongod: PrivateMongod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     recorder = Recorder()
-    monkeypatch.setattr(driver, "Client", partial(driver.Client, event_listeners=[recorder]))
+    monkeypatch.setattr(driver, "DriverClient", partial(driver.DriverClient, event_listeners=[recorder]))
     store = Store.open(mongod.uri, DATABASE, counted_fields())
     await store.database.prepare(indexes())
     await queued_calls(store, await account(store), ["+15550001"])

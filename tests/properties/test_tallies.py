@@ -14,7 +14,7 @@ from tornado.ioloop import IOLoop
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.registry import counted_fields
 from scfm.storage import block_tallies, block_watch, change_log, counter
-from scfm.storage.block_tallies import Key, Tallied, Tally
+from scfm.storage.block_tallies import Tallied, Tally, TallyKey
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -26,7 +26,7 @@ CONDITIONS: tuple[Document, ...] = ({}, {"metadata.gender": "f"}, {"metadata.rar
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def _read(group: Document) -> Iterator[tuple[Key, int]]:
+def _read(group: Document) -> Iterator[tuple[TallyKey, int]]:
     yield ("people", group["gender"]), group["people"]
     if group["called"] is not None:
         yield ("calls", group["called"]), group["calls"]

@@ -130,7 +130,7 @@ async def test_who_would_wait_too_long_for_others_is_told(tmp_path: Path, monkey
     first = asyncio.ensure_future(taken(answers, parts(1, never)))
     while not answers._turn.locked():
         await asyncio.sleep(0)
-    monkeypatch.setattr(module, "MAX_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "MAX_ANSWER_WAIT_SECONDS", 0.01)
     with pytest.raises(Overloaded):
         await taken(answers, parts(1))
     first.cancel()

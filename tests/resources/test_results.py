@@ -188,7 +188,7 @@ def test_what_flows_remember_is_left_out(api: Client, callout_id: int, database:
 
 
 def test_more_rows_than_a_sheet_may_have_go_on_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbook_writer, "MAX_ROWS", 4)
+    monkeypatch.setattr(workbook_writer, "MAX_SHEET_ROWS", 4)
     writer = WorkbookWriter("Results", ["number", "text"])
     written = b""
     for number in range(7):

@@ -100,14 +100,14 @@ async def test_two_processes_that_die_one_after_the_other_make_one_step(store: S
             await line.deliver_until_death("token", "1", ends_at)
         assert await line.deliver("token", "1") == await line.deliver("token", "1")
         await line.check("1")
-        await store.all_tenants.update_many(deliveries.EVENTS, {}, {"$unset": {deliveries.FIELD: ""}})
+        await store.all_tenants.update_many(deliveries.EVENT_COLLECTION, {}, {"$unset": {deliveries.FIELD: ""}})
 
 
 async def test_what_else_happens_between_death_and_the_second_delivery_is_kept(store: Store) -> None:
     """Other webhooks of the call and of the contact's other call, more than a document has marks for."""
     await account(store)
     (owner,) = await store.all_tenants.find("accounts", {})
-    keys = [str(key) for key in range(10, 10 + 2 * deliveries.MAX_TURNS)]
+    keys = [str(key) for key in range(10, 10 + 2 * deliveries.MAX_TURN_MARKS)]
     for step in range(1, MAX_STEPS):
         number = f"+252662344{step:03}"
         line = Line(store, owner["_id"], f"CA{step}", number)
@@ -125,7 +125,7 @@ async def test_what_else_happens_between_death_and_the_second_delivery_is_kept(s
 async def test_a_process_that_makes_room_for_marks_may_die_at_any_step(store: Store) -> None:
     await account(store)
     (owner,) = await store.all_tenants.find("accounts", {})
-    before = [str(key) for key in range(deliveries.MAX_TURNS)]
+    before = [str(key) for key in range(deliveries.MAX_TURN_MARKS)]
     for step in range(1, MAX_STEPS):
         line = Line(store, owner["_id"], f"CA{step}", f"+252662345{step:03}")
         answers = [await line.deliver(f"{step}-{key}", key) for key in before]

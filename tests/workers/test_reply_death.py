@@ -82,7 +82,7 @@ async def test_a_process_that_keeps_replies_may_die_at_any_step(store: Store) ->
 async def test_more_replies_than_a_document_has_marks_for_are_kept_once(store: Store) -> None:
     owner = await account(store)
     await participation(store, owner, 1)
-    keys = [str(key) for key in range(10, 12 + deliveries.MAX_TURNS)]
+    keys = [str(key) for key in range(10, 12 + deliveries.MAX_TURN_MARKS)]
     for key in keys:
         await press(store, owner, 1, key, f"token-{key}")
     for key in keys:

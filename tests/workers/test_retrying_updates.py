@@ -11,7 +11,7 @@ import pytest
 from scfm.errors import Unavailable
 from scfm.storage import retrying_updates as module
 from scfm.storage.query import Document
-from scfm.storage.retrying_updates import RetryingUpdates, Update
+from scfm.storage.retrying_updates import ConditionalUpdate, RetryingUpdates
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 
@@ -25,7 +25,7 @@ class Watched(TenantView):
     round_trips = 0
     failures = 0
 
-    async def bulk_update(self, collection: str, updates: Iterable[Update], **options: Any) -> int:
+    async def bulk_update(self, collection: str, updates: Iterable[ConditionalUpdate], **options: Any) -> int:
         self.round_trips += 1
         if self.failures:
             self.failures -= 1
@@ -47,7 +47,7 @@ def counts(number: int) -> tuple[Document, Document]:
 async def test_updates_that_come_together_share_round_trips(store: Store) -> None:
     view, writes = await watched(store, COUNT)
     await asyncio.gather(*(writes.add(counts(number)) for number in range(COUNT)))
-    assert view.round_trips <= COUNT // module.MAX_BATCH + 2
+    assert view.round_trips <= COUNT // module.MAX_UPDATES + 2
     assert [found["n"] for found in await view.find(CALLS, {})] == list(range(COUNT))
 
 

@@ -11,7 +11,7 @@ from scfm.cli.demo.screen import Screen
 MORE_CONTACTS = 200
 ALL_CONTACTS = MORE_CONTACTS + 2
 FINAL_STATUSES = ("completed", "not_answered", "busy", "failed", "canceled")
-STEP_SECONDS = 30.0
+STAGE_SECONDS = 30.0
 POLL_SECONDS = 0.1
 
 
@@ -143,10 +143,10 @@ def _phone_call_operation(kind: str, statuses: str) -> dict[str, str]:
 
 
 def _deadline() -> float:
-    return time.monotonic() + STEP_SECONDS
+    return time.monotonic() + STAGE_SECONDS
 
 
 def _check_time(deadline: float, expected: str, actual: str) -> None:
     """Raises StepFailed once DEADLINE (of the monotonic clock) has passed."""
     if time.monotonic() > deadline:
-        raise StepFailed(f"{expected} within {STEP_SECONDS:g} s", actual)
+        raise StepFailed(f"{expected} within {STAGE_SECONDS:g} s", actual)

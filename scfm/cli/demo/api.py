@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from scfm.errors import ScfmError
 
 ANSWER_SECONDS = 30.0
-MAX_SHOWN = 400
+MAX_SHOWN_ANSWER = 400
 
 
 class StepFailed(ScfmError):
@@ -89,4 +89,4 @@ class Api:
 
 def _shortened(body: Any) -> str:
     text = json.dumps(body)
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."
+    return text if len(text) <= MAX_SHOWN_ANSWER else text[:MAX_SHOWN_ANSWER] + "..."

@@ -18,7 +18,7 @@ from scfm.settings import Settings
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
-LOOK_SECONDS = 0.1
+START_LOOK_SECONDS = 0.1
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def _await_listening(server: subprocess.Popen[bytes], log: Path) -> Api:
             return Api(int(listening.rpartition(":")[2]), token)
         if server.poll() is not None or time.monotonic() > deadline:
             raise StepFailed("a server that listens", "\n".join(lines[-10:]) or "nothing")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(START_LOOK_SECONDS)
 
 
 @contextmanager

@@ -7,19 +7,21 @@ from typing import Any
 
 from scfm.handlers.callout_results import RESULT_TYPES
 from scfm.handlers.export_contacts import CONTENT_TYPES
+from scfm.handlers.forms import FORM
 from scfm.handlers.pagination import DEFAULT_PER_PAGE, MAX_PER_PAGE
+from scfm.handlers.parameters import JSON
 from scfm.models.batch_operation import TYPES
 from scfm.models.merge import MODES
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
 from scfm.schemas import Schema, definitions, with_references
 
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 
 # Where the document has its schemas.
 SCHEMAS = "#/components/schemas"
 
-JSON, FORM, XML, TEXT = "application/json", "application/x-www-form-urlencoded", "application/xml", "text/plain"
+XML, PLAIN_TEXT = "application/xml", "text/plain"
 
 MESSAGES: Schema = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
 PROBLEM: Schema = {
@@ -28,7 +30,7 @@ PROBLEM: Schema = {
     "required": ["status", "error"],
     "additionalProperties": False,
 }
-INVALID: Schema = {
+INVALID_ANSWER: Schema = {
     "type": "object",
     "properties": {
         "errors": MESSAGES,
@@ -72,7 +74,7 @@ ERRORS: Mapping[int, tuple[str, str, str, tuple[str, ...]]] = {
     503: ("Unavailable", "The database does not answer.", "Problem", ("Retry-After",)),
 }
 
-PARAMETERS: Mapping[str, Json] = {
+SHARED_PARAMETERS: Mapping[str, JsonObject] = {
     "id": {"in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}},
     "page": {"in": "query", "schema": {"type": "integer", "minimum": 1, "default": 1}},
     "per_page": {
@@ -125,7 +127,7 @@ PARAMETERS: Mapping[str, Json] = {
 }
 
 
-def components() -> Json:
+def components() -> JsonObject:
     """What the operations refer to."""
     filters = {f"q_of_{one.collection}": _filters(one) for one in RESOURCES}
     return {
@@ -136,10 +138,10 @@ def components() -> Json:
         "schemas": {
             **{title(one): _shown(one) for one in RESOURCES},
             "Problem": PROBLEM,
-            "Invalid": INVALID,
+            "Invalid": INVALID_ANSWER,
             **definitions(SCHEMAS),
         },
-        "parameters": {**{name: {"name": name, **rest} for name, rest in PARAMETERS.items()}, **filters},
+        "parameters": {**{name: {"name": name, **rest} for name, rest in SHARED_PARAMETERS.items()}, **filters},
         "headers": {name: {"schema": schema, "description": about} for name, (schema, about) in HEADERS.items()},
         "responses": {
             name: response(about, {JSON: ref("schemas", schema)} if schema else {}, headers)
@@ -166,7 +168,7 @@ def nouns(resource: Resource) -> str:
     return resource.collection.replace("_", " ")
 
 
-def _shown(resource: Resource) -> Json:
+def _shown(resource: Resource) -> JsonObject:
     """A resource's fields in the order they are shown."""
     return {
         "type": "object",
@@ -176,7 +178,7 @@ def _shown(resource: Resource) -> Json:
     }
 
 
-def given_of(resource: Resource, *, new: bool) -> Json:
+def given_of(resource: Resource, *, new: bool) -> JsonObject:
     """What a client may give for a resource."""
     properties: dict[str, Schema] = {}
     for one in resource.fields:
@@ -191,17 +193,17 @@ def given_of(resource: Resource, *, new: bool) -> Json:
     }
 
 
-def body_of(schema: Schema, *types: str) -> Json:
+def body_of(schema: Schema, *types: str) -> JsonObject:
     """A request body; in a form, objects are written with brackets."""
     nested = [name for name, one in schema["properties"].items() if one.get("type") == "object" or "anyOf" in one]
     encoding = {name: {"style": "deepObject", "explode": True} for name in nested}
-    content: Json = {kind: {"schema": schema} for kind in types}
+    content: JsonObject = {kind: {"schema": schema} for kind in types}
     if encoding and FORM in content:
         content[FORM]["encoding"] = encoding
     return {"required": bool(schema.get("required")), "content": content}
 
 
-def _filters(resource: Resource) -> Json:
+def _filters(resource: Resource) -> JsonObject:
     return {
         "name": "q",
         "in": "query",
@@ -212,7 +214,7 @@ def _filters(resource: Resource) -> Json:
     }
 
 
-def _filter(resource: Resource, name: str) -> Json:
+def _filter(resource: Resource, name: str) -> JsonObject:
     objects = [one.name for one in resource.fields if one.schema.get("type") == "object"]
     if name in objects:
         return {"type": "object", "description": f"The value at a path: `q[{name}][a][b]=v`."}
@@ -226,21 +228,21 @@ def _filter(resource: Resource, name: str) -> Json:
 # Answers.
 
 
-def ref(kind: str, name: str) -> Json:
+def ref(kind: str, name: str) -> JsonObject:
     """A reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def response(about: str, content: Mapping[str, Schema], headers: Iterable[str] = ()) -> Json:
+def response(about: str, content: Mapping[str, Schema], headers: Iterable[str] = ()) -> JsonObject:
     """An answer, with a body of one of the media types in CONTENT."""
     tag = ("ETag",) if JSON in content else ()
     names = (*headers, *tag, "X-Request-Id", "X-Runtime")
-    found: Json = {"description": about, "headers": {name: ref("headers", name) for name in names}}
+    found: JsonObject = {"description": about, "headers": {name: ref("headers", name) for name in names}}
     if content:
         found["content"] = {kind: {"schema": schema} for kind, schema in content.items()}
     return found
 
 
-def errors_of(*statuses: int) -> Json:
+def errors_of(*statuses: int) -> JsonObject:
     """The answers with these statuses, and those that any request may get."""
     return {str(status): ref("responses", ERRORS[status][0]) for status in sorted((*statuses, 500, 503))}

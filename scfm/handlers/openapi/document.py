@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tornado.web import URLSpec  # type: ignore[attr-defined]
 
 from scfm import __version__
-from scfm.handlers.openapi.components import Json, components
+from scfm.handlers.openapi.components import JsonObject, components
 from scfm.handlers.openapi.documented_route import DocumentedRoute
 from scfm.handlers.openapi.operations import DESCRIBED
 from scfm.models.registry import RESOURCES
@@ -23,9 +23,9 @@ it has a body. A verb that a path lacks is answered with 404.
 """
 
 
-def openapi_document(routes: Iterable[URLSpec]) -> Json:
+def openapi_document(routes: Iterable[URLSpec]) -> JsonObject:
     """The document that describes ROUTES, as JSON has it. A handler that DESCRIBED lacks is left out."""
-    paths: dict[str, Json] = {}
+    paths: dict[str, JsonObject] = {}
     for route in map(DocumentedRoute.of, routes):
         for verb in route.verbs:
             if describe := DESCRIBED.get((route.handler, verb)):

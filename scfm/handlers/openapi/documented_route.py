@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from tornado.web import URLSpec  # type: ignore[attr-defined]
 
-from scfm.handlers.openapi.components import Json, ref
+from scfm.handlers.openapi.components import JsonObject, ref
 from scfm.models.resource import Resource
 
 
@@ -45,7 +45,7 @@ class DocumentedRoute:
         """Under what the resource is listed or created here, for a name: ``_of_callout``, or nothing."""
         return f"_of_{self.parent.kind}" if self.parent else ""
 
-    def parameters(self, *names: str) -> list[Json]:
+    def parameters(self, *names: str) -> list[JsonObject]:
         """References to the path's own parameters, and to those called NAMES."""
         of_path = ["id"] if "{id}" in self.path else []
         of_account = ["account_id"] if self.options.get("for_any_account") else []

@@ -9,16 +9,15 @@ from scfm.contacts_bulk.import_file import CSV, JSON_LINES, XLSX
 from scfm.handlers.callout_results import RESULT_TYPES, CalloutResultsHandler
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.export_contacts import CONTENT_TYPES, ExportContactsHandler
+from scfm.handlers.forms import FORM
 from scfm.handlers.health import HealthHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
 from scfm.handlers.openapi.bodies import HEALTH, REPORT, TALLY
 from scfm.handlers.openapi.components import (
-    FORM,
-    JSON,
-    TEXT,
+    PLAIN_TEXT,
     XML,
-    Json,
+    JsonObject,
     body_of,
     errors_of,
     given_of,
@@ -29,14 +28,17 @@ from scfm.handlers.openapi.components import (
     title,
 )
 from scfm.handlers.openapi.documented_route import DocumentedRoute
-from scfm.handlers.webhook import REFUSAL, RemotePhoneCallEventsHandler
+from scfm.handlers.parameters import JSON
+from scfm.handlers.webhook import SIGNATURE_REFUSED, RemotePhoneCallEventsHandler
 from scfm.models.batch_operation import BATCH_OPERATIONS
 
 # What may become of any request that changes something.
 WRITE_ERRORS = (400, 401, 403, 415, 422)
 
 
-def _operation(route: DocumentedRoute, operation_id: str, summary: str, responses: Json, **more: Any) -> Json:
+def _operation(
+    route: DocumentedRoute, operation_id: str, summary: str, responses: JsonObject, **more: Any
+) -> JsonObject:
     if route.options.get("super_admin"):
         more["description"] = "For super admins only."
     return {
@@ -48,7 +50,7 @@ def _operation(route: DocumentedRoute, operation_id: str, summary: str, response
     }
 
 
-def _list(route: DocumentedRoute) -> Json:
+def _list(route: DocumentedRoute) -> JsonObject:
     resource = route.resource
     operation_id = f"list_{resource.collection}{route.under}"
     of = f" of the {noun(route.parent)}" if route.parent else ""
@@ -56,12 +58,12 @@ def _list(route: DocumentedRoute) -> Json:
     return _page(route, operation_id, f"List the {nouns(resource)}{of}", *by_type)
 
 
-def _preview(route: DocumentedRoute) -> Json:
+def _preview(route: DocumentedRoute) -> JsonObject:
     operation_id = f"preview_{route.resource.collection}_of_batch_operation"
     return _page(route, operation_id, f"List the {nouns(route.resource)} that a run would take")
 
 
-def _page(route: DocumentedRoute, operation_id: str, summary: str, *names: str) -> Json:
+def _page(route: DocumentedRoute, operation_id: str, summary: str, *names: str) -> JsonObject:
     items = {"type": "array", "items": ref("schemas", title(route.resource))}
     errors = (400, 401, 404) if "{id}" in route.path else (400, 401)
     responses = {"200": response("A page, by id.", {JSON: items}, ("Per-Page", "Total", "Link"))}
@@ -69,7 +71,7 @@ def _page(route: DocumentedRoute, operation_id: str, summary: str, *names: str) 
     return _operation(route, operation_id, summary, {**responses, **errors_of(*errors)}, parameters=parameters)
 
 
-def _create(route: DocumentedRoute) -> Json:
+def _create(route: DocumentedRoute) -> JsonObject:
     resource = route.resource
     of = f" of the {noun(route.parent)}" if route.parent else ""
     return _operation(
@@ -82,7 +84,7 @@ def _create(route: DocumentedRoute) -> Json:
     )
 
 
-def _event(route: DocumentedRoute) -> Json:
+def _event(route: DocumentedRoute) -> JsonObject:
     resource = route.resource
     events = list(resource.machine.events) if resource.machine else []
     schema = {"type": "object", "properties": {"event": {"enum": events}}, "required": ["event"]}
@@ -96,13 +98,13 @@ def _event(route: DocumentedRoute) -> Json:
     )
 
 
-def _created(route: DocumentedRoute, about: str) -> Json:
+def _created(route: DocumentedRoute, about: str) -> JsonObject:
     shown = {JSON: ref("schemas", title(route.resource))}
     errors = (*WRITE_ERRORS, 404, 409, 413) if "{id}" in route.path else (*WRITE_ERRORS, 409, 413)
     return {"201": response(about, shown, ("Location", "Idempotent-Replayed")), **errors_of(*errors)}
 
 
-def _show(route: DocumentedRoute) -> Json:
+def _show(route: DocumentedRoute) -> JsonObject:
     shown = {"200": response("As it is now.", {JSON: ref("schemas", title(route.resource))})}
     return _operation(
         route,
@@ -113,7 +115,7 @@ def _show(route: DocumentedRoute) -> Json:
     )
 
 
-def _update(route: DocumentedRoute) -> Json:
+def _update(route: DocumentedRoute) -> JsonObject:
     return _operation(
         route,
         f"update_{_own_kind(route)}",
@@ -124,7 +126,7 @@ def _update(route: DocumentedRoute) -> Json:
     )
 
 
-def _delete(route: DocumentedRoute) -> Json:
+def _delete(route: DocumentedRoute) -> JsonObject:
     return _operation(
         route,
         f"delete_{route.resource.kind}",
@@ -138,12 +140,12 @@ def _own_kind(route: DocumentedRoute) -> str:
     return route.resource.kind if "{id}" in route.path else f"own_{route.resource.kind}"
 
 
-def _webhook(route: DocumentedRoute) -> Json:
+def _webhook(route: DocumentedRoute) -> JsonObject:
     text = {"type": "string"}
     responses = {
         "201": response("What the caller is to hear: TwiML.", {XML: text}),
         **errors_of(400, 415),
-        "403": response("It does not come from a provider that we know.", {TEXT: {"const": REFUSAL}}),
+        "403": response("It does not come from a provider that we know.", {PLAIN_TEXT: {"const": SIGNATURE_REFUSED}}),
         "422": response("It names no call, no direction, or no number that could have called.", {XML: text}),
     }
     return _operation(
@@ -157,7 +159,7 @@ def _webhook(route: DocumentedRoute) -> Json:
     )
 
 
-def _health(route: DocumentedRoute) -> Json:
+def _health(route: DocumentedRoute) -> JsonObject:
     responses = {"200": response("Both do.", {JSON: HEALTH}), **errors_of()}
     return {
         "operationId": "health",
@@ -167,7 +169,7 @@ def _health(route: DocumentedRoute) -> Json:
     }
 
 
-def _import(route: DocumentedRoute) -> Json:
+def _import(route: DocumentedRoute) -> JsonObject:
     kinds = {CSV: "msisdn,name\n+252662345678,Alice\n", JSON_LINES[0]: '{"msisdn": "+252662345678"}\n'}
     return _operation(
         route,
@@ -188,7 +190,7 @@ def _import(route: DocumentedRoute) -> Json:
     )
 
 
-def _export(route: DocumentedRoute) -> Json:
+def _export(route: DocumentedRoute) -> JsonObject:
     files = {kind.partition(";")[0]: {"type": "string"} for kind in CONTENT_TYPES.values()}
     return _operation(
         route,
@@ -199,8 +201,8 @@ def _export(route: DocumentedRoute) -> Json:
     )
 
 
-def _results(route: DocumentedRoute) -> Json:
-    files: Json = {kind.partition(";")[0]: {"type": "string"} for kind in RESULT_TYPES.values()}
+def _results(route: DocumentedRoute) -> JsonObject:
+    files: JsonObject = {kind.partition(";")[0]: {"type": "string"} for kind in RESULT_TYPES.values()}
     files[XLSX] = {"type": "string", "format": "binary"}
     return _operation(
         route,
@@ -211,7 +213,7 @@ def _results(route: DocumentedRoute) -> Json:
     )
 
 
-DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], Json]] = {
+DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], JsonObject]] = {
     (HealthHandler, "GET"): _health,
     (OwnAccountHandler, "GET"): _show,
     (OwnAccountHandler, "PATCH"): _update,
