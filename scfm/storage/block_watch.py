@@ -33,6 +33,36 @@ def spans_of(blocks: Iterable[int]) -> list[Span]:
     return spans
 
 
+class ChangeWatch:
+    """Which blocks of one kind may have changed, for one who looks again and again."""
+
+    def __init__(self) -> None:
+        self._number = self._floor = -1
+        self._dirty_blocks: Mapping[int, int] = {}
+
+    def take(self, state: CounterState) -> set[int] | None:
+        """The blocks that may have changed since the last ``take``, None for all; STATE is what the counter says now.
+
+        It must be read before anything is counted.
+        """
+        # Not only what is newer: where a primary has died, what was announced last may never have been.
+        changed = {
+            block
+            for block, number in state.dirty_blocks.items() ^ self._dirty_blocks.items()
+            if block in state.dirty_blocks or number > state.floor  # else it was told before, and is forgotten
+        }
+        known = self._floor <= state.floor <= self._number
+        self._number, self._floor, self._dirty_blocks = state.number, state.floor, state.dirty_blocks
+        return changed if known else None
+
+
+def changing_blocks(state: CounterState) -> set[int] | None:
+    """The blocks that may be changing right now, None for all: what is counted of them is not known for long."""
+    if state.floor >= state.since:
+        return None
+    return {block for block, number in state.dirty_blocks.items() if number >= state.since}
+
+
 class BlockWatch:
     """The blocks of one kind, for one who remembers something of each.
 
@@ -44,8 +74,7 @@ class BlockWatch:
     def __init__(self) -> None:
         self.full = 0
         self.unknown: set[int] = set()
-        self._floor = 0
-        self._dirty_blocks: Mapping[int, int] = {}
+        self._changes = ChangeWatch()
 
     @property
     def tail_from(self) -> int:
@@ -54,20 +83,16 @@ class BlockWatch:
 
     def take(self, state: CounterState) -> None:
         """Note what the counter says now, which must be read before anything is counted."""
-        known = self.full if state.floor == self._floor else 0
+        changed = self._changes.take(state)
+        known = 0 if changed is None else self.full
         self.full = state.decided_below // BLOCK
-        self.unknown.update(range(known, self.full))
-        # Not only what is newer: where a primary has died, what was announced last may never have been.
-        self.unknown.update(block for block, _ in state.dirty_blocks.items() ^ self._dirty_blocks.items())
+        self.unknown.update(changed or (), range(known, self.full))
         self.unknown.intersection_update(range(self.full))
-        self._floor, self._dirty_blocks = state.floor, state.dirty_blocks
 
     def changing(self, state: CounterState) -> set[int]:
-        """The full blocks that may be changing right now: what is counted of them is not known for long."""
-        if state.floor >= state.since:
-            return set(range(self.full))
-        changing = {block for block, number in state.dirty_blocks.items() if number >= state.since}
-        return changing.intersection(range(self.full))
+        """The full blocks among those that may be changing right now."""
+        changing = changing_blocks(state)
+        return set(range(self.full)) if changing is None else changing.intersection(range(self.full))
 
 
 class Remembered(ABC, Generic[T]):

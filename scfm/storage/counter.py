@@ -28,7 +28,7 @@ from scfm.storage.database import COUNTERS, Database
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.query import Document
 
-# More dirty blocks than these are not told apart any more.
+# Of more dirty blocks than these, the half that were announced last is told apart.
 MAX_DIRTY_BLOCKS = 1000
 # How long after its announcement a document may be stored; how much later we take it for certain that it was not;
 # and after how much longer than that a process that has said nothing is dead.
@@ -42,14 +42,15 @@ CLEAN_SECONDS = 30.0
 class CounterState:
     """What the counter said at a moment.
 
-    ``decided_below``: documents with lower ids are there or will never be. ``dirty_blocks``: by block, the number of
-    the last change that was announced of it; a block that is not in it has last been announced with the number
-    ``floor`` or a lower one. ``since``: the lowest number of a change that may not be carried out yet, infinite
-    without any. ``quiescent``: a token if nothing at all is under way, else None; the same token again says that
-    nothing has changed in between.
+    ``decided_below``: documents with lower ids are there or will never be. ``number``: that of the last change that
+    was announced. ``dirty_blocks``: by block, the number of the last change that was announced of it; a block that is
+    not in it has last been announced with the number ``floor`` or a lower one. ``since``: the lowest number of a
+    change that may not be carried out yet, infinite without any. ``quiescent``: a token if nothing at all is under
+    way, else None; the same token again says that nothing has changed in between.
     """
 
     decided_below: int
+    number: int
     floor: int
     since: float
     dirty_blocks: Mapping[int, int]
@@ -61,6 +62,7 @@ class CounterState:
         processes = list((stored.get("open") or {}).values())
         return cls(
             decided_below=min([stored.get("last", 0) + 1, *(one["low"] for one in processes)]),
+            number=stored.get("seq", 0),
             floor=stored.get("floor", 0),
             since=min((one["since"] for one in processes if one["since"] is not None), default=math.inf),
             dirty_blocks={int(block): number for block, number in (stored.get("touched") or {}).items()},
@@ -257,23 +259,33 @@ def _taken_back(document_id: int) -> Document:
 
 def _dirtied(changes: list[CounterRequest]) -> list[Document]:
     """The stages that give these changes the next number, and their blocks with it."""
-    blocks: set[int] = set()
-    for change in changes:
-        blocks.update(change.blocks or ())
-    everything = any(change.blocks is None for change in changes)
-    many: Document = {"$gt": [{"$size": {"$objectToArray": {"$ifNull": ["$touched", {}]}}}, MAX_DIRTY_BLOCKS]}
     # The time makes a number that no other change has, even one that a primary had not told of when it died.
     number = {"$max": [{"$add": [_or_zero("$seq"), 1]}, {"$toLong": "$$NOW"}]}
+    numbered: Document = {"$set": {"seq": number, "touched": {"$ifNull": ["$touched", {}]}}}
+    if any(change.blocks is None for change in changes):
+        return [numbered, {"$set": {"floor": "$seq", "touched": {"$literal": {}}}}]
+    blocks = {block for change in changes for block in change.blocks or ()}
+    touched: Document = {"$set": {f"touched.{block}": "$seq" for block in sorted(blocks)}}
+    return [numbered, *([touched] if blocks else []), *_forgotten()]
+
+
+def _forgotten() -> list[Document]:
+    """The stages that, of too many dirty blocks, forget the half that was announced longest ago."""
+    known: Document = {"$objectToArray": "$touched"}
+    newest_first: Document = {"$sortArray": {"input": known, "sortBy": {"v": -1}}}
+    many: Document = {"$gt": [{"$size": known}, MAX_DIRTY_BLOCKS]}
+    kept = MAX_DIRTY_BLOCKS // 2
+    floor: Document = {"$max": [_or_zero("$floor"), {"$arrayElemAt": ["$_known.v", kept]}]}
+    touched: Document = {"$arrayToObject": {"$slice": ["$_known", kept]}}
     return [
-        {"$set": {"seq": number}},
-        {"$set": {"_all": everything or many, **{f"touched.{block}": "$seq" for block in sorted(blocks)}}},
+        {"$set": {"_known": {"$cond": [many, newest_first, None]}}},
         {
             "$set": {
-                "floor": {"$cond": ["$_all", "$seq", _or_zero("$floor")]},
-                "touched": {"$cond": ["$_all", {}, {"$ifNull": ["$touched", {}]}]},
+                "floor": {"$cond": ["$_known", floor, _or_zero("$floor")]},
+                "touched": {"$cond": ["$_known", touched, "$touched"]},
             }
         },
-        {"$unset": "_all"},
+        {"$unset": "_known"},
     ]
 
 

@@ -160,3 +160,27 @@ async def test_what_is_remembered_is_bounded(store: Store, monkeypatch: pytest.M
         await view.list_of(Query("contacts", (condition,))).tallied(TALLY)
         assert len(tallies._known) == 1 or sum(known.held for known in tallies._known.values()) <= 20
     assert len(tallies._known) <= 3
+
+
+async def test_of_many_blocks_that_have_changed_only_the_latest_are_counted_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = store.for_account(OURS)
+    ids = await called(view, 60 * BLOCK)
+    await view.list_of(ALL).tallied(TALLY)
+    count_blocks, counted = block_tallies._KnownTally._count_blocks, []
+
+    async def watched(known: Any, spans: Any) -> Any:
+        counted.extend(range(begin // BLOCK, end // BLOCK) for begin, end in spans if end != block_watch.END)
+        return await count_blocks(known, spans)
+
+    monkeypatch.setattr(block_tallies._KnownTally, "_count_blocks", watched)
+    for number in ids[2 * BLOCK :: BLOCK]:
+        await view.update_one("contacts", {"_id": number}, {"$set": {"metadata.gender": "m"}})
+        await view.list_of(ALL).tallied(TALLY)
+    assert sum(map(len, counted)) <= 2 * 60, "what was counted before was counted again"
+    # Far more than are told apart, unseen.
+    for number in ids[2 * BLOCK :: BLOCK]:
+        await view.update_one("contacts", {"_id": number}, {"$set": {"metadata.gender": "d"}})
+    counts = (await view.list_of(ALL).tallied(TALLY)).counts
+    assert (counts[("people", "d")], counts[("people", "m")]) == (58, 0)
