@@ -108,8 +108,8 @@ def _read(written: bytes) -> Plan:
         remote_request_params=plan["remote_request_params"],
         retry=Retry(retry["max_attempts"], tuple(retry["delays"]), frozenset(retry["on"])),
         window=None if window is None else PlanWindow.of(window),
-        starts_at=moment_of(plan["starts_at"]),
-        not_after=moment_of(plan["not_after"]),
+        starts_at=as_moment(plan["starts_at"]),
+        not_after=as_moment(plan["not_after"]),
         priority=plan["priority"],
         calls_per_second=plan["calls_per_second"],
         calls_in_flight=plan["calls_in_flight"],
@@ -137,6 +137,6 @@ def _completed(value: Any, described: Mapping[str, Any]) -> Any:
     }
 
 
-def moment_of(written: str | None) -> datetime | None:
+def as_moment(written: str | None) -> datetime | None:
     """The moment that RFC 3339 names, in UTC; None for None. Raises ValueError and OverflowError."""
     return None if written is None else datetime.fromisoformat(written.upper()).astimezone(UTC)

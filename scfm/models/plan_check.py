@@ -15,7 +15,7 @@ from scfm.models import hints
 from scfm.models.callout_status import COMPLETED, MACHINE
 from scfm.models.fields import NO_OBJECT, NOT_IN_LIST, FieldError, check_json, check_size
 from scfm.models.filter_formats import Format, filter_formats
-from scfm.models.plan import moment_of, with_defaults
+from scfm.models.plan import as_moment, with_defaults
 from scfm.models.plan_window import minutes_of
 from scfm.providers.call_parameters import CALL_PARAMETERS, encode_form
 from scfm.runtime.offload import offload
@@ -136,7 +136,7 @@ def _check_hours(window: Document | None) -> Iterator[tuple[InstancePath, str]]:
 
 
 def _check_order(starts_at: str | None, not_after: str | None) -> Iterator[tuple[InstancePath, str]]:
-    start, end = moment_of(starts_at), moment_of(not_after)
+    start, end = as_moment(starts_at), as_moment(not_after)
     if start is not None and end is not None and end <= start:
         yield ("not_after",), "must be after starts_at"
 
@@ -194,7 +194,7 @@ def _is_moment(value: Any) -> bool:
     if not MOMENT.fullmatch(value):
         return False
     try:
-        moment_of(value)
+        as_moment(value)
     except (ValueError, OverflowError):
         return False
     return True

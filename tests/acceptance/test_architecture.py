@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -16,6 +17,16 @@ from scfm.storage.tenant_view import TenantView
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 300
 MAX_PUBLIC_METHODS = 15
+# Names that stand in several files for what is the same there, and why it is.
+SHARED_NAMES = {
+    "T": "a type variable, of one file",
+    "log": "the logger of a file",
+    "add_arguments": "of a command: see scfm/cli/main.py",
+    "run": "of a command; the event loop's is what asyncio.run is",
+    "main": "of what is started as a program",
+    "CALLOUTS": "the resource; where that cannot be imported, the name of its collection",
+    "CONTACTS": "the resource; where that cannot be imported, the name of its collection",
+}
 
 
 @cache
@@ -67,6 +78,41 @@ def test_no_class_has_many_public_methods() -> None:
         one.__qualname__: len(names) for one in classes() if len(names := public_methods(one)) > MAX_PUBLIC_METHODS
     }
     assert not many
+
+
+def test_no_public_name_means_two_things() -> None:
+    """A name of a file may stand in another one, too, where what is assigned is spelled alike."""
+    meanings: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in sources().values():
+        for name, meaning in defined(path):
+            if not name.startswith("_"):
+                meanings[name][str(path.relative_to(ROOT))] = meaning
+    assert len(meanings) > 1000
+    assert not {
+        name: sorted(files)
+        for name, files in meanings.items()
+        if len(files) > 1 and len(set(files.values())) > 1 and name not in SHARED_NAMES
+    }, "give it a name that says which one it is"
+    assert all(len(meanings[name]) > 1 for name in SHARED_NAMES), "no longer shared: take it off the list"
+
+
+def defined(path: Path) -> Iterator[tuple[str, str]]:
+    """The names that a file defines at its top level, each with what tells its meaning from another's."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, f"{path}:{node.lineno}"
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                yield from named(target, node.value)
+
+
+def named(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, str]]:
+    if isinstance(target, ast.Name):
+        yield target.id, ast.unparse(value)
+    elif isinstance(target, ast.Tuple):
+        values = value.elts if isinstance(value, ast.Tuple) else [value] * len(target.elts)
+        for one, its_value in zip(target.elts, values, strict=True):
+            yield from named(one, its_value)
 
 
 def classes() -> set[type]:
