@@ -99,7 +99,7 @@ class Server:
         1. The simulator is told that the application stops: callbacks that get no answer are no errors any more.
         2. No more connections are accepted; requests have MAX_REQUESTS_SECONDS to be answered.
         3. The jobs claim nothing more. They have MAX_JOBS_SECONDS; then they are cancelled, hand back what has not
-           left, and are waited for without a limit (``cancel_all``).
+           left, and are waited for, though not for ever (``cancel_all``).
         4. The send journal, the connections to providers, the watch for outages and the simulator are closed.
         5. The store says that this process changes nothing any more, in MAX_QUIESCE_SECONDS, and is closed.
         6. Nobody starts the private mongod again. ``PrivateMongod.stop`` ends it when the event loop has ended:

@@ -21,6 +21,8 @@ log = logging.getLogger("scfm.work")
 MAX_BACKOFF_SECONDS = 5.0
 # How long a job that is cancelled may take to hand back what it has claimed, and how long the runner waits for it.
 HAND_BACK_SECONDS, CANCEL_SECONDS = 1.0, 1.5
+# A task is cancelled so many times, and then left alone: it does not end. Two seldom go wrong (see ``cancel_all``).
+MAX_CANCELS = 10
 # New work is claimed when this part of the slots is free, so that it is claimed many at a time.
 BATCHED = 4
 
@@ -87,24 +89,27 @@ class Runner:
             job_loop.room.set()
         if not self._tasks:
             return
-        _, late = await asyncio.wait(self._tasks, timeout=patience)
+        done, late = await asyncio.wait(self._tasks, timeout=patience)
         for task in late:
             log.warning("%s: still at work after %g s, cut off", task.get_name(), patience)
         await cancel_all(late, times=2)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*done, return_exceptions=True)
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[Any]], times: float = 1) -> None:
-    """Cancel the tasks, and return when they have ended.
+    """Cancel the tasks, and return when they have ended, or have been cancelled MAX_CANCELS times.
 
     They are cancelled again each TIMES CANCEL_SECONDS: Python 3.11 can lose a cancellation, where the driver sends.
     """
-    left = set(tasks)
-    while left:
+    left, cancels = set(tasks), 0
+    while left and cancels < MAX_CANCELS:
         for task in left:
             task.cancel()
+        cancels += 1
         _, left = await asyncio.wait(left, timeout=times * CANCEL_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)  # nobody else asks how they ended
+    for task in left:
+        log.error("%s does not end, and is left behind", task.get_name())
+    await asyncio.gather(*(set(tasks) - left), return_exceptions=True)  # nobody else asks how they ended
 
 
 class _JobLoop:

@@ -237,6 +237,27 @@ async def test_work_that_misses_its_end_is_told_again(monkeypatch: pytest.Monkey
     assert set(job.cut_off) == {"a", "b"}
 
 
+async def test_work_that_never_ends_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "CANCEL_SECONDS", 0.001)
+    leave = asyncio.Event()
+
+    async def endless() -> None:
+        while not leave.is_set():
+            with suppress(asyncio.CancelledError):
+                await leave.wait()
+
+    tasks = [asyncio.create_task(endless(), name="endless"), asyncio.create_task(asyncio.sleep(NEVER))]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(120):
+        await module.cancel_all(tasks)
+    assert [task.done() for task in tasks] == [False, True]
+    assert caplog.messages == ["endless does not end, and is left behind"]
+    leave.set()
+    await tasks[0]
+
+
 async def test_an_operation_of_the_driver_that_misses_its_end_ends_all_the_same() -> None:
     async def deaf() -> str:
         with suppress(asyncio.CancelledError):
