@@ -42,7 +42,8 @@ async def create_inbound_call(
     msisdn = event.caller
     for _ in range(MAX_CREATE_TRIES):
         make_contact = msisdn is not None and contact is None
-        ids = await _new_ids(view, PHONE_CALLS.kind, *([CONTACTS.kind] if make_contact else []))
+        kinds = [PHONE_CALLS.kind, *([CONTACTS.kind] if make_contact else [])]
+        ids = [one for (one,) in await asyncio.gather(*(view.counters.ids(kind).allocate(1) for kind in kinds))]
         call = {"_id": ids[0], **_new_call(event, default_flow)}
         try:
             if msisdn is not None and contact is None:
@@ -60,11 +61,6 @@ async def create_inbound_call(
         except Invalid:  # somebody else made the contact just now, or has deleted it
             contact = await find_contact(view, msisdn) if msisdn else None
     raise Invalid(UNKNOWN_CALL)
-
-
-async def _new_ids(view: TenantView, *kinds: str) -> list[int]:
-    ids = await asyncio.gather(*(view.counters.ids(kind).allocate(1) for kind in kinds))
-    return [one[0] for one in ids]
 
 
 async def _put_call_and_contact(view: TenantView, call: Document, contact: Document) -> tuple[Document, Document]:

@@ -161,7 +161,12 @@ class PrivateMongod:
         assert self._lock is not None
         self._binary = find_binary()
         with self._folder.errors_explained():
-            self._await_predecessor(wait)
+            # A killed server's mongod may be stopping still; it removes its socket before it drops its lock.
+            if _try_until(wait, self._folder.unused) is None:
+                raise StartError(
+                    f"another mongod{holder(self._folder.mongod_file)} is using {self._folder.files}: "
+                    "stop it, or choose another data folder"
+                )
             self._socket = choose_socket(self._folder.root)
             self._log_start = self._folder.rotate_log()
             with _interrupts_held():
@@ -170,14 +175,6 @@ class PrivateMongod:
             self._lock.write(f"{os.getpid()}\n{self._socket}\n")
         if wait:
             self._await_answer(self._socket, wait)
-
-    def _await_predecessor(self, wait: float) -> None:
-        """A killed server's mongod may be stopping still; it removes its socket before it drops its lock."""
-        if _try_until(wait, self._folder.unused) is None:
-            raise StartError(
-                f"another mongod{holder(self._folder.mongod_file)} is using {self._folder.files}: "
-                "stop it, or choose another data folder"
-            )
 
     def _spawn(self, address: Path) -> subprocess.Popen[bytes]:
         with self._folder.open_log() as log:

@@ -52,8 +52,10 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             self.set_status(403)
             self.write_entity(SIGNATURE_REFUSED.encode())
         except Invalid as invalid:
-            self._log_refused(422, "; ".join(_messages(invalid)), details)
-            self._answer_xml(422, _errors(invalid))
+            messages = [message for of_field in invalid.errors.values() for message in of_field]
+            self._log_refused(422, "; ".join(messages), details)
+            errors = "".join(f"<error>{escape(message, quote=False)}</error>" for message in messages)
+            self._answer_xml(422, f'<?xml version="1.0" encoding="UTF-8"?><errors>{errors}</errors>')
         except BadRequest as error:
             self._log_refused(400, str(error) or "its form cannot be read", details)
             raise
@@ -84,12 +86,3 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
         if self.app.settings.public_url:
             return self.app.settings.public_url + self.request.uri
         return self.request.full_url()
-
-
-def _messages(invalid: Invalid) -> list[str]:
-    return [message for messages in invalid.errors.values() for message in messages]
-
-
-def _errors(invalid: Invalid) -> str:
-    items = "".join(f"<error>{escape(message, quote=False)}</error>" for message in _messages(invalid))
-    return f'<?xml version="1.0" encoding="UTF-8"?><errors>{items}</errors>'

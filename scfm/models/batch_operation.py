@@ -88,7 +88,8 @@ class BatchOperations(Resource):
         """Check the parameters as the type has it; a new operation must find something to do."""
         if draft.new:
             draft.document["type"] = draft.given.get("type")
-        operation_type = _type_of(draft.document["type"])
+        given = draft.document["type"]
+        operation_type = TYPES.get(given) if isinstance(given, str) else None
         if operation_type is None:
             draft.errors.add("type", BLANK, hint=hints.choice_of(TYPES))
             return
@@ -96,16 +97,12 @@ class BatchOperations(Resource):
             errors = await operation_type.errors_in(draft.document["parameters"], scope.rules.country)
             draft.errors |= errors
             draft.errors.hints |= errors.hints
-        if messages := misplaced(draft.given, self._field_names):
+        if messages := misplaced(draft.given, {*(field.name for field in self.fields), *self.accepts_new}):
             draft.errors.add("parameters", *messages)
         if draft.new and operation_type.name == operation_links.POPULATION:
             await _check_callout(scope, draft)
         elif draft.new and not _skips_preview(draft):
             await _check_preview(scope, draft, operation_type)
-
-    @property
-    def _field_names(self) -> frozenset[str]:
-        return frozenset((*(field.name for field in self.fields), *self.accepts_new))
 
     async def check_delete(self, scope: Scope, document: Document) -> None:
         if document["status"] not in RESTING:
@@ -130,10 +127,6 @@ async def validated_type(view: TenantView, operation: Mapping[str, Any]) -> Oper
     errors = await operation_type.errors_in(parameters, await country_for(view, parameters))
     errors.check()
     return operation_type
-
-
-def _type_of(value: Any) -> OperationType | None:
-    return TYPES.get(value) if isinstance(value, str) else None
 
 
 async def _check_callout(scope: Scope, draft: Draft) -> None:

@@ -59,7 +59,7 @@ def at(field: str, path: KeyPath, value: str | None) -> Document:
 
     The names may be stored in NFC or in NFD as well as given: all of a path in one, as who writes a document does.
     """
-    wanted = None if value is None else _typed(value)
+    wanted = None if value is None else [pair for text in spellings(value) for pair in _typed(text)]
     if all(map(str.isascii, path)):
         return _at(field, path, wanted)
     ways = dict.fromkeys(zip(*((name, composed(name, "NFC"), composed(name, "NFD")) for name in path), strict=True))
@@ -79,10 +79,6 @@ def _has_position(path: KeyPath) -> bool:
 
 def _typed(written: str) -> list[tuple[Any, list[str]]]:
     """The values that read so as text, each with its BSON types."""
-    return [pair for form in spellings(written) for pair in _typed_exactly(form)]
-
-
-def _typed_exactly(written: str) -> list[tuple[Any, list[str]]]:
     values: list[tuple[Any, list[str]]] = [(written, ["string"])]
     if written in ("true", "false"):
         values.append((written == "true", ["bool"]))

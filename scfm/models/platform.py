@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from scfm.models.account import FORMER
 from scfm.providers.abilities import is_signalwire
@@ -25,7 +23,7 @@ class Platform:
 
     def credentials(self, account: Document) -> Credentials:
         """The credentials with which ACCOUNT calls."""
-        name = self._name(account["settings"])
+        name = account["settings"].get("platform_provider_name") or self.settings.platform_provider
         if name == "simulator":
             return self.simulator or Credentials("simulator", "", "", None)
         provider = "somleng" if name == "somleng" else "twilio"
@@ -64,9 +62,6 @@ class Platform:
         if by_form != "twilio" and is_signalwire(self._base_url("twilio")):
             return (by_form, "twilio")
         return (by_form,)
-
-    def _name(self, settings: Mapping[str, Any]) -> str:
-        return settings.get("platform_provider_name") or self.settings.platform_provider or "twilio"
 
     def _of_server(self, provider: str) -> tuple[str, str]:
         """The server's own sid and auth token at a provider; '' where they are not set."""

@@ -72,7 +72,8 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
         **_: Any,
     ) -> Response:
         """The whole answer to one request, sent once. Raises ValueError for a success that is too long to be read."""
-        headers = {**headers, "Authorization": _basic(*auth), "Accept-Encoding": "identity"}
+        credentials = base64.b64encode(":".join(auth).encode()).decode()
+        headers = {**headers, "Authorization": f"Basic {credentials}", "Accept-Encoding": "identity"}
         max_bytes = MAX_PAGE_BYTES if params else MAX_ANSWER_BYTES  # only lists have a query
         sending = self._open_session().request(
             method,
@@ -105,7 +106,3 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
                 auto_decompress=False,  # it would decompress whatever comes: see bounded_body.py
             )
         return self._session
-
-
-def _basic(name: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()

@@ -52,7 +52,10 @@ class Faults:
             name, _, value = (word.strip() for word in part.partition("="))
             if name not in known:
                 raise StartError(f"faults: {name} is unknown; there are {', '.join(sorted(known))}")
-            plan[name] = _number(name, value)
+            try:
+                plan[name] = float(value)
+            except ValueError:
+                raise StartError(f"faults: {name} must be a number, not {value!r}") from None
         return cls(**plan)
 
     def of_request(self, seed: int, request: int) -> str | None:
@@ -73,10 +76,3 @@ class Faults:
             if drawn < 0:
                 return name
         return None
-
-
-def _number(name: str, value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise StartError(f"faults: {name} must be a number, not {value!r}") from None

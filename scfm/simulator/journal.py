@@ -156,11 +156,6 @@ class Journal:
         os.replace(self._beside(".new"), self._beside())
         self._beside(".1").unlink(missing_ok=True)
 
-    def _put_aside(self) -> None:
-        self._begin()
-        os.replace(self._beside(), self._beside(".1"))
-        os.replace(self._beside(".new"), self._beside())
-
     def _begin(self, lines: Iterable[bytes] = ()) -> None:
         """Go on in a new file, which begins with what it is, the account, and these lines. Raises OSError."""
         file = os.open(self._beside(".new"), os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -190,7 +185,9 @@ class Journal:
         lines, self._lines = self._lines, []
         try:
             if self._size > MAX_BYTES:
-                self._put_aside()
+                self._begin()
+                os.replace(self._beside(), self._beside(".1"))
+                os.replace(self._beside(".new"), self._beside())
             # After a line that was cut off, the next begins on a line of its own.
             self._size += _append(self._file, (b"\n" if self._failed else b"") + b"\n".join(lines) + b"\n")
             self._failed = False

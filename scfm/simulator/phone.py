@@ -150,7 +150,7 @@ class Phone:
         await self._pass(len(verb.text.split()) * 0.4 * _loops(verb))
 
     async def _play(self, verb: Verb) -> None:
-        self._note("play", url=verb.text, **_only(digits=verb["digits"]))
+        self._note("play", url=verb.text, **({"digits": verb["digits"]} if verb["digits"] else {}))
         await self._pass(3.0 * _loops(verb))
 
     async def _pause(self, verb: Verb) -> None:
@@ -240,7 +240,3 @@ def _at(script: Sequence[T | None], turn: int) -> T | None:
 def _loops(verb: Verb) -> int:
     """How often a Say or Play is heard; 0 means until the caller has had enough."""
     return verb.number("loop") or MAX_LOOPS
-
-
-def _only(**values: str) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value}

@@ -75,7 +75,10 @@ def _rule(entry: Any) -> CalleeRule:
     applies_to = {key: entry[key] for key in ("number", "prefix", "pattern") if key in entry}
     if len(applies_to) != 1 or not all(isinstance(value, str) for value in applies_to.values()):
         raise StartError(f"a rule needs one number, prefix or pattern, a text: {entry}")
-    _compile(applies_to.get("pattern", ""))
+    try:
+        re.compile(applies_to.get("pattern", ""))
+    except re.error as error:
+        raise StartError(f"the pattern {applies_to['pattern']!r} cannot be read: {error}") from error
     script = {key: entry[key] for key in entry if key not in applies_to}
     attempts = script.pop("attempts", [script])
     if script and attempts != [script]:
@@ -84,13 +87,6 @@ def _rule(entry: Any) -> CalleeRule:
         raise StartError(f"attempts must be a list of objects, one at least, not {attempts!r}")
     first, *later = (_callee(dict(one)) for one in attempts)
     return CalleeRule(callee=first, later=tuple(later), **applies_to)
-
-
-def _compile(pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise StartError(f"the pattern {pattern!r} cannot be read: {error}") from error
 
 
 def _callee(script: dict[str, Any]) -> Callee:

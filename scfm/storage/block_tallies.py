@@ -90,13 +90,10 @@ class BlockTallies:
             changes = self._counters.changes(self._counted[query.collection].kind)
             known = _KnownTally(query, tally, self._database.collection(query.collection), changes)
         self._known[key] = known
-        self._forget()
-        return await known.requests.submit(None)
-
-    def _forget(self) -> None:
         held = sum(known.held for known in self._known.values())
         while len(self._known) > MAX_TALLIES or (held > MAX_COUNTS and len(self._known) > 1):
             held -= self._known.pop(next(iter(self._known))).held
+        return await known.requests.submit(None)
 
 
 class _KnownTally(Remembered[Tallied]):

@@ -98,8 +98,9 @@ class Database:
         another form.
         """
         with map_startup_errors(), map_driver_errors():
-            if await self._is_sharded_cluster():
-                # What has an id may be on another shard than the counter, and be on disk before it.
+            hello = await self.client.admin.command("hello")
+            if hello.get("msg") == "isdbgrid":
+                # A sharded cluster: what has an id may be on another shard than the counter, and on disk before it.
                 self._collections[COUNTERS] = self.durable_counters
             with pymongo.timeout(MAX_BUILD_SECONDS):
                 for collection, wanted in indexes.items():
@@ -107,10 +108,6 @@ class Database:
             for collection, names in (obsolete or {}).items():
                 for name in names:
                     await self._drop_index(collection, name)
-
-    async def _is_sharded_cluster(self) -> bool:
-        hello = await self.client.admin.command("hello")
-        return bool(hello.get("msg") == "isdbgrid")
 
     async def _drop_index(self, collection: str, name: str) -> None:
         try:

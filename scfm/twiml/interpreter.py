@@ -147,7 +147,8 @@ def walk(verbs: Iterable[Verb], url: str) -> Walk:
     A callee who hangs up is a walk that is not gone on with. Unknown verbs are yielded and passed over.
     """
     for verb in _as_heard(verbs):
-        met = replace(verb, text=urljoin(url, verb.text)) if _is_link(verb) else verb
+        is_link = verb.name == "Redirect" or (verb.name == "Play" and verb.text != "")
+        met = replace(verb, text=urljoin(url, verb.text)) if is_link else verb
         answer = (yield met) or CalleeAnswer()
         way = _way(met, answer, url)
         if way is not None:
@@ -178,10 +179,6 @@ def _as_heard(verbs: Iterable[Verb]) -> Iterator[Verb]:
 def _inside_gather(verb: Verb) -> Verb:
     """A Gather may hold prompts only; another verb is unknown there."""
     return verb if verb.name in PROMPTS else replace(verb, name=f"Gather/{verb.name}")
-
-
-def _is_link(verb: Verb) -> bool:
-    return verb.name == "Redirect" or (verb.name == "Play" and verb.text != "")
 
 
 def _way(verb: Verb, answer: CalleeAnswer, url: str) -> NextRequest | End | None:

@@ -32,7 +32,7 @@ class Registry:
         Application, Message and the default are always registered. DEFAULT is one of the names, or anything that
         VALUE may hold. Raises StartError for what cannot be found.
         """
-        flows = _by_name([Application, Message, *(find_flow(item) for item in _items(value))])
+        flows = _by_name([Application, Message, *(find_flow(item) for item in value.split(",") if item.strip())])
         chosen = flows.get(default.strip() or Application.name) or find_flow(default, "DEFAULT_CALL_FLOW_LOGIC")
         return cls(_by_name([*flows.values(), chosen]), chosen)
 
@@ -68,10 +68,6 @@ def find_flow(name: str, setting: str = "REGISTERED_CALL_FLOW_LOGIC") -> type[Fl
             f"or the path of your own class, such as flood.flows:FloodWarning"
         )
     return _checked(_class_at(module, path, setting), name, setting)
-
-
-def _items(value: str) -> list[str]:
-    return [item.strip() for item in value.split(",") if item.strip()]
 
 
 def _by_name(flows: Iterable[type[Flow]]) -> dict[str, type[Flow]]:

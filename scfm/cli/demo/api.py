@@ -65,7 +65,9 @@ class Api:
         self, method: str, path: str, form: Mapping[str, str] | None, status: int, fields: Mapping[str, Any]
     ) -> ApiAnswer:
         answer = self._exchange(method, path, form)
-        actual = f"{answer.status} {_shortened(answer.json)}"
+        body = json.dumps(answer.json)
+        shown = body if len(body) <= MAX_SHOWN_ANSWER else body[:MAX_SHOWN_ANSWER] + "..."
+        actual = f"{answer.status} {shown}"
         if answer.status != status:
             raise StepFailed(f"{status} from {method} {path}", actual)
         for field, value in fields.items():
@@ -85,8 +87,3 @@ class Api:
             return ApiAnswer(response.status, int(total) if total else None, json.loads(body) if body else None)
         except (OSError, HTTPException, ValueError) as error:
             raise StepFailed(f"an answer to {method} {path}", repr(error)) from None
-
-
-def _shortened(body: Any) -> str:
-    text = json.dumps(body)
-    return text if len(text) <= MAX_SHOWN_ANSWER else text[:MAX_SHOWN_ANSWER] + "..."
