@@ -50,6 +50,7 @@ from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
 from scfm.workers.runner import Runner
 from scfm.workers.send_journal import SendJournal
+from scfm.workers.settle_opt_outs import SettleOptOuts
 from scfm.workers.status_fetcher import StatusFetcher
 from scfm.workers.status_poller import StatusPoller
 from scfm.workers.sweep_deletions import SweepDeletions
@@ -139,6 +140,8 @@ class Server:
             wake=runner.wake,
             callout_status_changed=callout_hold.on_event,
             contact_renumbered=callout_hold.on_renumbered,
+            opt_outs_changed=callout_hold.opt_outs.on_changed,
+            calls_held_changed=callout_hold.holds.on_changed,
             calling_accounts_changed=calling_accounts.forget,
             request_tracker=request_tracker,
             outage=outage,
@@ -211,6 +214,7 @@ class Server:
         runner.add(SweepDeletions(store))
         runner.add(ForgetOld(store))
         runner.add(RenumberContacts(store))
+        runner.add(SettleOptOuts(store))
         runner.add(ends)
         self._closing.push_async_callback(runner.stop, MAX_JOBS_SECONDS)
         return runner

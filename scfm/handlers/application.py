@@ -55,6 +55,10 @@ class Collaborators:
     callout_status_changed: Callable[[Document], Awaitable[None]]
     # The number of the contact with this id may have changed.
     contact_renumbered: Callable[[int], None]
+    # Numbers of the account with this id may have been opted out: none of its calls may leave to one of them.
+    opt_outs_changed: Callable[[int], None]
+    # The calls of the account with this id, None for all, have just been held or released.
+    calls_held_changed: Callable[[int | None], None]
     # What the background has cached of accounts is old.
     calling_accounts_changed: Callable[[], None]
     # The requests that are being answered.

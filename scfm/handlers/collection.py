@@ -14,6 +14,7 @@ from scfm.models.account import ACCOUNTS
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, validated_type
 from scfm.models.batch_operations.operation import Operation
 from scfm.models.filters import as_id, text
+from scfm.models.opt_out import OPT_OUTS
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
 from scfm.storage.query import Document, Query
@@ -40,10 +41,13 @@ class ResourceHandler(ClientHandler):
             return self.scope_of(self.app.store.for_account(as_id(text(account_id) or "")))
         return self.own_scope()
 
-    def forget_accounts(self) -> None:
-        """Drop what is cached of accounts and access tokens, if it is one of these that has changed."""
+    def tell_background(self) -> None:
+        """A document has been created, changed or deleted: drop what is cached of it, and begin what follows."""
         if self.resource in (ACCOUNTS, ACCESS_TOKENS):
             self.app.forget_accounts()
+        if self.resource is OPT_OUTS:
+            self.app.opt_outs_changed(self.client.account_id)
+            self.app.wake()
 
 
 class CollectionHandler(ResourceHandler):
@@ -71,7 +75,7 @@ class CollectionHandler(ResourceHandler):
     async def create_and_answer(self, scope: Scope, parameters: dict[str, Any], **known: Any) -> None:
         """Create, and answer with what was created."""
         document = await self.resource.create(scope, parameters, **known)
-        self.forget_accounts()
+        self.tell_background()
         shown = await self.resource.present(scope.view, [document])
         self.answer(201, shown[0], resource_path(self.resource, document))
         if shown[0].get("token"):

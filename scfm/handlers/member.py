@@ -40,13 +40,13 @@ class MemberHandler(ResourceHandler):
         document = await self.resource.update(scope, document_id, parameters)
         if self.resource is CONTACTS and "msisdn" in parameters:
             self.app.contact_renumbered(document["_id"])
-        self.forget_accounts()
+        self.tell_background()
         self.answer(204)
 
     async def delete(self, id_text: str) -> None:
         scope = self.scope_for(self.parameters())
         await references.delete(self.resource, scope, self.parse_id(id_text))
-        self.forget_accounts()
+        self.tell_background()
         self.answer(204)
 
 

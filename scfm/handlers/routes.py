@@ -11,6 +11,7 @@ from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHa
 from scfm.handlers.documentation import DocumentationHandler, DocumentHandler, SchemaHandler
 from scfm.handlers.export_contacts import ExportContactsHandler
 from scfm.handlers.health import HealthHandler
+from scfm.handlers.holds import AccountEventsHandler, OwnAccountEventsHandler, ServerEventsHandler, ServerHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.index import IndexHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
@@ -22,6 +23,7 @@ from scfm.models.batch_operation import BATCH_OPERATIONS
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
+from scfm.models.opt_out import OPT_OUTS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.registry import RESOURCES
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
@@ -38,6 +40,7 @@ LISTED: tuple[tuple[Resource, str, str, dict[str, Any]], ...] = (
     (ACCOUNTS, "GET POST", "GET PATCH DELETE", {"super_admin": True}),
     (ACCESS_TOKENS, "GET POST", "GET PATCH DELETE", {"for_any_account": True}),
     (USERS, "GET POST", "GET PATCH DELETE", {"for_any_account": True}),
+    (OPT_OUTS, "GET POST", "GET PATCH DELETE", {}),
 )
 # The nested lists under which one may also be created; the others come from the resources' own ``parents``.
 CREATED_UNDER = {
@@ -67,6 +70,7 @@ def routes() -> list[URLSpec]:
         found.append(_route(path, CollectionHandler, resource=resource, verbs=list_verbs, **options))
         found.append(_route(f"{path}/{ID}", MemberHandler, resource=resource, verbs=verbs, **options))
     found.append(_route("/api/account", OwnAccountHandler, resource=ACCOUNTS, verbs="GET PATCH"))
+    found.extend(_holds())
     found.extend(_nested())
     for resource in WITH_EVENTS:
         path = f"/api/{resource.collection}/{ID}/{resource.kind}_events"
@@ -81,6 +85,16 @@ def routes() -> list[URLSpec]:
     found.append(_route(f"/api/schemas/{SCHEMA}", SchemaHandler))
     found.append(_route("/api/docs", DocumentationHandler))
     return found
+
+
+def _holds() -> list[URLSpec]:
+    own, any_account = {"resource": ACCOUNTS, "verbs": "POST"}, {"super_admin": True}
+    return [
+        _route("/api/account/account_events", OwnAccountEventsHandler, **own),
+        _route(f"/api/accounts/{ID}/account_events", AccountEventsHandler, **own, **any_account),
+        _route("/api/server", ServerHandler, **any_account),
+        _route("/api/server/server_events", ServerEventsHandler, verbs="POST", **any_account),
+    ]
 
 
 def _nested() -> list[URLSpec]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from scfm.clock import now
 from scfm.models import hints, msisdn
+from scfm.models.call_hold import HELD_AT
 from scfm.models.declaration import COMMON_FILTERS, Guard
 from scfm.models.fields import Field, FieldError, Id, Metadata, Rules, Text, Time
 from scfm.models.filters import text
@@ -140,9 +141,11 @@ class Accounts(Resource):
         Time("created_at"),
         Time("updated_at"),
         Secret("twilio_signing_key"),
+        Time(HELD_AT),
     )
     guards = tuple(
-        Guard(name, "account_id") for name in ("access_tokens", "users", "contacts", "callouts", "batch_operations")
+        Guard(name, "account_id")
+        for name in ("access_tokens", "users", "contacts", "callouts", "batch_operations", "opt_outs")
     )
     filters = COMMON_FILTERS
     indexes = (

@@ -7,9 +7,9 @@ background does with a call meanwhile is in ``_work`` (``CallWork``), which is n
                        held       unknown
 
 A transition is a function that reads the call and the clock, and nothing else. It gives the condition under which the
-call may be changed, as MongoDB compares it at that moment, and the update. What the provider's answers and reports
-make of a call is in ``call_placement``, ``call_checks`` and ``call_reports``. docs/architecture.md draws all of it
-("The life of a phone call").
+call may be changed, as MongoDB compares it at that moment, and the update. What cancels a call before it leaves is in
+``call_cancellations``; what the provider's answers and reports make of one in ``call_placement``, ``call_checks`` and
+``call_reports``. docs/architecture.md draws all of it ("The life of a phone call").
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def claimed_by(call_ids: list[int], status: str, lease: datetime, attempt: Attem
     return {"_id": {"$in": call_ids}, "status": status, **by}
 
 
-# By the callout: a call is held back while it is paused, and canceled when it is stopped.
+# By the callout: a call is held back while it is paused.
 
 
 def hold(call: Document) -> Transition:
@@ -212,21 +212,6 @@ def release_callout(account_id: int, callout_id: int) -> Transition:
     return Transition(held, {"$set": {WORK: {"due": now()}}})
 
 
-def cancel(call: Document) -> Transition:
-    """A claimed call is not sent: its callout was stopped."""
-    return Transition(claimed(call), _canceled())
-
-
-def cancel_callout(account_id: int, callout_id: int) -> Transition:
-    """No call of a callout is sent that waits or is held back."""
-    calls = {"account_id": account_id, "callout_id": callout_id, "status": CallStatus.QUEUED}
-    return Transition({**calls, "$or": [{DUE: EXISTS}, {HELD: True}]}, _canceled())
-
-
-def _canceled() -> Document:
-    return {"$set": {"status": CallStatus.CANCELED, "updated_at": now()}, "$unset": {WORK: ""}}
-
-
 # By a change of its contact's number: see renumbering.
 
 
@@ -234,11 +219,6 @@ def renumber(call: Document, msisdn: str) -> Transition:
     """A claimed call waits again, with its contact's new number."""
     change = {"msisdn": msisdn, "updated_at": now(), WORK: {"due": now(), "tries": tries_of(call)}}
     return Transition(claimed(call), {"$set": change})
-
-
-def cancel_renumbered(call: Document, msisdn: str) -> Transition:
-    """A claimed call is not sent: its contact's new number is another participation's in the callout."""
-    return Transition(claimed(call), _canceled_as_taken(msisdn))
 
 
 def unclaimed(condition: Document) -> Document:
@@ -250,18 +230,6 @@ def renumber_many(condition: Document, call_ids: list[int], msisdn: str) -> Tran
     """``renumber`` for those of the calls that are unclaimed, and fit a condition."""
     update = {"$set": {"msisdn": msisdn, "updated_at": now()}, "$inc": {"_version": 1}}
     return Transition({**unclaimed(condition), "_id": {"$in": call_ids}}, update)
-
-
-def cancel_renumbered_many(condition: Document, call_ids: list[int], msisdn: str) -> Transition:
-    """``cancel_renumbered`` for those of the calls that are unclaimed, and fit a condition."""
-    update = {**_canceled_as_taken(msisdn), "$inc": {"_version": 1}}
-    return Transition({**unclaimed(condition), "_id": {"$in": call_ids}}, update)
-
-
-def _canceled_as_taken(msisdn: str) -> Document:
-    words = f"Not called: the contact's number is {msisdn} now, which another participation has"
-    change = {"status": CallStatus.CANCELED, "remote_error_message": words, "updated_at": now()}
-    return {"$set": change, "$unset": {WORK: ""}}
 
 
 # By the dispatcher, of a call that has not left.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from scfm.storage.query import Document
 
@@ -53,6 +53,11 @@ LANE, RANK = "_lane", "_rank"
 CHECK, FETCH_FROM, SEQUENCE = "_check", "_fetch_from", "_sequence"
 # That the provider refused the number, and how (``Refusal``); and that a key was pressed, so a person was there.
 REFUSAL, PERSON = "_refusal", "_person"
+# Why a call was canceled before it left: see CancelReason.
+CANCELED_FOR = "_canceled_for"
+# Its callout was stopped; its number is opted out; its plan's ``not_after`` has passed; its contact's new number is
+# another's; a client asked for it.
+CancelReason = Literal["stopped", "opted_out", "too_late", "renumbered", "request"]
 
 EXISTS: Document = {"$exists": True}
 # What has not gone out to the provider, and never will once it is taken back.

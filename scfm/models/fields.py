@@ -128,14 +128,19 @@ class Number(Field):
 
 
 @dataclass(frozen=True)
-class Status(Field):
-    """Where the document stands: one of ``statuses``."""
+class Choice(Field):
+    """One of ``choices``, which the server sets."""
 
-    statuses: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     @property
     def schema(self) -> Schema:
-        return {"type": "string", "enum": list(self.statuses)}
+        return {"type": "string", "enum": list(self.choices)}
+
+
+@dataclass(frozen=True)
+class Status(Choice):
+    """Where the document stands."""
 
 
 @dataclass(frozen=True)

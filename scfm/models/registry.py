@@ -9,6 +9,7 @@ from scfm.models.batch_operation import BATCH_OPERATIONS
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
+from scfm.models.opt_out import OPT_OUTS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
 from scfm.models.resource import Resource
@@ -27,6 +28,7 @@ RESOURCES: tuple[Resource, ...] = (
     CALLOUT_PARTICIPATIONS,
     PHONE_CALLS,
     REMOTE_PHONE_CALL_EVENTS,
+    OPT_OUTS,
 )
 
 # By the name of the idempotent request that created a document. An account belongs to no account.

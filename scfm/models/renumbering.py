@@ -14,11 +14,10 @@ from datetime import datetime, timedelta
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
+from scfm.models.call_cancellations import cancel_renumbered, cancel_renumbered_many
 from scfm.models.call_lifecycle import (
     CallStatus,
     Transition,
-    cancel_renumbered,
-    cancel_renumbered_many,
     renumber,
     renumber_many,
     unclaimed,

@@ -1,4 +1,4 @@
-"""What keeps a queued call from leaving: its callout is paused or stopped, or its contact's number has changed.
+"""What keeps a queued call from leaving: a hold, a callout that is paused or stopped, a contact's new number.
 
 A call's callout is looked at just before the call leaves, at most a moment after it was last looked at; in the
 process that was told of the change, at once. A callout carries a mark while the number of a contact in it has changed
@@ -9,29 +9,40 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scfm.models import renumbering
-from scfm.models.call_lifecycle import Transition, cancel_callout, hold_callout, release_callout
+from scfm.models.call_cancellations import cancel_callout
+from scfm.models.call_lifecycle import Transition, hold_callout, release_callout
 from scfm.models.call_work import HELD
+from scfm.models.opt_out import goes_over_opt_outs
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
+from scfm.workers.call_holds import CallHolds
 from scfm.workers.claims import CALLS
+from scfm.workers.opt_out_looks import OptOutLooks
 
 CALLOUTS, CONTACTS = "callouts", "contacts"
 CALLOUT_CACHE_SECONDS = 0.1
 BLOCKING = ("paused", "stopped")
+# What blocks a call whose account's calls are held, and one to a number that is opted out.
+HELD_BACK, OPTED_OUT = "held", "opted_out"
 # Longer than it takes from the last look at a callout until the request is written: PROVIDER_TIMEOUT is at most 300.
 CHANGE_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
 class _CalloutState:
-    """A callout as it was looked at: its status, and whether the number of a contact in it has changed of late."""
+    """A callout as it was looked at: its status, and whether the number of a contact in it has changed of late.
+
+    ``emergency``: its plan goes over opt-outs.
+    """
 
     status: str
     renumbered: bool
+    emergency: bool
 
 
 class CalloutHold:
@@ -42,16 +53,39 @@ class CalloutHold:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.holds = CallHolds(store)
+        self.opt_outs = OptOutLooks(store)
         self._callouts = TTLCache(self._read, CALLOUT_CACHE_SECONDS)
         # When, by the monotonic clock, this process was last told of a change: by collection and id, oldest first.
         self._changed_at: dict[tuple[str, int | None], float] = {}
 
     async def blocking_status(self, call: Document) -> str | None:
-        """``paused`` or ``stopped`` where that keeps the call back, else None."""
+        """``held``, ``paused``, ``stopped`` or ``opted_out`` where that keeps the call back, else None."""
+        blocking, may_be_opted_out = await self._blocking(call)
+        if may_be_opted_out and await self.opt_outs.is_opted_out(call["account_id"], call["msisdn"]):
+            return OPTED_OUT
+        return blocking
+
+    async def blocking_statuses(self, account_id: int, calls: Sequence[Document]) -> list[str | None]:
+        """The same for many calls of an account, with fewer look-ups."""
+        found = [await self._blocking(call) for call in calls]
+        msisdns = {call["msisdn"] for call, (_, may_be) in zip(calls, found, strict=True) if may_be}
+        opted_out = await self.opt_outs.opted_out(account_id, msisdns) if msisdns else set()
+        return [
+            OPTED_OUT if may_be and call["msisdn"] in opted_out else blocking
+            for call, (blocking, may_be) in zip(calls, found, strict=True)
+        ]
+
+    async def _blocking(self, call: Document) -> tuple[str | None, bool]:
+        """What keeps the call back but for opt-outs, and whether these are to be looked at."""
+        if await self.holds.held(call["account_id"]):
+            return HELD_BACK, False
         if call.get("callout_id") is None:
-            return None
-        status = (await self._callouts.get((call["account_id"], call["callout_id"]))).status
-        return status if status in BLOCKING else None
+            return None, True
+        callout = await self._callouts.get((call["account_id"], call["callout_id"]))
+        if callout.status in BLOCKING:
+            return callout.status, callout.status == "paused" and not callout.emergency
+        return None, not callout.emergency
 
     async def outdated(self, call: Document) -> Transition | None:
         """What becomes of a claimed call whose number is not its contact's any more; None for any other."""
@@ -64,21 +98,26 @@ class CalloutHold:
         return None
 
     def changed_since(self, call: Document, moment: float) -> bool:
-        """Whether this process was told of a change of the call's callout or contact since the monotonic MOMENT."""
-        if not self._changed_at:
-            return False
+        """Whether this process was told since the monotonic MOMENT of a change of what may keep the call back."""
+        account_id = call["account_id"]
+        if self.holds.changed_since(account_id, moment) or self.opt_outs.changed_since(account_id, moment):
+            return True
         about = ((CALLOUTS, call.get("callout_id")), (CONTACTS, call.get("contact_id")))
         return any(self._changed_at.get(one, -math.inf) >= moment for one in about)
 
     async def _read(self, callout: tuple[int, int]) -> _CalloutState:
         """CALLOUT is its account's id and its own."""
         account_id, callout_id = callout
-        fields = ["status", renumbering.CALLOUT_MARK]
+        fields = ["status", renumbering.CALLOUT_MARK, "plan.emergency"]
         found = await self._store.for_account(account_id).find(CALLOUTS, {"_id": callout_id}, fields=fields, sort=())
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
         if not found:
-            return _CalloutState("stopped", renumbered=False)
-        return _CalloutState(str(found[0].get("status")), renumbered=renumbering.CALLOUT_MARK in found[0])
+            return _CalloutState("stopped", renumbered=False, emergency=False)
+        return _CalloutState(
+            str(found[0].get("status")),
+            renumbered=renumbering.CALLOUT_MARK in found[0],
+            emergency=goes_over_opt_outs(found[0]),
+        )
 
     def on_renumbered(self, contact_id: int) -> None:
         """A contact's number has changed: none of its calls may leave under the old one."""

@@ -37,9 +37,11 @@ from scfm.workers.send_schedule import ScheduledCall, SendSchedule
 MAX_SEND_TRIES = 5
 # While more than a few are in flight, calls are not claimed two at a time, each pair by round trips of its own.
 FEW, CLAIM_GATHER_SECONDS = 10, 0.05
+# How often what may keep a call back is looked at again just before it leaves, where each look is long in coming.
+MAX_LAST_LOOKS = 3
 # After an error in this program, of a call that has not left.
 ERROR_BACKOFF = Backoff(first=0.5, longest=2.0)
-CHANGED = f"{CREATE_FAILED}: its callout or its contact has just been changed"
+CHANGED = f"{CREATE_FAILED}: what keeps it back has just been changed"
 STOPPED = f"{CREATE_FAILED}: the server was stopped while it placed this call"
 
 
@@ -187,8 +189,10 @@ class Dispatcher(Job):
 
         Nothing is awaited between the last look at what may keep the call back and the entry in the journal.
         """
-        if time.monotonic() - looked_at > CALLOUT_CACHE_SECONDS:  # the connection was long in coming
-            looked_at = time.monotonic()
+        for _ in range(MAX_LAST_LOOKS):
+            if time.monotonic() - looked_at <= CALLOUT_CACHE_SECONDS:
+                break
+            looked_at = time.monotonic()  # the connection was long in coming, or the look itself was
             try:
                 changed = await self._callout_hold.blocking_status(call) or await self._callout_hold.outdated(call)
             except Unavailable as error:

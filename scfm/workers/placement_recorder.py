@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from scfm.clock import later
-from scfm.models.call_lifecycle import Transition, cancel, hold, requeue
+from scfm.models.call_cancellations import cancel, cancel_opted_out
+from scfm.models.call_lifecycle import Transition, hold, requeue
 from scfm.models.call_placement import accept, mark_unknown, reject
 from scfm.models.call_work import attempt_of, tries_of
 from scfm.providers.answers import RemoteCall
@@ -15,6 +16,7 @@ from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
+from scfm.workers.callout_hold import HELD_BACK, OPTED_OUT
 from scfm.workers.claims import CALLS
 from scfm.workers.remote_status import first_check
 from scfm.workers.request_params import sent_params
@@ -39,9 +41,15 @@ class PlacementRecorder:
         """The call provably did not leave: it is due again in DELAY seconds. CHANGE is what is shown of why."""
         await self._updates.add(requeue(call, delay, tries, change))
 
-    async def record_blocked(self, call: Document, callout_status: str) -> None:
-        """The call's callout is ``paused`` or ``stopped``: the call is held back, or canceled."""
-        await self._updates.add(cancel(call) if callout_status == "stopped" else hold(call))
+    async def record_blocked(self, call: Document, blocking: str) -> None:
+        """BLOCKING (see CalloutHold.blocking_status) keeps the call back: it waits, is held, or is canceled."""
+        if blocking == HELD_BACK:
+            transition = requeue(call, 0, tries_of(call))
+        elif blocking == OPTED_OUT:
+            transition = cancel_opted_out(call)
+        else:
+            transition = cancel(call) if blocking == "stopped" else hold(call)
+        await self._updates.add(transition)
 
     async def record_renumbered(self, transition: Transition) -> None:
         """The number of a call's contact has changed: TRANSITION is what CalloutHold.outdated gives."""

@@ -110,7 +110,7 @@ class SendSchedule:
         self, account_id: int, calls: list[Document], deadline: float, until: datetime
     ) -> list[ScheduledCall]:
         """Schedule those of an account's calls that may leave soon; the others wait in the database."""
-        blocked = [await self._callout_hold.blocking_status(call) for call in calls]
+        blocked = await self._callout_hold.blocking_statuses(account_id, calls)
         going = [call for call, status in zip(calls, blocked, strict=True) if status is None]
         pairs = zip(calls, blocked, strict=True)
         staying = [self._placements.record_blocked(call, status) for call, status in pairs if status is not None]
@@ -149,6 +149,8 @@ class SendSchedule:
         return self._rate_limiter.lane_allowance(await self._lanes.of_callout(account_id, callout_id))
 
     async def _allowance(self, account_id: int) -> int:
+        if await self._callout_hold.holds.held(account_id):
+            return 0
         return self._rate_limiter.allowance(account_id, *await self._limits(account_id))
 
     async def _limits(self, account_id: int) -> tuple[float | None, int | None]:

@@ -68,6 +68,7 @@ SHAPES: dict[str, tuple[int, Document]] = {
     "users": (FEW, {"email": {"$toString": N}}),
     "access_tokens": (FEW, {"digest": {"$toString": N}}),
     "contacts": (MANY, {"msisdn": MSISDN}),
+    "opt_outs": (SOME, {"msisdn": MSISDN, "reason": None, "source": cycle(["api", "flow"])}),
     "callouts": (FEW, {"status": cycle(["initialized", "running"]), "call_flow_logic": None}),
     "batch_operations": (
         FEW,
@@ -255,6 +256,8 @@ FILTERS: dict[str, Document] = {
     "answers": {"safe": "4"},
     "answered_by": "human",
     "error_code": "21211",
+    "reason": "asked",
+    "source": "flow",
 }
 
 

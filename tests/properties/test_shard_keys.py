@@ -59,6 +59,7 @@ EVERY_SHARD = {
     ("phone_calls", "find", "_check"): CLAIM,
     ("batch_operations", "find", "_work.due status"): CLAIM,
     ("contacts", "find", "_renumbered.due"): CLAIM,
+    ("opt_outs", "find", "_settle_from"): CLAIM,
     ("deletions", "find", "due"): CLAIM,
     ("remote_phone_call_events", "find", "_delivery.at"): "once in ten minutes, what is kept for a day is dropped",
     ("phone_calls", "find", "_work.attempt.log _work.lease"): DEAD,

@@ -21,6 +21,7 @@ KEYS = [
     "created_at",
     "updated_at",
     "twilio_signing_key",
+    "calls_held_at",
 ]
 TOKEN = "0123456789abcdef"
 

@@ -53,6 +53,12 @@ GET                     /health
 POST                    /api/contacts/import
 GET                     /api/contacts/export
 GET                     /api/callouts/:id/results
+GET POST                /api/opt_outs
+GET PATCH DELETE        /api/opt_outs/:id
+POST                    /api/account/account_events
+POST                    /api/accounts/:id/account_events
+GET                     /api/server
+POST                    /api/server/server_events
 """
 # They are the documentation, and do not document themselves.
 SELF = """

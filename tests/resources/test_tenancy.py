@@ -47,13 +47,13 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def victim(server: Server) -> World:
-    return populated(server, "+15550001111", SID)
+def victim(server: Server, database: Documents) -> World:
+    return populated(server, database, "+15550001111", SID)
 
 
 @pytest.fixture(scope="module")
-def thief(server: Server) -> World:
-    return populated(server, "+15550002222", "ACtenancy0000000000000000000000002")
+def thief(server: Server, database: Documents) -> World:
+    return populated(server, database, "+15550002222", "ACtenancy0000000000000000000000002")
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def untouched(victim: World, thief: World, database: Documents) -> Iterator[None
     assert dump(database, victim) == before
 
 
-def populated(server: Server, number: str, sid: str) -> World:
+def populated(server: Server, database: Documents, number: str, sid: str) -> World:
     api = server.new_account()
     account = api.get("/api/account").json["id"]
     assert api.patch("/api/account", {"twilio_account_sid": sid, "twilio_auth_token": AUTH_TOKEN}).status == 204
@@ -78,6 +78,8 @@ def populated(server: Server, number: str, sid: str) -> World:
     make(api, "/api/batch_operations", type="BatchOperation::PhoneCallQueue")
     make(api, "/api/batch_operations", type="BatchOperation::PhoneCallQueueRemoteFetch")
     make(api, "/api/users", email=f"user{account}@example.org", password="long enough")
+    make(api, "/api/opt_outs", msisdn=number)
+    wait_until(lambda: not database["opt_outs"].count_documents({"_settle_from": {"$exists": True}}))
     ring(server, sid, number)
     world = World(api, account, number, {"accounts": [account]})
     for collection in {collection_of(path) for path in MEMBERS} - {"accounts"}:

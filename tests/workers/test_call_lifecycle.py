@@ -13,11 +13,11 @@ import bson
 import pytest
 
 from scfm import clock
-from scfm.models import call_checks, call_lifecycle, call_placement, call_reports, call_work
+from scfm.models import call_cancellations, call_checks, call_lifecycle, call_placement, call_reports, call_work
 from scfm.models.call_lifecycle import AT_PROVIDER, CALL_STATUSES, FINAL, UNDER_WAY, CallStatus, Transition
 from scfm.models.call_reports import reported_status
 
-MODULES = (call_lifecycle, call_placement, call_checks, call_reports)
+MODULES = (call_lifecycle, call_cancellations, call_placement, call_checks, call_reports)
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 Pair = tuple[dict[str, Any], dict[str, Any]]
 
@@ -56,10 +56,24 @@ LEASED = {"account_id": 1, "_id": 7, "_work.lease": SOON}
 UNCLAIMED = {**FOLLOWS, "status": {"$in": ["created", "queued"]}, "_work.lease": None}
 NO_WORK = {"_work": ""}
 DUE_NOW = {"$set": {"_work": {"due": NOW}}}
-CANCELED = {"$set": {"status": "canceled", "updated_at": NOW}, "$unset": NO_WORK}
+CANCELED = {"$set": {"status": "canceled", "_canceled_for": "stopped", "updated_at": NOW}, "$unset": NO_WORK}
+CANCELED_AS_OPTED_OUT = {
+    "$set": {
+        "status": "canceled",
+        "remote_error_message": "opted out",
+        "_canceled_for": "opted_out",
+        "updated_at": NOW,
+    },
+    "$unset": NO_WORK,
+}
 TAKEN = "Not called: the contact's number is +855125550002 now, which another participation has"
 CANCELED_AS_TAKEN = {
-    "$set": {"status": "canceled", "remote_error_message": TAKEN, "updated_at": NOW},
+    "$set": {
+        "status": "canceled",
+        "remote_error_message": TAKEN,
+        "_canceled_for": "renumbered",
+        "updated_at": NOW,
+    },
     "$unset": NO_WORK,
 }
 UNKNOWN = "It is not known whether this call was placed; the provider is being asked. "
@@ -196,10 +210,10 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             ({"account_id": 1, "_work.held": True, "callout_id": 4, "status": "queued"}, DUE_NOW),
         )
     ],
-    "cancel": [(lambda: call_lifecycle.cancel(CALL), (CLAIMED, CANCELED))],
+    "cancel": [(lambda: call_cancellations.cancel(CALL), (CLAIMED, CANCELED))],
     "cancel_callout": [
         (
-            lambda: call_lifecycle.cancel_callout(1, 4),
+            lambda: call_cancellations.cancel_callout(1, 4),
             (
                 {
                     "account_id": 1,
@@ -208,6 +222,21 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                     "$or": [{"_work.due": THERE}, {"_work.held": True}],
                 },
                 CANCELED,
+            ),
+        )
+    ],
+    "cancel_opted_out": [(lambda: call_cancellations.cancel_opted_out(CALL), (CLAIMED, CANCELED_AS_OPTED_OUT))],
+    "cancel_opted_out_many": [
+        (
+            lambda: call_cancellations.cancel_opted_out_many([3, 4], "+855125550001"),
+            (
+                {
+                    "callout_participation_id": {"$in": [3, 4]},
+                    "msisdn": "+855125550001",
+                    "status": "queued",
+                    "_work.lease": None,
+                },
+                CANCELED_AS_OPTED_OUT,
             ),
         )
     ],
@@ -221,7 +250,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
         )
     ],
     "cancel_renumbered": [
-        (lambda: call_lifecycle.cancel_renumbered(CALL, "+855125550002"), (CLAIMED, CANCELED_AS_TAKEN))
+        (lambda: call_cancellations.cancel_renumbered(CALL, "+855125550002"), (CLAIMED, CANCELED_AS_TAKEN))
     ],
     "renumber_many": [
         (
@@ -234,7 +263,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     ],
     "cancel_renumbered_many": [
         (
-            lambda: call_lifecycle.cancel_renumbered_many(FOLLOWS, [7, 8], "+855125550002"),
+            lambda: call_cancellations.cancel_renumbered_many(FOLLOWS, [7, 8], "+855125550002"),
             ({**UNCLAIMED, "_id": {"$in": [7, 8]}}, {**CANCELED_AS_TAKEN, "$inc": {"_version": 1}}),
         )
     ],

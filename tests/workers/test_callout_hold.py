@@ -187,8 +187,9 @@ async def test_an_event_that_comes_while_the_callout_is_looked_at_is_not_missed(
         await callout_hold.on_event(paused)
 
     view.event = pause
-    assert await callout_hold.blocking_status({"account_id": own, "callout_id": CALLOUT}) == "paused"
-    assert await callout_hold.blocking_status({"account_id": own, "callout_id": CALLOUT}) == "paused"
+    call = {"account_id": own, "callout_id": CALLOUT, "msisdn": NUMBERS[0]}
+    assert await callout_hold.blocking_status(call) == "paused"
+    assert await callout_hold.blocking_status(call) == "paused"
 
 
 async def test_what_may_have_rung_is_settled_whatever_becomes_of_its_callout(store: Store, tmp_path: Path) -> None:
@@ -205,10 +206,11 @@ async def test_what_may_have_rung_is_settled_whatever_becomes_of_its_callout(sto
     assert await statuses(store) == {"remotely_queued"}
 
 
-async def test_a_call_without_a_callout_asks_nobody(store: Store) -> None:
+async def test_a_call_without_a_callout_is_not_kept_back(store: Store) -> None:
     callout_hold = CalloutHold(store)
-    assert await callout_hold.blocking_status({"callout_id": None}) is None
-    assert await callout_hold.blocking_status({}) is None
+    call = {"account_id": 1, "msisdn": NUMBERS[0]}
+    assert await callout_hold.blocking_status({**call, "callout_id": None}) is None
+    assert await callout_hold.blocking_status(call) is None
 
 
 async def test_a_callout_that_is_gone_lets_nothing_through(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""JSON Schemas of the bodies that belong to no resource: health, the answer to an import, a provider's report."""
+"""JSON Schemas of the bodies that belong to no resource: health, the server, an import's answer, a report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ HEALTH: Schema = {
     "type": "object",
     "properties": {"status": {"const": "ok"}, "version": {"type": "string"}},
     "required": ["status", "version"],
+}
+SERVER_SCHEMA: Schema = {
+    "type": "object",
+    "properties": {
+        "version": {"type": "string"},
+        "calls_held_at": {"type": ["string", "null"], "format": "date-time"},
+    },
+    "required": ["version", "calls_held_at"],
 }
 # What became of the lines of an import.
 TALLY: Schema = {

@@ -11,9 +11,10 @@ from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHa
 from scfm.handlers.export_contacts import CONTENT_TYPES, ExportContactsHandler
 from scfm.handlers.forms import FORM
 from scfm.handlers.health import HealthHandler
+from scfm.handlers.holds import AccountEventsHandler, OwnAccountEventsHandler, ServerEventsHandler, ServerHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
-from scfm.handlers.openapi.bodies import HEALTH, REPORT, TALLY
+from scfm.handlers.openapi.bodies import HEALTH, REPORT, SERVER_SCHEMA, TALLY
 from scfm.handlers.openapi.components import (
     PLAIN_TEXT,
     XML,
@@ -31,16 +32,21 @@ from scfm.handlers.openapi.documented_route import DocumentedRoute
 from scfm.handlers.parameters import JSON
 from scfm.handlers.webhook import SIGNATURE_REFUSED, RemotePhoneCallEventsHandler
 from scfm.models.batch_operation import BATCH_OPERATIONS
+from scfm.models.call_hold import EVENTS
 
 # What may become of any request that changes something.
 WRITE_ERRORS = (400, 401, 403, 415, 422)
+FOR_SUPER_ADMINS = "For super admins only."
+HOLD_EVENT = body_of(
+    {"type": "object", "properties": {"event": {"enum": list(EVENTS)}}, "required": ["event"]}, JSON, FORM
+)
 
 
 def _operation(
     route: DocumentedRoute, operation_id: str, summary: str, responses: JsonObject, **more: Any
 ) -> JsonObject:
     if route.options.get("super_admin"):
-        more["description"] = "For super admins only."
+        more["description"] = FOR_SUPER_ADMINS
     return {
         "operationId": operation_id,
         "summary": summary,
@@ -96,6 +102,39 @@ def _event(route: DocumentedRoute) -> JsonObject:
         parameters=route.parameters("Idempotency-Key"),
         requestBody=body_of(schema, JSON, FORM),
     )
+
+
+def _hold(route: DocumentedRoute) -> JsonObject:
+    return _operation(
+        route,
+        f"create_{_own_kind(route)}_event",
+        "Hold the account's calls, or release them",
+        _created(route, "The account, with `calls_held_at`."),
+        parameters=route.parameters("Idempotency-Key"),
+        requestBody=HOLD_EVENT,
+    )
+
+
+def _show_server(route: DocumentedRoute) -> JsonObject:
+    shown = response("As it is now.", {JSON: SERVER_SCHEMA})
+    return {
+        "operationId": "show_server",
+        "summary": "Fetch the server",
+        "description": FOR_SUPER_ADMINS,
+        "responses": {"200": shown, **errors_of(400, 401)},
+    }
+
+
+def _hold_server(route: DocumentedRoute) -> JsonObject:
+    shown = response("The server, with `calls_held_at`.", {JSON: SERVER_SCHEMA}, ("Location", "Idempotent-Replayed"))
+    return {
+        "operationId": "create_server_event",
+        "summary": "Hold the calls of all accounts, or release them",
+        "description": FOR_SUPER_ADMINS,
+        "parameters": route.parameters("Idempotency-Key"),
+        "requestBody": HOLD_EVENT,
+        "responses": {"201": shown, **errors_of(*WRITE_ERRORS, 409, 413)},
+    }
 
 
 def _created(route: DocumentedRoute, about: str) -> JsonObject:
@@ -229,6 +268,10 @@ DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], JsonObject]] = 
     (MemberHandler, "PATCH"): _update,
     (MemberHandler, "DELETE"): _delete,
     (EventsHandler, "POST"): _event,
+    (OwnAccountEventsHandler, "POST"): _hold,
+    (AccountEventsHandler, "POST"): _hold,
+    (ServerHandler, "GET"): _show_server,
+    (ServerEventsHandler, "POST"): _hold_server,
     (RemotePhoneCallEventsHandler, "GET"): _list,
     (RemotePhoneCallEventsHandler, "POST"): _webhook,
 }

@@ -1,0 +1,71 @@
+"""What cancels a phone call before it leaves: transitions like those of ``call_lifecycle``."""
+
+from __future__ import annotations
+
+from scfm.clock import now
+from scfm.models.call_lifecycle import CallStatus, Transition, claimed, unclaimed
+from scfm.models.call_work import CANCELED_FOR, DUE, EXISTS, HELD, LEASE, WORK, CancelReason
+from scfm.storage.query import Document
+
+# What is shown of a call whose number is opted out.
+OPTED_OUT_MESSAGE = "opted out"
+
+
+def _canceled(reason: CancelReason, message: str | None = None) -> Document:
+    """The update of a call that is not sent, for REASON; MESSAGE is shown."""
+    shown = {} if message is None else {"remote_error_message": message}
+    change = {"status": CallStatus.CANCELED, **shown, CANCELED_FOR: reason, "updated_at": now()}
+    return {"$set": change, "$unset": {WORK: ""}}
+
+
+# By its callout, which is stopped.
+
+
+def cancel(call: Document) -> Transition:
+    """A claimed call is not sent: its callout was stopped."""
+    return Transition(claimed(call), _canceled("stopped"))
+
+
+def cancel_callout(account_id: int, callout_id: int) -> Transition:
+    """No call of a callout is sent that waits or is held back."""
+    calls = {"account_id": account_id, "callout_id": callout_id, "status": CallStatus.QUEUED}
+    return Transition({**calls, "$or": [{DUE: EXISTS}, {HELD: True}]}, _canceled("stopped"))
+
+
+# By an opt-out: no call is sent to its number.
+
+
+def cancel_opted_out(call: Document) -> Transition:
+    """A claimed call is not sent: its number is opted out."""
+    return Transition(claimed(call), _canceled("opted_out", OPTED_OUT_MESSAGE))
+
+
+def cancel_opted_out_many(participation_ids: list[int], msisdn: str) -> Transition:
+    """No call of these participations that waits or is held back is sent to MSISDN, which is opted out."""
+    return Transition(
+        {**waiting_to(participation_ids, msisdn), LEASE: None}, _canceled("opted_out", OPTED_OUT_MESSAGE)
+    )
+
+
+def waiting_to(participation_ids: list[int], msisdn: str) -> Document:
+    """The calls of these participations to MSISDN that are queued, whether or not somebody has claimed them."""
+    return {"callout_participation_id": {"$in": participation_ids}, "msisdn": msisdn, "status": CallStatus.QUEUED}
+
+
+# By a change of its contact's number: see renumbering.
+
+
+def cancel_renumbered(call: Document, msisdn: str) -> Transition:
+    """A claimed call is not sent: its contact's new number is another participation's in the callout."""
+    return Transition(claimed(call), _canceled_as_taken(msisdn))
+
+
+def cancel_renumbered_many(condition: Document, call_ids: list[int], msisdn: str) -> Transition:
+    """``cancel_renumbered`` for those of the calls that are unclaimed, and fit a condition."""
+    update = {**_canceled_as_taken(msisdn), "$inc": {"_version": 1}}
+    return Transition({**unclaimed(condition), "_id": {"$in": call_ids}}, update)
+
+
+def _canceled_as_taken(msisdn: str) -> Document:
+    words = f"Not called: the contact's number is {msisdn} now, which another participation has"
+    return _canceled("renumbered", words)

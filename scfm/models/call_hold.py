@@ -1,0 +1,67 @@
+"""Holds: while an account's calls, or those of the whole server, are held, none of them leaves.
+
+A hold is a time, ``calls_held_at``, in the account's document or in that of the server; each is lifted where it was
+made. Calls that are queued stay so. Who sends calls looks at both before each leaves: see ``workers/call_holds``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from scfm.clock import now
+from scfm.errors import Invalid, NotFound
+from scfm.models import hints
+from scfm.models.state_machine import NOT_AN_EVENT
+from scfm.storage.errors import DuplicateKey
+from scfm.storage.query import Document
+from scfm.storage.tenant_view import TenantView
+
+# The collection with the one document of the whole server, and its id.
+SERVER_STATES, SERVER_STATE_ID = "server", 1
+HELD_AT = "calls_held_at"
+
+
+async def server_state(view: TenantView) -> Document:
+    """The document of the whole server: its ``calls_held_at``, a time or None. Raises Unavailable."""
+    return await view.find_one(SERVER_STATES, {"_id": SERVER_STATE_ID}) or {"_id": SERVER_STATE_ID, HELD_AT: None}
+
+
+async def hold_or_release(view: TenantView, account_id: int | None, event: object) -> Document:
+    """Carry out EVENT, ``hold`` or ``release``, for an account, or for the whole server where ACCOUNT_ID is None.
+
+    The account or server as it then is: a hold that is there already keeps its time. VIEW is that of all tenants.
+    Raises Invalid for another event, NotFound for an account that is gone, Unavailable.
+    """
+    if not isinstance(event, str) or event not in EVENTS:
+        raise Invalid({"event": [NOT_AN_EVENT]}, {"event": hints.choice_of(EVENTS)})
+    collection, document_id = (SERVER_STATES, SERVER_STATE_ID) if account_id is None else ("accounts", account_id)
+    if account_id is None:
+        await _ensure_server_document(view)
+    condition, change = EVENTS[event]()
+    updated = await view.update_one(collection, {"_id": document_id, **condition}, {"$set": change})
+    if updated is None:
+        updated = await view.find_one(collection, {"_id": document_id})
+    if updated is None:
+        raise NotFound
+    return updated
+
+
+async def _ensure_server_document(view: TenantView) -> None:
+    if not await view.exists(SERVER_STATES, {"_id": SERVER_STATE_ID}):
+        with suppress(DuplicateKey):  # another request has done it
+            await view.insert(SERVER_STATES, {"_id": SERVER_STATE_ID, HELD_AT: None})
+
+
+def _hold() -> tuple[Document, Document]:
+    moment = now()
+    return {HELD_AT: None}, {HELD_AT: moment, "updated_at": moment}
+
+
+def _release() -> tuple[Document, Document]:
+    return {HELD_AT: {"$ne": None}}, {HELD_AT: None, "updated_at": now()}
+
+
+# By the event: the condition under which it changes something, and what it sets.
+EVENTS: Mapping[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]] = {"hold": _hold, "release": _release}
