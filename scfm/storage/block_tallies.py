@@ -14,7 +14,7 @@ from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.block_watch import END, Remembered, Span, spans_of
 from scfm.storage.change_log import BLOCK, ChangeLog
 from scfm.storage.counted_fields import CountedFields
-from scfm.storage.counter import CounterState
+from scfm.storage.counter_state import CounterState
 from scfm.storage.counters import Counters
 from scfm.storage.database import Database
 from scfm.storage.driver import Collection

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from scfm.storage.batching import Batcher
 from scfm.storage.change_log import BLOCK, ChangeLog
-from scfm.storage.counter import CounterState
+from scfm.storage.counter_state import CounterState
 
 T = TypeVar("T")
 

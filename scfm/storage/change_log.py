@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from scfm.storage.counter import HOLD_SECONDS, Counter, CounterRequest, CounterState, boot_seconds
+from scfm.storage.counter import HOLD_SECONDS, Counter, CounterRequest, boot_seconds
+from scfm.storage.counter_state import CounterState
 from scfm.storage.query import Document
 
 # So many ids are a block: what changes is announced by block.

@@ -2,28 +2,25 @@
 
 It is one document of the collection ``counters``. A process that is about to make, change or delete documents writes
 it first, so a process that reads it knows which of its earlier counts still hold: see ``block_counts``.
-docs/decisions/0006 has a table of what is stored and what ``CounterState`` calls it.
-
-    {_id: kind, last: the last id, seq: number of the last change, touched: {block: number}, floor: number,
-     open: {process: {low: id, since: number or null, at: time}}, rest: token}
+What is stored, and what it says, is in ``counter_state``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, cast
 
 from pymongo import ReturnDocument
 
 from scfm.errors import Unavailable
 from scfm.storage.batching import Batcher
+from scfm.storage.counter_state import CounterState, StoredCounter
 from scfm.storage.database import COUNTERS, Database
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.query import Document
@@ -36,38 +33,6 @@ HOLD_SECONDS, FORGET_SECONDS, ABANDONED_SECONDS = 60.0, 180.0, 300.0
 # The end of a change is told with the next one, or after so long.
 QUIESCENT_SECONDS = 0.05
 CLEAN_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class CounterState:
-    """What the counter said at a moment.
-
-    ``decided_below``: documents with lower ids are there or will never be. ``number``: that of the last change that
-    was announced. ``dirty_blocks``: by block, the number of the last change that was announced of it; a block that is
-    not in it has last been announced with the number ``floor`` or a lower one. ``since``: the lowest number of a
-    change that may not be carried out yet, infinite without any. ``quiescent``: a token if nothing at all is under
-    way, else None; the same token again says that nothing has changed in between.
-    """
-
-    decided_below: int
-    number: int
-    floor: int
-    since: float
-    dirty_blocks: Mapping[int, int]
-    quiescent: str | None
-
-    @classmethod
-    def of(cls, stored: Document) -> CounterState:
-        """What the stored document says; an empty one for a kind of which nothing was ever made."""
-        processes = list((stored.get("open") or {}).values())
-        return cls(
-            decided_below=min([stored.get("last", 0) + 1, *(one["low"] for one in processes)]),
-            number=stored.get("seq", 0),
-            floor=stored.get("floor", 0),
-            since=min((one["since"] for one in processes if one["since"] is not None), default=math.inf),
-            dirty_blocks={int(block): number for block, number in (stored.get("touched") or {}).items()},
-            quiescent=None if processes else f"{stored.get('rest')} {stored.get('last')} {stored.get('seq')}",
-        )
 
 
 @dataclass(frozen=True)
@@ -242,7 +207,8 @@ class Counter:
 
     async def _read(self, asked: list[None]) -> Sequence[CounterState]:
         with map_driver_errors():
-            stored = await self._database.collection(COUNTERS).find_one({"_id": self._kind}) or {}
+            found = await self._database.collection(COUNTERS).find_one({"_id": self._kind})
+        stored = cast(StoredCounter, found or {})
         if stored.get("open") and self._cleaned + CLEAN_SECONDS < time.monotonic():
             self._closing = asyncio.create_task(self._tell())
         return [CounterState.of(stored)] * len(asked)

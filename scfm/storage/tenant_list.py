@@ -15,9 +15,9 @@ from scfm.storage.block_tallies import Tallied, Tally
 from scfm.storage.block_watch import END
 from scfm.storage.change_log import BLOCK
 from scfm.storage.codec import restore_document
+from scfm.storage.document_batches import FIRST_BATCH
 from scfm.storage.errors import map_driver_errors
 from scfm.storage.large_page import LARGE_BATCH, MAX_PIECE, LargePage, Page, next_piece
-from scfm.storage.lookup import FIRST_BATCH
 from scfm.storage.query import Document, Newest, Query, all_of
 
 # Documents that ``pieces`` asks for as long as their size is not known.

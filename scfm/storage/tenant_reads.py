@@ -8,8 +8,8 @@ from typing import Any
 from scfm.errors import NotFound
 from scfm.storage.backend import Backend
 from scfm.storage.codec import restore_document
+from scfm.storage.document_batches import LookupKey
 from scfm.storage.errors import map_driver_errors
-from scfm.storage.lookup import LookupKey
 from scfm.storage.query import Document, Query, owner_field
 from scfm.storage.tenant_list import TenantList
 
