@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 
+from scfm.calls.preflight import Preflight
 from scfm.calls.webhook_accounts import WebhookAccounts
 from scfm.contacts_bulk.import_contacts import import_slots
 from scfm.embedded_mongod.mongod import PrivateMongod
@@ -127,7 +128,8 @@ class Server:
         outage = DatabaseOutage(store.database.ping)
         self._closing.push_async_callback(outage.close)
         calling_accounts = CallingAccounts(store, platform)
-        runner = self._open_runner(store, calling_accounts, callout_hold, request_tracker, outage)
+        provider = self._open_provider()
+        runner = self._open_runner(store, provider, calling_accounts, callout_hold, request_tracker, outage)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -149,6 +151,9 @@ class Server:
             imports=import_slots(),
             downloads=download_slots(),
             large_answers=LargeAnswers(self.settings.data_dir),
+            preflight=Preflight(
+                platform, flows, lambda: self.url, request_tracker.call_seconds, provider.request_seconds
+            ),
         )
         await self._listen(WebApplication(routes(), collaborators, MissingHandler))
         runner.start()
@@ -174,17 +179,22 @@ class Server:
         self._closing.push_async_callback(simulator.stop)
         return Credentials("simulator", sid, token, url)
 
+    def _open_provider(self) -> Provider:
+        settings = self.settings
+        provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
+        self._closing.push_async_callback(provider.close)
+        return provider
+
     def _open_runner(
         self,
         store: Store,
+        provider: Provider,
         calling_accounts: CallingAccounts,
         callout_hold: CalloutHold,
         request_tracker: RequestTracker,
         outage: DatabaseOutage,
     ) -> Runner:
         settings = self.settings
-        provider = Provider(timeout=settings.provider_timeout, connections=settings.calls_in_flight * 2)
-        self._closing.push_async_callback(provider.close)
         send_journal = SendJournal.open(settings.data_dir)
         self._closing.callback(send_journal.close)
         slots, lease = settings.calls_in_flight, settings.lease_seconds

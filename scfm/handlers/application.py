@@ -18,6 +18,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from scfm.calls.preflight import Preflight
 from scfm.calls.webhook_accounts import WebhookAccounts
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.body_budget import BodyBudget
@@ -73,6 +74,8 @@ class Collaborators:
     downloads: AccountConcurrency
     # The files of answers that are too large for memory.
     large_answers: LargeAnswers
+    # Looks at plans before they start.
+    preflight: Preflight
 
     def forget_accounts(self) -> None:
         """An account or an access token has changed: ask the database again who clients and providers are."""

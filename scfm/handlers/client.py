@@ -38,11 +38,16 @@ class ClientHandler(BaseHandler):
     def scope_of(self, view: TenantView) -> Scope:
         """Within what documents of a view are read and written: the client, its country, its idempotent request."""
         rules = self.app.rules.for_country(self.client.country)
-        form = not is_json(self.request.headers.get("Content-Type", ""))
-        if self.idempotent_request is None:
-            return Scope(view, rules, self.client, form=form)
         request = self.idempotent_request
-        return Scope(view, rules, self.client, request.name, request.is_retry, form)
+        return Scope(
+            view,
+            rules,
+            self.client,
+            request=None if request is None else request.name,
+            is_retry=request is not None and request.is_retry,
+            form=not is_json(self.request.headers.get("Content-Type", "")),
+            plan_blockers=self.app.preflight.blockers,
+        )
 
     def own_scope(self) -> Scope:
         """The scope of the client's own account."""

@@ -67,6 +67,10 @@ class RequestTracker:
             del self._waiting[webhook]
             self._leaving_at -= self._leaving_seconds / 2
 
+    def call_seconds(self) -> float:
+        """What a call costs this process of the processor's time: the fewer, the more of them leave in a second."""
+        return self._call_cost.seconds
+
     @property
     def webhooks_recent(self) -> bool:
         """Whether people are on the phone: what can wait should not use all of the database's time."""

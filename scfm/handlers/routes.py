@@ -16,6 +16,7 @@ from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.index import IndexHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
 from scfm.handlers.openapi.document import openapi_document
+from scfm.handlers.preflight import PreflightHandler
 from scfm.handlers.webhook import RemotePhoneCallEventsHandler
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
@@ -75,6 +76,7 @@ def routes() -> list[URLSpec]:
     for resource in WITH_EVENTS:
         path = f"/api/{resource.collection}/{ID}/{resource.kind}_events"
         found.append(_route(path, EventsHandler, resource=resource, verbs="POST"))
+    found.append(_route(f"/api/callouts/{ID}/preflight", PreflightHandler, resource=CALLOUTS, verbs="POST"))
     for resource in PREVIEWED:
         path = f"/api/batch_operations/{ID}/preview/{resource.collection}"
         found.append(_route(path, PreviewHandler, resource=resource))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from scfm.clock import now
 from scfm.errors import Invalid
-from scfm.models import filters, renumbering
+from scfm.models import filters, hints, renumbering
 from scfm.models.call_lifecycle import UNDER_WAY
 from scfm.models.callout_run import RUN, RUN_INDEX, has_started, review_run, start_run
 from scfm.models.callout_status import MACHINE, STATUSES
 from scfm.models.declaration import COMMON_FILTERS, Guard, children_by, children_through
 from scfm.models.draft import Draft
-from scfm.models.fields import CallFlowLogic, FieldError, Id, Link, Metadata, Status, Time
+from scfm.models.fields import BLANK, CallFlowLogic, FieldError, Id, Link, Metadata, Status, Time
 from scfm.models.plan_check import check_change, read_plan
 from scfm.models.plan_field import PlanField
 from scfm.models.references import MUST_EXIST
@@ -75,18 +77,37 @@ class Callouts(Resource):
             return {}
         # What was stopped before it was ever started is started by its resume.
         if event != "stop" and not has_started(document):
+            if blockers := await scope.plan_blockers(scope.view, document):
+                raise Invalid({"plan": blockers})
             return start_run(now())
         return review_run(now())
 
 
+async def with_plan(scope: Scope, callout: Document, given: Document) -> Document:
+    """CALLOUT with the plan that a client gives among its parameters, else with its own. Raises Invalid."""
+    try:
+        plan = await _read_plan(scope, given["plan"]) if "plan" in given else callout.get("plan")
+        if plan is None:
+            raise FieldError(BLANK, hint=hints.PLAN)
+    except FieldError as error:
+        raise Invalid({"plan": list(error.args)}, {"plan": error.hint} if error.hint else {}) from None
+    return {**callout, "plan": plan}
+
+
 async def _plan(scope: Scope, draft: Draft) -> Document | None:
-    """The plan that the client gives, with its defaults; raises FieldError."""
-    plan = await read_plan(draft.given["plan"], scope.rules.country, form=scope.form)
+    """The plan that the client gives, with its defaults; raises FieldError where it may not be given."""
+    plan = await _read_plan(scope, draft.given["plan"])
+    if draft.old is not None:
+        check_change(draft.old, plan)
+    return plan
+
+
+async def _read_plan(scope: Scope, given: Any) -> Document | None:
+    """A client's plan with its defaults; raises FieldError with all that is wrong with it."""
+    plan = await read_plan(given, scope.rules.country, form=scope.form)
     follow_up = plan["audience"].get("follow_up") if plan else None
     if follow_up and not await scope.view.exists("callouts", {"_id": follow_up["callout_id"]}):
         raise FieldError(f"/audience/follow_up/callout_id: {MUST_EXIST}")
-    if draft.old is not None:
-        check_change(draft.old, plan)
     return plan
 
 

@@ -89,10 +89,12 @@ class PlanWindow:
             total += max(timedelta(), min(closed, end) - max(opened, start))
         return total.total_seconds()
 
-    def after_open_seconds(self, moment: datetime, seconds: float) -> datetime | None:
-        """When it has been open for SECONDS since MOMENT; None if it never will have been."""
+    def after_open_seconds(self, moment: datetime, seconds: float, latest: datetime | None = None) -> datetime | None:
+        """When it has been open for SECONDS since MOMENT; None if it never will have been, or is not by LATEST."""
         left = timedelta(seconds=seconds)
         for opened, closed in self.open_intervals(moment):
+            if latest is not None and opened > latest:
+                return None
             begin = max(opened, moment.astimezone(UTC))
             if left <= closed - begin:
                 return begin + left

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from scfm.models.fields import Rules
+from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
+
+PlanBlockers = Callable[[TenantView, Document], Awaitable[list[str]]]
+"""From a callout with a plan to why that cannot be started, in full sentences."""
+
+
+async def _none(view: TenantView, callout: Document) -> list[str]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class Scope:
 
     ``request``: the name of the IdempotentRequest, if it is one; ``is_retry``: it may have been carried out before.
     ``form``: the values that the client gives are texts, as there is no other type in a form and in a query.
+    ``plan_blockers``: what the server, which knows its provider and its flows, has against the start of a plan.
     """
 
     view: TenantView
@@ -35,3 +45,4 @@ class Scope:
     request: str | None = None
     is_retry: bool = False
     form: bool = False
+    plan_blockers: PlanBlockers = _none

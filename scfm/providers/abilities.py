@@ -29,7 +29,8 @@ class Abilities:
     ``status_callback_event`` and ``record``. ``machine_detection``: whether it tells who answered, and
     ``asynchronous_detection`` whether it does so while the call goes on. ``inline_twiml``: how many characters of
     TwiML it takes inside a request. ``queue_hours`` and ``queue_calls``: how much it queues. ``calls_per_second``:
-    what it places by default. Each of these is None where it has no such bound, or none is known.
+    what it places by default. Each of these is None where it has no such bound, or none is known. ``life_size``: how
+    many seconds a second of a call takes.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Abilities:
     queue_hours: int | None
     queue_calls: int | None
     calls_per_second: float | None
+    life_size: float = 1.0
 
     def ignored(self, params: Mapping[str, Any]) -> list[str]:
         """Those of the request's parameters, as a client names them, that the provider does nothing with."""
@@ -83,7 +85,9 @@ SOMLENG = Abilities(
     calls_per_second=1,
 )
 SIGNALWIRE = replace(TWILIO, name="SignalWire", queue_hours=None, queue_calls=10_000)
-SIMULATOR = replace(TWILIO, name="Simulator", recording=False, queue_hours=None, calls_per_second=None)
+SIMULATOR = replace(
+    TWILIO, name="Simulator", recording=False, queue_hours=None, calls_per_second=None, life_size=0.005
+)
 ALL = (TWILIO, SOMLENG, SIGNALWIRE, SIMULATOR)
 
 

@@ -7,6 +7,7 @@ A call sent twice rings twice. So the class of a failure says what is known of t
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -30,6 +31,8 @@ PAGE_SIZE = 1000  # the most that Twilio gives
 MAX_PAGES = 10
 # How many clients of the library, one for each Credentials, and how many addresses that were checked are kept.
 MAX_CACHED_CLIENTS = 256
+# The part of a new measurement in what is believed.
+REQUEST_WEIGHT = 0.1
 
 
 async def _send_at_once() -> None:
@@ -47,6 +50,8 @@ class Provider:
         self._transport = Transport(timeout, connections)
         self._library_client = lru_cache(maxsize=MAX_CACHED_CLIENTS)(self._make_library_client)
         self._warned_settings: set[str] = set()
+        # How long it takes to make a call: of each provider by its name.
+        self._request_times: dict[str, float] = {}
 
     async def create_call(
         self,
@@ -66,13 +71,24 @@ class Provider:
             form = CallForm(encode_form(params, to), before_send)
         except ValueError as error:
             raise CallRejected(f"{CREATE_FAILED}: {error}") from error
+        began = time.monotonic()
         try:
             payload = await self._request(credentials, "POST", "Calls.json", CREATE_FAILED, data=form)
-            return parse_call(payload, CREATE_FAILED)
+            call = parse_call(payload, CREATE_FAILED)
         except Unknown:
             if form.withheld is not None:
                 raise form.withheld from None
             raise
+        self._measured(credentials.provider, time.monotonic() - began)
+        return call
+
+    def request_seconds(self, provider: str) -> float | None:
+        """How long PROVIDER, by its name, takes to accept a call: of late; None where it has accepted none."""
+        return self._request_times.get(provider)
+
+    def _measured(self, provider: str, seconds: float) -> None:
+        known = self._request_times.get(provider, seconds)
+        self._request_times[provider] = known + REQUEST_WEIGHT * (seconds - known)
 
     async def fetch_call(self, credentials: Credentials, sid: str) -> RemoteCall:
         """The call ``sid`` as it is now: JSON as of ``create_call``. Raises what ``create_call`` raises."""

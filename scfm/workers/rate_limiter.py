@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from scfm.clock import SYSTEM_CLOCK, MonotonicClock
+from scfm.models.plan_pace import max_of_one_account
 from scfm.storage.store import Store
 from scfm.workers.circuit_breaker import CircuitBreakers
 from scfm.workers.lanes import Lane
@@ -23,8 +24,6 @@ JITTER_SECONDS = 0.05
 MAX_RESERVATIONS = 3
 # The key of the server's own rate; accounts' ids begin at 1, and a lane's key is a text.
 SERVER = 0
-# One account leaves a fourth of the calls in flight to the others.
-SHARE_FOR_OTHERS = 4
 
 
 @dataclass
@@ -62,7 +61,7 @@ class RateLimiter:
         self._rate = calls_per_second
         self._max_in_flight = calls_in_flight
         # However slow its provider is, one account leaves some to the others.
-        self._max_of_one_account = max(1, calls_in_flight - -(-calls_in_flight // SHARE_FOR_OTHERS))
+        self._max_of_one_account = max_of_one_account(calls_in_flight)
         self._accounts: defaultdict[int, _Used] = defaultdict(_Used)
         self._lanes: defaultdict[int, _Used] = defaultdict(_Used)
         self._server = _Used()

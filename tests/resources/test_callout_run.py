@@ -2,113 +2,122 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from tests.resources.conftest import Documents, make
-from tests.server import Client, Server
-
-CONTACT = "+252662345678"
-
-
-@pytest.fixture(scope="module")
-def api(server: Server) -> Client:
-    return server.new_account()
-
-
-@pytest.fixture
-def callout(api: Client) -> int:
-    return make(api, "/api/callouts", plan={"audience": {}})
+from scfm.errors import Invalid
+from scfm.models.account import ACCOUNTS
+from scfm.models.callout import CALLOUTS
+from scfm.models.fields import Rules
+from scfm.models.scope import Client, Scope
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 
 
-def fire(api: Client, callout: int, *events: str) -> None:
-    for event in events:
-        assert api.post(f"/api/callouts/{callout}/callout_events", form={"event": event}).status == 201
+class House:
+    """A callout, with a plan or without, of an account of its own. Nobody carries the plan out."""
+
+    scope: Scope
+    callout: int
+
+    @classmethod
+    async def build(cls, store: Store, plan: Document | None) -> House:
+        house, asking = cls(), Client(1, 1)
+        account = (await ACCOUNTS.create(Scope(store.all_tenants, Rules(), asking), {}))["_id"]
+        house.scope = Scope(store.for_account(account), Rules(), asking)
+        house.callout = (await CALLOUTS.create(house.scope, {"plan": plan}))["_id"]
+        return house
+
+    async def fire(self, *events: str) -> Document:
+        """The callout after these events."""
+        for event in events:
+            fired = await CALLOUTS.fire(self.scope, self.callout, event)
+        return fired
+
+    async def update(self, given: Document) -> Document:
+        return await CALLOUTS.update(self.scope, self.callout, given)
+
+    async def set_run(self, removed: list[str], **run: Any) -> None:
+        """Put the run where somebody who carries it out has left it."""
+        update: Document = {"$unset": {f"_run.{name}": "" for name in removed}}
+        if run:
+            update["$set"] = {f"_run.{name}": value for name, value in run.items()}
+        await self.scope.view.update_one("callouts", {"_id": self.callout}, update)
 
 
-def run_of(database: Documents, callout: int) -> dict[str, Any] | None:
-    found = database.callouts.find_one({"_id": callout})
-    assert found is not None
-    return found.get("_run")
+PLAN: Document = {"audience": {}}
 
 
-def set_run(database: Documents, callout: int, **run: Any) -> None:
-    database.callouts.update_one({"_id": callout}, {"$set": {f"_run.{name}": value for name, value in run.items()}})
-
-
-def asked_for(run: dict[str, Any] | None) -> dict[str, Any]:
+def asked_for(callout: Document) -> dict[str, Any]:
     """The run without its times, which must be there."""
-    assert run is not None
+    run = dict(callout["_run"])
     assert isinstance(run.pop("due"), datetime)
     assert isinstance(run.pop("started_at"), datetime)
     return run
 
 
-def test_the_start_of_a_plan_asks_for_its_audience(api: Client, database: Documents, callout: int) -> None:
-    assert run_of(database, callout) is None
+async def test_the_start_of_a_plan_asks_for_its_audience(store: Store) -> None:
+    house = await House.build(store, PLAN)
 
-    fire(api, callout, "start")
+    started = await house.fire("start")
 
-    run = run_of(database, callout)
-    assert run is not None
-    assert run["due"] == run["started_at"]
-    assert asked_for(run) == {"review": 0, "audience": 0}
-    assert "_run" not in api.get(f"/api/callouts/{callout}").json
+    assert started["_run"]["due"] == started["_run"]["started_at"]
+    assert asked_for(started) == {"review": 0, "audience": 0}
+    assert "_run" not in CALLOUTS.show(started)
 
 
 @pytest.mark.parametrize("events", [["start"], ["start", "stop"], ["start", "stop", "resume"]])
-def test_without_a_plan_nothing_is_carried_out(api: Client, database: Documents, events: list[str]) -> None:
-    unplanned = make(api, "/api/callouts")
+async def test_without_a_plan_nothing_is_carried_out(store: Store, events: list[str]) -> None:
+    house = await House.build(store, None)
 
-    fire(api, unplanned, *events)
-
-    assert run_of(database, unplanned) is None
+    assert "_run" not in await house.fire(*events)
 
 
 @pytest.mark.parametrize("events", [["stop"], ["pause", "resume"], ["pause", "stop"], ["stop", "resume"]])
-def test_a_stop_and_a_resume_look_at_everybody_again(
-    api: Client, database: Documents, callout: int, events: list[str]
-) -> None:
-    fire(api, callout, "start", *events[:-1])
-    set_run(database, callout, audience=5, holder="x")
-    database.callouts.update_one({"_id": callout}, {"$unset": {"_run.due": "", "_run.review": ""}})
+async def test_a_stop_and_a_resume_look_at_everybody_again(store: Store, events: list[str]) -> None:
+    house = await House.build(store, PLAN)
+    await house.fire("start", *events[:-1])
+    await house.set_run(["due", "review"], audience=5, holder="x")
 
-    fire(api, callout, events[-1])
-
-    assert asked_for(run_of(database, callout)) == {"review": 0, "audience": 5, "holder": "x"}
+    assert asked_for(await house.fire(events[-1])) == {"review": 0, "audience": 5, "holder": "x"}
 
 
-def test_a_changed_plan_looks_at_everybody_again_and_a_like_one_does_not(
-    api: Client, database: Documents, callout: int
-) -> None:
-    fire(api, callout, "start")
-    database.callouts.update_one({"_id": callout}, {"$unset": {"_run.audience": "", "_run.review": ""}})
-    before = run_of(database, callout)
+async def test_a_changed_plan_looks_at_everybody_again_and_a_like_one_does_not(store: Store) -> None:
+    house = await House.build(store, PLAN)
+    await house.fire("start")
+    await house.set_run(["audience", "review"])
 
-    for unchanged in ({"plan": {"audience": {}, "priority": 5}}, {"metadata": {"a": 1}}):
-        assert api.patch(f"/api/callouts/{callout}", json=unchanged).status == 204
-    assert run_of(database, callout) == before
-
-    assert api.patch(f"/api/callouts/{callout}", json={"plan": {"audience": {}, "priority": 1}}).status == 204
-    assert asked_for(run_of(database, callout)) == {"review": 0}
+    for unchanged in ({"plan": {**PLAN, "priority": 5}}, {"metadata": {"a": 1}}):
+        assert asked_for(await house.update(unchanged)) == {}
+    assert asked_for(await house.update({"plan": {**PLAN, "priority": 1}})) == {"review": 0}
 
 
-def test_a_plan_that_was_stopped_before_its_start_is_started_by_its_resume(
-    api: Client, database: Documents, callout: int
-) -> None:
-    contact = make(api, "/api/contacts", msisdn=CONTACT)
-    participation = make(api, f"/api/callouts/{callout}/callout_participations", contact_id=contact)
-    call = make(
-        api, f"/api/callout_participations/{participation}/phone_calls", remote_request_params={"from": "1294"}
-    )
-    database.phone_calls.update_one({"_id": call}, {"$set": {"status": "in_progress"}})
+async def test_a_plan_that_was_stopped_before_its_start_is_started_by_its_resume(store: Store) -> None:
+    house = await House.build(store, PLAN)
+    ids = await house.scope.view.counters.ids("phone_call").allocate(1)
+    under_way = {"_id": ids[0], "callout_id": house.callout, "status": "in_progress"}
+    await house.scope.view.insert_many("phone_calls", [under_way])
 
-    fire(api, callout, "stop")
-    run = run_of(database, callout)
-    assert run is not None
-    assert ("review" in run, "audience" in run, "started_at" in run) == (True, False, False)
+    stopped = await house.fire("stop")
+    assert ("review" in stopped["_run"], "audience" in stopped["_run"]) == (True, False)
+    assert "started_at" not in stopped["_run"]
 
-    fire(api, callout, "resume")
-    assert asked_for(run_of(database, callout)) == {"review": 0, "audience": 0}
+    assert asked_for(await house.fire("resume")) == {"review": 0, "audience": 0}
+
+
+async def test_a_plan_that_something_stands_against_is_not_started(store: Store) -> None:
+    house = await House.build(store, PLAN)
+
+    async def blockers(view: TenantView, callout: Document) -> list[str]:
+        return ["the audience is empty", "not_after is in the past"]
+
+    house.scope = replace(house.scope, plan_blockers=blockers)
+    with pytest.raises(Invalid) as refused:
+        await house.fire("start")
+
+    assert refused.value.errors == {"plan": ["the audience is empty", "not_after is in the past"]}
+    assert (await house.scope.view.get("callouts", house.callout))["status"] == "initialized"

@@ -59,6 +59,7 @@ POST                    /api/account/account_events
 POST                    /api/accounts/:id/account_events
 GET                     /api/server
 POST                    /api/server/server_events
+POST                    /api/callouts/:id/preflight
 """
 # They are the documentation, and do not document themselves.
 SELF = """

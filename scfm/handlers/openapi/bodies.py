@@ -1,4 +1,4 @@
-"""JSON Schemas of the bodies that belong to no resource: health, the server, an import's answer, a report."""
+"""JSON Schemas of the bodies that belong to no resource, such as health, the server, and the answer to an import."""
 
 from __future__ import annotations
 
@@ -37,6 +37,48 @@ TALLY: Schema = {
         "errors_omitted": {"type": "integer", "minimum": 0},
     },
     "required": ["created", "updated", "unchanged", "failed", "errors", "errors_omitted"],
+}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
+_SENTENCES: Schema = {"type": "array", "items": {"type": "string"}}
+# What a plan would come to.
+PREFLIGHT: Schema = {
+    "type": "object",
+    "properties": {
+        "audience": {**_COUNT, "description": "How many people are to be called."},
+        "excluded": {
+            "type": "object",
+            "description": "How many are not, beside these.",
+            "properties": {"opted_out": _COUNT, "duplicate_number": _COUNT},
+            "required": ["opted_out", "duplicate_number"],
+            "additionalProperties": False,
+        },
+        "limited_by": {
+            "type": "string",
+            "description": "The limit that is reached first, and whose it is.",
+            "examples": ["calls_per_second of the account"],
+        },
+        "calls_per_second": {"type": "number", "exclusiveMinimum": 0},
+        "first_attempt_at": _MOMENT,
+        "last_first_attempt_at": {**_MOMENT, "description": "When the last person is called for the first time."},
+        "ends_at": {**_MOMENT, "description": "At the latest, which is when nobody answers."},
+        "calls_at_most": _COUNT,
+        "warnings": _SENTENCES,
+        "blockers": {**_SENTENCES, "description": "What keeps the plan from its start."},
+    },
+    "required": [
+        "audience",
+        "excluded",
+        "limited_by",
+        "calls_per_second",
+        "first_attempt_at",
+        "last_first_attempt_at",
+        "ends_at",
+        "calls_at_most",
+        "warnings",
+        "blockers",
+    ],
+    "additionalProperties": False,
 }
 # What Twilio and Somleng send; more fields are kept as they come.
 REPORT: Schema = {

@@ -195,12 +195,18 @@ def given_of(resource: Resource, *, new: bool) -> JsonObject:
 
 def body_of(schema: Schema, *types: str) -> JsonObject:
     """A request body; in a form, objects are written with brackets."""
-    nested = [name for name, one in schema["properties"].items() if one.get("type") == "object" or "anyOf" in one]
+    properties: Mapping[str, Schema] = schema["properties"]
+    nested = [name for name, one in properties.items() if one.get("type") == "object" or _names_schema(one)]
     encoding = {name: {"style": "deepObject", "explode": True} for name in nested}
     content: JsonObject = {kind: {"schema": schema} for kind in types}
     if encoding and FORM in content:
         content[FORM]["encoding"] = encoding
     return {"required": bool(schema.get("required")), "content": content}
+
+
+def _names_schema(schema: Schema) -> bool:
+    """Whether a schema is another, which has the form of an object, or that or null."""
+    return "anyOf" in schema or "$ref" in schema
 
 
 def _filters(resource: Resource) -> JsonObject:

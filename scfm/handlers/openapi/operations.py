@@ -14,9 +14,10 @@ from scfm.handlers.health import HealthHandler
 from scfm.handlers.holds import AccountEventsHandler, OwnAccountEventsHandler, ServerEventsHandler, ServerHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
-from scfm.handlers.openapi.bodies import HEALTH, REPORT, SERVER_SCHEMA, TALLY
+from scfm.handlers.openapi.bodies import HEALTH, PREFLIGHT, REPORT, SERVER_SCHEMA, TALLY
 from scfm.handlers.openapi.components import (
     PLAIN_TEXT,
+    SCHEMAS,
     XML,
     JsonObject,
     body_of,
@@ -30,9 +31,11 @@ from scfm.handlers.openapi.components import (
 )
 from scfm.handlers.openapi.documented_route import DocumentedRoute
 from scfm.handlers.parameters import JSON
+from scfm.handlers.preflight import PreflightHandler
 from scfm.handlers.webhook import SIGNATURE_REFUSED, RemotePhoneCallEventsHandler
 from scfm.models.batch_operation import BATCH_OPERATIONS
 from scfm.models.call_hold import EVENTS
+from scfm.schemas import with_references
 
 # What may become of any request that changes something.
 WRITE_ERRORS = (400, 401, 403, 415, 422)
@@ -135,6 +138,19 @@ def _hold_server(route: DocumentedRoute) -> JsonObject:
         "requestBody": HOLD_EVENT,
         "responses": {"201": shown, **errors_of(*WRITE_ERRORS, 409, 413)},
     }
+
+
+def _preflight(route: DocumentedRoute) -> JsonObject:
+    plan = with_references({"type": "object", "properties": {"plan": {"$ref": "plan.json"}}}, SCHEMAS)
+    shown = {"200": response("Nobody is called.", {JSON: PREFLIGHT}, ("Idempotent-Replayed",))}
+    return _operation(
+        route,
+        "preflight_of_callout",
+        "What the callout's plan, or another, would come to",
+        {**shown, **errors_of(*WRITE_ERRORS, 404, 409, 413)},
+        parameters=route.parameters("Idempotency-Key"),
+        requestBody=body_of(plan, JSON, FORM),
+    )
 
 
 def _created(route: DocumentedRoute, about: str) -> JsonObject:
@@ -272,6 +288,7 @@ DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], JsonObject]] = 
     (AccountEventsHandler, "POST"): _hold,
     (ServerHandler, "GET"): _show_server,
     (ServerEventsHandler, "POST"): _hold_server,
+    (PreflightHandler, "POST"): _preflight,
     (RemotePhoneCallEventsHandler, "GET"): _list,
     (RemotePhoneCallEventsHandler, "POST"): _webhook,
 }
