@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from scfm.calls.call_event import INBOUND, NO_DIRECTION, CallEvent
 from scfm.calls.find_call import FoundCall, read_call
@@ -13,6 +14,7 @@ from scfm.models.contact import CONTACTS
 from scfm.models.declaration import initial_fields
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.references import DELETION_LOOK_SECONDS, confirm, insert_unconfirmed, missing_reference, withdraw
+from scfm.models.stored_documents import ContactDocument, PhoneCallDocument
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -22,13 +24,13 @@ UNKNOWN_CALL = {"base": ["Phone call must exist"]}
 MAX_CREATE_TRIES = 10
 
 
-async def find_contact(view: TenantView, msisdn: str) -> Document | None:
+async def find_contact(view: TenantView, msisdn: str) -> ContactDocument | None:
     """The contact with a caller's number, or None."""
-    return await view.first_by("contacts", "msisdn", msisdn)
+    return cast("ContactDocument | None", await view.first_by("contacts", "msisdn", msisdn))
 
 
 async def create_inbound_call(
-    view: TenantView, event: CallEvent, default_flow: str, contact: Document | None
+    view: TenantView, event: CallEvent, default_flow: str, contact: ContactDocument | None
 ) -> FoundCall:
     """The call that an event says has come in, and its contact: CONTACT, made if there is none.
 
@@ -47,16 +49,17 @@ async def create_inbound_call(
         call = {"_id": ids[0], **_new_call(event, default_flow)}
         try:
             if msisdn is not None and contact is None:
-                call, contact = await _put_call_and_contact(view, call, {"_id": ids[1], **_new_contact(msisdn)})
+                call, made = await _put_call_and_contact(view, call, {"_id": ids[1], **_new_contact(msisdn)})
+                contact = cast(ContactDocument, made)
             else:
                 call = await insert_unconfirmed(
                     PHONE_CALLS, view, {**call, "contact_id": contact["_id"] if contact else None}
                 )
-            return FoundCall(call, contact, flow=default_flow)
+            return FoundCall(cast(PhoneCallDocument, call), contact, flow=default_flow)
         except DuplicateKey:  # another report of the same call was faster
-            made = await read_call(view, "remote_call_id", event.sid)
-            if made and made.has_its_contact:
-                return made
+            found = await read_call(view, "remote_call_id", event.sid)
+            if found and found.has_its_contact:
+                return found
             await asyncio.sleep(DELETION_LOOK_SECONDS)  # what it has made is being taken back
         except Invalid:  # somebody else made the contact just now, or has deleted it
             contact = await find_contact(view, msisdn) if msisdn else None

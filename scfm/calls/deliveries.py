@@ -19,16 +19,17 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final, cast
 
 from scfm.clock import now
 from scfm.errors import Unavailable
+from scfm.models.stored_documents import DeliveryDocument, EventDocument, StoredDocument
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 EVENT_COLLECTION = "remote_phone_call_events"
-FIELD = "_delivery"
-TURNS = "_turns"
+FIELD: Final = "_delivery"
+TURNS: Final = "_turns"
 KEPT = timedelta(hours=24)
 MAX_DELIVERY_TOKEN = 64
 # Marks in one document. Before there are more, their events note what is saved, and the marks are dropped.
@@ -68,17 +69,17 @@ class TakenTurn:
         }
 
 
-def delivery(token: str, taken: TakenTurn) -> Document:
+def delivery(token: str, taken: TakenTurn) -> DeliveryDocument:
     """What the event of a first delivery keeps."""
-    return {FIELD: {"token": token, "at": now(), "saved": [], **taken.document()}}
+    return cast(DeliveryDocument, {"token": token, "at": now(), "saved": [], **taken.document()})
 
 
-async def find_event(view: TenantView, token: str) -> Document | None:
+async def find_event(view: TenantView, token: str) -> EventDocument | None:
     """The event of a delivery within the account that VIEW sees, or None."""
-    return await view.find_one(EVENT_COLLECTION, {"_delivery.token": token})
+    return cast("EventDocument | None", await view.find_one(EVENT_COLLECTION, {"_delivery.token": token}))
 
 
-async def reread_event(view: TenantView, event: Document) -> Document:
+async def reread_event(view: TenantView, event: EventDocument) -> EventDocument:
     """The event as it is now. Raises Unavailable if it has been taken back."""
     found = await find_event(view, event[FIELD]["token"])
     if found is None or found["_id"] != event["_id"]:
@@ -86,7 +87,7 @@ async def reread_event(view: TenantView, event: Document) -> Document:
     return found
 
 
-async def replace_turn(view: TenantView, event: Document, taken: TakenTurn) -> None:
+async def replace_turn(view: TenantView, event: EventDocument, taken: TakenTurn) -> None:
     """The turn had to be taken again, on changed documents: keep what it comes to now, before it is saved.
 
     What it has come to on later versions of them stays: then this turn will not be saved.
@@ -98,7 +99,7 @@ async def replace_turn(view: TenantView, event: Document, taken: TakenTurn) -> N
     )
 
 
-def unsaved_collections(event: Document, documents: Mapping[str, Document | None]) -> list[str]:
+def unsaved_collections(event: EventDocument, documents: Mapping[str, StoredDocument | None]) -> list[str]:
     """The collections in whose document, of DOCUMENTS as they are now, the delivery's turn is not saved yet."""
     return [
         name
@@ -107,12 +108,12 @@ def unsaved_collections(event: Document, documents: Mapping[str, Document | None
     ]
 
 
-def is_saved(event: Document, collection: str, document: Document) -> bool:
+def is_saved(event: EventDocument, collection: str, document: StoredDocument) -> bool:
     """Whether what the delivery changes in the document of a collection has been saved there."""
     return event["_id"] in document.get(TURNS, ()) or collection in event[FIELD]["saved"]
 
 
-async def turns_with(view: TenantView, collection: str, document: Document, event_id: int) -> list[int]:
+async def turns_with(view: TenantView, collection: str, document: StoredDocument, event_id: int) -> list[int]:
     """The marks of a document with one more; those that are dropped for it are noted in their events first."""
     marks = [one for one in document.get(TURNS, ()) if one != event_id]
     if len(marks) >= MAX_TURN_MARKS:

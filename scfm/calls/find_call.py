@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from scfm.calls.call_event import INBOUND, CallEvent
 from scfm.calls.sender import Sender
 from scfm.models import msisdn
 from scfm.models.call_lifecycle import UNDER_WAY
 from scfm.models.call_reports import ReportedStatus, being_placed, match_attempt
+from scfm.models.stored_documents import CalloutDocument, ContactDocument, ParticipationDocument, PhoneCallDocument
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
@@ -33,11 +34,29 @@ class FoundCall(NamedTuple):
     call's own call flow, else its participation's, else its callout's.
     """
 
-    call: Document
-    contact: Document | None
-    callout: Document | None = None
+    call: PhoneCallDocument
+    contact: ContactDocument | None
+    callout: CalloutDocument | None = None
     flow: str | None = None
-    participation: Document | None = None
+    participation: ParticipationDocument | None = None
+
+    @classmethod
+    def of(
+        cls,
+        call: Document,
+        contact: Document | None,
+        callout: Document | None = None,
+        flow: str | None = None,
+        participation: Document | None = None,
+    ) -> FoundCall:
+        """A call and what belongs to it, as they were read."""
+        return cls(
+            cast(PhoneCallDocument, call),
+            cast(ContactDocument | None, contact),
+            cast(CalloutDocument | None, callout),
+            flow,
+            cast(ParticipationDocument | None, participation),
+        )
 
     @property
     def has_its_contact(self) -> bool:
@@ -48,7 +67,7 @@ class FoundCall(NamedTuple):
         """As a report most likely moves it: a flow is not told of a status that has come out of order."""
         if self.call["status"] not in UNDER_WAY:
             return self
-        return self._replace(call={**self.call, **report.fields})
+        return self._replace(call=cast(PhoneCallDocument, {**self.call, **report.fields}))
 
 
 async def find_call(view: TenantView, event: CallEvent) -> FoundCall | None:
@@ -56,7 +75,7 @@ async def find_call(view: TenantView, event: CallEvent) -> FoundCall | None:
     found = await read_call(view, "remote_call_id", event.sid, event.sender)
     if found is None and event.direction and event.direction != INBOUND:
         matched = await match_pending_attempt(view, event)
-        found = await read_call(view, "_id", matched["_id"]) if matched else None
+        found = await read_call(view, "_id", matched) if matched else None
     return found
 
 
@@ -76,11 +95,11 @@ async def read_call(view: TenantView, name: str, value: Any, sender: Sender | No
     participation, callout = named["callout_participation_id"], named["callout_id"]
     nearest = (call, participation, callout)
     flow = next((str(one["call_flow_logic"]) for one in nearest if one and one["call_flow_logic"]), None)
-    return FoundCall(call, named["contact_id"], callout, flow, participation)
+    return FoundCall.of(call, named["contact_id"], callout, flow, participation)
 
 
-async def match_pending_attempt(view: TenantView, event: CallEvent) -> Document | None:
-    """The call that an event is about which has come before the provider's answer to its request, or None.
+async def match_pending_attempt(view: TenantView, event: CallEvent) -> int | None:
+    """The id of the call that an event is about which has come before the provider's answer to its request, or None.
 
     It is the call that is being placed to that number. Where there are several we wait until their answers tell
     which it is; a provider that answers none of them before it has ours gets the first.
@@ -93,16 +112,16 @@ async def match_pending_attempt(view: TenantView, event: CallEvent) -> Document 
         # In this order: a call that has no sid by now was among those, so that one alone is the one.
         named_since = await view.first_by("phone_calls", "remote_call_id", event.sid)
         if named_since is not None and sender.may_report(named_since):
-            return named_since
+            return int(named_since["_id"])
         if not placed:
             return None
         if len(placed) == 1 or look == MAX_PENDING_LOOKS - 1:
             matched = match_attempt(placed[0], msisdns, event.sid, event.direction)
             if claimed := await view.update_one("phone_calls", *matched):
-                return claimed
+                return int(claimed["_id"])
         await asyncio.sleep(PENDING_LOOK_SECONDS)
     found = await read_call(view, "remote_call_id", event.sid, sender)
-    return found.call if found else None
+    return found.call["_id"] if found else None
 
 
 async def _being_placed(view: TenantView, msisdns: Sequence[str], sender: Sender) -> list[Document]:

@@ -11,14 +11,14 @@ from typing import Any
 from scfm.calls import deliveries
 from scfm.clock import now
 from scfm.models.merge import FLOW_MEMORY, MEMORY_PATH
+from scfm.models.stored_documents import StoredDocument
 from scfm.storage.compare_and_set import compare_and_set
-from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 Memory = dict[str, Any]
 
 
-def memory(document: Document, flow: str) -> Memory:
+def memory(document: StoredDocument, flow: str) -> Memory:
     """What the flow remembers in the document's metadata."""
     data = document["metadata"].get(FLOW_MEMORY)
     kept = data.get(flow) if isinstance(data, dict) else None
@@ -26,7 +26,7 @@ def memory(document: Document, flow: str) -> Memory:
 
 
 async def remember(
-    view: TenantView, collection: str, document: Document, flow: str, new: Memory, event_id: int | None = None
+    view: TenantView, collection: str, document: StoredDocument, flow: str, new: Memory, event_id: int | None = None
 ) -> bool:
     """Save what a flow remembers, if nobody else has changed the metadata meanwhile; whether it was saved.
 

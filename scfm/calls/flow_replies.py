@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from scfm.calls import deliveries
 from scfm.calls.find_call import FoundCall
 from scfm.clock import now
 from scfm.errors import Unavailable
 from scfm.models.outcome import ACKNOWLEDGED_AT, MARK, OPTED_OUT_AT, new_mark
+from scfm.models.stored_documents import EventDocument, ParticipationDocument
 from scfm.storage.compare_and_set import compare_and_set
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -16,7 +19,7 @@ PARTICIPATION = "callout_participations"
 MAX_REPLY_TRIES = 50
 
 
-async def save_replies(view: TenantView, found: FoundCall, event: Document, replies: Replies) -> None:
+async def save_replies(view: TenantView, found: FoundCall, event: EventDocument, replies: Replies) -> None:
     """Save the replies of a turn whose memories are saved, once for each delivery. Raises Unavailable.
 
     A participation that has been deleted meanwhile keeps nothing.
@@ -35,13 +38,13 @@ async def save_replies(view: TenantView, found: FoundCall, event: Document, repl
         again = await view.first_by(PARTICIPATION, "_id", participation["_id"])
         if again is None:
             return
-        participation = again
+        participation = cast(ParticipationDocument, again)
         # After the participation: a mark that makes room for others is noted in the event before.
         event = await deliveries.reread_event(view, event) if named else event
     raise Unavailable(f"the replies in participation {participation['_id']} cannot be saved")
 
 
-def _change(participation: Document, replies: Replies) -> Document:
+def _change(participation: ParticipationDocument, replies: Replies) -> Document:
     """What the replies change of a participation; the first acknowledgement and opt-out count."""
     moment = now()
     change: Document = {f"answers.{name}": value for name, value in replies.answers.items()}

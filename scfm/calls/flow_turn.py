@@ -11,7 +11,7 @@ from scfm.calls.flow_memory import Memory, joined, memory, remember
 from scfm.calls.flow_replies import save_replies
 from scfm.errors import NotFound, Unavailable
 from scfm.models.call_endings import ends_for_machine
-from scfm.storage.query import Document
+from scfm.models.stored_documents import EventDocument
 from scfm.storage.tenant_view import TenantView
 from scfm.twiml.document import document
 from scfm.twiml.flow import CalloutView, CallView, ContactView, Flow, FlowSettings, Turn, render
@@ -59,7 +59,7 @@ class FlowTurn:
         changes = [name for name, after in self._after.items() if after != self._before[name]]
         return TakenTurn(self._answer, changes, self._before.get(CALL), self._versions, self._replies.document())
 
-    def take_turn(self, found: FoundCall, event: Document) -> TakenTurn:
+    def take_turn(self, found: FoundCall, event: EventDocument) -> TakenTurn:
         """Take the turn of an event: its ``_id``, ``details`` and ``remote_direction``. Raises NotFound."""
         if not found.has_its_contact:
             raise NotFound
@@ -82,7 +82,7 @@ class FlowTurn:
             self._after = {CALL: joined(self._before[CALL], turn.contact_memory, turn.call_memory)}
         return self.taken
 
-    async def save(self, view: TenantView, found: FoundCall, event: Document) -> str:
+    async def save(self, view: TenantView, found: FoundCall, event: EventDocument) -> str:
         """Save what the turn changes; the TwiML of the turn that was saved. Raises NotFound, Unavailable.
 
         The turn has been taken on FOUND, unless EVENT is of a delivery that somebody else has begun.
@@ -106,7 +106,7 @@ class FlowTurn:
                 await deliveries.replace_turn(view, event, self.taken)
         raise Unavailable(f"the memory of phone call {found.call['_id']} cannot be saved")
 
-    async def _save(self, view: TenantView, found: FoundCall, event: Document) -> bool:
+    async def _save(self, view: TenantView, found: FoundCall, event: EventDocument) -> bool:
         """Save the call's memory, unless somebody has gone on from what is saved, and then the contact's."""
         event_id = event["_id"] if deliveries.FIELD in event else None
         if not self._gone_on(found):
@@ -128,7 +128,7 @@ class FlowTurn:
             raise NotFound
         return again
 
-    def _turn(self, found: FoundCall, event: Document) -> Turn:
+    def _turn(self, found: FoundCall, event: EventDocument) -> Turn:
         call, contact, callout = found.call, found.contact, found.callout
         return Turn(
             event_id=event["_id"],
@@ -137,7 +137,7 @@ class FlowTurn:
             call=CallView(
                 id=call["_id"],
                 msisdn=call["msisdn"],
-                direction=event["remote_direction"],
+                direction=event["remote_direction"] or "",
                 remote_call_id=call["remote_call_id"],
                 status=call["status"],
                 metadata=call["metadata"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import cast
 
 from scfm.calls import deliveries
 from scfm.calls.call_event import CallEvent
@@ -17,9 +18,9 @@ from scfm.errors import Invalid
 from scfm.models.call_reports import ReportedStatus, reported_status
 from scfm.models.references import insert_unconfirmed
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS, UNIQUE_DELIVERY
+from scfm.models.stored_documents import EventDocument, PhoneCallDocument
 from scfm.settings import Settings
 from scfm.storage.errors import DuplicateKey
-from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 from scfm.twiml.flow import FlowSettings
@@ -77,7 +78,7 @@ class _Handling:
         document = event_document(event, found.call, found.flow or self.flows.default.name, event_ids[0])
         return await self._record(view, found, document, new)
 
-    async def _record(self, view: TenantView, found: FoundCall, document: Document, new: bool) -> str | None:
+    async def _record(self, view: TenantView, found: FoundCall, document: EventDocument, new: bool) -> str | None:
         """Keep the report as an event, and then move the call and save what its flow remembers.
 
         The flow takes its turn first, so that the event of a delivery can keep what it comes to.
@@ -87,12 +88,14 @@ class _Handling:
         call_after = found.as_reported(report)
         if found.has_its_contact:
             taken = turn.take_turn(call_after, document) if turn else NO_TWIML
-            document |= deliveries.delivery(token, taken) if token is not None else {}
+            if token is not None:
+                document["_delivery"] = deliveries.delivery(token, taken)
         try:
             if new:
                 kept = await record_with_new_call(view, document, found.call)
             else:
-                kept = await insert_unconfirmed(REMOTE_PHONE_CALL_EVENTS, view, document)
+                stored = await insert_unconfirmed(REMOTE_PHONE_CALL_EVENTS, view, document)
+                kept = cast(EventDocument, stored)
         except DuplicateKey as duplicate:
             if token is None or duplicate.index != UNIQUE_DELIVERY.name:
                 raise
@@ -127,10 +130,10 @@ class _Handling:
     async def _finish(
         self,
         view: TenantView,
-        call: Document,
+        call: PhoneCallDocument,
         call_after: FoundCall,
         report: ReportedStatus,
-        document: Document,
+        document: EventDocument,
         turn: FlowTurn | None,
     ) -> str:
         """Move the call by the report, and save the turn; the TwiML.
@@ -149,7 +152,7 @@ class _Handling:
             raise answer
         return answer
 
-    def _turn(self, document: Document) -> FlowTurn | None:
+    def _turn(self, document: EventDocument) -> FlowTurn | None:
         """The turn of an event; None for a mere report, as nobody asks what comes next."""
         if not document["details"].get("Direction"):
             return None

@@ -9,8 +9,8 @@ from __future__ import annotations
 from scfm.calls.find_call import FoundCall
 from scfm.calls.flow_turn import FlowTurn
 from scfm.errors import NotFound, ScfmError
+from scfm.models.stored_documents import EventDocument, PhoneCallDocument
 from scfm.providers.abilities import Abilities
-from scfm.storage.query import Document
 from scfm.twiml.flow import Flow, FlowSettings, apology
 from scfm.twiml.interpreter import parse
 
@@ -29,7 +29,7 @@ def inline_twiml(
 
     WEBHOOK is the address at which the flow would be asked. Raises NotInline.
     """
-    event: Document = {"_id": 0, "details": _details(found.call), "remote_direction": "outbound-api"}
+    event: EventDocument = {"_id": 0, "details": _details(found.call), "remote_direction": "outbound-api"}
     try:
         taken = FlowTurn(flow, settings, webhook).take_turn(found, event)
     except NotFound:
@@ -46,7 +46,7 @@ def inline_twiml(
     return taken.answer
 
 
-def _details(call: Document) -> dict[str, str]:
+def _details(call: PhoneCallDocument) -> dict[str, str]:
     """What the provider would send when somebody answers, as far as it is known."""
     params = call.get("remote_request_params") or {}
     return {

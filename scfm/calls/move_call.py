@@ -6,12 +6,12 @@ from scfm.models import call_reports
 from scfm.models.call_reports import ReportedStatus
 from scfm.models.references import confirm
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
-from scfm.storage.query import Document
+from scfm.models.stored_documents import EventDocument, PhoneCallDocument
 from scfm.storage.tenant_view import TenantView
 
 
 async def move_call(
-    view: TenantView, call: Document, report: ReportedStatus, document: Document | None = None
+    view: TenantView, call: PhoneCallDocument, report: ReportedStatus, document: EventDocument | None = None
 ) -> None:
     """Move the call, never backwards, once it is kept who answered. DOCUMENT is the event recorded of the report.
 
@@ -22,4 +22,4 @@ async def move_call(
     # The call is looked at after what refers to it is stored: see docs/decisions/0001.
     bookkeeping = await view.update_batched("phone_calls", call["_id"], *(call_reports.report(call, report) or ()))
     if document is not None and (bookkeeping is None or bookkeeping.get("_deleting")):
-        await confirm(REMOTE_PHONE_CALL_EVENTS, view, document)
+        await confirm(REMOTE_PHONE_CALL_EVENTS, view, {**document})

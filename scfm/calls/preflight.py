@@ -166,7 +166,7 @@ class Preflight:
             "_id": 0,
             "remote_request_params": plan.remote_request_params,
         }
-        found = FoundCall(call, contacts[0], callout, flow.name)
+        found = FoundCall.of(call, contacts[0], callout, flow.name)
         try:
             inline_twiml(flow, self._flow_settings, self._webhook, found, abilities)
         except NotInline as reason:

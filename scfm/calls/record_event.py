@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import cast
 
 from scfm.calls.call_event import CallEvent
 from scfm.clock import now
@@ -11,12 +12,12 @@ from scfm.errors import Invalid
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.references import confirm, insert_unconfirmed, missing_reference, withdraw
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
+from scfm.models.stored_documents import EventDocument, PhoneCallDocument
 from scfm.storage.errors import DuplicateKey
-from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 
-def event_document(event: CallEvent, call: Document, flow: str, event_id: int) -> Document:
+def event_document(event: CallEvent, call: PhoneCallDocument, flow: str, event_id: int) -> EventDocument:
     """An event of a call, as it is stored under EVENT_ID."""
     moment = now()
     return {
@@ -36,7 +37,9 @@ def event_document(event: CallEvent, call: Document, flow: str, event_id: int) -
     }
 
 
-async def record_with_new_call(view: TenantView, document: Document, call: Document) -> Document | None:
+async def record_with_new_call(
+    view: TenantView, document: EventDocument, call: PhoneCallDocument
+) -> EventDocument | None:
     """Store the event that has made an inbound call; None where the call does not stand.
 
     Then neither is kept. Raises DuplicateKey for a delivery whose event is there.
@@ -51,14 +54,14 @@ async def record_with_new_call(view: TenantView, document: Document, call: Docum
     if isinstance(missing, BaseException):
         raise missing
     if missing is None:
-        return kept
+        return cast(EventDocument, kept)
     await withdraw(REMOTE_PHONE_CALL_EVENTS, view, kept["_id"])
     with suppress(Invalid, DuplicateKey):
-        await confirm(PHONE_CALLS, view, call)  # which may make it anew, once it stands
+        await confirm(PHONE_CALLS, view, {**call})  # which may make it anew, once it stands
     return None
 
 
-async def withdraw_new_call(view: TenantView, call: Document) -> None:
+async def withdraw_new_call(view: TenantView, call: PhoneCallDocument) -> None:
     """Take an inbound call back that no event is kept of."""
     if not await view.exists("remote_phone_call_events", {"phone_call_id": call["_id"]}):
         await withdraw(PHONE_CALLS, view, call["_id"])

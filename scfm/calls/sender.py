@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-
-from scfm.storage.query import Document
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,14 @@ class Sender:
         alone = not self.server and not self.former and len(self.accounts) == 1
         return next(iter(self.accounts)) if alone else None
 
-    def may_report(self, call: Document) -> bool:
+    def may_report(self, call: Mapping[str, Any]) -> bool:
         """Whether it may speak of a phone call that it names by the provider's id."""
         if self.server or call["account_id"] in self.accounts:
             return True
         replaced_at = self.former.get(call["account_id"])
         return replaced_at is not None and bool(call["created_at"] < replaced_at)
 
-    async def may_place(self, call: Document) -> bool:
+    async def may_place(self, call: Mapping[str, Any]) -> bool:
         """Whether a phone call may have been placed with these credentials, as far as its account tells."""
         if not self.may_report(call):
             return False

@@ -34,7 +34,7 @@ def ending_fields(facts: CallFacts, status: str | None) -> Document:
     return fields
 
 
-def answerer_fields(call: Document, facts: CallFacts) -> Document:
+def answerer_fields(call: Mapping[str, Any], facts: CallFacts) -> Document:
     """``answered_by``, if FACTS tell more of it than the call knows."""
     known, told = call.get("answered_by"), facts.answered_by
     return {"answered_by": told} if told not in (None, known) and known in (None, UNKNOWN_ANSWERER) else {}
@@ -45,7 +45,7 @@ def answered_by_machine(call: Document) -> bool:
     return is_machine(call.get("answered_by")) and not call.get(PERSON)
 
 
-def ends_for_machine(call: Document, callout: Document | None, told: Mapping[str, Any]) -> bool:
+def ends_for_machine(call: Mapping[str, Any], callout: Mapping[str, Any] | None, told: Mapping[str, Any]) -> bool:
     """Whether a call is to be ended: a machine has answered, and its plan says so.
 
     TOLD is the form of a webhook, which may tell who answered before the call knows it.

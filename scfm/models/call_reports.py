@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scfm.clock import now
 from scfm.models.call_checks import STATUS_BY_WORD
@@ -85,13 +86,13 @@ def being_placed(msisdns: Sequence[str]) -> Document:
     }
 
 
-def match_attempt(call: Document, msisdns: Sequence[str], sid: str, direction: str) -> Transition:
+def match_attempt(call: Mapping[str, Any], msisdns: Sequence[str], sid: str, direction: str) -> Transition:
     """A report that came before the answer to its call's request names that call: SID and DIRECTION are known now."""
     condition = {**same_call(call), **being_placed(msisdns)}
     return Transition(condition, {"$set": {"remote_call_id": sid, "remote_direction": direction}})
 
 
-def report(call: Document, reported: ReportedStatus) -> Transition | None:
+def report(call: Mapping[str, Any], reported: ReportedStatus) -> Transition | None:
     """Move the call to what was reported, never backwards; None where the report says nothing new.
 
     While the call goes on, a report is passed over if its word comes before the one that is known, or if its
@@ -123,14 +124,14 @@ def report(call: Document, reported: ReportedStatus) -> Transition | None:
     return Transition({**same_call(call), "$or": allowed}, update)
 
 
-def _new_of_ending(call: Document, reported: ReportedStatus) -> Document:
+def _new_of_ending(call: Mapping[str, Any], reported: ReportedStatus) -> Document:
     """Of how the call ended, what it does not know yet; all of it if it has not ended so."""
     if call["status"] != reported.status:
         return reported.ending
     return {name: value for name, value in reported.ending.items() if call.get(name) is None}
 
 
-def learn(call: Document, reported: ReportedStatus) -> Transition | None:
+def learn(call: Mapping[str, Any], reported: ReportedStatus) -> Transition | None:
     """Keep who has answered, and that a person has, whatever the call's status is, and whenever that is told.
 
     None where the report tells nothing new of that. A machine stays a machine; ``unknown`` gives way.

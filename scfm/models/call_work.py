@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from scfm.storage.query import Document
 
@@ -70,7 +71,7 @@ def work_of(call: Document) -> CallWork:
     return work
 
 
-def same_call(call: Document) -> Document:
+def same_call(call: Mapping[str, Any]) -> Document:
     """The condition that a document is this call. It names the account, too, by which calls can be sharded."""
     return {"account_id": call["account_id"], "_id": call["_id"]}
 

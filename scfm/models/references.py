@@ -16,6 +16,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
@@ -123,7 +124,7 @@ async def recently_deleted_ids(view: TenantView, ids: Mapping[str, set[int]]) ->
 # What refers to other documents: it is stored first, and what it refers to is looked at second.
 
 
-async def insert_unconfirmed(resource: Declaration, view: TenantView, document: Document) -> Document:
+async def insert_unconfirmed(resource: Declaration, view: TenantView, document: Mapping[str, Any]) -> Document:
     """Store a document that may refer to what is being deleted: ``confirm`` it afterwards.
 
     Raises Invalid where a unique index of the resource refuses it, DuplicateKey where another does.
@@ -174,7 +175,7 @@ async def confirm_many(resource: Declaration, view: TenantView, stored: Sequence
     return not any(missing)
 
 
-async def missing_reference(resource: Declaration, view: TenantView, document: Document) -> Target | None:
+async def missing_reference(resource: Declaration, view: TenantView, document: Mapping[str, Any]) -> Target | None:
     """The first of what the document refers to that is not there, or is being deleted."""
     targets = [
         (reference.error_name, reference.collection, document[reference.field]) for reference in resource.references

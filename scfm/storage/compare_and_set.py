@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from typing import Any
 
 from scfm.errors import Unavailable
 from scfm.storage.query import Document
@@ -12,7 +14,7 @@ from scfm.storage.tenant_view import TenantView
 MAX_SWAPS = 8
 
 
-async def compare_and_set(view: TenantView, collection: str, document: Document, change: Document) -> bool:
+async def compare_and_set(view: TenantView, collection: str, document: Mapping[str, Any], change: Document) -> bool:
     """Set CHANGE (paths to values) in DOCUMENT if nobody has changed it since it was read; whether it was set.
 
     Each call leaves a mark in the document, as what is written together is not answered one by one. Raises

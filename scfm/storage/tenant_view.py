@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from pymongo import ReturnDocument, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
@@ -23,7 +24,7 @@ REMOVAL: Document = {"$unset": {"_id": ""}}
 class TenantView(TenantReads):
     """Reads and writes within one account, or, for ``account_id`` None, within all of them."""
 
-    async def insert(self, collection: str, document: Document, kind: str | None = None) -> Document:
+    async def insert(self, collection: str, document: Mapping[str, Any], kind: str | None = None) -> Document:
         """Store a new document under its ``_id``; the document. Raises DuplicateKey and stores nothing.
 
         One of a KIND of resource, whose ids are allocated, gets the next where it has none that is.
