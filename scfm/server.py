@@ -158,8 +158,8 @@ class Server:
         await self._listen(WebApplication(routes(), collaborators, MissingHandler))
         runner.start()
         if self._simulator is not None:
-            self._closing.callback(self._simulator.application_stops)
-            self._simulator.resume()  # its callbacks come to us
+            self._closing.callback(self._simulator.carrier.application_stops)
+            self._simulator.carrier.resume()  # its callbacks come to us
 
     async def _open_store(self) -> Store:
         if self._mongod is not None:

@@ -85,7 +85,7 @@ async def serve_simulator(simulator: Simulator, host: str, port: int) -> None:
         loop.add_signal_handler(number, told_to_stop.set)
     url = await simulator.start(port, host)
     garbage_collector.freeze_gc()
-    simulator.resume()
+    simulator.carrier.resume()
     print(f"simulator listening on {url}", flush=True)
     try:
         await told_to_stop.wait()

@@ -62,7 +62,11 @@ class JsonLinesReader:
         if line is None or (line.content is not None and not line.content.strip()):
             return None
         try:
-            return _contact(line, self._country, self._text.problem)
+            if line.content is None:
+                raise RowError(None, LINE_TOO_LONG)
+            found = _object(line.content, self._text.problem)
+            msisdn = read_phone_number(found.get("msisdn"), self._country)
+            return Row(line.number, msisdn, _metadata(found.get("metadata")), len(line.content))
         except RowError as error:
             return error.at(line.number)
 
@@ -70,14 +74,6 @@ class JsonLinesReader:
 def json_line(shown: Mapping[str, Any]) -> bytes:
     """A contact, as answers show it, as one line."""
     return orjson.dumps(shown) + b"\n"
-
-
-def _contact(line: Line, country: str | None, not_text: str) -> Row:
-    if line.content is None:
-        raise RowError(None, LINE_TOO_LONG)
-    found = _object(line.content, not_text)
-    msisdn = read_phone_number(found.get("msisdn"), country)
-    return Row(line.number, msisdn, _metadata(found.get("metadata")), len(line.content))
 
 
 def _object(content: bytes, not_text: str) -> Document:

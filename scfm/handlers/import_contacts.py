@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from scfm.contacts_bulk.import_contacts import ContactImport
 from scfm.contacts_bulk.import_file import ContactFile
@@ -46,10 +45,7 @@ class ImportContactsHandler(ClientHandler):
         self.file = ContactFile(content_type, parameters.get("sheet"), self.client.country)
         mode = parameters.get("metadata_merge_mode", self.file.mode)
         self.contacts = ContactImport(self.own_scope().view, mode, self.app.imports)
-        await self._begin(parameters)
-
-    async def _begin(self, parameters: dict[str, Any]) -> None:
-        """Under an Idempotency-Key: what the body is shows at its end, so a replay reads it and does no more."""
+        # Under an Idempotency-Key: what the body is shows at its end, so a replay reads it and does no more.
         self.digest = hashlib.sha256()
         if (key := idempotency_key(self)) is not None:
             content = [self.request.path, self.request.headers["Content-Type"], parameters]

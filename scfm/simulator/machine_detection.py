@@ -20,17 +20,15 @@ async def detect(call: Call, callee: Callee, callbacks: Callbacks, life_size: fl
 
     ``life_size``: real seconds per second of life. A call that does not go on meanwhile lasts that much longer.
     """
-    word, seconds = _answered_by(callee, at_the_end=call.options.machine_detection == "DetectMessageEnd")
+    if not callee.machine:
+        word, seconds = "human", HUMAN_SECONDS
+    elif call.options.machine_detection == "DetectMessageEnd":
+        word, seconds = "machine_end_beep", GREETING_SECONDS
+    else:
+        word, seconds = "machine_start", MACHINE_SECONDS
     if not call.options.async_amd:
         call.seconds += seconds
     await asyncio.sleep(seconds * life_size)
     if call.status not in ENDED:
         call.answered_by = word
         await callbacks.tell_answered_by(call, seconds)
-
-
-def _answered_by(callee: Callee, *, at_the_end: bool) -> tuple[str, float]:
-    """The carrier's word, and after how many seconds it has it; AT_THE_END of a machine's greeting, or at once."""
-    if not callee.machine:
-        return "human", HUMAN_SECONDS
-    return ("machine_end_beep", GREETING_SECONDS) if at_the_end else ("machine_start", MACHINE_SECONDS)

@@ -90,16 +90,13 @@ class Phone:
         except ApplicationError as error:
             self._error(error.code, error.message, request.url)
             self._debugger.failed(error)
-            return await self._fallback(request, error)
+            options = self._call.options
+            if not options.fallback_url or request.url == options.fallback_url:
+                raise HungUp("application error") from error
+            details = {"ErrorCode": str(error.code), "ErrorUrl": request.url}
+            return await self._document(NextRequest(options.fallback_url, options.fallback_method, details))
         self._debugger.answered()
         return document
-
-    async def _fallback(self, request: NextRequest, error: ApplicationError) -> Walk:
-        options = self._call.options
-        if not options.fallback_url or request.url == options.fallback_url:
-            raise HungUp("application error") from error
-        details = {"ErrorCode": str(error.code), "ErrorUrl": request.url}
-        return await self._document(NextRequest(options.fallback_url, options.fallback_method, details))
 
     async def _fetch(self, request: NextRequest) -> Walk:
         url = request.url

@@ -81,14 +81,6 @@ class Simulator:
         await web.SockSite(self._server, listener, backlog=1024).start()
         return self.base_url
 
-    def resume(self) -> None:
-        """End the calls that an earlier simulator left under way; for when the application can be reached."""
-        self.carrier.resume()
-
-    def application_stops(self) -> None:
-        """From now on it is no error where the application does not answer."""
-        self.carrier.application_stops()
-
     async def stop(self) -> None:
         """Stop listening, end every call where it is, close every connection. Harmless if not started."""
         server, self._server = self._server, None

@@ -42,7 +42,7 @@ async def running(path: Path, *rules: CalleeRule, **options: Any) -> AsyncIterat
     http = TwilioHttpClient(timeout=120)
     client = Client(SID, TOKEN, http_client=http)
     client.api.base_url = await simulator.start()
-    simulator.resume()
+    simulator.carrier.resume()
     try:
         yield simulator, client
     finally:

@@ -28,9 +28,11 @@ class Alert:
         """Every step, in order. Raises StepFailed."""
         self._add_alice_and_bob()
         self._add_more_contacts()
-        self._make_callout()
+        self._api.post("/api/callouts", id=1, status="initialized", call_flow_logic=None, metadata={})
+        self._screen.step_done("a callout: initialized")
         self._populate()
-        self._start_callout()
+        self._api.post("/api/callouts/1/callout_events", {"event": "start"}, id=1, status="running")
+        self._screen.step_done("the callout: running")
         self._create_phone_calls()
         self._queue_phone_calls()
         self._fetch_statuses()
@@ -54,20 +56,12 @@ class Alert:
                 show(number)
         self._api.get("/api/contacts", total=ALL_CONTACTS)
 
-    def _make_callout(self) -> None:
-        self._api.post("/api/callouts", id=1, status="initialized", call_flow_logic=None, metadata={})
-        self._screen.step_done("a callout: initialized")
-
     def _populate(self) -> None:
         population = {"type": "BatchOperation::CalloutPopulation"}
         self._api.post("/api/callouts/1/batch_operations", population, id=1, callout_id=1, status="preview")
         self._api.get("/api/batch_operations/1/preview/contacts", total=ALL_CONTACTS)
         self._run_operation(1)
         self._await_total("participations in the callout", "/api/callouts/1/callout_participations")
-
-    def _start_callout(self) -> None:
-        self._api.post("/api/callouts/1/callout_events", {"event": "start"}, id=1, status="running")
-        self._screen.step_done("the callout: running")
 
     def _create_phone_calls(self) -> None:
         parameters = {
