@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.connections import Connections
 from scfm.handlers.download import download_slots
 from scfm.handlers.large_answers import LargeAnswers
+from scfm.handlers.listener import open_listener
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.routes import routes
 from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
@@ -32,6 +32,9 @@ from scfm.models.platform import Platform
 from scfm.models.registry import OBSOLETE_INDEXES, counted_fields, indexes
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
+from scfm.results.progress_feeds import ProgressFeeds
+from scfm.results.provider_state import ProviderState
+from scfm.results.statistics_reader import StatisticsReader
 from scfm.runtime import open_files
 from scfm.runtime.outage import DatabaseOutage
 from scfm.settings import Settings
@@ -99,7 +102,7 @@ class Server:
         """Take nothing more, finish or hand back what is under way, and close every part, in this order.
 
         1. The simulator is told that the application stops: callbacks that get no answer are no errors any more.
-        2. No more connections are accepted; requests have MAX_REQUESTS_SECONDS to be answered.
+        2. Streams of progress end. No more connections are accepted; requests have MAX_REQUESTS_SECONDS.
         3. The jobs claim nothing more. They have MAX_JOBS_SECONDS; then they are cancelled, hand back what has not
            left, and are waited for, though not for ever (``cancel_all``).
         4. The send journal, the connections to providers, the watch for outages and the simulator are closed.
@@ -129,7 +132,14 @@ class Server:
         self._closing.push_async_callback(outage.close)
         calling_accounts = CallingAccounts(store, platform)
         provider = self._open_provider()
-        runner = self._open_runner(store, provider, calling_accounts, callout_hold, request_tracker, outage)
+        runner, provider_state = self._open_runner(
+            store, provider, calling_accounts, callout_hold, request_tracker, outage
+        )
+        preflight = Preflight(
+            platform, flows, lambda: self.url, request_tracker.call_seconds, provider.request_seconds
+        )
+        statistics = StatisticsReader(preflight.pace, provider_state, callout_hold.holds.held)
+        progress_feeds = ProgressFeeds(store, statistics, outage.noticed)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -150,12 +160,13 @@ class Server:
             bodies=BodyBudget(self.settings.max_body_size),
             imports=import_slots(),
             downloads=download_slots(),
+            statistics=statistics,
+            progress_feeds=progress_feeds,
             large_answers=LargeAnswers(self.settings.data_dir),
-            preflight=Preflight(
-                platform, flows, lambda: self.url, request_tracker.call_seconds, provider.request_seconds
-            ),
+            preflight=preflight,
         )
         await self._listen(WebApplication(routes(), collaborators, MissingHandler))
+        self._closing.callback(progress_feeds.close)
         runner.start()
         if self._simulator is not None:
             self._closing.callback(self._simulator.carrier.application_stops)
@@ -193,7 +204,8 @@ class Server:
         callout_hold: CalloutHold,
         request_tracker: RequestTracker,
         outage: DatabaseOutage,
-    ) -> Runner:
+    ) -> tuple[Runner, Callable[[int], ProviderState]]:
+        """The jobs, and what they know of the provider of an account, by its id."""
         settings = self.settings
         send_journal = SendJournal.open(settings.data_dir)
         self._closing.callback(send_journal.close)
@@ -202,18 +214,11 @@ class Server:
         ends = CalloutEnds(store)
         wake_senders = partial(runner.wake, Dispatcher.name, StatusFetcher.name)
         runner.add(BatchRunner(store, lease, wake_senders, send_journal.id, lambda: request_tracker.webhooks_recent))
-        runner.add(
-            Dispatcher(
-                store,
-                provider,
-                calling_accounts,
-                send_journal,
-                callout_hold,
-                settings,
-                request_tracker.yield_to_webhooks,
-                ends.sent,
-            )
+        pause = request_tracker.yield_to_webhooks
+        dispatcher = Dispatcher(
+            store, provider, calling_accounts, send_journal, callout_hold, settings, pause, ends.sent
         )
+        runner.add(dispatcher)
         runner.add(StatusFetcher(store, provider, calling_accounts, slots=slots, lease=lease))
         watch = ClockWatch()
         runner.add(ClockRepair(store, watch, settings, runner.wake))
@@ -227,10 +232,10 @@ class Server:
         runner.add(SettleOptOuts(store))
         runner.add(ends)
         self._closing.push_async_callback(runner.stop, MAX_JOBS_SECONDS)
-        return runner
+        return runner, dispatcher.breakers.state
 
     async def _listen(self, application: WebApplication) -> None:
-        listener = _listener(self.settings.host, self.settings.port)
+        listener = open_listener(self.settings.host, self.settings.port)
         self.port = listener.getsockname()[1]
         connections = Connections(application, listener, open_files.client_connections(self.settings.calls_in_flight))
         connections.start()
@@ -248,22 +253,6 @@ async def _finish_requests(connections: Connections, request_tracker: RequestTra
             await connections.close()
     except TimeoutError:
         log.warning("some clients did not finish their requests in time")
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    """A socket that listens there; clients wait in it until they are accepted. Raises StartError."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        hint = (
-            "stop what listens there, or choose another with --port"
-            if error.errno == errno.EADDRINUSE
-            else "check --host"
-        )
-        raise StartError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from None
-    listener.setblocking(False)
-    return listener
 
 
 def _open_journal(path: Path) -> Journal:

@@ -18,7 +18,7 @@ from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.plan import Plan
 from scfm.models.plan_audience import audience_of, count_audience
 from scfm.models.plan_forecast import forecast
-from scfm.models.plan_pace import ServerPace, pace_of
+from scfm.models.plan_pace import Pace, ServerPace, pace_of
 from scfm.models.platform import Platform
 from scfm.models.queue_place import queue_place
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
@@ -111,13 +111,18 @@ class Preflight:
         """Why the plan of CALLOUT, which must have one, cannot be started: full sentences, none where it can."""
         return blockers(await self._examine(view, callout))
 
+    def pace(self, account: Document, plan: Plan | None) -> Pace:
+        """How fast the calls of a plan of ACCOUNT may leave, or those without one, and by which limit."""
+        provider = self._platform.credentials(account).provider
+        return pace_of(plan, account["settings"], self._server_pace(provider))
+
     async def _examine(self, view: TenantView, callout: Document) -> Examined:
         plan, moment = Plan.of(callout), now()
         assert plan is not None
         account = await view.get("accounts", view.account_id or 0)
         credentials = self._platform.credentials(account)
         abilities = abilities_of(credentials)
-        pace = pace_of(plan, account["settings"], self._server_pace(credentials.provider))
+        pace = self.pace(account, plan)
         headcount = await count_audience(view, callout["_id"], plan)
         waiting = await _count_waiting(view, callout)
         seconds = _ring_seconds(plan) * abilities.life_size

@@ -27,6 +27,8 @@ from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
+from scfm.results.progress_feeds import ProgressFeeds
+from scfm.results.statistics_reader import StatisticsReader
 from scfm.runtime.account_concurrency import AccountConcurrency
 from scfm.runtime.outage import DatabaseOutage
 from scfm.settings import Settings
@@ -72,6 +74,9 @@ class Collaborators:
     imports: AccountConcurrency
     # The exports and results that are being sent.
     downloads: AccountConcurrency
+    # The statistics of callouts and accounts, and those that are followed.
+    statistics: StatisticsReader
+    progress_feeds: ProgressFeeds
     # The files of answers that are too large for memory.
     large_answers: LargeAnswers
     # Looks at plans before they start.

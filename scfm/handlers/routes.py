@@ -17,6 +17,7 @@ from scfm.handlers.index import IndexHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
 from scfm.handlers.openapi.document import openapi_document
 from scfm.handlers.preflight import PreflightHandler
+from scfm.handlers.statistics import AccountStatisticsHandler, CalloutProgressHandler, CalloutStatisticsHandler
 from scfm.handlers.webhook import RemotePhoneCallEventsHandler
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
@@ -80,7 +81,10 @@ def routes() -> list[URLSpec]:
     for resource in PREVIEWED:
         path = f"/api/batch_operations/{ID}/preview/{resource.collection}"
         found.append(_route(path, PreviewHandler, resource=resource))
+    found.append(_route("/api/statistics", AccountStatisticsHandler, resource=CALLOUTS))
     path = f"/api/{CALLOUTS.collection}/{ID}"
+    found.append(_route(f"{path}/statistics", CalloutStatisticsHandler, resource=CALLOUTS))
+    found.append(_route(f"{path}/progress", CalloutProgressHandler, resource=CALLOUTS))
     found.append(_route(f"{path}/results", CalloutResultsHandler, resource=CALLOUTS))
     found.extend((_route("/", IndexHandler), _route("/api", IndexHandler), _route("/health", HealthHandler)))
     found.append(_route("/api/openapi", DocumentHandler, document=openapi_document(found)))

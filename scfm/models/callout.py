@@ -8,7 +8,7 @@ from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters, hints, renumbering
 from scfm.models.call_lifecycle import UNDER_WAY
-from scfm.models.callout_run import RUN, RUN_INDEX, has_started, review_run, start_run
+from scfm.models.callout_run import RUN, RUN_INDEX, STARTED_AT, has_started, review_run, start_run, started_at
 from scfm.models.callout_status import MACHINE, STATUSES
 from scfm.models.declaration import COMMON_FILTERS, Guard, children_by, children_through
 from scfm.models.draft import Draft
@@ -73,14 +73,16 @@ class Callouts(Resource):
             under_way = {"callout_id": document["_id"], "status": {"$in": list(UNDER_WAY)}}
             if not await scope.view.exists("phone_calls", under_way):
                 raise Invalid({"event": [NOT_AN_EVENT]})
+        moment = now()
+        first_start = {STARTED_AT: moment} if event in ("start", "resume") and started_at(document) is None else {}
         if document.get("plan") is None or event == "pause":
-            return {}
+            return first_start
         # What was stopped before it was ever started is started by its resume.
         if event != "stop" and not has_started(document):
             if blockers := await scope.plan_blockers(scope.view, document):
                 raise Invalid({"plan": blockers})
-            return start_run(now())
-        return review_run(now())
+            return {**first_start, **start_run(moment)}
+        return {**first_start, **review_run(moment)}
 
 
 async def with_plan(scope: Scope, callout: Document, given: Document) -> Document:

@@ -11,7 +11,7 @@ from scfm.models.batch_operations import operation_links
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, children_by
 from scfm.models.draft import Draft
 from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, Time
-from scfm.models.outcome import ATTEMPT_DUE, MARK_INDEX
+from scfm.models.outcome import ATTEMPT_DUE, CALL_FIGURES, FIRST_ATTEMPT_AT, MARK_INDEX
 from scfm.models.references import MUST_EXIST
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
@@ -74,6 +74,13 @@ class CalloutParticipations(Resource):
                 "msisdn",
                 "contact_id",
                 "callout_id",
+                "outcome",
+                "outcome_reason",
+                "attempts",
+                "next_attempt_at",
+                "last_attempt_at",
+                FIRST_ATTEMPT_AT,
+                CALL_FIGURES,
                 renumbering.MSISDN_KIND,
             }
         ),

@@ -32,6 +32,8 @@ class CalloutRun(TypedDict, total=False):
 
 
 RUN: Final = "_run"
+# When a callout was first started, whether it has a plan or not.
+STARTED_AT: Final = "_started_at"
 RUN_DUE, HOLDER, REVIEW, AUDIENCE = "_run.due", "_run.holder", "_run.review", "_run.audience"
 ENDING: Final = "_run.ending"
 RUN_INDEX = Index(RUN_DUE, name="run", only={RUN_DUE: {"$exists": True}})
@@ -50,6 +52,12 @@ def review_run(moment: datetime) -> Document:
 def has_started(callout: Mapping[str, Any]) -> bool:
     """Whether the callout's plan was ever started."""
     return "started_at" in (callout.get(RUN) or {})
+
+
+def started_at(callout: Mapping[str, Any]) -> datetime | None:
+    """When a callout was first started; None for one that never was, or by a version that did not keep it."""
+    moment: datetime | None = callout.get(STARTED_AT) or (callout.get(RUN) or {}).get("started_at")
+    return moment
 
 
 def complete_run(moment: datetime) -> Document:

@@ -1,18 +1,57 @@
-"""What is kept for the outcome of a person in a callout: replies, attempts, and the marks that lead to it.
+"""What is kept for the outcome of a person in a callout: the words for it, and the marks that lead to it.
 
 A call and its participation are two documents, and nothing changes both in one write. So whatever may change an
-outcome is to leave a mark in the same write: on the call, or on the participation. Replies do so; nothing works the
-marks off yet.
+outcome leaves a mark in the same write: on the call, or on the participation. Workers (``outcome_keeper``) derive the
+outcomes of what is marked (``participation_outcome``), store them, and remove the marks.
 """
 
 from __future__ import annotations
 
 import secrets
+from enum import StrEnum
 from typing import Final
 
 from scfm.clock import now
+from scfm.providers.refusals import Refusal
 from scfm.storage.index import Index
 from scfm.storage.query import Document
+
+
+class Outcome(StrEnum):
+    """What became of a person, in the order in which it may happen."""
+
+    PENDING = "pending"
+    CALLING = "calling"
+    WAITING = "waiting"
+    REACHED = "reached"
+    ACKNOWLEDGED = "acknowledged"
+    UNREACHED = "unreached"
+    EXCLUDED = "excluded"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why somebody is ``unreached``, or, of the last two, ``excluded``: what a participation shows."""
+
+    BUSY = "busy"
+    NOT_ANSWERED = "not_answered"
+    FAILED = "failed"
+    ERRORED = "errored"
+    INVALID_NUMBER = Refusal.INVALID_NUMBER.value
+    FORBIDDEN = Refusal.FORBIDDEN.value
+    MACHINE = "machine"
+    NOT_ACKNOWLEDGED = "not_acknowledged"
+    CANCELED = "canceled"
+    TOO_LATE = "too_late"
+    STOPPED = "stopped"
+    OPTED_OUT = "opted_out"
+    DUPLICATE_NUMBER = "duplicate_number"
+
+
+OUTCOMES = tuple(outcome.value for outcome in Outcome)
+REASONS = tuple(reason.value for reason in Reason)
+# Those of somebody who will be called, or may be, or is.
+OPEN_OUTCOMES = (Outcome.PENDING.value, Outcome.CALLING.value, Outcome.WAITING.value)
 
 # On a participation or a phone call: something has happened that is not worked into the outcome yet.
 MARK: Final = "_settle"
@@ -21,8 +60,12 @@ MARK_INDEX: Final = Index(MARK, name="unsettled", only=MARKED)
 # From when on the next attempt of a participation may be made; the ordinal of a call among those of its plan, and of
 # the open or next call of a participation.
 ATTEMPT_DUE, ATTEMPT_NUMBER = "_due", "_attempt"
-# On a participation: when the person first acknowledged, and opted out, in a call.
+# On a participation: when the person first acknowledged, and opted out, in a call or by an opt-out of the account.
 ACKNOWLEDGED_AT, OPTED_OUT_AT = "_acknowledged", "_opted_out"
+# On a participation, for statistics: when its first call left, and its calls (``CallFigures``).
+FIRST_ATTEMPT_AT, CALL_FIGURES = "_first_attempt_at", "_calls"
+# Which derivation of its outcome a participation has: a number that each gives anew, for a compare-and-set.
+OUTCOME_VERSION: Final = "_outcome_version"
 
 _CHANCE_BITS = 21
 
@@ -30,3 +73,8 @@ _CHANCE_BITS = 21
 def new_mark() -> int:
     """A mark that no other write leaves on the same document. Marks grow with time: the oldest come first."""
     return int(now().timestamp() * 1000) << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
+
+
+def mark_of(call: Document) -> Document:
+    """A new mark of a call, by its field; none of a call without a participation, which has no outcome."""
+    return {} if call.get("callout_participation_id", 0) is None else {MARK: new_mark()}

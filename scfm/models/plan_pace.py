@@ -35,16 +35,16 @@ class Pace:
     limited_by: str
 
 
-def pace_of(plan: Plan, account_settings: Mapping[str, Any], server: ServerPace) -> Pace:
-    """The pace of a plan of the account with these settings, if nothing else is called."""
+def pace_of(plan: Plan | None, account_settings: Mapping[str, Any], server: ServerPace) -> Pace:
+    """The pace of a plan of the account with these settings, or of calls without one, if nothing else is called."""
     return min(_limits(plan, account_settings, server), key=lambda pace: pace.calls_per_second)
 
 
-def _limits(plan: Plan, account_settings: Mapping[str, Any], server: ServerPace) -> Iterator[Pace]:
+def _limits(plan: Plan | None, account_settings: Mapping[str, Any], server: ServerPace) -> Iterator[Pace]:
     """Each limit as the pace that it allows; of those that are alike the plan's comes first."""
     account = account_settings.get
     for whose, rate, in_flight in (
-        ("plan", plan.calls_per_second, plan.calls_in_flight),
+        ("plan", plan and plan.calls_per_second, plan and plan.calls_in_flight),
         ("account", account("calls_per_second"), account("calls_in_flight")),
         ("server", server.calls_per_second, max_of_one_account(server.calls_in_flight)),
     ):

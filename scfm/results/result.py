@@ -10,6 +10,7 @@ import orjson
 from scfm.clock import iso
 from scfm.models.contact import CONTACTS
 from scfm.models.merge import without_memory
+from scfm.models.outcome import Outcome
 from scfm.storage.large_page import MAX_PIECE
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_list import MIN_PIECE
@@ -76,7 +77,7 @@ def _result(participation: Document, metadata: Mapping[int, Document]) -> Result
         "contact_id": contact_id,
         "msisdn": participation["msisdn"],
         "metadata": metadata.get(contact_id, {}),
-        "outcome": participation.get("outcome", "pending"),
+        "outcome": participation.get("outcome", Outcome.PENDING.value),
         "outcome_reason": participation.get("outcome_reason"),
         "attempts": participation.get("attempts", 0),
         "first_attempt_at": iso(participation.get("_first_attempt_at")),

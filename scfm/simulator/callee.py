@@ -12,14 +12,14 @@ from scfm.simulator.chance import lot
 ANSWERED, BUSY, NO_ANSWER, FAILED = "answered", "busy", "no-answer", "failed"
 # What no phone rings for: the request to place the call is refused.
 INVALID_NUMBER, FORBIDDEN = "invalid", "forbidden"
-OUTCOMES = (ANSWERED, BUSY, NO_ANSWER, FAILED, INVALID_NUMBER, FORBIDDEN)
+CALLEE_OUTCOMES = (ANSWERED, BUSY, NO_ANSWER, FAILED, INVALID_NUMBER, FORBIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
 class Callee:
     """What somebody does when the phone rings. Times are seconds of life; the simulator runs them faster.
 
-    ``outcome``: one of OUTCOMES. ``after``: how long it rings first. ``digits`` and ``speech``: what is
+    ``outcome``: one of CALLEE_OUTCOMES. ``after``: how long it rings first. ``digits`` and ``speech``: what is
     pressed and said at the first Gather, the second, and so on; None, or nothing left, is silence.
     ``recordings``: how many seconds are spoken at each Record; 0, or nothing left, is silence.
     ``hangs_up_at``: the number of the document (from 1) at whose first Gather, Record, Redirect or end the
@@ -37,8 +37,8 @@ class Callee:
     sip: int | None = None
 
     def __post_init__(self) -> None:
-        if self.outcome not in OUTCOMES:
-            raise StartError(f"callee: outcome must be one of {', '.join(OUTCOMES)}, not {self.outcome!r}")
+        if self.outcome not in CALLEE_OUTCOMES:
+            raise StartError(f"callee: outcome must be one of {', '.join(CALLEE_OUTCOMES)}, not {self.outcome!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ class _KnownQuery(Remembered[Totals]):
         self._blocks = array("I")
         self._sums = array("Q")
 
-    async def _count(self, state: CounterState) -> Totals:
+    async def _count(self, state: CounterState, joined: CounterState | None) -> Totals:
         del self._blocks[self.watch.full :]
         self._blocks.extend([0] * (self.watch.full - len(self._blocks)))
         if state.floor >= state.since:  # any document may be changing

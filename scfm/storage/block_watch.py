@@ -101,25 +101,36 @@ class Remembered(ABC, Generic[T]):
     Those who ask at the same time, by ``requests``, share the answer, and one answer is looked for at a time.
     """
 
-    def __init__(self, changes: ChangeLog) -> None:
+    def __init__(self, changes: ChangeLog, joined: ChangeLog | None = None) -> None:
+        """JOINED: the changes of another kind, whose documents the answer depends on, too."""
         self.requests: Batcher[None, T] = Batcher(self._answer)
         self.watch = BlockWatch()
-        self._changes = changes
+        self.joined_changes = ChangeWatch()
+        self._changes, self._joined = changes, joined
         self._quiescent: str | None = None
         self._last: T | None = None
 
     async def _answer(self, asked: list[None]) -> Sequence[T]:
-        state = await self._changes.state()
-        if self._last is None or state.quiescent is None or state.quiescent != self._quiescent:
+        state, joined = await self._states()
+        quiescent = _quiescent(state, joined)
+        if self._last is None or quiescent is None or quiescent != self._quiescent:
             self._quiescent = None
             self.watch.take(state)
-            self._last = await self._count(state)
-            if state.quiescent is not None:
-                # What was counted may be of a write that a MongoDB which dies takes back, and the counter with it.
-                again = await self._changes.state()
-                self._quiescent = again.quiescent if again.quiescent == state.quiescent else None
+            self._last = await self._count(state, joined)
+            # What was counted may be of a write that a MongoDB which dies takes back, and the counter with it.
+            if quiescent is not None and _quiescent(*await self._states()) == quiescent:
+                self._quiescent = quiescent
         return [self._last] * len(asked)
 
+    async def _states(self) -> tuple[CounterState, CounterState | None]:
+        return await self._changes.state(), None if self._joined is None else await self._joined.state()
+
     @abstractmethod
-    async def _count(self, state: CounterState) -> T:
-        """The answer after ``watch`` has taken STATE."""
+    async def _count(self, state: CounterState, joined: CounterState | None) -> T:
+        """The answer after ``watch`` has taken STATE; JOINED is that of the other kind."""
+
+
+def _quiescent(*states: CounterState | None) -> str | None:
+    """A token that is the same as long as nothing changes; None while something may be changing."""
+    tokens = [state.quiescent for state in states if state is not None]
+    return None if None in tokens else " ".join(map(str, tokens))

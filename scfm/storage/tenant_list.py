@@ -106,7 +106,7 @@ class TenantList:
         return int(counted[0]["total"]) if counted else 0
 
     async def tallied(self, tally: Tally) -> Tallied:
-        """What the documents of a plain query hold, counted; not to be changed. Raises Unavailable."""
+        """What the documents of a plain query hold, counted; not to be changed. Raises TooManyKeys, Unavailable."""
         return await self._backend.tallies.tallied(self._query, tally)
 
     async def pieces(self, fields: Sequence[str] | None = None) -> AsyncGenerator[list[Document], None]:

@@ -8,7 +8,11 @@ known to this process alone.
 
 from __future__ import annotations
 
-from scfm.clock import MonotonicClock
+from datetime import datetime
+from typing import Literal
+
+from scfm.clock import MonotonicClock, now
+from scfm.results.provider_state import ProviderState
 from scfm.runtime.backoff import Backoff
 from scfm.runtime.outage import Outage
 
@@ -38,6 +42,8 @@ class CircuitBreaker:
         self._throttling = Outage(
             f"{provider} takes no more calls for now", f"{provider} takes calls again", quiet=OUTAGE_SECONDS
         )
+        self._refused = False
+        self._answered_at: datetime | None = None
         self._refusal = Outage(f"{provider} refuses the account; its calls wait", f"{provider} takes its calls again")
 
     @property
@@ -45,10 +51,17 @@ class CircuitBreaker:
         """Whether no call may leave now: those that have been claimed are queued again."""
         return self.open_until > self._clock.monotonic()
 
+    @property
+    def state(self) -> ProviderState:
+        """What these requests have told."""
+        failing: Literal["refusing", "failing"] = "refusing" if self._refused else "failing"
+        return ProviderState(failing if self.half_open else "ok", self._answered_at)
+
     def answered(self) -> None:
         """The provider has answered, yes or no: it is there."""
         self._failures = self._opened = 0
-        self.half_open = False
+        self.half_open = self._refused = False
+        self._answered_at = now()
         self._outage.answered()
         self._refusal.answered()
         self._throttling.answered()
@@ -65,6 +78,7 @@ class CircuitBreaker:
     def refused(self, reason: str) -> None:
         """The provider refuses the account itself: only single calls try from now on, as if it had failed often."""
         self._failures = max(self._failures, FAILURES_TO_OPEN - 1)
+        self._refused = True
         self._fail(self._refusal, reason)
 
     def _fail(self, outage: Outage, reason: str) -> None:
@@ -87,6 +101,10 @@ class CircuitBreakers(dict[int, CircuitBreaker]):
     def __init__(self, clock: MonotonicClock) -> None:
         super().__init__()
         self._clock = clock
+
+    def state(self, account_id: int) -> ProviderState:
+        """What is known of the provider of an account."""
+        return self[account_id].state if account_id in self else ProviderState()
 
     def __missing__(self, account_id: int) -> CircuitBreaker:
         breaker = self[account_id] = CircuitBreaker(account_id, self._clock)

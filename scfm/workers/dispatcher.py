@@ -82,12 +82,12 @@ class Dispatcher(Job):
         self._sent = sent
         self._placements = PlacementRecorder(store, send_journal, settings)
         pause = yield_to_webhooks or partial(asyncio.sleep, 0)
-        self._breakers = CircuitBreakers(clock)
+        self.breakers = CircuitBreakers(clock)
         self._rate_limiter = RateLimiter(
             store,
             settings.calls_per_second,
             settings.calls_in_flight,
-            self._breakers,
+            self.breakers,
             # A claimed call waits for half a lease at most (see SendSchedule), and for its moment half of that.
             patience=settings.lease_seconds / 4,
             clock=clock,
@@ -103,7 +103,7 @@ class Dispatcher(Job):
             pause,
             clock,
         )
-        self._refusals = AccountRefusals(store, accounts, self._breakers)
+        self._refusals = AccountRefusals(store, accounts, self.breakers)
         # More is claimed when so few calls are in flight, or at that moment.
         self._few = 0
         self._claim_again_at = 0.0
@@ -160,7 +160,7 @@ class Dispatcher(Job):
             return partial(self._placements.record_blocked, call, blocking)
         if (renumbered := await self._callout_hold.outdated(call)) is not None:
             return partial(self._placements.record_renumbered, renumbered)
-        if item.late(self._clock.monotonic()) or self._breakers[call["account_id"]].is_open:
+        if item.late(self._clock.monotonic()) or self.breakers[call["account_id"]].is_open:
             return partial(self._placements.record_requeued, call, 0, tries_of(call))
         return await self._send(call, credentials, looked_at)
 
@@ -225,13 +225,13 @@ class Dispatcher(Job):
         except NotSent as not_sent:
             self._refusals.kept_back(account_id, credentials)
             if not_sent.retry_after is None:
-                self._breakers[account_id].failed(not_sent.message)
+                self.breakers[account_id].failed(not_sent.message)
             else:
-                self._breakers[account_id].throttled(not_sent.retry_after)
+                self.breakers[account_id].throttled(not_sent.retry_after)
             return partial(self._placements.record_not_sent, call, not_sent)
         except Unknown as unknown:
             self._refusals.kept_back(account_id, credentials)
-            self._breakers[account_id].failed(unknown.message)
+            self.breakers[account_id].failed(unknown.message)
             # Whatever may have rung has left, even if it was not seen to leave.
             self._send_journal.append(*attempt_of(call))
             return partial(self._placements.record_unknown, call, unknown)
@@ -242,7 +242,7 @@ class Dispatcher(Job):
 
     def _answered(self, account_id: int) -> None:
         """The provider has answered, and not refused the account."""
-        self._breakers[account_id].answered()
+        self.breakers[account_id].answered()
         self._refusals.answered(account_id)
 
     async def _account_refused(
@@ -253,6 +253,6 @@ class Dispatcher(Job):
         except Unavailable:
             change = {}  # nothing rang, and what is to become of the call cannot be told now
         if change is None:
-            self._breakers[call["account_id"]].answered()
+            self.breakers[call["account_id"]].answered()
             return partial(self._placements.record_rejected, call, error.message, error.code)
         return partial(self._placements.record_put_back, call, change)

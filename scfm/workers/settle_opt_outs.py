@@ -12,7 +12,7 @@ from datetime import timedelta
 from scfm.clock import later, now
 from scfm.models.call_cancellations import cancel_opted_out_many, waiting_to
 from scfm.models.opt_out import OPT_OUT_COLLECTION, SETTLE_FROM, goes_over_opt_outs
-from scfm.models.outcome import MARK, OPTED_OUT_AT, new_mark
+from scfm.models.outcome import MARK, OPEN_OUTCOMES, OPTED_OUT_AT, new_mark
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -25,8 +25,6 @@ SETTLE_LEASE = timedelta(seconds=30)
 AGAIN_SECONDS = 1.0
 # Callouts in which a number is looked for at once.
 MAX_CALLOUTS = 1000
-# The outcomes of those who will be called, or may be; None where it has not been worked out yet.
-OPEN_OUTCOMES = (None, "pending", "calling", "waiting")
 
 
 class SettleOptOuts(Job):
@@ -80,7 +78,8 @@ async def settle(view: TenantView, msisdn: str) -> bool:
 async def _settle_in(view: TenantView, callout_ids: list[int], msisdn: str) -> bool:
     """The same for these callouts. The unique index finds the number in each of them."""
     in_callouts = {"callout_id": {"$in": callout_ids}, "msisdn": msisdn}
-    still_open = {**in_callouts, "outcome": {"$in": list(OPEN_OUTCOMES)}, OPTED_OUT_AT: None}
+    # None where it has not been worked out yet.
+    still_open = {**in_callouts, "outcome": {"$in": [None, *OPEN_OUTCOMES]}, OPTED_OUT_AT: None}
     mark = {OPTED_OUT_AT: now(), MARK: new_mark()}
     await view.update_many(PARTICIPATIONS, still_open, {"$set": mark})
     participations = await view.find(PARTICIPATIONS, in_callouts, fields=["_id"], sort=())

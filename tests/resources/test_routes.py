@@ -52,7 +52,8 @@ ADDED = """
 GET                     /health
 POST                    /api/contacts/import
 GET                     /api/contacts/export
-GET                     /api/callouts/:id/results
+GET                     /api/callouts/:id/{statistics,progress,results}
+GET                     /api/statistics
 GET POST                /api/opt_outs
 GET PATCH DELETE        /api/opt_outs/:id
 POST                    /api/account/account_events

@@ -92,6 +92,18 @@ SHARED_PARAMETERS: Mapping[str, JsonObject] = {
         "in": "query",
         "schema": {"type": "string", "enum": list(RESULT_TYPES), "default": "csv"},
     },
+    "group_by": {
+        "in": "query",
+        "description": "A path in the contacts' metadata, such as `metadata.district`: adds `groups`.",
+        "schema": {"type": "string", "pattern": "^metadata\\."},
+    },
+    "from": {"in": "query", "description": "The first day, in UTC.", "schema": {"type": "string", "format": "date"}},
+    "to": {"in": "query", "description": "The last day, in UTC.", "schema": {"type": "string", "format": "date"}},
+    "Last-Event-ID": {
+        "in": "header",
+        "description": "The id of the event that the client has: it is not sent again.",
+        "schema": {"type": "string"},
+    },
     "bom": {
         "in": "query",
         "description": "Whether the CSV begins with a byte order mark, by which Excel knows UTF-8.",

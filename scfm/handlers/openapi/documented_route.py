@@ -45,6 +45,18 @@ class DocumentedRoute:
         """Under what the resource is listed or created here, for a name: ``_of_callout``, or nothing."""
         return f"_of_{self.parent.kind}" if self.parent else ""
 
+    def operation(self, operation_id: str, summary: str, responses: JsonObject, **more: Any) -> JsonObject:
+        """The operation of one verb here."""
+        if self.options.get("super_admin"):
+            more["description"] = "For super admins only."
+        return {
+            "operationId": operation_id,
+            "summary": summary,
+            "tags": [self.resource.collection],
+            **more,
+            "responses": responses,
+        }
+
     def parameters(self, *names: str) -> list[JsonObject]:
         """References to the path's own parameters, and to those called NAMES."""
         of_path = ["id"] if "{id}" in self.path else []

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from scfm.contacts_bulk.import_file import CSV, JSON_LINES, XLSX
-from scfm.handlers.callout_results import RESULT_TYPES, CalloutResultsHandler
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.export_contacts import CONTENT_TYPES, ExportContactsHandler
 from scfm.handlers.forms import FORM
@@ -30,6 +28,7 @@ from scfm.handlers.openapi.components import (
     title,
 )
 from scfm.handlers.openapi.documented_route import DocumentedRoute
+from scfm.handlers.openapi.statistics import DESCRIBED_STATISTICS
 from scfm.handlers.parameters import JSON
 from scfm.handlers.preflight import PreflightHandler
 from scfm.handlers.webhook import SIGNATURE_REFUSED, RemotePhoneCallEventsHandler
@@ -43,20 +42,6 @@ FOR_SUPER_ADMINS = "For super admins only."
 HOLD_EVENT = body_of(
     {"type": "object", "properties": {"event": {"enum": list(EVENTS)}}, "required": ["event"]}, JSON, FORM
 )
-
-
-def _operation(
-    route: DocumentedRoute, operation_id: str, summary: str, responses: JsonObject, **more: Any
-) -> JsonObject:
-    if route.options.get("super_admin"):
-        more["description"] = FOR_SUPER_ADMINS
-    return {
-        "operationId": operation_id,
-        "summary": summary,
-        "tags": [route.resource.collection],
-        **more,
-        "responses": responses,
-    }
 
 
 def _list(route: DocumentedRoute) -> JsonObject:
@@ -77,14 +62,13 @@ def _page(route: DocumentedRoute, operation_id: str, summary: str, *names: str) 
     errors = (400, 401, 404) if "{id}" in route.path else (400, 401)
     responses = {"200": response("A page, by id.", {JSON: items}, ("Per-Page", "Total", "Link"))}
     parameters = route.parameters(f"q_of_{route.resource.collection}", *names, "page", "per_page")
-    return _operation(route, operation_id, summary, {**responses, **errors_of(*errors)}, parameters=parameters)
+    return route.operation(operation_id, summary, {**responses, **errors_of(*errors)}, parameters=parameters)
 
 
 def _create(route: DocumentedRoute) -> JsonObject:
     resource = route.resource
     of = f" of the {noun(route.parent)}" if route.parent else ""
-    return _operation(
-        route,
+    return route.operation(
         f"create_{resource.kind}{route.under}",
         f"Create a {noun(resource)}{of}".replace(" a a", " an a"),
         _created(route, "It has been created."),
@@ -97,8 +81,7 @@ def _event(route: DocumentedRoute) -> JsonObject:
     resource = route.resource
     events = list(resource.machine.events) if resource.machine else []
     schema = {"type": "object", "properties": {"event": {"enum": events}}, "required": ["event"]}
-    return _operation(
-        route,
+    return route.operation(
         f"create_{resource.kind}_event",
         f"Move the {noun(resource)} to another status",
         _created(route, f"The {noun(resource)} in its new status."),
@@ -108,8 +91,7 @@ def _event(route: DocumentedRoute) -> JsonObject:
 
 
 def _hold(route: DocumentedRoute) -> JsonObject:
-    return _operation(
-        route,
+    return route.operation(
         f"create_{_own_kind(route)}_event",
         "Hold the account's calls, or release them",
         _created(route, "The account, with `calls_held_at`."),
@@ -143,8 +125,7 @@ def _hold_server(route: DocumentedRoute) -> JsonObject:
 def _preflight(route: DocumentedRoute) -> JsonObject:
     plan = with_references({"type": "object", "properties": {"plan": {"$ref": "plan.json"}}}, SCHEMAS)
     shown = {"200": response("Nobody is called.", {JSON: PREFLIGHT}, ("Idempotent-Replayed",))}
-    return _operation(
-        route,
+    return route.operation(
         "preflight_of_callout",
         "What the callout's plan, or another, would come to",
         {**shown, **errors_of(*WRITE_ERRORS, 404, 409, 413)},
@@ -161,8 +142,7 @@ def _created(route: DocumentedRoute, about: str) -> JsonObject:
 
 def _show(route: DocumentedRoute) -> JsonObject:
     shown = {"200": response("As it is now.", {JSON: ref("schemas", title(route.resource))})}
-    return _operation(
-        route,
+    return route.operation(
         f"show_{_own_kind(route)}",
         f"Fetch the {noun(route.resource)}",
         {**shown, **errors_of(400, 401, 404)},
@@ -171,8 +151,7 @@ def _show(route: DocumentedRoute) -> JsonObject:
 
 
 def _update(route: DocumentedRoute) -> JsonObject:
-    return _operation(
-        route,
+    return route.operation(
         f"update_{_own_kind(route)}",
         f"Update the {noun(route.resource)}",
         {"204": response("It has been updated.", {}), **errors_of(*WRITE_ERRORS, 404, 413)},
@@ -182,8 +161,7 @@ def _update(route: DocumentedRoute) -> JsonObject:
 
 
 def _delete(route: DocumentedRoute) -> JsonObject:
-    return _operation(
-        route,
+    return route.operation(
         f"delete_{route.resource.kind}",
         f"Delete the {noun(route.resource)}",
         {"204": response("It has been deleted.", {}), **errors_of(*WRITE_ERRORS, 404)},
@@ -203,8 +181,7 @@ def _webhook(route: DocumentedRoute) -> JsonObject:
         "403": response("It does not come from a provider that we know.", {PLAIN_TEXT: {"const": SIGNATURE_REFUSED}}),
         "422": response("It names no call, no direction, or no number that could have called.", {XML: text}),
     }
-    return _operation(
-        route,
+    return route.operation(
         "receive_remote_phone_call_event",
         "Report on a call, and ask what to do next (for the provider)",
         dict(sorted(responses.items())),
@@ -226,8 +203,7 @@ def _health(route: DocumentedRoute) -> JsonObject:
 
 def _import(route: DocumentedRoute) -> JsonObject:
     kinds = {CSV: "msisdn,name\n+252662345678,Alice\n", JSON_LINES[0]: '{"msisdn": "+252662345678"}\n'}
-    return _operation(
-        route,
+    return route.operation(
         "import_contacts",
         "Create and update contacts in bulk, by phone number",
         {
@@ -247,24 +223,11 @@ def _import(route: DocumentedRoute) -> JsonObject:
 
 def _export(route: DocumentedRoute) -> JsonObject:
     files = {kind.partition(";")[0]: {"type": "string"} for kind in CONTENT_TYPES.values()}
-    return _operation(
-        route,
+    return route.operation(
         "export_contacts",
         "All contacts that fit, in a format that the import reads",
         {"200": response("In order of id.", files), **errors_of(400, 401, 422)},
         parameters=route.parameters("q_of_contacts", "format", "call_flow_data"),
-    )
-
-
-def _results(route: DocumentedRoute) -> JsonObject:
-    files: JsonObject = {kind.partition(";")[0]: {"type": "string"} for kind in RESULT_TYPES.values()}
-    files[XLSX] = {"type": "string", "format": "binary"}
-    return _operation(
-        route,
-        "results_of_callout",
-        "What became of each person of the callout",
-        {"200": response("In order of the participations' ids.", files), **errors_of(400, 401, 404, 422)},
-        parameters=route.parameters("q_of_callout_participations", "results_format", "bom"),
     )
 
 
@@ -279,7 +242,7 @@ DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], JsonObject]] = 
     (PreviewHandler, "GET"): _preview,
     (ImportContactsHandler, "POST"): _import,
     (ExportContactsHandler, "GET"): _export,
-    (CalloutResultsHandler, "GET"): _results,
+    **DESCRIBED_STATISTICS,
     (MemberHandler, "GET"): _show,
     (MemberHandler, "PATCH"): _update,
     (MemberHandler, "DELETE"): _delete,
