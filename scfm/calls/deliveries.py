@@ -117,10 +117,15 @@ async def turns_with(view: TenantView, collection: str, document: StoredDocument
     """The marks of a document with one more; those that are dropped for it are noted in their events first."""
     marks = [one for one in document.get(TURNS, ()) if one != event_id]
     if len(marks) >= MAX_TURN_MARKS:
-        events = {"_id": {"$in": marks}, "_delivery.token": {"$exists": True}}
-        await view.update_many(EVENT_COLLECTION, events, {"$addToSet": {f"{FIELD}.saved": collection}})
+        await note_saved(view, marks, collection)
         marks = []
     return [*marks, event_id]
+
+
+async def note_saved(view: TenantView, event_ids: list[int], collection: str) -> None:
+    """Note in the events that what their deliveries change in a document of the collection has been saved."""
+    events = {"_id": {"$in": event_ids}, "_delivery.token": {"$exists": True}}
+    await view.update_many(EVENT_COLLECTION, events, {"$addToSet": {f"{FIELD}.saved": collection}})
 
 
 async def forget_old(view: TenantView, limit: int) -> int:

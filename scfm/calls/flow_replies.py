@@ -8,6 +8,7 @@ from scfm.calls import deliveries
 from scfm.calls.find_call import FoundCall
 from scfm.clock import now
 from scfm.errors import Unavailable
+from scfm.models.opt_out import OPT_OUT_COLLECTION, opt_out
 from scfm.models.outcome import ACKNOWLEDGED_AT, MARK, OPTED_OUT_AT, new_mark
 from scfm.models.stored_documents import EventDocument, ParticipationDocument
 from scfm.storage.compare_and_set import compare_and_set
@@ -22,9 +23,11 @@ MAX_REPLY_TRIES = 50
 async def save_replies(view: TenantView, found: FoundCall, event: EventDocument, replies: Replies) -> None:
     """Save the replies of a turn whose memories are saved, once for each delivery. Raises Unavailable.
 
-    A participation that has been deleted meanwhile keeps nothing.
+    An opt-out of the call's number is made first. A participation that has been deleted meanwhile keeps nothing.
     """
     participation, named = found.participation, deliveries.FIELD in event
+    if replies.opted_out:
+        await _opt_out(view, found.call["msisdn"], event)
     if not replies or participation is None:
         return
     for _ in range(MAX_REPLY_TRIES):
@@ -42,6 +45,16 @@ async def save_replies(view: TenantView, found: FoundCall, event: EventDocument,
         # After the participation: a mark that makes room for others is noted in the event before.
         event = await deliveries.reread_event(view, event) if named else event
     raise Unavailable(f"the replies in participation {participation['_id']} cannot be saved")
+
+
+async def _opt_out(view: TenantView, msisdn: str | None, event: EventDocument) -> None:
+    """Opt the number out, once for each delivery: a client may have taken it away since. None is a hidden number."""
+    named = deliveries.FIELD in event
+    if msisdn is None or (named and OPT_OUT_COLLECTION in event[deliveries.FIELD]["saved"]):
+        return
+    await opt_out(view, msisdn, source="flow")
+    if named:
+        await deliveries.note_saved(view, [event["_id"]], OPT_OUT_COLLECTION)
 
 
 def _change(participation: ParticipationDocument, replies: Replies) -> Document:

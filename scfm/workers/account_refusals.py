@@ -26,8 +26,9 @@ class AccountRefusals:
         self._all_tenants = store.all_tenants
         self._accounts = accounts
         self._breakers = breakers
-        # The accounts whose calls wait as they are refused; and the credentials by which accounts are kept back.
-        self._refused: set[int] = set()
+        # What the calls of an account show that wait as it is refused; and the credentials by which accounts are
+        # kept back.
+        self._refused: dict[int, Document] = {}
         self._kept_back: dict[int, Credentials] = {}
         self._have_called: set[int] = set()
 
@@ -44,9 +45,13 @@ class AccountRefusals:
         self.kept_back(account_id, credentials)
         change = {"remote_error_message": error.message + WAITS}
         if account_id not in self._refused:
-            self._refused.add(account_id)
+            self._refused[account_id] = change
             await self._tell(account_id, change)
         return change
+
+    def explanation(self, account_id: int) -> Document | None:
+        """What a call shows that is put back while its account is refused; None for any other."""
+        return self._refused.get(account_id)
 
     async def _tell(self, account_id: int, change: Document) -> None:
         """Show on the calls that wait in the queue what they wait for."""
@@ -84,7 +89,7 @@ class AccountRefusals:
 
     def answered(self, account_id: int) -> None:
         """The provider did not refuse the account."""
-        self._refused.discard(account_id)
+        self._refused.pop(account_id, None)
         if not self._breakers[account_id].is_open:  # another call of it may have been put off at the same time
             self._kept_back.pop(account_id, None)
 

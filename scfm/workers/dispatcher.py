@@ -153,7 +153,7 @@ class Dispatcher(Job):
         """Send the call when its moment has come, if nothing keeps it back."""
         call = item.call
         if not await self._schedule.wait_for_moment(item):
-            return partial(self._placements.record_requeued, call, 0, tries_of(call))
+            return partial(self._record_put_off, call)
         credentials = await self._accounts.credentials(call["account_id"])
         looked_at = time.monotonic()
         if (blocking := await self._callout_hold.blocking_status(call)) is not None:
@@ -161,8 +161,14 @@ class Dispatcher(Job):
         if (renumbered := await self._callout_hold.outdated(call)) is not None:
             return partial(self._placements.record_renumbered, renumbered)
         if item.late(self._clock.monotonic()) or self.breakers[call["account_id"]].is_open:
-            return partial(self._placements.record_requeued, call, 0, tries_of(call))
+            return partial(self._record_put_off, call)
         return await self._send(call, credentials, looked_at)
+
+    async def _record_put_off(self, call: Document) -> None:
+        """The call did not leave: it is due again, and says why, if its account is refused."""
+        await self._placements.record_requeued(
+            call, 0, tries_of(call), self._refusals.explanation(call["account_id"])
+        )
 
     async def _hand_back(self, call: Document) -> None:
         """The server stops: others go on with the call, if the database can still be told in time."""

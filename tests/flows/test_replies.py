@@ -14,8 +14,8 @@ from scfm.twiml.flow import CallView, ContactView, Flow, Turn, render
 from scfm.twiml.rehearsal import rehearse
 from scfm.twiml.replies import MAX_ANSWERS, Replies
 from tests.flows.odd_flows import Replying
-from tests.flows.phone_line import PhoneLine, at_once, environment, new_sid, outbound, standstill
-from tests.server import Answer, Client, Server
+from tests.flows.phone_line import PhoneLine, at_once, environment, new_sid, outbound, place_call, standstill
+from tests.server import Answer, Client, Server, wait_until
 
 HEADER = "I-Twilio-Idempotency-Token"
 
@@ -23,7 +23,10 @@ HEADER = "I-Twilio-Idempotency-Token"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("replies")
-    flows = {"REGISTERED_CALL_FLOW_LOGIC": "tests.flows.odd_flows:Replying"}
+    flows = {
+        "REGISTERED_CALL_FLOW_LOGIC": "tests.flows.odd_flows:Replying",
+        "DEFAULT_CALL_FLOW_LOGIC": "Replying",
+    }
     with standstill() as provider, Server(folder / "data", environment(provider, **flows)) as server:
         yield server
 
@@ -76,6 +79,49 @@ def test_a_flow_that_raises_notes_nothing(line: PhoneLine, client: Client) -> No
     person = Person(line, client, "+252662360004")
     assert "Something went wrong" in person.press("0").json
     assert person.answers == {}
+
+
+def test_who_opts_out_on_the_phone_is_opted_out_of_the_account(line: PhoneLine, client: Client) -> None:
+    person = Person(line, client, "+252662360005")
+    assert person.press("9").status == 201
+    (made,) = client.get("/api/opt_outs?q[msisdn]=252662360005").json
+    assert (made["source"], made["reason"], made["metadata"]) == ("flow", None, {})
+    another, _ = person.path, person.sid
+    call = place_call(client, person.participation)
+    shown = wait_until(lambda: ended(client, call))
+    assert (shown["status"], shown["remote_error_message"]) == ("canceled", "opted out")
+    assert client.get(another).json["status"] != "canceled"
+
+
+def ended(client: Client, path: str) -> dict[str, Any] | None:
+    shown: dict[str, Any] = client.get(path).json
+    return shown if shown["status"] != "queued" else None
+
+
+def test_a_webhook_that_comes_again_opts_out_once(line: PhoneLine, client: Client) -> None:
+    person, token = Person(line, client, "+252662360006"), secrets.token_hex(16)
+    find = "/api/opt_outs?q[msisdn]=252662360006"
+    assert {answer.status for answer in at_once(*[lambda: person.press("9", token)] * 8)} == {201}
+    (made,) = client.get(find).json
+    assert client.delete(f"/api/opt_outs/{made['id']}").status == 204
+    assert person.press("9", token).status == 201
+    assert client.get(find).json == []
+
+
+def test_an_opt_out_of_a_client_stays_as_it_is(line: PhoneLine, client: Client) -> None:
+    person = Person(line, client, "+252662360007")
+    given = client.post("/api/opt_outs", {"msisdn": person.number, "reason": "by letter"}).json
+    assert person.press("9").status == 201
+    assert client.get("/api/opt_outs?q[msisdn]=252662360007").json == [given]
+
+
+def test_who_calls_in_opts_out_the_number_he_calls_from(line: PhoneLine, client: Client) -> None:
+    sid, before = new_sid(), len(client.get("/api/opt_outs").json)
+    for keys in ("9", "9"):
+        assert line.report(sid, From="+252662360008", Digits=keys).status == 201
+    assert line.report(From="anonymous", Digits="9").status == 201
+    assert [one["source"] for one in client.get("/api/opt_outs?q[msisdn]=252662360008").json] == ["flow"]
+    assert len(client.get("/api/opt_outs").json) == before + 1
 
 
 def test_a_call_of_no_callout_replies_to_nobody(line: PhoneLine) -> None:

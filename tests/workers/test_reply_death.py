@@ -90,3 +90,30 @@ async def test_more_replies_than_a_document_has_marks_for_are_kept_once(store: S
     found = await kept(store, 1)
     numbered = {f"key-{number}": key for number, key in enumerate(keys, 1)}
     assert found["answers"] == {"keys": keys[-1], **numbered}
+
+
+async def test_a_process_that_opts_a_number_out_may_die_at_any_step(store: Store) -> None:
+    owner = await account(store)
+    for step in range(1, MAX_STEPS):
+        await participation(store, owner, step)
+        life = Life(step)
+        mortal = MortalStore.within(store, life)
+
+        async def handle(mortal: MortalStore = mortal, number: int = step) -> None:
+            await press(mortal, owner, number, "9", f"first-{number}")
+
+        await live(handle(), life)
+        for _ in range(2):
+            await press(store, owner, step, "9", f"first-{step}")
+        (made,) = await store.all_tenants.find("opt_outs", {"msisdn": f"+25266246{step:04}"})
+        assert (made["source"], made["account_id"], made["reason"]) == ("flow", owner, None)
+        assert (await kept(store, step))[OPTED_OUT_AT]
+        # Taken away, it does not come back with the same webhook, but with the next.
+        await store.all_tenants.remove("opt_outs", {"_id": made["_id"]})
+        await press(store, owner, step, "9", f"first-{step}")
+        assert not await store.all_tenants.exists("opt_outs", {})
+        await press(store, owner, step, "9", f"second-{step}")
+        assert await store.all_tenants.remove("opt_outs", {}) == 1
+        if not life.over:
+            break
+    assert not life.over and step > 10
