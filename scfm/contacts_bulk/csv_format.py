@@ -100,8 +100,8 @@ class CsvReader:
         self._table.check_header()
 
     @property
-    def held(self) -> int:
-        return self._lines.held + (len(self._record.content) if self._record is not None else 0)
+    def held_bytes(self) -> int:
+        return self._lines.held_bytes + (len(self._record.content) if self._record is not None else 0)
 
     def _take(self, line: Line | None) -> Iterator[ReadStep]:
         if line is None:

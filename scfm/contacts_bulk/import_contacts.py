@@ -144,7 +144,7 @@ class ContactImport:
             await self.flush()
 
     @property
-    def held(self) -> int:
+    def held_bytes(self) -> int:
         """The bytes of the lines that have been taken and not stored."""
         return self._size
 

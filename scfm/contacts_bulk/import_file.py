@@ -79,9 +79,9 @@ class ContactFile:
         yield from self._reader.end()
 
     @property
-    def held(self) -> int:
+    def held_bytes(self) -> int:
         """How many bytes of it are in memory, beside what has been given."""
-        return len(self._start) + (self._reader.held if self._reader is not None else 0)
+        return len(self._start) + (self._reader.held_bytes if self._reader is not None else 0)
 
     def close(self) -> None:
         """Free the temporary file of a workbook."""

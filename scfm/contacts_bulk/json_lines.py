@@ -55,8 +55,8 @@ class JsonLinesReader:
         yield from map(self._read, self._lines.end())
 
     @property
-    def held(self) -> int:
-        return self._lines.held
+    def held_bytes(self) -> int:
+        return self._lines.held_bytes
 
     def _read(self, line: Line | None) -> ReadStep:
         if line is None or (line.content is not None and not line.content.strip()):

@@ -90,7 +90,7 @@ class Reader(Protocol):
         """What is left when the stream has ended."""
 
     @property
-    def held(self) -> int:
+    def held_bytes(self) -> int:
         """How many bytes of the stream are in memory, as what follows them decides what they are."""
 
 
@@ -166,7 +166,7 @@ class LineSplitter:
             yield self._line()
 
     @property
-    def held(self) -> int:
+    def held_bytes(self) -> int:
         """The bytes of the line that has not ended."""
         return len(self._rest)
 

@@ -78,7 +78,7 @@ class WorkbookReader:
         self._table.check_header()
 
     @property
-    def held(self) -> int:
+    def held_bytes(self) -> int:
         return 0  # it is in a file
 
     def _take(self, line: bytes) -> ReadStep:

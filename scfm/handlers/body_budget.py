@@ -33,7 +33,7 @@ class BodyBudget:
 
     def __init__(self, max_body_size: int) -> None:
         self.limit = max(MAX_HELD_BYTES, 2 * max_body_size)
-        self.held = 0
+        self.held_bytes = 0
         self._sizes: dict[BodyReader, int] = {}
         self._refused = 0
         self._warning = LogLimit()
@@ -41,17 +41,17 @@ class BodyBudget:
     def hold(self, reader: BodyReader, size: int) -> None:
         """SIZE more bytes (fewer, if negative) are held for a request. May refuse requests, this one too."""
         self._sizes[reader] = self._sizes.get(reader, 0) + size
-        self.held += size
-        if self.held > self.limit:
+        self.held_bytes += size
+        if self.held_bytes > self.limit:
             self._make_room()
 
     def release(self, reader: BodyReader) -> None:
         """The request's body is not held any more."""
-        self.held -= self._sizes.pop(reader, 0)
+        self.held_bytes -= self._sizes.pop(reader, 0)
 
     def _make_room(self) -> None:
         for reader in [reader for reader in self._sizes if reader.body_is_unfinished]:
-            if self.held <= self.limit:
+            if self.held_bytes <= self.limit:
                 break
             reader.refuse_body()
             self._refused += 1

@@ -28,7 +28,7 @@ class ImportContactsHandler(ClientHandler):
     contacts: ContactImport
     failure: Exception | None = None
     # The bytes of the file that are in memory, as far as the budget of bodies knows.
-    held = 0
+    held_bytes = 0
     giving_up: asyncio.Task[None] | None = None
 
     # A larger one that says so is refused at once, as so much is not read to be thrown away.
@@ -89,8 +89,8 @@ class ImportContactsHandler(ClientHandler):
             except Exception as failure:
                 self.failure = failure
             if self.body_is_unfinished:
-                held = self.file.held + self.contacts.held
-                more, self.held = held - self.held, held
+                held = self.file.held_bytes + self.contacts.held_bytes
+                more, self.held_bytes = held - self.held_bytes, held
                 self.app.bodies.hold(self, more)
 
     async def _add(self, steps: Iterable[ReadStep]) -> None:

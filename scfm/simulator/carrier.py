@@ -148,7 +148,7 @@ class Carrier:
         if self.faults.comes_early(self.seed, request.number):
             call.first_webhook = asyncio.Event()
         self.calls.add(call)
-        self._journal.created(call)
+        self._journal.write_created(call)
         self._begin(call, self._ring(call))
         return call
 
@@ -202,7 +202,7 @@ class Carrier:
         options = CallOptions(url=url, status_callback=status_callback)
         call = Call(sid, token, to_number, from_number, options, -self._inbound, direction="inbound")
         self.calls.add(call)
-        self._journal.created(call)
+        self._journal.write_created(call)
         call.set_status("ringing")
         phone = self._phone(call, script or self._directory.callee(from_number))
         self._begin(call, self._talk(call, phone, NextRequest(url)))
@@ -228,7 +228,7 @@ class Carrier:
         if outcome != ANSWERED:
             return await self._end(call, outcome)
         call.set_status("in-progress")
-        self._journal.answered(call)
+        self._journal.write_answered(call)
         await self._callbacks.tell(call, "answered")
         if options.machine_detection:
             detecting = asyncio.create_task(detect(call, callee, self._callbacks, self.life_size))
@@ -245,13 +245,13 @@ class Carrier:
     async def _end(self, call: Call, status: str) -> None:
         call.end(status)
         self._phones.pop(call, None)
-        self._journal.ended(call)
+        self._journal.write_ended(call)
         self.ledger.add_outcome(call)
         await self._tell_end(call)
 
     async def _tell_end(self, call: Call) -> None:
         await self._callbacks.tell(call, "completed")
-        self._journal.end_reported(call)
+        self._journal.write_end_reported(call)
         call.options = _NO_OPTIONS
 
     def _hang_up(self, call: Call, status: str) -> None:

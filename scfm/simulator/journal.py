@@ -91,23 +91,23 @@ class Journal:
 
     # What happens to a call
 
-    def created(self, call: Call) -> None:
+    def write_created(self, call: Call) -> None:
         """It was accepted. This is in the file before whoever asked for the call hears of it."""
         if self._file is not None:
             self._write(journal_entries.created_entry(call))
             self._flush()
 
-    def answered(self, call: Call) -> None:
+    def write_answered(self, call: Call) -> None:
         """It was answered."""
         if self._file is not None:
             self._write({"sid": call.sid, "status": call.status, "started": call.started})
 
-    def ended(self, call: Call) -> None:
+    def write_ended(self, call: Call) -> None:
         """It has ended; if somebody wants to be told, that has yet to be done."""
         if self._file is not None:
             self._write(journal_entries.ended_entry(call))
 
-    def end_reported(self, call: Call) -> None:
+    def write_end_reported(self, call: Call) -> None:
         """Whoever wanted to be told of its end has been."""
         if self._file is not None and call.options.status_callback:
             self._write({"sid": call.sid, "told": True})

@@ -108,9 +108,9 @@ class BlockTallies:
             collection = self._database.collection(query.collection)
             known = _KnownTally(query, tally, collection, self._changes(query.collection), joined)
         self._known[key] = known
-        held = sum(known.held for known in self._known.values())
+        held = sum(known.held_counts for known in self._known.values())
         while len(self._known) > MAX_TALLIES or (held > MAX_COUNTS and len(self._known) > 1):
-            held -= self._known.pop(next(iter(self._known))).held
+            held -= self._known.pop(next(iter(self._known))).held_counts
         return await known.requests.submit(None)
 
     def _changes(self, collection: str) -> ChangeLog:
@@ -146,7 +146,7 @@ class _KnownTally(Remembered[Tallied]):
         # Every key has a number, by which blocks have it.
         self._numbers: dict[TallyKey, int] = {}
         self._keys: list[TallyKey] = []
-        self.held = 0
+        self.held_counts = 0
 
     async def _count(self, state: CounterState, joined: CounterState | None) -> Tallied:
         try:
@@ -192,7 +192,7 @@ class _KnownTally(Remembered[Tallied]):
     def _replace(self, block: int, tallied: Tallied | None) -> None:
         """Put what was found of a block in the place of what was known of it."""
         if (known := self._blocks.pop(block, None)) is not None:
-            self.held -= len(known.keys)
+            self.held_counts -= len(known.keys)
             for number, count in zip(known.keys, known.counts, strict=True):
                 key = self._keys[number]
                 self._counts[key] -= count
@@ -203,7 +203,7 @@ class _KnownTally(Remembered[Tallied]):
         counts = {key: count for key, count in tallied.counts.items() if count}
         keys = array("I", map(self._number, counts))
         self._counts.update(counts)
-        self.held += len(keys)
+        self.held_counts += len(keys)
         joined = frozenset(tallied.joined)
         self._blocks[block] = _Block(keys, array("I", counts.values()), tallied.first, tallied.last, joined)
 

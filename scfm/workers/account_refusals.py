@@ -74,7 +74,7 @@ class AccountRefusals:
         """The provider of these credentials does not take the account's calls for now."""
         self._kept_back[account_id] = credentials
 
-    async def look(self) -> None:
+    async def try_changed_credentials(self) -> None:
         """Let the calls of accounts try at once whose credentials are others than those that kept them back."""
         for account_id, tried in list(self._kept_back.items()):
             try:

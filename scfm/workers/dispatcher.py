@@ -115,7 +115,7 @@ class Dispatcher(Job):
             self.next_claim_in = early
             return ()
         await self._schedule.requeue_unheard()
-        await self._refusals.look()
+        await self._refusals.try_changed_credentials()
         before = self._rate_limiter.in_flight
         scheduled_calls = await self._schedule.claim(limit)
         for scheduled in scheduled_calls:

@@ -58,17 +58,17 @@ class PlacementRecorder:
     async def record_accepted(self, call: Document, response: RemoteCall) -> None:
         """The provider has taken the call."""
         await self._updates.add(*accept(call, response, self._first_check(call)))
-        self._send_journal.acknowledge(*attempt_of(call))
+        self._send_journal.forget(*attempt_of(call))
 
     async def record_rejected(self, call: Document, message: str, error_code: int | None = None) -> None:
         """The provider will not place the call, or it is given up. MESSAGE and its ERROR_CODE are shown."""
         await self._updates.add(reject(call, message, error_code))
-        self._send_journal.acknowledge(*attempt_of(call))
+        self._send_journal.forget(*attempt_of(call))
 
     async def record_put_back(self, call: Document, change: Document) -> None:
         """The call left, and the provider did not take it: it is due again. CHANGE is what is shown of why."""
         await self._updates.add(requeue(call, 0, tries_of(call), change))
-        self._send_journal.acknowledge(*attempt_of(call))
+        self._send_journal.forget(*attempt_of(call))
 
     async def record_not_sent(self, call: Document, reason: NotSent) -> None:
         """The request did not leave, or was answered that it comes too soon: it is sent again after a while."""
@@ -76,7 +76,7 @@ class PlacementRecorder:
         delay = max(SEND_BACKOFF.seconds(tries), reason.retry_after or 0)
         message = f"{reason.message} (not sent; it will be sent again)"
         await self._updates.add(requeue(call, delay, tries, {"remote_error_message": message}))
-        self._send_journal.acknowledge(*attempt_of(call))
+        self._send_journal.forget(*attempt_of(call))
 
     async def record_unknown(self, call: Document, reason: ProviderError) -> None:
         """It is not known whether the provider has taken the call: the reconciler finds that out."""

@@ -179,7 +179,7 @@ class Reconciler(Job):
 
     async def _settled(self, call: Document, *updates: Transition) -> None:
         await self._store.all_tenants.bulk_update(CALLS, updates)
-        self._send_journal.acknowledge(*attempt_of(call))
+        self._send_journal.forget(*attempt_of(call))
 
     def _first_check(self, call: Document) -> datetime | None:
         """Its reports may have come while nobody listened, so it is asked about even if it has a status callback."""

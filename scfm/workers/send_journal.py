@@ -92,7 +92,7 @@ class SendJournal:
         """Whether the call's request left this process, and what became of it is not in the database yet."""
         return (attempt, call_id) in self._sent
 
-    def acknowledge(self, attempt: str, call_id: int) -> None:
+    def forget(self, attempt: str, call_id: int) -> None:
         """What became of the call is in the database: it need not be remembered any more."""
         self._sent.discard((attempt, call_id))
         if self._lines > MAX_JOURNAL_LINES + 2 * len(self._sent):
@@ -101,7 +101,7 @@ class SendJournal:
                 self._rewrite()
 
     def _rewrite(self) -> None:
-        """Write a new file of what is not acknowledged. It is locked before it takes the old one's place."""
+        """Write a new file of what is still remembered. It is locked before it takes the old one's place."""
         if self._folder is None or self._file is None or self.id is None:
             return
         new = self._folder / f"{REWRITTEN}{self.id}"

@@ -158,7 +158,7 @@ async def test_what_is_remembered_is_bounded(store: Store, monkeypatch: pytest.M
     await called(view, 8 * BLOCK)
     for condition in ({"_id": {"$gt": number}} for number in range(10)):
         await view.list_of(Query("contacts", (condition,))).tallied(TALLY)
-        assert len(tallies._known) == 1 or sum(known.held for known in tallies._known.values()) <= 20
+        assert len(tallies._known) == 1 or sum(known.held_counts for known in tallies._known.values()) <= 20
     assert len(tallies._known) <= 3
 
 

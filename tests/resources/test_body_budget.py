@@ -40,7 +40,7 @@ def test_the_bodies_that_have_been_coming_for_longest_are_refused_when_all_toget
     sixth = MAX_HELD_BYTES // 6
     readers = held(budget, [sixth] * 8)
     assert [reader.refused for reader in readers] == [True, True] + [False] * 6
-    assert budget.held == 6 * sixth
+    assert budget.held_bytes == 6 * sixth
 
 
 def test_a_request_whose_body_has_come_whole_is_not_refused() -> None:
@@ -50,7 +50,7 @@ def test_a_request_whose_body_has_come_whole_is_not_refused() -> None:
     (late,) = held(budget, [1])
     assert not whole.refused
     assert late.refused
-    assert budget.held == MAX_HELD_BYTES
+    assert budget.held_bytes == MAX_HELD_BYTES
 
 
 def test_two_bodies_of_the_largest_size_can_be_read_at_once_however_large_that_is() -> None:
@@ -63,7 +63,7 @@ def test_what_was_held_of_a_request_is_free_when_it_has_been_answered() -> None:
     (reader,) = held(budget, [1000])
     budget.release(reader)
     budget.release(reader)
-    assert budget.held == 0
+    assert budget.held_bytes == 0
 
 
 @pytest.mark.parametrize(

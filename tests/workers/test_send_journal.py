@@ -80,7 +80,7 @@ def test_a_log_is_rewritten_when_most_of_it_has_arrived(
         other.append(attempt, number)
     for number in range(100, 1000):
         other.append(ATTEMPT, number)
-        other.acknowledge(ATTEMPT, number)
+        other.forget(ATTEMPT, number)
         assert list(reader.of_dead_processes()) == []
     log = tmp_path / "departures" / str(other.id)
     assert log.stat().st_size < 200 * 40
