@@ -33,7 +33,7 @@ RING_SECONDS = 60.0
 # By the name of the provider, how long a request for a call takes, until one has been measured.
 REQUEST_SECONDS = {"twilio": 0.3, "somleng": 0.3, "simulator": 0.004}
 # How long it takes to claim the next call where one has been accepted.
-CLAIM_SECONDS = 0.004
+CLAIM_SECONDS = 0.006
 # No more are counted of the calls that wait.
 MAX_WAITING = 100_000
 

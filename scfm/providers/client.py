@@ -74,19 +74,23 @@ class Provider:
         began = time.monotonic()
         try:
             payload = await self._request(credentials, "POST", "Calls.json", CREATE_FAILED, data=form)
-            call = parse_call(payload, CREATE_FAILED)
         except Unknown:
             if form.withheld is not None:
                 raise form.withheld from None
             raise
-        self._measured(credentials.provider, time.monotonic() - began)
-        return call
+        except AccountRefused:
+            raise
+        except CallRejected:
+            self._answered(credentials.provider, time.monotonic() - began)
+            raise
+        self._answered(credentials.provider, time.monotonic() - began)
+        return parse_call(payload, CREATE_FAILED)
 
     def request_seconds(self, provider: str) -> float | None:
-        """How long PROVIDER, by its name, takes to accept a call: of late; None where it has accepted none."""
+        """How long PROVIDER, by its name, takes to answer a request for a call; None where it has answered none."""
         return self._request_times.get(provider)
 
-    def _measured(self, provider: str, seconds: float) -> None:
+    def _answered(self, provider: str, seconds: float) -> None:
         known = self._request_times.get(provider, seconds)
         self._request_times[provider] = known + REQUEST_WEIGHT * (seconds - known)
 

@@ -295,6 +295,24 @@ async def test_a_client_error_is_refused_with_the_providers_words() -> None:
 
 
 @pytest.mark.gen_test
+async def test_how_long_an_answer_takes_is_measured_for_each_provider() -> None:
+    async def late(handler: RequestHandler) -> None:
+        await asyncio.sleep(0.05)
+        handler.set_status(400)
+
+    async with carrier(in_turn(late, hangs_up)) as (credentials, _), provider() as client:
+        assert client.request_seconds("twilio") is None
+        with pytest.raises(CallRejected):
+            await client.create_call(credentials, TO, PARAMS)
+        measured = client.request_seconds("twilio")
+        assert measured is not None
+        assert measured >= 0.05
+        with pytest.raises(Unknown):
+            await client.create_call(credentials, TO, PARAMS)
+        assert (client.request_seconds("twilio"), client.request_seconds("simulator")) == (measured, None)
+
+
+@pytest.mark.gen_test
 async def test_words_of_rfc_9457_are_understood_and_its_status_is_not_believed() -> None:
     words = {"type": "t", "title": "Bad", "status": 400, "code": 1, "detail": "No such account"}
     refused = await failure(answers(401, words))
