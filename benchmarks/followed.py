@@ -1,0 +1,80 @@
+"""Queued calls on their way while many follow their callout, beside the same calls that nobody follows."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from benchmarks import steps
+from benchmarks.draining import rate
+from benchmarks.ground import START_SECONDS, Generator, Ground
+from benchmarks.measure import Figure, Plan, percentile
+from benchmarks.requests import get
+from tests.server import Server
+
+ABOUT = "drain queued calls while 200 clients follow the callout"
+MAX_CALLS = 20_000
+READERS = 200
+# Statistics are asked for beside, so many times a second.
+ASKED = 5
+
+
+def seconds(plan: Plan) -> float:
+    return plan.repeat * 2 * (20.0 + 0.002 * _calls(plan))
+
+
+def _calls(plan: Plan) -> int:
+    return plan.of(min(max(plan.sizes), MAX_CALLS), 300)
+
+
+def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
+    """Calls a second with readers and without, in turn; and how long statistics took meanwhile."""
+    calls = _calls(plan)
+    followed, alone, times = [], [], []
+    for turn in range(plan.repeat):
+        for readers in (READERS, 0) if turn % 2 else (0, READERS):
+            speed, latencies = _drained(ground, calls, readers)
+            (followed if readers else alone).append(speed)
+            times.append(1000 * percentile(latencies, 99))
+    yield Figure(
+        f"Draining with {READERS} readers", "calls/s", tuple(followed), calls, "nobody", tuple(alone), "≥ 0.95"
+    )
+    yield Figure("Statistics while draining, p99", "ms", tuple(times), calls, goal="≤ 150")
+
+
+def _drained(ground: Ground, calls: int, readers: int) -> tuple[float, list[float]]:
+    """The calls a second, and the seconds that statistics took meanwhile."""
+    with (
+        ground.database() as database,
+        ground.provider() as provider,
+        ground.server(database, provider.url) as server,
+    ):
+        ground.fill(database, calls)
+        callout_id = steps.callout(server)
+        steps.populate(server, callout_id)
+        steps.create(server)
+        operation = steps.made(server, "/api/batch_operations", steps.QUEUE)
+        asked = [get(server, f"/api/callouts/{callout_id}/statistics")]
+        with _streams(server, callout_id, readers):
+            stream = {"name": "all", "port": server.port, "clients": 8, "rate": ASKED, "requests": asked}
+            generator = Generator([stream])
+            time.sleep(START_SECONDS)
+            steps.begin(server, operation)
+            provider.wait(calls)
+            latencies = generator.stop()["all"]["latencies"]
+        return rate(provider), latencies
+
+
+@contextmanager
+def _streams(server: Server, callout_id: int, readers: int) -> Iterator[None]:
+    """So many connections that follow the callout, and read nothing but the head: the system takes what comes."""
+    request = get(server, f"/api/callouts/{callout_id}/progress").encode()
+    with ExitStack() as stack:
+        for _ in range(readers):
+            reader = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+            reader.sendall(request)
+            assert reader.recv(1024).startswith(b"HTTP/1.1 200"), "a stream was refused"
+        yield
