@@ -75,7 +75,7 @@ def expected_end(callout: Document, progress: Progress, moment: datetime) -> dat
         end = _end_of_plan(plan, seconds, moment)
     if end is None:
         return None
-    return datetime.fromtimestamp(math.ceil(end.timestamp() / 60) * 60, UTC)
+    return datetime.fromtimestamp(math.ceil(max(end, moment).timestamp() / 60) * 60, UTC)
 
 
 def _end_of_plan(plan: Plan, seconds: float, moment: datetime) -> datetime | None:
