@@ -168,6 +168,8 @@ def _address_warnings(seen: Examined) -> Iterator[str]:
 def _parameter_warnings(seen: Examined) -> Iterator[str]:
     if not seen.plan.remote_request_params.get("from"):
         yield "remote_request_params has no from, the number that calls: providers refuse a call without one"
+    if "not_acknowledged" in seen.plan.retry.on and not seen.plan.acknowledge:
+        yield "nobody is called again for not_acknowledged, as acknowledge is false: make it true, or leave that out"
 
 
 def _emergency_warnings(seen: Examined) -> Iterator[str]:

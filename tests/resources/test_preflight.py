@@ -285,6 +285,10 @@ def test_a_plan_of_which_there_is_nothing_to_say_has_no_warnings(server: Server)
             {"remote_request_params": {}},
             "remote_request_params has no from, the number that calls: providers refuse a call without one",
         ),
+        (
+            {"retry": {"on": ["busy", "not_acknowledged"]}},
+            "nobody is called again for not_acknowledged, as acknowledge is false: make it true, or leave that out",
+        ),
         ({"calls_per_second": 0.000015}, "the first attempts alone take 2 d 7 h, which is more than 24 hours: raise "
                                         "calls_per_second of the plan"),
         ({}, "Twilio places 1 call per second unless it has agreed to more: 4 s for 4; set calls_per_second of the "

@@ -20,6 +20,7 @@ from scfm.providers.abilities import (
     is_signalwire,
 )
 from scfm.providers.credentials import Credentials
+from scfm.simulator.carrier import QUICK
 from scfm.workers.request_params import attempt_params
 
 SERVER = "https://alerts.example.org"
@@ -146,3 +147,8 @@ def test_what_is_said_first_is_sent_in_place_of_a_url() -> None:
     said = "<Response><Say>Water.</Say></Response>"
     sent = attempt_params(a_plan(remote_request_params=own), TWILIO, SERVER, said)
     assert sent == {"from": "1294", "timeout": 20, "twiml": said, **CALLBACK}
+
+
+def test_a_call_of_the_simulator_lasts_as_long_as_plans_are_told() -> None:
+    assert SIMULATOR.life_size == QUICK
+    assert {abilities.life_size for abilities in ALL} == {1.0, QUICK}
