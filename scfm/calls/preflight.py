@@ -33,7 +33,9 @@ RING_SECONDS = 60.0
 # By the name of the provider, how long a request for a call takes, until one has been measured.
 REQUEST_SECONDS = {"twilio": 0.3, "somleng": 0.3, "simulator": 0.004}
 # How long it takes to claim the next call where one has been accepted.
-CLAIM_SECONDS = 0.006
+CLAIM_SECONDS = 0.008
+# How long it takes until the end of a call is known, and the plan has looked at what follows from it.
+SETTLE_SECONDS = 1.0
 # No more are counted of the calls that wait.
 MAX_WAITING = 100_000
 
@@ -125,7 +127,7 @@ class Preflight:
         pace = self.pace(account, plan)
         headcount = await count_audience(view, callout["_id"], plan)
         waiting = await _count_waiting(view, callout)
-        seconds = _ring_seconds(plan) * abilities.life_size
+        seconds = _ring_seconds(plan) * abilities.life_size + SETTLE_SECONDS
         name = callout["call_flow_logic"]
         flow = self._flows.default if not name else self._flows.flows.get(name)
         return Examined(
