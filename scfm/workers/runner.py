@@ -22,7 +22,7 @@ MAX_BACKOFF_SECONDS = 5.0
 # How long a job that is cancelled may take to hand back what it has claimed, and how long the runner waits for it.
 HAND_BACK_SECONDS, CANCEL_SECONDS = 1.0, 1.5
 # A task is cancelled so many times, and then left alone: it does not end. Two seldom go wrong (see ``cancel_all``).
-MAX_CANCELS = 10
+MAX_CANCELS = 4
 # New work is claimed when this part of the slots is free, so that it is claimed many at a time.
 BATCHED = 4
 
