@@ -43,6 +43,7 @@ from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
 from scfm.twiml.registry import Registry
 from scfm.workers.batch_runner import BatchRunner
+from scfm.workers.call_withdrawal import CallWithdrawal
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_ends import CalloutEnds
 from scfm.workers.callout_hold import CalloutHold
@@ -50,6 +51,8 @@ from scfm.workers.clock_repair import ClockRepair
 from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.dispatcher import Dispatcher
 from scfm.workers.forget_old import ForgetOld
+from scfm.workers.hang_ups import HangUps
+from scfm.workers.hang_ups_of_many import HangUpsOfMany
 from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
 from scfm.workers.runner import Runner
@@ -132,8 +135,11 @@ class Server:
         self._closing.push_async_callback(outage.close)
         calling_accounts = CallingAccounts(store, platform)
         provider = self._open_provider()
+        send_journal = SendJournal.open(self.settings.data_dir)
+        self._closing.callback(send_journal.close)
+        withdrawal = CallWithdrawal(store, callout_hold, send_journal)
         runner, provider_state = self._open_runner(
-            store, provider, calling_accounts, callout_hold, request_tracker, outage
+            store, provider, calling_accounts, callout_hold, send_journal, withdrawal, request_tracker, outage
         )
         preflight = Preflight(
             platform, flows, lambda: self.url, request_tracker.call_seconds, provider.request_seconds
@@ -153,6 +159,7 @@ class Server:
             callout_status_changed=callout_hold.on_event,
             contact_renumbered=callout_hold.on_renumbered,
             opt_outs_changed=callout_hold.opt_outs.on_changed,
+            call_withdrawn=withdrawal.withdraw,
             calls_held_changed=callout_hold.holds.on_changed,
             calling_accounts_changed=calling_accounts.forget,
             request_tracker=request_tracker,
@@ -202,13 +209,13 @@ class Server:
         provider: Provider,
         calling_accounts: CallingAccounts,
         callout_hold: CalloutHold,
+        send_journal: SendJournal,
+        withdrawal: CallWithdrawal,
         request_tracker: RequestTracker,
         outage: DatabaseOutage,
     ) -> tuple[Runner, Callable[[int], ProviderState]]:
         """The jobs, and what they know of the provider of an account, by its id."""
         settings = self.settings
-        send_journal = SendJournal.open(settings.data_dir)
-        self._closing.callback(send_journal.close)
         slots, lease = settings.calls_in_flight, settings.lease_seconds
         runner = Runner(settings.sweep_seconds, outage)
         ends = CalloutEnds(store)
@@ -226,6 +233,8 @@ class Server:
         runner.add(
             StatusPoller(store, provider, calling_accounts, lease=lease, seconds=settings.status_check_seconds)
         )
+        runner.add(HangUps(store, provider, calling_accounts, withdrawal, lease=lease))
+        runner.add(HangUpsOfMany(store, partial(runner.wake, HangUps.name)))
         runner.add(SweepDeletions(store))
         runner.add(ForgetOld(store))
         runner.add(RenumberContacts(store))

@@ -62,6 +62,8 @@ class Collaborators:
     opt_outs_changed: Callable[[int], None]
     # The calls of the account with this id, None for all, have just been held or released.
     calls_held_changed: Callable[[int | None], None]
+    # This phone call is to end, which is stored: it is canceled if it has not left; the call as it then is.
+    call_withdrawn: Callable[[Document], Awaitable[Document]]
     # What the background has cached of accounts is old.
     calling_accounts_changed: Callable[[], None]
     # The requests that are being answered.

@@ -7,6 +7,7 @@ import logging
 from scfm import __version__
 from scfm.clock import iso
 from scfm.handlers.client import ClientHandler
+from scfm.handlers.hang_up import hang_up_changes
 from scfm.handlers.idempotency import idempotent
 from scfm.models.account import ACCOUNTS
 from scfm.models.call_hold import HELD_AT, hold_or_release, server_state
@@ -20,8 +21,10 @@ class HoldHandler(ClientHandler):
 
     async def hold_or_release(self, account_id: int | None, whose: str) -> Document:
         """Carry out the event; from then on no call leaves this process that it holds."""
-        event = self.parameters().get("event")
-        changed = await hold_or_release(self.app.store.all_tenants, account_id, event)
+        parameters = self.parameters()
+        event = parameters.get("event")
+        hang_up = bool(hang_up_changes(parameters, event == "hold"))
+        changed = await hold_or_release(self.app.store.all_tenants, account_id, event, hang_up=hang_up)
         self.app.calls_held_changed(account_id)
         log.info("calls of %s: %s (account %d, request %s)", whose, event, self.client.account_id, self.request_id)
         self.app.wake()

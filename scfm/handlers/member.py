@@ -8,11 +8,13 @@ from typing import Any
 from scfm.errors import NotFound
 from scfm.handlers.client import ClientHandler
 from scfm.handlers.collection import ResourceHandler, resource_path
+from scfm.handlers.hang_up import hang_up_changes
 from scfm.handlers.idempotency import idempotent
 from scfm.models import references
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.contact import CONTACTS
+from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.scope import Scope
 
 log = logging.getLogger("scfm.http")
@@ -77,7 +79,11 @@ class EventsHandler(ResourceHandler):
         scope = self.own_scope()
         if self.resource.machine is None:
             raise NotFound
-        document = await self.resource.fire(scope, self.parse_id(id_text), parameters.get("event"))
+        event = parameters.get("event")
+        wanted = hang_up_changes(parameters, self.resource is CALLOUTS and event == "stop")
+        document = await self.resource.fire(scope, self.parse_id(id_text), event, wanted)
+        if self.resource is PHONE_CALLS and event == "cancel":
+            document = await self.app.call_withdrawn(document)
         if self.resource is CALLOUTS:
             details = (
                 document["_id"],

@@ -12,6 +12,7 @@ from typing import Any
 from scfm.clock import now
 from scfm.models import hints, msisdn
 from scfm.models.call_hold import HELD_AT
+from scfm.models.call_work import HANG_UP_INDEX
 from scfm.models.declaration import COMMON_FILTERS, Guard
 from scfm.models.fields import Field, FieldError, Id, Metadata, Rules, Text, Time
 from scfm.models.filters import text
@@ -151,6 +152,7 @@ class Accounts(Resource):
     indexes = (
         Index("twilio_account_sid"),
         Index("somleng_account_sid"),
+        HANG_UP_INDEX,
         Index(f"{FORMER}.at", name="former_credentials", only={f"{FORMER}.at": {"$exists": True}}),
     )
 

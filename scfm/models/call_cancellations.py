@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import CallStatus, Transition, claimed, unclaimed
-from scfm.models.call_work import CANCELED_FOR, DUE, EXISTS, HELD, LEASE, WORK, CancelReason
+from scfm.models.call_work import CANCELED_FOR, DUE, EXISTS, HANG_UP_WISH, HELD, LEASE, WORK, CancelReason, same_call
 from scfm.storage.query import Document
 
 # What is shown of a call whose number is opted out.
@@ -50,6 +50,25 @@ def cancel_opted_out_many(participation_ids: list[int], msisdn: str) -> Transiti
 def waiting_to(participation_ids: list[int], msisdn: str) -> Document:
     """The calls of these participations to MSISDN that are queued, whether or not somebody has claimed them."""
     return {"callout_participation_id": {"$in": participation_ids}, "msisdn": msisdn, "status": CallStatus.QUEUED}
+
+
+# By a client: see call_hang_up.
+
+
+def cancel_wanted(call: Document) -> Transition:
+    """A call that is to end, and that nobody has, does not leave."""
+    condition = {**same_call(call), "status": {"$in": [CallStatus.CREATED, CallStatus.QUEUED]}, LEASE: None}
+    return Transition(condition, _as_wanted())
+
+
+def cancel_wanted_claimed(call: Document) -> Transition:
+    """A claimed call that is to end, and has not left, does not."""
+    return Transition(claimed(call), _as_wanted())
+
+
+def _as_wanted() -> Document:
+    update = _canceled("request")
+    return {**update, "$unset": {**update["$unset"], HANG_UP_WISH: ""}}
 
 
 # By a change of its contact's number: see renumbering.

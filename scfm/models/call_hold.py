@@ -6,13 +6,12 @@ made. Calls that are queued stay so. Who sends calls looks at both before each l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound
 from scfm.models import hints
+from scfm.models.call_work import HANG_UP_WISH, new_hang_up
 from scfm.models.state_machine import NOT_AN_EVENT
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
@@ -28,24 +27,28 @@ async def server_state(view: TenantView) -> Document:
     return await view.find_one(SERVER_STATES, {"_id": SERVER_STATE_ID}) or {"_id": SERVER_STATE_ID, HELD_AT: None}
 
 
-async def hold_or_release(view: TenantView, account_id: int | None, event: object) -> Document:
+async def hold_or_release(
+    view: TenantView, account_id: int | None, event: object, *, hang_up: bool = False
+) -> Document:
     """Carry out EVENT, ``hold`` or ``release``, for an account, or for the whole server where ACCOUNT_ID is None.
 
-    The account or server as it then is: a hold that is there already keeps its time. VIEW is that of all tenants.
-    Raises Invalid for another event, NotFound for an account that is gone, Unavailable.
+    The account or server as it then is: a hold that is there already keeps its time. With HANG_UP what rings or talks
+    is to end: that is noted in the same write, see ``workers/hang_ups_of_many``. VIEW is that of all tenants. Raises
+    Invalid for another event, NotFound for an account that is gone, Unavailable.
     """
-    if not isinstance(event, str) or event not in EVENTS:
-        raise Invalid({"event": [NOT_AN_EVENT]}, {"event": hints.choice_of(EVENTS)})
+    if not isinstance(event, str) or event not in HOLD_EVENTS:
+        raise Invalid({"event": [NOT_AN_EVENT]}, {"event": hints.choice_of(HOLD_EVENTS)})
     collection, document_id = (SERVER_STATES, SERVER_STATE_ID) if account_id is None else ("accounts", account_id)
     if account_id is None:
         await _ensure_server_document(view)
-    condition, change = EVENTS[event]()
-    updated = await view.update_one(collection, {"_id": document_id, **condition}, {"$set": change})
-    if updated is None:
-        updated = await view.find_one(collection, {"_id": document_id})
-    if updated is None:
+    for condition, update in _release() if event == "release" else _hold(hang_up=hang_up):
+        updated = await view.update_one(collection, {"_id": document_id, **condition}, update)
+        if updated is not None:
+            return updated
+    found = await view.find_one(collection, {"_id": document_id})
+    if found is None:
         raise NotFound
-    return updated
+    return found
 
 
 async def _ensure_server_document(view: TenantView) -> None:
@@ -54,14 +57,19 @@ async def _ensure_server_document(view: TenantView) -> None:
             await view.insert(SERVER_STATES, {"_id": SERVER_STATE_ID, HELD_AT: None})
 
 
-def _hold() -> tuple[Document, Document]:
+# What the events change, by pairs of a condition and an update: the first that fits is carried out.
+
+
+def _hold(*, hang_up: bool) -> list[tuple[Document, Document]]:
     moment = now()
-    return {HELD_AT: None}, {HELD_AT: moment, "updated_at": moment}
+    wanted: Document = {HANG_UP_WISH: new_hang_up()} if hang_up else {}
+    held = ({HELD_AT: None}, {"$set": {HELD_AT: moment, "updated_at": moment, **wanted}})
+    return [held, ({HELD_AT: {"$ne": None}}, {"$set": wanted})] if wanted else [held]
 
 
-def _release() -> tuple[Document, Document]:
-    return {HELD_AT: {"$ne": None}}, {HELD_AT: None, "updated_at": now()}
+def _release() -> list[tuple[Document, Document]]:
+    change = {"$set": {HELD_AT: None, "updated_at": now()}, "$unset": {HANG_UP_WISH: ""}}
+    return [({HELD_AT: {"$ne": None}}, change)]
 
 
-# By the event: the condition under which it changes something, and what it sets.
-EVENTS: Mapping[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]] = {"hold": _hold, "release": _release}
+HOLD_EVENTS = ("hold", "release")

@@ -82,6 +82,8 @@ CALL_MACHINE = StateMachine(
     {
         "queue": {CallStatus.CREATED: CallStatus.QUEUED},
         "queue_remote_fetch": dict.fromkeys(AT_PROVIDER, CallStatus.REMOTE_FETCH_QUEUED),
+        # That it is to end is noted whatever its status is, and then carried out: see call_hang_up.
+        "cancel": {status: status for status in (CallStatus.CREATED, *UNDER_WAY)},
     },
 )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+from scfm.clock import now
+from scfm.storage.index import Index
 from scfm.storage.query import Document
 
 
@@ -41,6 +43,17 @@ class CallWork(TypedDict, total=False):
     failures: int
 
 
+class HangUp(TypedDict, total=False):
+    """A wish that a call, or several, end. ``due``: from when on anyone may carry it out; ``tries``: how often.
+
+    Of a call that the provider has been asked to end, only when: ``asked``.
+    """
+
+    due: datetime
+    tries: int
+    asked: datetime
+
+
 # The same as paths of a condition, an update or an index.
 WORK = "_work"
 DUE, LEASE, HELD, TRIES = "_work.due", "_work.lease", "_work.held", "_work.tries"
@@ -60,9 +73,19 @@ CANCELED_FOR = "_canceled_for"
 # another's; a client asked for it.
 CancelReason = Literal["stopped", "opted_out", "too_late", "renumbered", "request"]
 
+# That somebody wants the call to end (``HangUp``), or, in the document of a callout, an account or the server, all of
+# its calls; and from when on that may be carried out.
+HANG_UP_WISH, HANG_UP_DUE = "_hang_up", "_hang_up.due"
+
 EXISTS: Document = {"$exists": True}
+HANG_UP_INDEX = Index(HANG_UP_DUE, name="hang_up", only={HANG_UP_DUE: EXISTS})
 # What has not gone out to the provider, and never will once it is taken back.
 UNSENT: Document = {ATTEMPT: None}
+
+
+def new_hang_up() -> HangUp:
+    """A wish that is to be carried out at once."""
+    return {"due": now(), "tries": 0}
 
 
 def work_of(call: Document) -> CallWork:

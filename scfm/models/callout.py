@@ -8,6 +8,7 @@ from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters, hints, renumbering
 from scfm.models.call_lifecycle import UNDER_WAY
+from scfm.models.call_work import HANG_UP_INDEX
 from scfm.models.callout_run import RUN, RUN_INDEX, STARTED_AT, has_started, review_run, start_run, started_at
 from scfm.models.callout_status import MACHINE, STATUSES
 from scfm.models.declaration import COMMON_FILTERS, Guard, children_by, children_through
@@ -53,7 +54,7 @@ class Callouts(Resource):
     }
     machine = MACHINE
     conditions = {"plan": _same_status}
-    indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARK_INDEX, RUN_INDEX)
+    indexes = (Index("account_id", "_id"), renumbering.CALLOUT_MARK_INDEX, HANG_UP_INDEX, RUN_INDEX)
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
         """Read the plan; participations of a new callout say from the start whether their number is the contact's."""

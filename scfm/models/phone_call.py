@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
+from scfm.models.call_hang_up import want_end
 from scfm.models.call_lifecycle import CALL_MACHINE, CALL_STATUSES, CallStatus, queue, queue_remote_fetch
-from scfm.models.call_work import CHECK, DUE, EXISTS, HELD, LANE, LEASE, RANK
+from scfm.models.call_work import CHECK, DUE, EXISTS, HANG_UP_INDEX, HELD, LANE, LEASE, RANK
 from scfm.models.callout_participation import callout_flows
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, children_by
 from scfm.models.draft import Draft
@@ -137,6 +138,7 @@ class PhoneCalls(Resource):
         Index("msisdn", name="under_way", only={LEASE: EXISTS}),
         Index(HELD, "callout_id", name="held", only={HELD: True}),
         Index(CHECK, only={CHECK: EXISTS}),
+        HANG_UP_INDEX,
         # Two reports of one inbound call that arrive together make one call.
         Index(
             "account_id",
@@ -203,6 +205,8 @@ class PhoneCalls(Resource):
             if document["remote_call_id"] is None:
                 raise Invalid({"event": [NOT_AN_EVENT]})
             transition = queue_remote_fetch(document)
+        elif event == "cancel":
+            transition = want_end(document)
         else:
             callout_id = document["callout_id"]
             transition = queue(document, (await queue_places(scope.view, [callout_id]))[callout_id])

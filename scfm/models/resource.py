@@ -135,8 +135,11 @@ class Resource(Declaration):
             if taken:
                 draft.errors.add(unique.error_name, TAKEN)
 
-    async def fire(self, scope: Scope, document_id: int, event: Any) -> Document:
-        """Carry out EVENT; the document in its new status. Raises NotFound, Invalid, Unavailable."""
+    async def fire(self, scope: Scope, document_id: int, event: Any, more: Document | None = None) -> Document:
+        """Carry out EVENT; the document in its new status. Raises NotFound, Invalid, Unavailable.
+
+        MORE, by field, is stored in the same write.
+        """
         if self.machine is None:
             raise NotFound
         for _ in range(MAX_DELETION_LOOKS):
@@ -154,7 +157,7 @@ class Resource(Declaration):
             version = document.get("_version", 1) + 1
             stamps = {"updated_at": now(), "_version": version, **_request_mark(scope, "_event_request")}
             # A mark that is still there was abandoned: without it the deletion cannot go on behind our back.
-            update = {"$set": {**changes, **stamps}, "$unset": {"_deleting": ""}}
+            update = {"$set": {**changes, **(more or {}), **stamps}, "$unset": {"_deleting": ""}}
             updated = await scope.view.update_one(self.collection, condition, update)
             if updated is not None:
                 return updated

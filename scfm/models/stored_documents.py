@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, TypedDict
 
-from scfm.models.call_work import CallWork
+from scfm.models.call_work import CallWork, HangUp
 
 
 class StoredDocument(TypedDict, total=False):
@@ -88,6 +88,7 @@ class PhoneCallDocument(StoredDocument, total=False):
     _fetch_from: str
     _sequence: int
     _person: bool
+    _hang_up: HangUp
     _number: str | None
 
 

@@ -1,4 +1,4 @@
-"""The REST API of a provider, Twilio or Somleng: make a call, fetch a call, list the calls to a number.
+"""The REST API of a provider, Twilio or Somleng: make a call, fetch or end a call, list the calls to a number.
 
 A call sent twice rings twice. So the class of a failure says what is known of the request (see
 ``providers/errors.py``), and nothing here sends anything again by itself.
@@ -19,7 +19,7 @@ from twilio.rest import Client  # type: ignore[import-untyped]
 from scfm.providers.answers import RemoteCall, is_since, is_to, next_query, parse_call, parse_calls, parse_object
 from scfm.providers.call_parameters import encode_form
 from scfm.providers.credentials import Credentials
-from scfm.providers.errors import CREATE_FAILED, FETCH_FAILED, AccountRefused, CallRejected, Unknown
+from scfm.providers.errors import CREATE_FAILED, FETCH_FAILED, HANG_UP_FAILED, AccountRefused, CallRejected, Unknown
 from scfm.providers.failures import answer_error, translate_failures
 from scfm.providers.transport import BeforeSend, CallForm, Transport
 
@@ -98,6 +98,16 @@ class Provider:
         """The call ``sid`` as it is now: JSON as of ``create_call``. Raises what ``create_call`` raises."""
         resource = f"Calls/{quote(sid, safe='')}.json"
         return parse_call(await self._request(credentials, "GET", resource, FETCH_FAILED), FETCH_FAILED)
+
+    async def hang_up(self, credentials: Credentials, sid: str) -> RemoteCall:
+        """End the call ``sid``, whether it waits, rings or talks; JSON as of ``create_call``, maybe as it was before.
+
+        To be asked again does no harm. Raises what ``create_call`` raises; CallRejected where it is over already.
+        """
+        resource, form = f"Calls/{quote(sid, safe='')}.json", CallForm(b"Status=completed", _send_at_once)
+        return parse_call(
+            await self._request(credentials, "POST", resource, HANG_UP_FAILED, data=form), HANG_UP_FAILED
+        )
 
     async def list_calls(self, credentials: Credentials, to: str, since: datetime) -> list[RemoteCall]:
         """The calls to ``to`` (a msisdn) created at or after ``since`` (aware) by the provider's clock.

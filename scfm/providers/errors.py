@@ -12,6 +12,7 @@ from scfm.errors import ScfmError
 # How the message of every failure begins, by what was asked for: the words of the guide.
 CREATE_FAILED = "Unable to create record"
 FETCH_FAILED = "Unable to fetch record"
+HANG_UP_FAILED = "Unable to update record"
 MAX_MESSAGE = 1000
 
 

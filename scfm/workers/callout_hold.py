@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from scfm.models import renumbering
 from scfm.models.call_cancellations import cancel_callout
-from scfm.models.call_lifecycle import Transition, hold_callout, release_callout
-from scfm.models.call_work import HELD
+from scfm.models.call_lifecycle import CallStatus, Transition, hold_callout, release_callout
+from scfm.models.call_work import HANG_UP_WISH, HELD
 from scfm.models.opt_out import goes_over_opt_outs
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -29,6 +29,8 @@ CALLOUT_CACHE_SECONDS = 0.1
 BLOCKING = ("paused", "stopped")
 # What blocks a call whose account's calls are held, and one to a number that is opted out.
 HELD_BACK, OPTED_OUT = "held", "opted_out"
+# What blocks a call that a client wants to end.
+WITHDRAWN = "withdrawn"
 # Longer than it takes from the last look at a callout until the request is written: PROVIDER_TIMEOUT is at most 300.
 CHANGE_SECONDS = 900.0
 
@@ -60,7 +62,7 @@ class CalloutHold:
         self._changed_at: dict[tuple[str, int | None], float] = {}
 
     async def blocking_status(self, call: Document) -> str | None:
-        """``held``, ``paused``, ``stopped`` or ``opted_out`` where that keeps the call back, else None."""
+        """``withdrawn``, ``held``, ``paused``, ``stopped`` or ``opted_out`` where that keeps it back, else None."""
         blocking, may_be_opted_out = await self._blocking(call)
         if may_be_opted_out and await self.opt_outs.is_opted_out(call["account_id"], call["msisdn"]):
             return OPTED_OUT
@@ -78,6 +80,8 @@ class CalloutHold:
 
     async def _blocking(self, call: Document) -> tuple[str | None, bool]:
         """What keeps the call back but for opt-outs, and whether these are to be looked at."""
+        if await self._is_withdrawn(call):
+            return WITHDRAWN, False
         if await self.holds.held(call["account_id"]):
             return HELD_BACK, False
         if call.get("callout_id") is None:
@@ -86,6 +90,13 @@ class CalloutHold:
         if callout.status in BLOCKING:
             return callout.status, callout.status == "paused" and not callout.emergency
         return None, not callout.emergency
+
+    async def _is_withdrawn(self, call: Document) -> bool:
+        """Whether somebody wants the call to end, as far as this process was told."""
+        if (CALLS, call.get("_id")) not in self._changed_at:
+            return False
+        still = {"_id": call["_id"], "status": CallStatus.QUEUED, HANG_UP_WISH: None}
+        return not await self._store.for_account(call["account_id"]).exists(CALLS, still)
 
     async def outdated(self, call: Document) -> Transition | None:
         """What becomes of a claimed call whose number is not its contact's any more; None for any other."""
@@ -102,7 +113,11 @@ class CalloutHold:
         account_id = call["account_id"]
         if self.holds.changed_since(account_id, moment) or self.opt_outs.changed_since(account_id, moment):
             return True
-        about = ((CALLOUTS, call.get("callout_id")), (CONTACTS, call.get("contact_id")))
+        about = (
+            (CALLOUTS, call.get("callout_id")),
+            (CONTACTS, call.get("contact_id")),
+            (CALLS, call.get("_id")),
+        )
         return any(self._changed_at.get(one, -math.inf) >= moment for one in about)
 
     async def _read(self, callout: tuple[int, int]) -> _CalloutState:
@@ -122,6 +137,10 @@ class CalloutHold:
     def on_renumbered(self, contact_id: int) -> None:
         """A contact's number has changed: none of its calls may leave under the old one."""
         self._record_change(CONTACTS, contact_id)
+
+    def on_withdrawn(self, call_id: int) -> None:
+        """Somebody wants the call to end, and that is stored: it must not leave."""
+        self._record_change(CALLS, call_id)
 
     def _record_change(self, collection: str, document_id: int) -> None:
         moment = time.monotonic()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from scfm.clock import later
-from scfm.models.call_cancellations import cancel, cancel_opted_out
+from scfm.models.call_cancellations import cancel, cancel_opted_out, cancel_wanted_claimed
 from scfm.models.call_lifecycle import Transition, hold, requeue
 from scfm.models.call_placement import accept, mark_unknown, reject
 from scfm.models.call_work import attempt_of, tries_of
@@ -16,7 +17,7 @@ from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
-from scfm.workers.callout_hold import HELD_BACK, OPTED_OUT
+from scfm.workers.callout_hold import HELD_BACK, OPTED_OUT, WITHDRAWN
 from scfm.workers.claims import CALLS
 from scfm.workers.remote_status import first_check
 from scfm.workers.request_params import sent_params
@@ -24,6 +25,16 @@ from scfm.workers.send_journal import SendJournal
 
 # After a request that provably did not leave.
 SEND_BACKOFF = Backoff(first=1.0, longest=60.0)
+
+
+# What becomes of a claimed call, by what keeps it back: see CalloutHold.blocking_status.
+BLOCKED: Mapping[str, Callable[[Document], Transition]] = {
+    HELD_BACK: lambda call: requeue(call, 0, tries_of(call)),
+    OPTED_OUT: cancel_opted_out,
+    WITHDRAWN: cancel_wanted_claimed,
+    "paused": hold,
+    "stopped": cancel,
+}
 
 
 class PlacementRecorder:
@@ -43,13 +54,7 @@ class PlacementRecorder:
 
     async def record_blocked(self, call: Document, blocking: str) -> None:
         """BLOCKING (see CalloutHold.blocking_status) keeps the call back: it waits, is held, or is canceled."""
-        if blocking == HELD_BACK:
-            transition = requeue(call, 0, tries_of(call))
-        elif blocking == OPTED_OUT:
-            transition = cancel_opted_out(call)
-        else:
-            transition = cancel(call) if blocking == "stopped" else hold(call)
-        await self._updates.add(transition)
+        await self._updates.add(BLOCKED[blocking](call))
 
     async def record_renumbered(self, transition: Transition) -> None:
         """The number of a call's contact has changed: TRANSITION is what CalloutHold.outdated gives."""

@@ -57,6 +57,8 @@ EVERY_SHARD = {
     ("phone_calls", "find", "_work.lease"): CLAIM,
     ("phone_calls", "find", "_work.held callout_id"): CLAIM,
     ("phone_calls", "find", "_check"): CLAIM,
+    ("phone_calls", "find", "_hang_up.due"): CLAIM,
+    ("callouts", "find", "_hang_up.due"): CLAIM,
     ("batch_operations", "find", "_work.due status"): CLAIM,
     ("contacts", "find", "_renumbered.due"): CLAIM,
     ("opt_outs", "find", "_settle_from"): CLAIM,

@@ -46,11 +46,17 @@ TABLES: dict[str, tuple[list[str], list[str], dict[tuple[str, str], str]]] = {
     ),
     "phone_call": (
         CALL_STATUSES,
-        ["queue", "queue_remote_fetch", "queue_remote", "complete"],
+        ["queue", "queue_remote_fetch", "cancel", "queue_remote", "complete"],
         {
             ("created", "queue"): "queued",
             ("remotely_queued", "queue_remote_fetch"): "remote_fetch_queued",
             ("in_progress", "queue_remote_fetch"): "remote_fetch_queued",
+            ("created", "cancel"): "canceled",
+            ("queued", "cancel"): "canceled",
+            # These are hung up at the provider, and its report says what they became.
+            ("remotely_queued", "cancel"): "remotely_queued",
+            ("in_progress", "cancel"): "in_progress",
+            ("remote_fetch_queued", "cancel"): "remote_fetch_queued",
         },
     ),
 }

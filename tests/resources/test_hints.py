@@ -37,7 +37,7 @@ def test_a_call_that_is_done_with_can_take_no_event(api: Client) -> None:
     params = {"from": "1234", "url": "http://127.0.0.1:9/none"}
     call = make(api, f"/api/callout_participations/{participation}/phone_calls", remote_request_params=params)
     path = f"/api/phone_calls/{call}/phone_call_events"
-    assert refused(api, path, event="jump") == {"event": "a phone call that is created can take: queue"}
+    assert refused(api, path, event="jump") == {"event": "a phone call that is created can take: queue, cancel"}
     for event in ("queue_remote_fetch", "queue"):
         api.post(path, json={"event": event})
     wait_until(lambda: api.get(f"/api/phone_calls/{call}").json["status"] == "errored")  # nobody has credentials

@@ -13,11 +13,19 @@ import bson
 import pytest
 
 from scfm import clock
-from scfm.models import call_cancellations, call_checks, call_lifecycle, call_placement, call_reports, call_work
+from scfm.models import (
+    call_cancellations,
+    call_checks,
+    call_hang_up,
+    call_lifecycle,
+    call_placement,
+    call_reports,
+    call_work,
+)
 from scfm.models.call_lifecycle import AT_PROVIDER, CALL_STATUSES, FINAL, UNDER_WAY, CallStatus, Transition
 from scfm.models.call_reports import reported_status
 
-MODULES = (call_lifecycle, call_cancellations, call_placement, call_checks, call_reports)
+MODULES = (call_lifecycle, call_cancellations, call_hang_up, call_placement, call_checks, call_reports)
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 Pair = tuple[dict[str, Any], dict[str, Any]]
 
@@ -66,6 +74,13 @@ CANCELED_AS_OPTED_OUT = {
     },
     "$unset": NO_WORK,
 }
+CANCELED_AS_WANTED = {
+    "$set": {"status": "canceled", "_canceled_for": "request", "updated_at": NOW},
+    "$unset": {**NO_WORK, "_hang_up": ""},
+}
+TO_END = {**CALL_AT_PROVIDER, "_hang_up": {"due": SOON, "tries": 1}}
+HANGING_UP = {"account_id": 1, "_id": 7, "_hang_up.due": SOON}
+WISH = {"_hang_up": {"due": NOW, "tries": 0}}
 TAKEN = "Not called: the contact's number is +855125550002 now, which another participation has"
 CANCELED_AS_TAKEN = {
     "$set": {
@@ -240,6 +255,73 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             ),
         )
     ],
+    "cancel_wanted": [
+        (
+            lambda: call_cancellations.cancel_wanted(CALL),
+            (
+                {"account_id": 1, "_id": 7, "status": {"$in": ["created", "queued"]}, "_work.lease": None},
+                CANCELED_AS_WANTED,
+            ),
+        )
+    ],
+    "cancel_wanted_claimed": [
+        (lambda: call_cancellations.cancel_wanted_claimed(CALL), (CLAIMED, CANCELED_AS_WANTED))
+    ],
+    "want_end": [
+        (
+            lambda: call_hang_up.want_end(CALL_AT_PROVIDER),
+            ({"account_id": 1, "_id": 7, "status": "remotely_queued"}, {"$set": {**WISH, "updated_at": NOW}}),
+        )
+    ],
+    "want_end_of_callout": [
+        (
+            lambda: call_hang_up.want_end_of_callout(1, 4),
+            (
+                {"account_id": 1, "callout_id": 4, "status": {"$in": UNDER_WAY_STATUSES}, "_hang_up": None},
+                {"$set": WISH},
+            ),
+        )
+    ],
+    "want_end_of_account": [
+        (
+            lambda: call_hang_up.want_end_of_account(1),
+            (
+                {
+                    "account_id": 1,
+                    "status": {"$in": ["remotely_queued", "in_progress", "remote_fetch_queued"]},
+                    "remote_direction": {"$ne": "inbound"},
+                    "_hang_up": None,
+                },
+                {"$set": WISH},
+            ),
+        )
+    ],
+    "claim_hang_up": [
+        (
+            lambda: call_hang_up.claim_hang_up(CALL, NOW, SOON),
+            ({"account_id": 1, "_id": 7, "_hang_up.due": {"$lte": NOW}}, {"$set": {"_hang_up.due": SOON}}),
+        )
+    ],
+    "hang_up_later": [
+        (
+            lambda: call_hang_up.hang_up_later(TO_END, FAR, None),
+            (HANGING_UP, {"$set": {"_hang_up": {"due": FAR, "tries": 2}}}),
+        ),
+        (
+            lambda: call_hang_up.hang_up_later(TO_END, FAR, "no"),
+            (
+                HANGING_UP,
+                {"$set": {"_hang_up": {"due": FAR, "tries": 2}, "remote_error_message": "no", "updated_at": NOW}},
+            ),
+        ),
+    ],
+    "hung_up": [
+        (
+            lambda: call_hang_up.hung_up(TO_END, FAR),
+            (HANGING_UP, {"$set": {"_check": FAR, "_hang_up": {"asked": NOW}}}),
+        )
+    ],
+    "has_ended": [(lambda: call_hang_up.has_ended(TO_END), (HANGING_UP, {"$unset": {"_hang_up": ""}}))],
     "renumber": [
         (
             lambda: call_lifecycle.renumber(CALL, "+855125550002"),
@@ -736,7 +818,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
 
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (clock, *MODULES):
+    for module in (clock, call_work, *MODULES):
         monkeypatch.setattr(module, "now", lambda: NOW)
 
 

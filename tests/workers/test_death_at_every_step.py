@@ -9,11 +9,14 @@ import itertools
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from scfm.providers.client import Provider
 from scfm.settings import Settings
 from scfm.simulator.simulator import Simulator
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.workers import call_holds, callout_hold, dispatcher, opt_out_looks
 from scfm.workers.reconciler import LOST
 from tests.workers.background import (
     Background,
@@ -31,6 +34,15 @@ from tests.workers.mortal import Life, MortalProvider, MortalSendJournal, Mortal
 MAX_STEPS = 200
 # What a process has that dies is another's after so many seconds.
 SOON = 0.1
+
+
+@pytest.fixture(autouse=True)
+def looks_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process takes as many steps however busy the machine is: what it has looked at, it does not look at again."""
+    monkeypatch.setattr(call_holds, "HOLD_CACHE_SECONDS", 60.0)
+    monkeypatch.setattr(opt_out_looks, "OPT_OUT_CACHE_SECONDS", 60.0)
+    for module in (callout_hold, dispatcher):
+        monkeypatch.setattr(module, "CALLOUT_CACHE_SECONDS", 60.0)
 
 
 def mortal(store: Store, settings: Settings, life: Life) -> Background:

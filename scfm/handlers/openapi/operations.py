@@ -33,14 +33,26 @@ from scfm.handlers.parameters import JSON
 from scfm.handlers.preflight import PreflightHandler
 from scfm.handlers.webhook import SIGNATURE_REFUSED, RemotePhoneCallEventsHandler
 from scfm.models.batch_operation import BATCH_OPERATIONS
-from scfm.models.call_hold import EVENTS
+from scfm.models.call_hold import HOLD_EVENTS
+from scfm.models.callout import CALLOUTS
 from scfm.schemas import with_references
 
 # What may become of any request that changes something.
 WRITE_ERRORS = (400, 401, 403, 415, 422)
 FOR_SUPER_ADMINS = "For super admins only."
+HANG_UP_SCHEMA: JsonObject = {
+    "type": "boolean",
+    "default": False,
+    "description": "Of what only stops calls from leaving: it also ends those that ring or talk.",
+}
 HOLD_EVENT = body_of(
-    {"type": "object", "properties": {"event": {"enum": list(EVENTS)}}, "required": ["event"]}, JSON, FORM
+    {
+        "type": "object",
+        "properties": {"event": {"enum": list(HOLD_EVENTS)}, "hang_up": HANG_UP_SCHEMA},
+        "required": ["event"],
+    },
+    JSON,
+    FORM,
 )
 
 
@@ -80,7 +92,10 @@ def _create(route: DocumentedRoute) -> JsonObject:
 def _event(route: DocumentedRoute) -> JsonObject:
     resource = route.resource
     events = list(resource.machine.events) if resource.machine else []
-    schema = {"type": "object", "properties": {"event": {"enum": events}}, "required": ["event"]}
+    properties: JsonObject = {"event": {"enum": events}}
+    if resource is CALLOUTS:
+        properties["hang_up"] = HANG_UP_SCHEMA
+    schema = {"type": "object", "properties": properties, "required": ["event"]}
     return route.operation(
         f"create_{resource.kind}_event",
         f"Move the {noun(resource)} to another status",
