@@ -6,10 +6,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 from benchmarks import steps
 from benchmarks.draining import rate
-from benchmarks.ground import START_SECONDS, Generator, Ground
+from benchmarks.ground import START_SECONDS, Generator, Ground, pid_of
+from benchmarks.machine import cpu_seconds
 from benchmarks.measure import Figure, Plan, percentile
 from benchmarks.requests import get
 from tests.server import Server
@@ -32,20 +34,27 @@ def _calls(plan: Plan) -> int:
 def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
     """Calls a second with readers and without, in turn; and how long statistics took meanwhile."""
     calls = _calls(plan)
-    followed, alone, times = [], [], []
+    runs: dict[int, list[Drain]] = {READERS: [], 0: []}
     for turn in range(plan.repeat):
         for readers in (READERS, 0) if turn % 2 else (0, READERS):
-            speed, latencies = _drained(ground, calls, readers)
-            (followed if readers else alone).append(speed)
-            times.append(1000 * percentile(latencies, 99))
-    yield Figure(
-        f"Draining with {READERS} readers", "calls/s", tuple(followed), calls, "nobody", tuple(alone), "≥ 0.95"
-    )
-    yield Figure("Statistics while draining, p99", "ms", tuple(times), calls, goal="≤ 150")
+            runs[readers].append(_drained(ground, calls, readers))
+    followed, alone = runs[READERS], runs[0]
+    for name, unit, number in (("Draining", "calls/s", 0), ("Calls for a second of its processor", "calls", 1)):
+        ours, limits = tuple(run[number] for run in followed), tuple(run[number] for run in alone)
+        yield Figure(f"{name}, with {READERS} readers", unit, ours, calls, "nobody", limits, "≥ 0.95")
+    times = tuple(1000 * percentile(run.latencies, 99) for run in followed)
+    yield Figure("Statistics while draining, p99", "ms", times, calls, goal="≤ 150")
 
 
-def _drained(ground: Ground, calls: int, readers: int) -> tuple[float, list[float]]:
-    """The calls a second, and the seconds that statistics took meanwhile."""
+class Drain(NamedTuple):
+    """Calls a second, calls for each second that the server's process computed, and how long statistics took."""
+
+    rate: float
+    calls_per_cpu_second: float
+    latencies: list[float]
+
+
+def _drained(ground: Ground, calls: int, readers: int) -> Drain:
     with (
         ground.database() as database,
         ground.provider() as provider,
@@ -61,10 +70,12 @@ def _drained(ground: Ground, calls: int, readers: int) -> tuple[float, list[floa
             stream = {"name": "all", "port": server.port, "clients": 8, "rate": ASKED, "requests": asked}
             generator = Generator([stream])
             time.sleep(START_SECONDS)
+            before = cpu_seconds(pid_of(server))
             steps.begin(server, operation)
             provider.wait(calls)
+            computed = cpu_seconds(pid_of(server)) - before
             latencies = generator.stop()["all"]["latencies"]
-        return rate(provider), latencies
+        return Drain(rate(provider), calls / computed, latencies)
 
 
 @contextmanager
