@@ -36,8 +36,8 @@ PEOPLE: Schema = _object(dict.fromkeys(("total", *OUTCOMES), COUNT))
 CALLS_BY_STATUS: Schema = _object(dict.fromkeys(CALL_STATUSES, COUNT))
 MINUTE: Schema = {
     "type": "array",
-    "description": "A minute, the calls placed in it, and those of them that were answered.",
-    "prefixItems": [{"type": "string", "format": "date-time"}, COUNT, COUNT],
+    "description": "A minute (a time), the calls placed in it, and those of them that were answered.",
+    "items": {"type": ["string", "integer"]},
     "minItems": 3,
     "maxItems": 3,
 }
