@@ -26,10 +26,6 @@ MIN_SIMILARITY, MIN_SIMILARITY_OF_SHORT = 0.8, 0.85
 MAX_SHOWN_VALUE = 80
 
 
-def _text(value: str) -> str:
-    return value.strip()
-
-
 def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
     def read(value: str) -> int:
         written = value.strip()
@@ -81,7 +77,7 @@ def _mongodb_uri(value: str) -> str:
     return uri
 
 
-def _setting(section: str, env: str, default: Any, read: Callable[[str], Any] = _text) -> Any:
+def _setting(section: str, env: str, default: Any, read: Callable[[str], Any] = str.strip) -> Any:
     return field(default=default, metadata={"section": section, "env": env, "read": read})
 
 

@@ -92,7 +92,10 @@ class FlowTurn:
                 await save_replies(view, found, event, self._replies)
                 return self._answer
             if self._after:
-                found = await self._read_again(view, found)
+                again = await read_call(view, "_id", found.call["_id"])
+                if again is None:
+                    raise NotFound
+                found = again
             if deliveries.FIELD in event:
                 event = await deliveries.reread_event(view, event)
                 if not deliveries.unsaved_collections(event, {CALL: found.call, CONTACT: found.contact}):
@@ -121,12 +124,6 @@ class FlowTurn:
         if self._before_saved is None:
             return False
         return self._saved is None or memory(found.call, self._flow.name) != self._saved
-
-    async def _read_again(self, view: TenantView, found: FoundCall) -> FoundCall:
-        again = await read_call(view, "_id", found.call["_id"])
-        if again is None:
-            raise NotFound
-        return again
 
     def _turn(self, found: FoundCall, event: EventDocument) -> Turn:
         call, contact, callout = found.call, found.contact, found.callout

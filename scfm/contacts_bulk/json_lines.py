@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 
@@ -25,6 +24,7 @@ from scfm.contacts_bulk.text_lines import (
 )
 from scfm.models.fields import FieldError, check_json
 from scfm.models.merge import without_memory
+from scfm.schemas.strict_json import finite, no_constant
 from scfm.storage.query import Document
 
 # Brackets, braces and commas of one line of JSON: Python's parser takes 10 ms for so many values.
@@ -79,7 +79,7 @@ def json_line(shown: Mapping[str, Any]) -> bytes:
 def _object(content: bytes, not_text: str) -> Document:
     _check_tokens(content)
     try:
-        found = json.loads(content.decode(), parse_float=_finite, parse_constant=_no_constant)
+        found = json.loads(content.decode(), parse_float=finite, parse_constant=no_constant)
     except UnicodeDecodeError:
         raise RowError(None, not_text) from None
     except (ValueError, RecursionError):
@@ -117,18 +117,6 @@ def _metadata(value: Any) -> Document:
     except ValueError:
         raise RowError("metadata", NOT_JSON) from None
     return metadata
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError(digits)
-    return number
-
-
-def _no_constant(name: str) -> NoReturn:
-    """For NaN and the infinities, which Python would read and JSON (RFC 8259) does not know."""
-    raise ValueError(name)
 
 
 def _check_bounds(value: Any) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 import re
-from typing import Any, NoReturn
+from typing import Any
 
 from scfm.errors import BadRequest, Invalid, TooLarge
 from scfm.handlers.forms import FORM, MULTIPART, Params, media_type, nested_form, nested_multipart
 from scfm.handlers.parameter_limits import DEFAULT_LIMITS, Limits
 from scfm.models.filters import text
+from scfm.schemas.strict_json import finite, no_constant
 
 JSON = "application/json"
 
@@ -105,8 +105,8 @@ def _json(body: bytes, limits: Limits) -> Params:
     value = json.loads(
         body.decode(),
         parse_int=lambda digits: int(_number(digits)),
-        parse_float=lambda digits: _finite(float(_number(digits))),
-        parse_constant=_no_constant,
+        parse_float=lambda digits: finite(_number(digits)),
+        parse_constant=no_constant,
     )
     return value if isinstance(value, dict) else {"_json": value}
 
@@ -128,14 +128,3 @@ def _number(digits: str) -> str:
     if len(digits) > MAX_NUMBER_DIGITS:
         raise BadRequest(f"a number is too long (maximum is {MAX_NUMBER_DIGITS} digits)")
     return digits
-
-
-def _finite(number: float) -> float:
-    if not math.isfinite(number):
-        raise BadRequest
-    return number
-
-
-def _no_constant(_: str) -> NoReturn:
-    """For NaN and the infinities, which Python would read and JSON (RFC 8259) does not know."""
-    raise BadRequest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -88,7 +89,9 @@ class RequestTracker:
             await self._quiet(self._clock.monotonic() + MAX_YIELD_SECONDS)
             return
         moment = self._clock.monotonic()
-        until = moment + MAX_YIELD_SECONDS if self._kept_waiting else self._leaving_at
+        longest = next(iter(self._waiting.values()), math.inf)
+        kept_waiting = moment > longest + PATIENCE_CALLS * self._call_cost.seconds
+        until = moment + MAX_YIELD_SECONDS if kept_waiting else self._leaving_at
         if moment < until:
             await self._clock.sleep(SPACING_SECONDS)
             await self._quiet(until)
@@ -99,11 +102,6 @@ class RequestTracker:
     @property
     def _leaving_seconds(self) -> float:
         return LEAVING_CALLS * self._call_cost.seconds
-
-    @property
-    def _kept_waiting(self) -> bool:
-        longest = next(iter(self._waiting.values()), None)
-        return longest is not None and self._clock.monotonic() > longest + PATIENCE_CALLS * self._call_cost.seconds
 
     async def _quiet(self, until: float) -> None:
         """Returns when no request is under way or the loop has nothing else to do, at the latest at UNTIL."""
