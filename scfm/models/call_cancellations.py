@@ -5,6 +5,7 @@ from __future__ import annotations
 from scfm.clock import now
 from scfm.models.call_lifecycle import CallStatus, Transition, claimed, unclaimed
 from scfm.models.call_work import CANCELED_FOR, DUE, EXISTS, HANG_UP_WISH, HELD, LEASE, WORK, CancelReason, same_call
+from scfm.models.outcome import MARK, new_mark
 from scfm.storage.query import Document
 
 # What is shown of a call whose number is opted out.
@@ -14,7 +15,7 @@ OPTED_OUT_MESSAGE = "opted out"
 def _canceled(reason: CancelReason, message: str | None = None) -> Document:
     """The update of a call that is not sent, for REASON; MESSAGE is shown."""
     shown = {} if message is None else {"remote_error_message": message}
-    change = {"status": CallStatus.CANCELED, **shown, CANCELED_FOR: reason, "updated_at": now()}
+    change = {"status": CallStatus.CANCELED, **shown, CANCELED_FOR: reason, "updated_at": now(), MARK: new_mark()}
     return {"$set": change, "$unset": {WORK: ""}}
 
 

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from scfm.clock import now
 from scfm.models.call_endings import answerer_fields, ending_fields
-from scfm.models.call_lifecycle import AT_PROVIDER, CallStatus, Transition
-from scfm.models.call_work import CHECK, DUE, FETCH_FROM, TRIES, WORK, same_call
+from scfm.models.call_lifecycle import AT_PROVIDER, FINAL, CallStatus, Transition
+from scfm.models.call_work import CHECK, DUE, ENDED_AT, FETCH_FROM, TRIES, WORK, same_call
+from scfm.models.outcome import mark_of
 from scfm.providers.call_facts import call_facts
 from scfm.storage.query import Document
 
@@ -44,19 +45,20 @@ def record_fetch(call: Document, response: Document) -> Transition:
         "remote_status": word,
         "remote_error_message": None,
         **_facts(call, response, status),
+        **mark_of(call),
     }
     return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
 
 
 def record_fetch_error(call: Document, message: str) -> Transition:
     """The provider could not be asked: the call is what it was before."""
-    change = {"status": _before_fetch(call), "updated_at": now(), "remote_error_message": message}
+    change = {"status": _before_fetch(call), "updated_at": now(), "remote_error_message": message, **mark_of(call)}
     return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
 
 
 def abandon_fetch(call: Document, message: str) -> Transition:
     """Asking broke: the call is what it was before, and does not count as updated."""
-    change = {"status": _before_fetch(call), "remote_error_message": message}
+    change = {"status": _before_fetch(call), "remote_error_message": message, **mark_of(call)}
     return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
 
 
@@ -94,7 +96,8 @@ def postpone_check(call: Document, lease: datetime) -> Transition:
 def record_check(call: Document, change: Document, again: datetime | None) -> Transition:
     """The provider has answered, or could not: CHANGE, see ``checked``. Only while no report has moved the call."""
     update = _checked(again)
-    update["$set"] = {**update.get("$set", {}), **change, "updated_at": now()}
+    moved = mark_of(call) if change.get("status", call["status"]) != call["status"] else {}
+    update["$set"] = {**update.get("$set", {}), **change, "updated_at": now(), **moved}
     return Transition({**_same_check(call), "status": call["status"]}, update)
 
 
@@ -112,9 +115,10 @@ def checked(call: Document, response: Document) -> Document:
 
 
 def _facts(call: Document, response: Document, status: str) -> Document:
-    """What the provider's answer tells beside the status."""
+    """What the provider's answer tells beside the status, and when the call was over."""
     facts = call_facts(response)
-    return {**answerer_fields(call, facts), **ending_fields(facts, status)}
+    ended = {ENDED_AT: now()} if status in FINAL else {}
+    return {**answerer_fields(call, facts), **ending_fields(facts, status), **ended}
 
 
 def _same_check(call: Document) -> Document:

@@ -33,6 +33,7 @@ from scfm.models.call_work import (
     same_call,
     tries_of,
 )
+from scfm.models.outcome import MARK, mark_of, new_mark
 from scfm.models.state_machine import StateMachine
 from scfm.storage.query import Document
 
@@ -133,10 +134,8 @@ def claimed_under(log_id: str) -> Document:
 
 def queue(call: Document, place: Document) -> Transition:
     """A new call is to be sent; PLACE is where it waits: see ``queue_place``."""
-    return Transition(
-        {**same_call(call), "status": CallStatus.CREATED},
-        {"$set": {"status": CallStatus.QUEUED, WORK: {"due": now()}, **place, "updated_at": now()}},
-    )
+    change = {"status": CallStatus.QUEUED, WORK: {"due": now()}, **place, "updated_at": now(), **mark_of(call)}
+    return Transition({**same_call(call), "status": CallStatus.CREATED}, {"$set": change})
 
 
 def queue_many(call_ids: list[int], operation_id: int, place: Document) -> Transition:
@@ -147,6 +146,7 @@ def queue_many(call_ids: list[int], operation_id: int, place: Document) -> Trans
         "updated_at": now(),
         WORK: {"due": now()},
         **place,
+        MARK: new_mark(),
     }
     return Transition({"_id": {"$in": call_ids}, "status": CallStatus.CREATED}, {"$set": change})
 
@@ -158,6 +158,7 @@ def queue_remote_fetch(call: Document) -> Transition:
         FETCH_FROM: call["status"],
         WORK: {"due": now()},
         "updated_at": now(),
+        **mark_of(call),
     }
     return Transition({**same_call(call), "status": call["status"]}, {"$set": change})
 
@@ -169,6 +170,7 @@ def queue_remote_fetch_many(call_ids: list[int], operation_id: int) -> list[Tran
         "queue_remote_fetch_batch_operation_id": operation_id,
         "updated_at": now(),
         WORK: {"due": now()},
+        MARK: new_mark(),
     }
     return [
         Transition(

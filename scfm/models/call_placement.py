@@ -17,15 +17,18 @@ from scfm.models.call_work import (
     ATTEMPT,
     ATTEMPT_LOG,
     CHECK,
+    ENDED_AT,
     EXISTS,
     FAILURES,
     LEASE,
+    MAY_HAVE_RUNG,
     REASON,
     SETTLING,
     WORK,
     same_call,
     work_of,
 )
+from scfm.models.outcome import mark_of
 from scfm.providers.call_facts import call_facts
 from scfm.storage.query import Document
 
@@ -47,6 +50,7 @@ def accept(call: Document, response: Document, check: datetime | None) -> tuple[
         "remote_queue_response": response,
         "remotely_queued_at": moment,
         "updated_at": moment,
+        **mark_of(call),
     }
     if check is not None:
         answer[CHECK] = check
@@ -66,7 +70,12 @@ def accept(call: Document, response: Document, check: datetime | None) -> tuple[
 def reject(call: Document, message: str, error_code: int | None = None) -> Transition:
     """The provider will not place a claimed call, for ERROR_CODE if it gave one, or it is given up."""
     refused = {} if error_code is None else ending_fields(call_facts({"error_code": error_code}), CallStatus.ERRORED)
-    return Transition(claimed(call), _errored(message, refused))
+    return Transition(claimed(call), _errored(call, message, refused))
+
+
+def give_up(call: Document, message: str) -> Transition:
+    """A claimed call may have rung, and the provider could not be asked for long enough."""
+    return Transition(claimed(call), _errored(call, message, {MAY_HAVE_RUNG: True}))
 
 
 def mark_unknown(
@@ -83,22 +92,24 @@ def mark_unknown(
     return Transition(mine, {"$set": change}), Transition({**mine, "status": MOVED_ON}, _placed(call, check))
 
 
-def _errored(message: str, refused: Document | None = None) -> Document:
-    """The update of a call that is not placed; REFUSED are the fields that tell why."""
+def _errored(call: Document, message: str, why: Document | None = None) -> Document:
+    """The update of a call that is not placed, or given up; WHY are the fields that tell more."""
     moment = now()
     change = {
         "status": CallStatus.ERRORED,
         "remote_error_message": message,
         "remotely_queued_at": moment,
         "updated_at": moment,
-        **(refused or {}),
+        ENDED_AT: moment,
+        **(why or {}),
+        **mark_of(call),
     }
     return {"$set": change, "$unset": {WORK: ""}}
 
 
 def _placed(call: Document, check: datetime | None) -> Document:
     """The update of a call that a report has shown to be placed, and whose answer will not come any more."""
-    change = {"remotely_queued_at": work_of(call)["attempt"]["at"], "updated_at": now()}
+    change = {"remotely_queued_at": work_of(call)["attempt"]["at"], "updated_at": now(), **mark_of(call)}
     if check is not None:
         change[CHECK] = check
     return {"$set": change, "$unset": {WORK: ""}}
@@ -149,7 +160,7 @@ def mark_unlisted(call: Document, reason: str, lease: datetime) -> Transition:
 
 def reject_unlisted(call: Document, message: str) -> Transition:
     """The provider has no such call, and no report has named one meanwhile."""
-    return Transition({**claimed(call), "remote_call_id": None}, _errored(message))
+    return Transition({**claimed(call), "remote_call_id": None}, _errored(call, message))
 
 
 def mark_unanswered(call: Document, message: str, lease: datetime) -> Transition:
@@ -164,8 +175,9 @@ def settle_again(call: Document, failures: int, lease: datetime) -> Transition:
 
 
 def give_up_settling(call: Document, message: str) -> Transition:
-    """Settling a call broke too often: its owner sees why."""
-    return Transition({**leased(call), "status": CallStatus.QUEUED}, _errored(message))
+    """Settling a call broke too often: its owner sees why. It may have rung."""
+    update = _errored(call, message, {MAY_HAVE_RUNG: True})
+    return Transition({**leased(call), "status": CallStatus.QUEUED}, update)
 
 
 def finish(call: Document, check: datetime | None) -> Transition:

@@ -16,7 +16,8 @@ from scfm.models.call_endings import (
     ending_fields,
 )
 from scfm.models.call_lifecycle import FINAL, UNDER_WAY, CallStatus, Transition
-from scfm.models.call_work import ATTEMPT, DUE, EXISTS, FETCH_FROM, LEASE, PERSON, SEQUENCE, same_call
+from scfm.models.call_work import ATTEMPT, DUE, ENDED_AT, EXISTS, FETCH_FROM, LEASE, PERSON, SEQUENCE, same_call
+from scfm.models.outcome import mark_of
 from scfm.providers.call_facts import CallFacts, call_facts
 from scfm.storage.query import Document
 
@@ -112,6 +113,10 @@ def report(call: Mapping[str, Any], reported: ReportedStatus) -> Transition | No
     latest = {"$max": {SEQUENCE: fields.pop(SEQUENCE)}} if sequence is not None else {}
     if call["status"] == CallStatus.QUEUED and target is not None:
         fields.setdefault("remote_error_message", None)  # it said that it is not known whether the call was placed
+    if target is not None:
+        fields |= mark_of(call)
+        if target in FINAL and call["status"] not in FINAL:
+            fields[ENDED_AT] = fields["updated_at"]
     update: Document = {"$set": fields, **latest}
     if target is not None and call["status"] in UNDER_WAY:
         # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
@@ -140,7 +145,9 @@ def learn(call: Mapping[str, Any], reported: ReportedStatus) -> Transition | Non
     condition = {"answered_by": {"$in": [None, UNKNOWN_ANSWERER]}} if told else {}
     if reported.key_pressed and not call.get(PERSON):
         told, condition = {**told, PERSON: True}, {}
-    return Transition({**same_call(call), **condition}, {"$set": {**told, "updated_at": now()}}) if told else None
+    if not told:
+        return None
+    return Transition({**same_call(call), **condition}, {"$set": {**told, "updated_at": now(), **mark_of(call)}})
 
 
 def _in_order(word: str, sequence: int | None) -> Document:

@@ -8,8 +8,9 @@ outcomes of what is marked (``participation_outcome``), store them, and remove t
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from scfm.clock import now
 from scfm.providers.refusals import Refusal
@@ -75,6 +76,6 @@ def new_mark() -> int:
     return int(now().timestamp() * 1000) << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
 
 
-def mark_of(call: Document) -> Document:
+def mark_of(call: Mapping[str, Any]) -> Document:
     """A new mark of a call, by its field; none of a call without a participation, which has no outcome."""
     return {} if call.get("callout_participation_id", 0) is None else {MARK: new_mark()}

@@ -17,6 +17,7 @@ PATTERNS = {
     re.compile(r"\b[0-9a-f]{16,64}\b"): "<token>",
     re.compile(r"127\.0\.0\.1:[0-9]+"): "<host>",
 }
+MARK = "_settle"
 ANSWERS = ("remote_response", "remote_queue_response")
 
 
@@ -33,6 +34,8 @@ def in_words(value: Any, name: str = "") -> Any:
         words = _moment(value)
     elif name == "log" and value is not None:
         words = "<log>"
+    elif name == MARK:
+        words = "<mark>"
     elif isinstance(value, str):
         for pattern, word in PATTERNS.items():
             words = pattern.sub(word, words)

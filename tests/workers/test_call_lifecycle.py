@@ -21,6 +21,7 @@ from scfm.models import (
     call_placement,
     call_reports,
     call_work,
+    outcome,
 )
 from scfm.models.call_lifecycle import AT_PROVIDER, CALL_STATUSES, FINAL, UNDER_WAY, CallStatus, Transition
 from scfm.models.call_reports import reported_status
@@ -32,6 +33,9 @@ Pair = tuple[dict[str, Any], dict[str, Any]]
 NOW = datetime(2018, 5, 19, 6, 49, 24, 294000, UTC)
 SOON, FAR = NOW + timedelta(seconds=20), NOW + timedelta(hours=1)
 ATTEMPTED = NOW - timedelta(seconds=9)
+# The mark that something has happened that may change the person's outcome.
+CHANCE = 5
+MARK = {"_settle": int(NOW.timestamp() * 1000) << 21 | CHANCE}
 ATTEMPT = {"id": "f00d", "at": ATTEMPTED, "log": "boot.1"}
 WORK = {"lease": SOON, "attempt": ATTEMPT, "tries": 2}
 CALL: dict[str, Any] = {
@@ -64,13 +68,14 @@ LEASED = {"account_id": 1, "_id": 7, "_work.lease": SOON}
 UNCLAIMED = {**FOLLOWS, "status": {"$in": ["created", "queued"]}, "_work.lease": None}
 NO_WORK = {"_work": ""}
 DUE_NOW = {"$set": {"_work": {"due": NOW}}}
-CANCELED = {"$set": {"status": "canceled", "_canceled_for": "stopped", "updated_at": NOW}, "$unset": NO_WORK}
+CANCELED = {"$set": {"status": "canceled", "_canceled_for": "stopped", "updated_at": NOW, **MARK}, "$unset": NO_WORK}
 CANCELED_AS_OPTED_OUT = {
     "$set": {
         "status": "canceled",
         "remote_error_message": "opted out",
         "_canceled_for": "opted_out",
         "updated_at": NOW,
+        **MARK,
     },
     "$unset": NO_WORK,
 }
@@ -88,6 +93,7 @@ CANCELED_AS_TAKEN = {
         "remote_error_message": TAKEN,
         "_canceled_for": "renumbered",
         "updated_at": NOW,
+        **MARK,
     },
     "$unset": NO_WORK,
 }
@@ -98,9 +104,10 @@ ANSWER = {
     "remote_queue_response": RESPONSE,
     "remotely_queued_at": NOW,
     "updated_at": NOW,
+    **MARK,
     "_check": SOON,
 }
-PLACED = {"$set": {"remotely_queued_at": ATTEMPTED, "updated_at": NOW, "_check": SOON}, "$unset": NO_WORK}
+PLACED = {"$set": {"remotely_queued_at": ATTEMPTED, "updated_at": NOW, **MARK, "_check": SOON}, "$unset": NO_WORK}
 LATE, TOO_FAR = NOW + timedelta(seconds=3), FAR
 
 
@@ -110,14 +117,16 @@ def errored(words: str, **told: Any) -> dict[str, Any]:
         "remote_error_message": words,
         "remotely_queued_at": NOW,
         "updated_at": NOW,
+        "_ended": NOW,
         **told,
+        **MARK,
     }
     return {"$set": change, "$unset": NO_WORK}
 
 
 def fetched(**change: Any) -> Pair:
     return {"account_id": 1, "_id": 7, "status": "remote_fetch_queued"}, {
-        "$set": change,
+        "$set": {**change, **MARK},
         "$unset": {"_work": "", "_fetch_from": ""},
     }
 
@@ -136,7 +145,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             lambda: call_lifecycle.queue(CALL, {"_rank": 4}),
             (
                 {"account_id": 1, "_id": 7, "status": "created"},
-                {"$set": {"status": "queued", "_work": {"due": NOW}, "_rank": 4, "updated_at": NOW}},
+                {"$set": {"status": "queued", "_work": {"due": NOW}, "_rank": 4, "updated_at": NOW, **MARK}},
             ),
         )
     ],
@@ -152,6 +161,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "updated_at": NOW,
                         "_work": {"due": NOW},
                         "_rank": 4,
+                        **MARK,
                     }
                 },
             ),
@@ -168,6 +178,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "_fetch_from": "in_progress",
                         "_work": {"due": NOW},
                         "updated_at": NOW,
+                        **MARK,
                     }
                 },
             ),
@@ -185,6 +196,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                             "queue_remote_fetch_batch_operation_id": 5,
                             "updated_at": NOW,
                             "_work": {"due": NOW},
+                            **MARK,
                             "_fetch_from": status,
                         }
                     },
@@ -519,7 +531,13 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     "give_up_settling": [
         (
             lambda: call_placement.give_up_settling(CALL, "may have rung"),
-            ({**LEASED, "status": "queued"}, errored("may have rung")),
+            ({**LEASED, "status": "queued"}, errored("may have rung", _may_have_rung=True)),
+        )
+    ],
+    "give_up": [
+        (
+            lambda: call_placement.give_up(CALL, "may have rung"),
+            (CLAIMED, errored("may have rung", _may_have_rung=True)),
         )
     ],
     "finish": [
@@ -544,6 +562,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                 remote_response={"sid": "CA1", "status": "no-answer"},
                 remote_status="no-answer",
                 remote_error_message=None,
+                _ended=NOW,
             ),
         ),
         (
@@ -566,6 +585,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                 remote_error_message=None,
                 answered_by="human",
                 duration=31,
+                _ended=NOW,
             ),
         ),
     ],
@@ -623,6 +643,26 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "remote_status": "completed",
                         "remote_error_message": None,
                         "status": "completed",
+                        "_ended": NOW,
+                        "updated_at": NOW,
+                        **MARK,
+                    },
+                },
+            ),
+        ),
+        (
+            lambda: call_checks.record_check(
+                CALL_AT_PROVIDER, call_checks.checked(CALL_AT_PROVIDER, {"sid": "CA1", "status": "queued"}), FAR
+            ),
+            (
+                {"account_id": 1, "_id": 7, "_check": SOON, "status": "remotely_queued"},
+                {
+                    "$set": {
+                        "_check": FAR,
+                        "remote_response": {"sid": "CA1", "status": "queued"},
+                        "remote_status": "queued",
+                        "remote_error_message": None,
+                        "status": "remotely_queued",
                         "updated_at": NOW,
                     },
                 },
@@ -711,6 +751,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "status": "in_progress",
                         "updated_at": NOW,
                         "remote_error_message": None,
+                        **MARK,
                     },
                     "$unset": {"_work.due": "", "_fetch_from": ""},
                 },
@@ -741,6 +782,8 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "remote_error_message": "32005 (SIP 503)",
                         "error_code": "32005",
                         "updated_at": NOW,
+                        **MARK,
+                        "_ended": NOW,
                     },
                     "$max": {"_sequence": 3},
                     "$unset": {"_work.due": "", "_fetch_from": ""},
@@ -770,6 +813,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "error_code": "SIP 404",
                         "_refusal": "invalid_number",
                         "updated_at": NOW,
+                        **MARK,
                     }
                 },
             ),
@@ -795,6 +839,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "status": "completed",
                         "duration": 31,
                         "updated_at": NOW,
+                        **MARK,
                     }
                 },
             ),
@@ -805,12 +850,22 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             lambda: call_reports.learn(CALL, reported_status({"AnsweredBy": "machine_start"})),
             (
                 {"account_id": 1, "_id": 7, "answered_by": {"$in": [None, "unknown"]}},
-                {"$set": {"answered_by": "machine_start", "updated_at": NOW}},
+                {"$set": {"answered_by": "machine_start", "updated_at": NOW, **MARK}},
             ),
         ),
         (
             lambda: call_reports.learn(CALL, reported_status({"CallStatus": "in-progress", "Digits": "1"})),
-            ({"account_id": 1, "_id": 7}, {"$set": {"_person": True, "updated_at": NOW}}),
+            ({"account_id": 1, "_id": 7}, {"$set": {"_person": True, "updated_at": NOW, **MARK}}),
+        ),
+        # A call that came in has no participation, and so no outcome.
+        (
+            lambda: call_reports.learn(
+                {**CALL, "callout_participation_id": None}, reported_status({"AnsweredBy": "human"})
+            ),
+            (
+                {"account_id": 1, "_id": 7, "answered_by": {"$in": [None, "unknown"]}},
+                {"$set": {"answered_by": "human", "updated_at": NOW}},
+            ),
         ),
     ],
 }
@@ -818,8 +873,9 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
 
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (clock, call_work, *MODULES):
+    for module in (clock, call_work, outcome, *MODULES):
         monkeypatch.setattr(module, "now", lambda: NOW)
+    monkeypatch.setattr(outcome.secrets, "randbits", lambda bits: CHANCE)
 
 
 def transitions() -> set[str]:

@@ -116,15 +116,20 @@ class Story:
         self.processes.append(self.jobs)
 
     def note(self, step: str, collection: str = "phone_calls") -> None:
-        """Keep what is stored now of the newest document of a collection; no time in it is recent afterwards."""
+        """Keep what is stored now of the newest document of a collection.
+
+        Afterwards no time in it is recent, and it has no mark, as when its outcome has been worked out.
+        """
         found = self._database[collection].find_one({}, sort=[("_id", -1)])
         after = None if found is None else stored.in_words(found)
         assert step not in self.steps
         self.steps[step] = stored.change(self._before.get(collection), after)
         moments = {name: stored.LONG_AGO for name in ("created_at", "updated_at") if found and name in found}
-        if moments:
-            self._database[collection].update_one({"_id": found["_id"]}, {"$set": moments})
+        if found and moments:
+            update = {"$set": moments, "$unset": {stored.MARK: ""}}
+            self._database[collection].update_one({"_id": found["_id"]}, update)
             after = {**after, **{name: stored.in_words(stored.LONG_AGO) for name in moments}}
+            after.pop(stored.MARK, None)
         self._before[collection] = after
 
     def call(self) -> Document:
