@@ -53,6 +53,8 @@ from scfm.workers.dispatcher import Dispatcher
 from scfm.workers.forget_old import ForgetOld
 from scfm.workers.hang_ups import HangUps
 from scfm.workers.hang_ups_of_many import HangUpsOfMany
+from scfm.workers.outcome_keeper import OutcomeKeeper
+from scfm.workers.outcome_repair import OutcomeRepair
 from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
 from scfm.workers.runner import Runner
@@ -240,6 +242,8 @@ class Server:
         runner.add(RenumberContacts(store))
         runner.add(SettleOptOuts(store))
         runner.add(ends)
+        runner.add(OutcomeKeeper(store))
+        runner.add(OutcomeRepair(store))
         self._closing.push_async_callback(runner.stop, MAX_JOBS_SECONDS)
         return runner, dispatcher.breakers.state
 

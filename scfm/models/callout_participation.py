@@ -10,8 +10,17 @@ from scfm.models import filters, hints, renumbering
 from scfm.models.batch_operations import operation_links
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, children_by
 from scfm.models.draft import Draft
-from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, Time
-from scfm.models.outcome import ATTEMPT_DUE, CALL_FIGURES, FIRST_ATTEMPT_AT, MARK_INDEX
+from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, Status, Time
+from scfm.models.outcome import (
+    ATTEMPT_DUE,
+    CALL_FIGURES,
+    FIRST_ATTEMPT_AT,
+    MARK,
+    MARK_INDEX,
+    OUTCOMES,
+    Outcome,
+    new_mark,
+)
 from scfm.models.references import MUST_EXIST
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
@@ -34,6 +43,11 @@ class CalloutParticipations(Resource):
         Metadata("metadata", {}),
         Time("created_at"),
         Time("updated_at"),
+        Status("outcome", Outcome.PENDING.value, OUTCOMES),
+        Field("outcome_reason"),
+        Field("attempts", 0),
+        Time("next_attempt_at"),
+        Time("last_attempt_at"),
         Field("answers", {}),
     )
     unique = (
@@ -55,6 +69,13 @@ class CalloutParticipations(Resource):
         "has_phone_calls": filters.has_phone_calls,
         "last_phone_call_attempt": filters.last_phone_call_attempt,
         "no_phone_calls_or_last_attempt": filters.no_phone_calls_or_last_attempt,
+        "outcome": filters.text_field("outcome", absent=Outcome.PENDING),
+        "outcome_reason": filters.text_field("outcome_reason"),
+        "attempts": filters.count_field("attempts"),
+        "next_attempt_at": filters.time_field("next_attempt_at"),
+        **filters.time_fields("next_attempt_at"),
+        "last_attempt_at": filters.time_field("last_attempt_at"),
+        **filters.time_fields("last_attempt_at"),
         "answers": filters.json_field("answers"),
     }
     accepts_new = {"contact_id": {"type": ["integer", "string"]}}
@@ -101,6 +122,7 @@ class CalloutParticipations(Resource):
         if draft.old is not None:
             await self._change_msisdn(scope, draft, draft.old)
             return
+        draft.document[MARK] = new_mark()  # a plan of its callout has somebody more to call
         contact = await _contact(scope.view, draft.given.get("contact_id"))
         if contact is None:
             draft.errors.add("contact", MUST_EXIST, hint=hints.KNOWN_CONTACT)
@@ -116,6 +138,7 @@ class CalloutParticipations(Resource):
         msisdn = draft.document["msisdn"]
         if msisdn == old["msisdn"]:
             return
+        draft.document[MARK] = new_mark()  # it may have been excluded for its number
         draft.document[renumbering.MSISDN_KIND] = await renumbering.msisdn_kind(scope.view, old["contact_id"], msisdn)
         if old.get(renumbering.MSISDN_KIND) == renumbering.SET_ASIDE:
             metadata = draft.document["metadata"]

@@ -10,7 +10,8 @@ from typing import Any
 from scfm.models import msisdn, paths
 from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.callout_status import STATUSES as STATUSES_OF_A_CALLOUT
-from scfm.models.filters import as_id, choices, moment_of, text
+from scfm.models.filters import as_count, as_id, choices, moment_of, text
+from scfm.models.outcome import OUTCOMES
 from scfm.models.texts import trimmed
 
 # Characters of a value that an error quotes.
@@ -35,7 +36,11 @@ def filter_formats(country: str | None) -> Mapping[str, Format]:
         "texts": _each(lambda value: None),
         "callout-statuses": _each(_check_among("a status of callouts", STATUSES_OF_A_CALLOUT)),
         "phone-call-statuses": _each(_check_among("a status of phone calls", CALL_STATUSES)),
+        "outcomes": _each(_check_among("an outcome", OUTCOMES)),
+        "count": _each(_check_count, by_comma=False),
+        "counts": _each(_check_count),
         "date-or-time": lambda value: moment_of(value)[0] is not None,
+        "date-or-time-or-null": lambda value: value is None or moment_of(value)[0] is not None,
         "paths": lambda value: not isinstance(value, dict) or _check_paths(value),
     }
 
@@ -55,6 +60,11 @@ def _each(check: Callable[[str], None], by_comma: bool = True) -> Format:
 def _check_id(value: str) -> None:
     if not as_id(value):
         raise ValueError(f"{quoted(value)} is not an id")
+
+
+def _check_count(value: str) -> None:
+    if as_count(value) is None:
+        raise ValueError(f"{quoted(value)} is not a number")
 
 
 def _check_among(what: str, known: tuple[str, ...]) -> Callable[[str], None]:

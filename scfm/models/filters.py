@@ -22,9 +22,12 @@ MAX_INTEGER = 2**63
 MAX_ID_DIGITS = 19
 # Values of one list. To read a thousand phone numbers takes about as long as a request may hold up the others.
 MAX_VALUES = 1000
+MILLISECOND = timedelta(milliseconds=1)
 TOO_MANY_VALUES = f"has too many values (maximum is {MAX_VALUES})"
 # Characters of a date and time, however it is written.
 MAX_TIME = 64
+# The condition on a field that no document fits.
+NO_VALUE: Document = {"$in": []}
 
 
 @dataclass(frozen=True)
@@ -97,15 +100,36 @@ def choices(value: Any) -> list[str]:
     return [part for part in parts if part]
 
 
-def text_field(field: str) -> Filter:
-    """``q[field]=v1,v2``: the text field is one of these; a name without a value finds null."""
+def text_field(field: str, absent: str | None = None) -> Filter:
+    """``q[field]=v1,v2``: the text field is one of these; a name without a value finds null.
+
+    ABSENT is what a document shows that does not have the field.
+    """
 
     def build(value: Any, _country: str | None) -> Clause:
         if value is None:
-            return Clause({field: None})
-        return Clause({field: {"$in": [form for part in choices(value) for form in forms(part)]}})
+            return Clause({field: None if absent is None else NO_VALUE})
+        wanted = [form for part in choices(value) for form in forms(part)]
+        return Clause({field: {"$in": [*wanted, None] if absent is not None and absent in wanted else wanted}})
 
     return build
+
+
+def count_field(field: str) -> Filter:
+    """``q[field]=0,2``: the field holds one of these whole numbers; a document without it shows 0."""
+
+    def build(value: Any, _country: str | None) -> Clause:
+        if value is None:
+            return Clause({field: NO_VALUE})
+        wanted: list[int | None] = [number for part in choices(value) if (number := as_count(part)) is not None]
+        return Clause({field: {"$in": [*wanted, None] if 0 in wanted else wanted}})
+
+    return build
+
+
+def as_count(value: str) -> int | None:
+    """The whole number from 0 on that a text stands for, None where it stands for none."""
+    return 0 if value == "0" else as_id(value) or None
 
 
 def id_field(field: str) -> Filter:
@@ -150,6 +174,21 @@ def time_fields(field: str) -> dict[str, Filter]:
         f"{field}_or_before": _time(field, "$lte", "$lt", 1),
         f"{field}_or_after": _time(field, "$gte", "$gte", 0),
     }
+
+
+def time_field(field: str) -> Filter:
+    """``q[field]=2018-05-19T06:49:24.294Z``: at that millisecond, or on that day; without a value, null."""
+
+    def build(value: Any, _country: str | None) -> Clause | None:
+        if value is None:
+            return Clause({field: None})
+        moment, bare = moment_of(value)
+        if moment is None:
+            return None
+        start = _to_the_millisecond(moment, up=False)
+        return Clause({field: {"$gte": start, "$lt": _later(start, timedelta(days=1) if bare else MILLISECOND)}})
+
+    return build
 
 
 def _time(field: str, exactly: str, by_day: str, days: int) -> Filter:

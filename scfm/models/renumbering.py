@@ -22,6 +22,7 @@ from scfm.models.call_lifecycle import (
     renumber_many,
     unclaimed,
 )
+from scfm.models.outcome import MARK, new_mark
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
@@ -135,7 +136,8 @@ async def _renumber(view: TenantView, contact: Document, participation: Document
     """Give a participation its contact's number; where that is taken in the callout, set the participation aside."""
     new, unchanged = contact["msisdn"], {"_id": participation["_id"], "msisdn": participation["msisdn"]}
     cleared = {MSISDN_KIND: "", f"metadata.{NUMBER_TAKEN}": ""} if participation.get(MSISDN_KIND) else {}
-    update: Document = {"$set": {"msisdn": new, "updated_at": now()}, "$inc": {"_version": 1}}
+    changed = {"msisdn": new, "updated_at": now(), **({MARK: new_mark()} if cleared else {})}
+    update: Document = {"$set": changed, "$inc": {"_version": 1}}
     for _ in range(MAX_ROUNDS):
         try:
             await view.update_one(PARTICIPATIONS, unchanged, {**update, "$unset": cleared} if cleared else update)
@@ -149,6 +151,7 @@ async def _renumber(view: TenantView, contact: Document, participation: Document
         raise Unavailable(f"the number of contact {contact['_id']} is given and taken too often")
     if participation["metadata"].get(NUMBER_TAKEN) != new or not participation.get(MSISDN_KIND):
         aside = {MSISDN_KIND: SET_ASIDE, f"metadata.{NUMBER_TAKEN}": new, "updated_at": now()}
+        aside[MARK] = new_mark()
         await view.update_one(PARTICIPATIONS, unchanged, {"$set": aside, "$inc": {"_version": 1}})
 
 

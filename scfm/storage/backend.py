@@ -11,6 +11,7 @@ from scfm.storage.counted_fields import CountedFields
 from scfm.storage.counters import Counters
 from scfm.storage.database import Database
 from scfm.storage.document_batches import DocumentBatches
+from scfm.storage.written_fields import WrittenFields
 
 # How large an answer is shows when it has come, and it may have 16 MB: so many of an account's come at once.
 MAX_READS, MAX_READ_WAIT = 16, 20.0
@@ -25,6 +26,7 @@ class Backend:
         self.counted = counted
         self.batches = DocumentBatches(database)
         self.counters = Counters(database)
+        self.written = WrittenFields()
         self.counts = BlockCounts(database, self.counters, counted)
         self.tallies = BlockTallies(database, self.counters, counted)
         self.reads = AccountConcurrency("large lists and exports are being read", MAX_READS, MAX_READ_WAIT)

@@ -30,6 +30,7 @@ class Store:
         self.database = database
         self.backend = Backend(database, counted)
         self.counters = self.backend.counters
+        self.written = self.backend.written
         self.all_tenants = TenantView(self.backend, None)
 
     @classmethod

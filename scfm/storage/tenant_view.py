@@ -51,6 +51,7 @@ class TenantView(TenantReads):
                 document_id = None  # MongoDB has died, and given this one again
             else:
                 ids.commit([document_id])
+                self._backend.written.tell(new)
                 return new
 
     async def insert_many(
@@ -75,6 +76,7 @@ class TenantView(TenantReads):
         refused = await self._insert_many(collection, stored)
         if ids is not None:
             ids.commit(document_ids)
+        self._backend.written.tell(common or {}, *documents[:1])
         return refused
 
     async def _insert_many(self, collection: str, stored: list[Document]) -> set[int]:
@@ -162,9 +164,11 @@ class TenantView(TenantReads):
         What fails may still be carried out, so then the change is not ended: see ChangeLog.
         """
         counted = self._backend.counted.get(collection)
+        set_by = [update.get("$set", {}) for _, update in updates]
         conditions = [condition for condition, update in updates if counted is not None and counted.announces(update)]
         if counted is None or not conditions:
             yield
+            self._backend.written.tell(*set_by)
             return
         changes = self.counters.changes(counted.kind)
         change_number = await changes.begin_change(blocks_of(conditions))
@@ -174,3 +178,4 @@ class TenantView(TenantReads):
             changes.end_change(change_number)
             raise
         changes.end_change(change_number)
+        self._backend.written.tell(*set_by)

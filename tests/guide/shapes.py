@@ -13,7 +13,8 @@ KEYS = {
     "callouts": "id status call_flow_logic metadata created_at updated_at account_id plan completed_at",
     "batch_operations": "id callout_id parameters metadata status created_at updated_at account_id type",
     "callout_participations": (
-        "id callout_id contact_id callout_population_id msisdn call_flow_logic metadata created_at updated_at answers"
+        "id callout_id contact_id callout_population_id msisdn call_flow_logic metadata created_at updated_at "
+        "outcome outcome_reason attempts next_attempt_at last_attempt_at answers"
     ),
     "phone_calls": (
         "id callout_participation_id contact_id create_batch_operation_id queue_batch_operation_id "

@@ -22,6 +22,7 @@ from tornado.ioloop import IOLoop
 
 from scfm.clock import now
 from scfm.models.batch_operation import TYPES
+from scfm.models.outcome import OUTCOMES
 from scfm.models.registry import RESOURCES
 from scfm.schemas import schema
 from scfm.storage.query import Query
@@ -143,10 +144,21 @@ def draw_participations(
 ) -> list[Document]:
     pairs = list(itertools.product(callouts, contacts))
     populations = [one for one in operations if one["type"].endswith("Population")]
+    # Those of older versions have no outcome, and show the first of these.
+    outcome = st.fixed_dictionaries(
+        {"outcome": st.sampled_from(OUTCOMES[:4]), "attempts": st.integers(0, 2), "answers": OBJECT}
+    ) | st.just({})
     made = some(
-        draw, 1, 6, callout_population_id=one_of_ids(populations, None), call_flow_logic=st.sampled_from(FLOWS)
+        draw,
+        1,
+        6,
+        callout_population_id=one_of_ids(populations, None),
+        call_flow_logic=st.sampled_from(FLOWS),
+        outcome_reason=st.sampled_from([None, "busy", "stopped"]),
+        next_attempt_at=st.none() | st.sampled_from(MOMENTS),
+        last_attempt_at=st.none() | st.sampled_from(MOMENTS),
     )
-    made = [{**one, "answers": draw(OBJECT)} for one in made]
+    made = [{"answers": {}, **one, **draw(outcome)} for one in made]
     chosen = draw(st.permutations(pairs))
     return [
         {**one, "callout_id": callout["_id"], "contact_id": contact["_id"], "msisdn": contact["msisdn"]}
@@ -301,6 +313,37 @@ def choice(field: str) -> Filters:
     return strategy
 
 
+def shown(field: str, absent: str) -> Filters:
+    """One of several values of a field, which is ABSENT where a document does not have it."""
+
+    @st.composite
+    def strategy(draw: st.DrawFn, world: World, collection: str) -> Given:
+        values = sorted({absent, *(str(one[field]) for one in world[collection] if field in one)})
+        wanted = draw(st.lists(st.sampled_from([*values, "nothing", "7", "$ne"]), max_size=3))
+        given = draw(st.sampled_from([", ".join(wanted), wanted, None]))
+        among = wanted if given is not None else []
+        return field, given, lambda document: str(document.get(field, absent)) in among
+
+    return strategy
+
+
+def on(field: str) -> Filters:
+    """At a moment, or on a day."""
+
+    @st.composite
+    def strategy(draw: st.DrawFn, world: World, collection: str) -> Given:
+        moment = draw(st.sampled_from(MOMENTS))
+        if draw(st.integers(0, 5)) == 0:
+            return field, None, lambda document: document[field] is None
+        if draw(st.booleans()):
+            day = moment.date()
+            return field, day.isoformat(), lambda document: bool(document[field]) and document[field].date() == day
+        within = moment + timedelta(microseconds=draw(st.sampled_from([0, 1, 999])))
+        return field, draw(st.sampled_from(spelt(within))), lambda document: document[field] == moment
+
+    return strategy
+
+
 def ids() -> Filters:
     @st.composite
     def strategy(draw: st.DrawFn, world: World, collection: str) -> Given:
@@ -419,7 +462,11 @@ FILTERS: Mapping[str, Sequence[Filters]] = {
         nonsense("contact_id"),
         attempts(),
         attempts(),
+        shown("outcome", "pending"),
+        shown("attempts", "0"),
+        choice("outcome_reason"),
         nested("answers"),
+        *(filter_of(name) for name in ("next_attempt_at", "last_attempt_at") for filter_of in (at, on)),
     ),
     "phone_calls": (
         *COMMON,
@@ -595,15 +642,19 @@ def test_lists_find_what_the_contract_says(store: Store, io_loop: IOLoop, data: 
         assert (total, found) == (len(expected), expected), (collection, kind, under, parameters)
 
 
+FOCUSED_IDS = ["values", "times", "absent times", "attempts", "outcomes", "counts", "moments"]
 FOCUSED = (
     ("contacts", nested("metadata")),
     ("contacts", at("created_at")),
     ("phone_calls", at("remotely_queued_at")),
     ("callout_participations", attempts()),
+    ("callout_participations", shown("outcome", "pending")),
+    ("callout_participations", shown("attempts", "0")),
+    ("callout_participations", on("last_attempt_at")),
 )
 
 
-@pytest.mark.parametrize(("collection", "kind"), FOCUSED, ids=["values", "times", "absent times", "attempts"])
+@pytest.mark.parametrize(("collection", "kind"), FOCUSED, ids=FOCUSED_IDS)
 @with_store
 @given(data=st.data())
 def test_a_filter_finds_neither_more_nor_less(

@@ -16,6 +16,7 @@ from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations.parameters import parameter_errors
 from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.callout_status import STATUSES
+from scfm.models.outcome import OUTCOMES
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
 from scfm.schemas import pointer, schema
@@ -67,6 +68,9 @@ UNDERSTOOD: Mapping[str, st.SearchStrategy[Any]] = {
     "remote_request_params": NESTED,
     "has_phone_calls": st.sampled_from(["true", "false", True, False]),
     "_attempt": statuses(CALL_STATUSES),
+    "_attempt_at": TIMES | st.none(),
+    "attempts": st.sampled_from([0, "1", "0, 2", [0, "1"], "", []]),
+    "outcome": statuses(OUTCOMES),
     "answers": NESTED,
     "remote_status": TEXTS,
     "status": statuses(CALL_STATUSES),

@@ -13,6 +13,7 @@ OBJECT = "must be an object"
 NO_TIME = "is not a date or a time (ISO 8601)"
 NO_NUMBER = "is not a number"
 CALLOUT_STATUSES = "(initialized, running, paused, stopped, completed)"
+OUTCOMES = "(pending, calling, waiting, reached, acknowledged, unreached, excluded, unknown)"
 CALL_STATUSES = (
     "(created, queued, remotely_queued, errored, remote_fetch_queued, failed, in_progress, busy, not_answered, "
     "canceled, completed)"
@@ -103,6 +104,23 @@ FORMS: list[tuple[str, str, str]] = [
         f'"running" is not a status of phone calls {CALL_STATUSES}',
     ),
     (CREATE, "[callout_participation_filter_params][last_phone_call_attempt]", "is not a status of phone calls"),
+    (
+        CREATE,
+        "[callout_participation_filter_params][outcome]=unreached,reeched",
+        f'/callout_participation_filter_params/outcome: "reeched" is not an outcome {OUTCOMES}',
+    ),
+    (CREATE, "[callout_participation_filter_params][outcome]", "is not an outcome"),
+    (
+        CREATE,
+        "[callout_participation_filter_params][attempts]=0,one",
+        '/callout_participation_filter_params/attempts: "one" is not a number',
+    ),
+    (
+        CREATE,
+        "[callout_participation_filter_params][attempts]",
+        "/callout_participation_filter_params/attempts: is not a number",
+    ),
+    (CREATE, "[callout_participation_filter_params][next_attempt_at]=soon", NO_TIME),
     (
         CREATE,
         "[callout_participation_filter_params][answers]=safe",

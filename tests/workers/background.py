@@ -24,6 +24,7 @@ from scfm.workers.callout_hold import CalloutHold
 from scfm.workers.clock_repair import ClockRepair
 from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.dispatcher import Dispatcher
+from scfm.workers.outcome_keeper import OutcomeKeeper
 from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
 from scfm.workers.runner import Job, Runner
@@ -100,6 +101,7 @@ class Background:
         seconds = settings.status_check_seconds
         self.status_poller = StatusPoller(store, self.provider, accounts, lease=lease, seconds=seconds)
         self.renumber_contacts = RenumberContacts(store)
+        self.outcome_keeper = OutcomeKeeper(store)
         for job in (
             self.batch_runner,
             self.dispatcher,
@@ -107,6 +109,7 @@ class Background:
             self.reconciler,
             self.status_poller,
             self.renumber_contacts,
+            self.outcome_keeper,
         ):
             self.runner.add(job)
 

@@ -80,7 +80,7 @@ CANCELED_AS_OPTED_OUT = {
     "$unset": NO_WORK,
 }
 CANCELED_AS_WANTED = {
-    "$set": {"status": "canceled", "_canceled_for": "request", "updated_at": NOW},
+    "$set": {"status": "canceled", "_canceled_for": "request", "updated_at": NOW, **MARK},
     "$unset": {**NO_WORK, "_hang_up": ""},
 }
 TO_END = {**CALL_AT_PROVIDER, "_hang_up": {"due": SOON, "tries": 1}}

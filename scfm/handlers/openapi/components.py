@@ -238,6 +238,8 @@ def _filter(resource: Resource, name: str) -> JsonObject:
         return {"type": "object", "description": f"The value at a path: `q[{name}][a][b]=v`."}
     if name.endswith(("_before", "_after")):
         return {"type": "string", "description": "A date-time compares exactly, a bare date compares days."}
+    if name in (one.name for one in resource.fields if one.schema.get("format") == "date-time"):
+        return {"type": "string", "description": "A date-time names a millisecond, a bare date a day."}
     if name.startswith("has_"):
         return {"type": "string", "enum": ["true", "false"]}
     return {"type": "string", "description": "One of these, separated by commas."}

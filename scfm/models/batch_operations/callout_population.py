@@ -14,6 +14,7 @@ from scfm.models.batch_operations.selection import matching
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.declaration import initial_fields
+from scfm.models.outcome import MARK, OUTCOME_VERSION, new_mark
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 
@@ -41,6 +42,7 @@ class CalloutPopulation(OperationType):
         self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
         refused = await self._populate(view, operation, subjects, order_lock)
+        await _mark_new(view, operation["callout_id"], subjects)
         if not refused:
             return {}
         in_callout = {"callout_id": operation["callout_id"]}
@@ -50,7 +52,9 @@ class CalloutPopulation(OperationType):
         )
         if await renumbering.propagate_to_created(view, {participation["contact_id"] for participation in holders}):
             # Whoever had the number before may have another by now.
-            refused = await self._populate(view, operation, refused, order_lock)
+            again = refused
+            refused = await self._populate(view, operation, again, order_lock)
+            await _mark_new(view, operation["callout_id"], again)
         own = {**in_callout, "contact_id": {"$in": [contact["_id"] for contact in refused]}}
         participations = await view.find("callout_participations", own, fields=["contact_id"], sort=())
         skipped = len(refused) - len(participations)
@@ -71,3 +75,12 @@ class CalloutPopulation(OperationType):
             common={**initial_fields(CALLOUT_PARTICIPATIONS), "callout_population_id": operation["_id"]},
             copy_fields=("msisdn",),
         )
+
+
+async def _mark_new(view: TenantView, callout_id: int | None, contacts: Sequence[Document]) -> None:
+    """Tell the plan of the callout, if it has one by now, of the participations of CONTACTS that nobody knows yet."""
+    callout = await view.first_by("callouts", "_id", callout_id)
+    if callout is not None and callout.get("plan") is not None:
+        new = {"callout_id": callout_id, "contact_id": {"$in": [contact["_id"] for contact in contacts]}}
+        mark = {"$set": {MARK: new_mark()}}
+        await view.update_many("callout_participations", {**new, OUTCOME_VERSION: None}, mark)

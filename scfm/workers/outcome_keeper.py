@@ -1,0 +1,102 @@
+"""Works what has happened to people into the outcomes of their participations: see ``scfm.models.outcome``.
+
+What is marked is found by an index. The outcomes of its participations are derived and stored, and then exactly the
+marks that were found are removed. Who is cut off in between, or does it twice, or beside another process, does no
+more than once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from scfm.models.outcome import MARK, MARKED
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
+from scfm.workers.outcome_writer import CALLS, PARTICIPATIONS, store_outcomes
+from scfm.workers.runner import Job
+
+# How many marks of calls, and of participations, are read at once.
+MAX_MARKS = 1000
+# Unless more wait than that, marks are gathered, so that several changes of a person cost one derivation: for so many
+# times as long as the last took, but not longer than that.
+GATHER, MAX_GATHER_SECONDS = 8, 0.5
+
+
+@dataclass
+class Marked:
+    """What is marked of an account: documents with their marks."""
+
+    account_id: int
+    calls: list[Document] = field(default_factory=list)
+    participations: list[Document] = field(default_factory=list)
+
+
+class OutcomeKeeper(Job):
+    """Takes all marks that it finds at once; what is not done stays marked, so it needs no lease."""
+
+    name = "keep outcomes"
+    slots = 1
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._next_at = 0.0
+        self._gather = True
+        store.written.watch(MARK, self._wake_runner)
+
+    def _wake_runner(self) -> None:
+        self.wake()  # which the runner gives to it later
+
+    async def claim(self, limit: int) -> Sequence[list[Marked]]:
+        """All that is marked, as one piece of work, by account."""
+        if (early := self._next_at - time.monotonic()) > 0:
+            await asyncio.sleep(early)
+        calls, participations = await asyncio.gather(
+            self._first_marked(CALLS, "callout_participation_id"), self._first_marked(PARTICIPATIONS)
+        )
+        by_account: dict[int, Marked] = {}
+        for call in calls:
+            by_account.setdefault(call["account_id"], Marked(call["account_id"])).calls.append(call)
+        for one in participations:
+            by_account.setdefault(one["account_id"], Marked(one["account_id"])).participations.append(one)
+        self._gather = max(len(calls), len(participations)) < MAX_MARKS
+        return [list(by_account.values())] if by_account else []
+
+    async def _first_marked(self, collection: str, *fields: str) -> list[Document]:
+        """Those that have been marked for longest."""
+        return await self._store.all_tenants.find(
+            collection, MARKED, fields=["account_id", MARK, *fields], sort=[(MARK, 1)], limit=MAX_MARKS
+        )
+
+    async def process(self, item: list[Marked]) -> None:
+        began = time.monotonic()
+        for marked in item:
+            await self._settle(self._store.for_account(marked.account_id), marked)
+        ended = time.monotonic()
+        self._next_at = ended + min(GATHER * (ended - began), MAX_GATHER_SECONDS) if self._gather else ended
+
+    async def _settle(self, view: TenantView, marked: Marked) -> None:
+        # A call that has no participation has no outcome, and needs no mark.
+        ids = {call["callout_participation_id"] for call in marked.calls} - {None}
+        ids |= {participation["_id"] for participation in marked.participations}
+        settled = {None, *await store_outcomes(view, sorted(ids))}
+        calls = [call for call in marked.calls if call["callout_participation_id"] in settled]
+        await _remove_marks(view, CALLS, calls)
+        # Their marks have gone with their outcomes, but for those whose outcome cannot be told.
+        await _remove_marks(view, PARTICIPATIONS, [one for one in marked.participations if one["_id"] in settled])
+
+
+async def _remove_marks(view: TenantView, collection: str, marked: Iterable[Document]) -> None:
+    """Remove these marks, and none that a document has got since."""
+    by_mark: dict[int, list[int]] = defaultdict(list)
+    for document in marked:
+        by_mark[document[MARK]].append(document["_id"])
+    await view.bulk_update(
+        collection,
+        [({"_id": {"$in": ids}, MARK: mark}, {"$unset": {MARK: ""}}) for mark, ids in by_mark.items()],
+        many=True,
+    )
