@@ -21,7 +21,7 @@ from scfm.models.call_work import (
     EXISTS,
     FAILURES,
     LEASE,
-    MAY_HAVE_RUNG,
+    MAY_HAVE_RUNG_FIELD,
     REASON,
     SETTLING,
     WORK,
@@ -73,9 +73,9 @@ def reject(call: Document, message: str, error_code: int | None = None) -> Trans
     return Transition(claimed(call), _errored(call, message, refused))
 
 
-def give_up(call: Document, message: str) -> Transition:
+def give_up_unanswered(call: Document, message: str) -> Transition:
     """A claimed call may have rung, and the provider could not be asked for long enough."""
-    return Transition(claimed(call), _errored(call, message, {MAY_HAVE_RUNG: True}))
+    return Transition(claimed(call), _errored(call, message, {MAY_HAVE_RUNG_FIELD: True}))
 
 
 def mark_unknown(
@@ -176,7 +176,7 @@ def settle_again(call: Document, failures: int, lease: datetime) -> Transition:
 
 def give_up_settling(call: Document, message: str) -> Transition:
     """Settling a call broke too often: its owner sees why. It may have rung."""
-    update = _errored(call, message, {MAY_HAVE_RUNG: True})
+    update = _errored(call, message, {MAY_HAVE_RUNG_FIELD: True})
     return Transition({**leased(call), "status": CallStatus.QUEUED}, update)
 
 

@@ -73,7 +73,7 @@ CANCELED_FOR = "_canceled_for"
 # another's; a client asked for it.
 CancelReason = Literal["stopped", "opted_out", "too_late", "renumbered", "request"]
 # When it ended; and that it may have rung although nobody can tell.
-ENDED_AT, MAY_HAVE_RUNG = "_ended", "_may_have_rung"
+ENDED_AT, MAY_HAVE_RUNG_FIELD = "_ended", "_may_have_rung"
 
 # That somebody wants the call to end (``HangUp``), or, in the document of a callout, an account or the server, all of
 # its calls; and from when on that may be carried out.

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypedDict
 
 from scfm.models.call_endings import answered_by_machine, unreached_reason
 from scfm.models.call_lifecycle import FINAL, UNDER_WAY, CallStatus
-from scfm.models.call_work import CANCELED_FOR, ENDED_AT, MAY_HAVE_RUNG, PERSON, REFUSAL
+from scfm.models.call_work import CANCELED_FOR, ENDED_AT, MAY_HAVE_RUNG_FIELD, PERSON, REFUSAL
 from scfm.models.outcome import (
     ACKNOWLEDGED_AT,
     ATTEMPT_DUE,
@@ -34,7 +34,7 @@ CALL_FIELDS = (
     ATTEMPT_NUMBER,
     CANCELED_FOR,
     ENDED_AT,
-    MAY_HAVE_RUNG,
+    MAY_HAVE_RUNG_FIELD,
     PERSON,
     REFUSAL,
 )
@@ -160,7 +160,7 @@ def _called(
     if not acknowledge and any(map(_was_answered_by_person, calls)):
         return _Verdict(Outcome.REACHED)
     last = calls[-1]
-    if last["status"] == CallStatus.ERRORED and last.get(MAY_HAVE_RUNG):
+    if last["status"] == CallStatus.ERRORED and last.get(MAY_HAVE_RUNG_FIELD):
         return _Verdict(Outcome.UNKNOWN)
     reason = _reason(last)
     due = _retry_at(plan, last, reason, attempts, moment) if plan else None

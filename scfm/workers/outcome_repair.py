@@ -23,7 +23,7 @@ from scfm.workers.runner import Job
 
 log = logging.getLogger("scfm.work")
 
-BATCH = 200
+REPAIR_BATCH = 200
 # Between two batches it rests for so many times as long as one took: it has time, and others have not.
 REST, MAX_REST_SECONDS = 4, 0.5
 
@@ -46,7 +46,7 @@ class OutcomeRepair(Job):
             return []
         beyond = {"_id": {"$gt": self._last}}
         batch = await self._store.all_tenants.find(
-            PARTICIPATIONS, beyond, fields=["account_id", *STORED_FIELDS], limit=BATCH
+            PARTICIPATIONS, beyond, fields=["account_id", *STORED_FIELDS], limit=REPAIR_BATCH
         )
         if not batch:
             self._ended = True

@@ -172,7 +172,7 @@ class Reconciler(Job):
     async def _provider_unreachable(self, call: Document, error: ProviderError) -> None:
         if now() - work_of(call)["attempt"]["at"] > self._limit:
             words = f"{MAY_HAVE_RUNG}. {work_of(call).get('reason') or error.message}"
-            await self._settled(call, call_placement.give_up(call, words))
+            await self._settled(call, call_placement.give_up_unanswered(call, words))
         else:
             unanswered = call_placement.mark_unanswered(call, error.message, later(max(self._grace, 1)))
             await self._store.all_tenants.update_one(CALLS, *unanswered)

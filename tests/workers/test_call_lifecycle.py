@@ -534,9 +534,9 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             ({**LEASED, "status": "queued"}, errored("may have rung", _may_have_rung=True)),
         )
     ],
-    "give_up": [
+    "give_up_unanswered": [
         (
-            lambda: call_placement.give_up(CALL, "may have rung"),
+            lambda: call_placement.give_up_unanswered(CALL, "may have rung"),
             (CLAIMED, errored("may have rung", _may_have_rung=True)),
         )
     ],
