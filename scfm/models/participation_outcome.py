@@ -42,7 +42,7 @@ CALLOUT_FIELDS = ("status", "plan")
 # The statuses of a callout in which its plan goes on, or would.
 PLAN_GOES_ON = ("running", "paused")
 # What ``_canceled_for`` says of a call that a client has canceled, and of one that went with its callout.
-BY_REQUEST, STOPPED = "request", "stopped"
+CANCELED_BY_REQUEST, CANCELED_BY_STOP = "request", "stopped"
 
 
 class CallFigures(TypedDict):
@@ -131,7 +131,7 @@ def _verdict(
         return _Verdict(outcome, Reason.OPTED_OUT if outcome == Outcome.EXCLUDED else None)
     aside = participation.get(MSISDN_KIND) == SET_ASIDE
     goes_on = plan if callout_status in PLAN_GOES_ON and not aside else None
-    counted = [call for call in over if has_left(call) or call.get(CANCELED_FOR) == BY_REQUEST]
+    counted = [call for call in over if has_left(call) or call.get(CANCELED_FOR) == CANCELED_BY_REQUEST]
     if counted:
         acknowledge = plan is not None and plan.acknowledge
         return _called(counted, goes_on, attempts, moment, acknowledge=acknowledge)
@@ -203,7 +203,7 @@ def _retry_at(plan: Plan, last: Document, reason: Reason, attempts: int, moment:
         reason in plan.retry.on
         or (reason == Reason.MACHINE and plan.answering_machine == "retry")
         # It was ended by a stop of the callout, which goes on now.
-        or (reason == Reason.CANCELED and last.get(CANCELED_FOR) == STOPPED)
+        or (reason == Reason.CANCELED and last.get(CANCELED_FOR) == CANCELED_BY_STOP)
     )
     if not wanted:
         return None
