@@ -10,6 +10,7 @@ from scfm.handlers.callout_results import CalloutResultsHandler
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.documentation import DocumentationHandler, DocumentHandler, SchemaHandler
 from scfm.handlers.export_contacts import ExportContactsHandler
+from scfm.handlers.follow_ups import FollowUpsHandler
 from scfm.handlers.health import HealthHandler
 from scfm.handlers.holds import AccountEventsHandler, OwnAccountEventsHandler, ServerEventsHandler, ServerHandler
 from scfm.handlers.import_contacts import ImportContactsHandler
@@ -78,6 +79,7 @@ def routes() -> list[URLSpec]:
         path = f"/api/{resource.collection}/{ID}/{resource.kind}_events"
         found.append(_route(path, EventsHandler, resource=resource, verbs="POST"))
     found.append(_route(f"/api/callouts/{ID}/preflight", PreflightHandler, resource=CALLOUTS, verbs="POST"))
+    found.append(_route(f"/api/callouts/{ID}/follow_ups", FollowUpsHandler, resource=CALLOUTS, verbs="POST"))
     for resource in PREVIEWED:
         path = f"/api/batch_operations/{ID}/preview/{resource.collection}"
         found.append(_route(path, PreviewHandler, resource=resource))

@@ -18,6 +18,9 @@ CALLOUT = "a population belongs to a callout: POST /api/callouts/1/batch_operati
 MSISDN_COLUMN = (
     "msisdn is the phone number: name that column so in the first row, and remove rows above it, such as a title"
 )
+FOLLOW_UP = (
+    'only a plan is followed up: create a callout whose plan has audience={"follow_up": {"callout_id": 1, "q": {}}}'
+)
 PLAN = "what a plan may hold: GET /api/schemas/plan.json"
 PREVIEW = "nothing there matches now; with skip_validate_preview_presence=true it is created all the same"
 

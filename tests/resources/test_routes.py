@@ -61,6 +61,7 @@ POST                    /api/accounts/:id/account_events
 GET                     /api/server
 POST                    /api/server/server_events
 POST                    /api/callouts/:id/preflight
+POST                    /api/callouts/:id/follow_ups
 """
 # They are the documentation, and do not document themselves.
 SELF = """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from scfm.contacts_bulk.import_file import CSV, JSON_LINES, XLSX
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
 from scfm.handlers.export_contacts import CONTENT_TYPES, ExportContactsHandler
+from scfm.handlers.follow_ups import FollowUpsHandler
 from scfm.handlers.forms import FORM
 from scfm.handlers.health import HealthHandler
 from scfm.handlers.holds import AccountEventsHandler, OwnAccountEventsHandler, ServerEventsHandler, ServerHandler
@@ -149,6 +150,17 @@ def _preflight(route: DocumentedRoute) -> JsonObject:
     )
 
 
+def _follow_up(route: DocumentedRoute) -> JsonObject:
+    q = {"type": "object", "properties": {"q": {"$ref": "callout_participation_filters.json"}}}
+    return route.operation(
+        "create_follow_up_of_callout",
+        "Create a callout for those of another who fit, by default those who were not reached",
+        _created(route, "The new callout, which is started by its own event."),
+        parameters=route.parameters("Idempotency-Key"),
+        requestBody=body_of(with_references(q, SCHEMAS), JSON, FORM),
+    )
+
+
 def _created(route: DocumentedRoute, about: str) -> JsonObject:
     shown = {JSON: ref("schemas", title(route.resource))}
     errors = (*WRITE_ERRORS, 404, 409, 413) if "{id}" in route.path else (*WRITE_ERRORS, 409, 413)
@@ -267,6 +279,7 @@ DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], JsonObject]] = 
     (ServerHandler, "GET"): _show_server,
     (ServerEventsHandler, "POST"): _hold_server,
     (PreflightHandler, "POST"): _preflight,
+    (FollowUpsHandler, "POST"): _follow_up,
     (RemotePhoneCallEventsHandler, "GET"): _list,
     (RemotePhoneCallEventsHandler, "POST"): _webhook,
 }
