@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple, TypedDict
 
 from scfm.errors import Invalid
+from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.filters import moment_of
-from scfm.results.callout_statistics import CALL_STATUSES, CALLS_OF_PEOPLE, ONE_A_PERSON, optional
+from scfm.results.callout_statistics import CALLS_OF_PEOPLE, ONE_A_PERSON, optional
 from scfm.results.people import OUTCOME_OF, People, people_by_outcome
 from scfm.storage.block_tallies import Tallied, Tally, TallyKey
 from scfm.storage.query import Document, Query

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, TypedDict
 
 from scfm.clock import iso
-from scfm.models.call_lifecycle import CallStatus
+from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.callout_run import started_at
 from scfm.models.outcome import REASONS, Outcome
 from scfm.models.plan_pace import Pace
@@ -22,7 +22,6 @@ from scfm.storage.block_tallies import Tallied, Tally, TallyKey
 from scfm.storage.query import Document
 
 MAX_MINUTES: Final = 120
-CALL_STATUSES: Final = tuple(status.value for status in CallStatus)
 
 
 class Health(TypedDict):

@@ -15,8 +15,8 @@ from scfm.handlers.statistics import (
     CalloutProgressHandler,
     CalloutStatisticsHandler,
 )
+from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.outcome import OUTCOMES, REASONS
-from scfm.results.callout_statistics import CALL_STATUSES
 from scfm.schemas import Schema
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
