@@ -8,7 +8,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 LOCKED = $(PIP_INSTALL) --require-hashes --requirement
 ITSELF = $(PIP_INSTALL) --no-deps --no-build-isolation --editable
 
-.PHONY: help run demo test test-newest check peers torture bench bench-callout lock clean
+.PHONY: help run demo test test-newest check peers torture bench bench-callout hold lock clean
 
 help:
 	@echo 'make run     set up, and run the server on http://127.0.0.1:3000 with its own MongoDB'
@@ -20,6 +20,7 @@ help:
 	@echo 'make torture try 200 seeds of faults and kills; it takes a while'
 	@echo 'make bench   measure, on a machine that does nothing else; make bench BENCH=--help for what there is'
 	@echo 'make bench-callout  one callout of 100,000, from the import to the last callback'
+	@echo 'make hold    hold 5,000 calls of two processes with 500 in flight, and measure how long that takes'
 	@echo 'make lock    write requirements/*.lock anew after a change of setup.cfg; make lock LOCK=--upgrade for newer releases'
 	@echo 'make clean   remove what was set up and built; data are kept'
 
@@ -56,6 +57,9 @@ bench: .venv/installed-bench
 bench-callout: .venv/installed-bench
 	$(BIN)/python -m benchmarks.callout $(BENCH)
 	$(BIN)/python -m benchmarks.report
+
+hold: .venv/installed-test
+	HOLD_IN_FLIGHT=500 HOLD_CALLS=5000 HOLD_SECONDS=0.2 $(BIN)/python -m pytest -q -s tests/acceptance/test_hold_in_time.py
 
 clean:
 	rm -rf .venv tests/peers/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
