@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scfm.calls.preflight import Preflight
 from scfm.calls.webhook_accounts import WebhookAccounts
-from scfm.contacts_bulk.import_contacts import import_slots
+from scfm.contacts_bulk.bulk_import import import_slots
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.embedded_mongod.watch import keep_running
 from scfm.errors import StartError, Unavailable

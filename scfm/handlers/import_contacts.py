@@ -1,4 +1,4 @@
-"""``POST /api/contacts/import``: contacts in bulk, read and stored as they arrive."""
+"""``POST /api/contacts/import`` and ``/api/opt_outs/import``: in bulk, read and stored as they arrive."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 
+from scfm.contacts_bulk.bulk_import import BulkImport
 from scfm.contacts_bulk.import_contacts import ContactImport
 from scfm.contacts_bulk.import_file import ContactFile
+from scfm.contacts_bulk.import_opt_outs import OptOutImport
 from scfm.contacts_bulk.text_lines import ReadStep
 from scfm.errors import TooLarge
 from scfm.handlers.client import ClientHandler
@@ -25,7 +27,7 @@ class ImportContactsHandler(ClientHandler):
     """Answers ``200`` with the counts and the bad lines; what fails as a whole is told when the body has ended."""
 
     file: ContactFile
-    contacts: ContactImport
+    lines: BulkImport
     failure: Exception | None = None
     # The bytes of the file that are in memory, as far as the budget of bodies knows.
     held_bytes = 0
@@ -44,7 +46,7 @@ class ImportContactsHandler(ClientHandler):
         content_type = self.request.headers.get("Content-Type", "")
         self.file = ContactFile(content_type, parameters.get("sheet"), self.client.country)
         mode = parameters.get("metadata_merge_mode", self.file.mode)
-        self.contacts = ContactImport(self.own_scope().view, mode, self.app.imports)
+        self.lines = self._begin_import(mode)
         # Under an Idempotency-Key: what the body is shows at its end, so a replay reads it and does no more.
         self.digest = hashlib.sha256()
         if (key := idempotency_key(self)) is not None:
@@ -52,6 +54,10 @@ class ImportContactsHandler(ClientHandler):
             self.idempotent_request = await idempotency.begin(
                 own_view(self), key, json.dumps(content, sort_keys=True).encode()
             )
+
+    def _begin_import(self, mode: object) -> BulkImport:
+        """What the lines go to; MODE is a ``metadata_merge_mode``."""
+        return ContactImport(self.own_scope().view, mode, self.app.imports)
 
     def on_connection_close(self) -> None:
         """The client has gone before it had its answer: it may try again at once."""
@@ -89,7 +95,7 @@ class ImportContactsHandler(ClientHandler):
             except Exception as failure:
                 self.failure = failure
             if self.body_is_unfinished:
-                held = self.file.held_bytes + self.contacts.held_bytes
+                held = self.file.held_bytes + self.lines.held_bytes
                 more, self.held_bytes = held - self.held_bytes, held
                 self.app.bodies.hold(self, more)
 
@@ -98,7 +104,7 @@ class ImportContactsHandler(ClientHandler):
         time_slice = TimeSlice()
         for found in steps:
             if found is not None:
-                await self.contacts.add(found)
+                await self.lines.add(found)
             await time_slice.pause()
 
     async def post(self) -> None:
@@ -112,5 +118,19 @@ class ImportContactsHandler(ClientHandler):
             raise self.failure
         await self.file.finish()
         await self._add(self.file.end())
-        await self.contacts.flush()
-        self.answer(200, self.contacts.tally.as_json())
+        await self.lines.flush()
+        self.answer(200, self.lines.tally.as_json())
+
+
+class ImportOptOutsHandler(ImportContactsHandler):
+    """The same for opt-outs: from the answer on no call leaves for one of the numbers."""
+
+    def _begin_import(self, mode: object) -> BulkImport:
+        return OptOutImport(self.own_scope().view, self.app.imports)
+
+    async def _conclude(self) -> None:
+        try:
+            await super()._conclude()
+        finally:  # what was stored before a failure stays
+            self.app.opt_outs_changed(self.client.account_id)
+            self.app.wake()

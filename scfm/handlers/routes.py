@@ -13,7 +13,7 @@ from scfm.handlers.export_contacts import ExportContactsHandler
 from scfm.handlers.follow_ups import FollowUpsHandler
 from scfm.handlers.health import HealthHandler
 from scfm.handlers.holds import AccountEventsHandler, OwnAccountEventsHandler, ServerEventsHandler, ServerHandler
-from scfm.handlers.import_contacts import ImportContactsHandler
+from scfm.handlers.import_contacts import ImportContactsHandler, ImportOptOutsHandler
 from scfm.handlers.index import IndexHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
 from scfm.handlers.openapi.document import openapi_document
@@ -66,6 +66,7 @@ def routes() -> list[URLSpec]:
         _route(path, RemotePhoneCallEventsHandler, verbs="GET POST", **events),
         _route(f"{path}/{ID}", MemberHandler, verbs="GET PATCH", **events),
         _route("/api/contacts/import", ImportContactsHandler, resource=CONTACTS, verbs="POST"),
+        _route("/api/opt_outs/import", ImportOptOutsHandler, resource=OPT_OUTS, verbs="POST"),
         _route("/api/contacts/export", ExportContactsHandler, resource=CONTACTS),
     ]
     for resource, list_verbs, verbs, options in LISTED:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from scfm.contacts_bulk import import_contacts
-from scfm.contacts_bulk.import_contacts import ContactImport, import_slots
+from scfm.contacts_bulk import bulk_import
+from scfm.contacts_bulk.bulk_import import import_slots
+from scfm.contacts_bulk.import_contacts import ContactImport
 from scfm.contacts_bulk.text_lines import Problem, Row
 from scfm.errors import NotFound
 from scfm.models.references import mark_deleting, unmark
@@ -277,7 +278,7 @@ def test_what_has_come_before_the_connection_breaks_is_kept_and_a_second_run_add
     with begin(server, {"Content-Length": str(len(content)), **credentials(api)}) as connection:
         connection.sendall(content[: len(content) // 2])
         kept = wait_until(lambda: total(api))
-    assert kept >= import_contacts.BATCH_LINES
+    assert kept >= bulk_import.BATCH_LINES
     assert all(metadata["name"] for metadata in contacts(api).values())
     created, updated, unchanged, _ = counts(send(api, content))
     assert (created + unchanged, updated) == (2000, 0)

@@ -17,7 +17,8 @@ from scfm.calls.create_inbound_call import create_inbound_call, find_contact
 from scfm.calls.find_call import find_call
 from scfm.calls.move_call import move_call
 from scfm.calls.record_event import event_document, record_with_new_call
-from scfm.contacts_bulk.import_contacts import ContactImport, import_slots
+from scfm.contacts_bulk.bulk_import import import_slots
+from scfm.contacts_bulk.import_contacts import ContactImport
 from scfm.contacts_bulk.text_lines import Row
 from scfm.errors import Invalid, NotFound
 from scfm.models import references

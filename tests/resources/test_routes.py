@@ -54,6 +54,7 @@ POST                    /api/contacts/import
 GET                     /api/contacts/export
 GET                     /api/callouts/:id/{statistics,progress,results}
 GET                     /api/statistics
+POST                    /api/opt_outs/import
 GET POST                /api/opt_outs
 GET PATCH DELETE        /api/opt_outs/:id
 POST                    /api/account/account_events

@@ -11,7 +11,7 @@ from scfm.handlers.follow_ups import FollowUpsHandler
 from scfm.handlers.forms import FORM
 from scfm.handlers.health import HealthHandler
 from scfm.handlers.holds import AccountEventsHandler, OwnAccountEventsHandler, ServerEventsHandler, ServerHandler
-from scfm.handlers.import_contacts import ImportContactsHandler
+from scfm.handlers.import_contacts import ImportContactsHandler, ImportOptOutsHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
 from scfm.handlers.openapi.bodies import HEALTH, PREFLIGHT, REPORT, SERVER_SCHEMA, TALLY
 from scfm.handlers.openapi.components import (
@@ -36,6 +36,7 @@ from scfm.handlers.webhook import SIGNATURE_REFUSED, RemotePhoneCallEventsHandle
 from scfm.models.batch_operation import BATCH_OPERATIONS
 from scfm.models.call_hold import HOLD_EVENTS
 from scfm.models.callout import CALLOUTS
+from scfm.models.contact import CONTACTS
 from scfm.schemas import with_references
 
 # What may become of any request that changes something.
@@ -229,15 +230,16 @@ def _health(route: DocumentedRoute) -> JsonObject:
 
 
 def _import(route: DocumentedRoute) -> JsonObject:
+    of_contacts = route.resource is CONTACTS
     kinds = {CSV: "msisdn,name\n+252662345678,Alice\n", JSON_LINES[0]: '{"msisdn": "+252662345678"}\n'}
     return route.operation(
-        "import_contacts",
-        "Create and update contacts in bulk, by phone number",
+        f"import_{nouns(route.resource).replace(' ', '_')}",
+        f"Create {'and update ' if of_contacts else ''}{nouns(route.resource)} in bulk, by phone number",
         {
             "200": response("What became of the lines.", {JSON: TALLY}, ("Idempotent-Replayed",)),
             **errors_of(*WRITE_ERRORS, 409, 413),
         },
-        parameters=route.parameters("metadata_merge_mode", "sheet", "Idempotency-Key"),
+        parameters=route.parameters(*(["metadata_merge_mode"] if of_contacts else []), "sheet", "Idempotency-Key"),
         requestBody={
             "required": True,
             "content": {
@@ -268,6 +270,7 @@ DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], JsonObject]] = 
     (NestedHandler, "POST"): _create,
     (PreviewHandler, "GET"): _preview,
     (ImportContactsHandler, "POST"): _import,
+    (ImportOptOutsHandler, "POST"): _import,
     (ExportContactsHandler, "GET"): _export,
     **DESCRIBED_STATISTICS,
     (MemberHandler, "GET"): _show,
