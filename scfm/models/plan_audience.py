@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scfm.models import renumbering
@@ -52,7 +52,7 @@ async def count_audience(view: TenantView, callout_id: int, plan: Plan) -> Headc
     """How many people the callout calls with PLAN: its participations, and those whom it does not have yet."""
     contacts = await audience_of(view, plan)
     left_out = await renumbering.excluded_contact_ids(view, callout_id)
-    duplicates = await view.list_of(contacts.narrowed({"_id": {"$in": left_out}})).count() if left_out else 0
+    duplicates = await view.list_of(_among(contacts, left_out)).count() if left_out else 0
     set_aside = await view.list_of(_participations(callout_id, **ASIDE)).count()
     opted_out = await _count_opted_out(view, callout_id, contacts, set(left_out))
     everybody = await _count_everybody(view, callout_id, contacts)
@@ -69,7 +69,7 @@ async def _count_everybody(view: TenantView, callout_id: int, contacts: Query) -
     async with aclosing(in_callout.batches(0, BATCH, ("contact_id",))) as batches:
         async for batch in batches:
             ids = [participation["contact_id"] for participation in batch]
-            count += len(batch) - await view.list_of(contacts.narrowed({"_id": {"$in": ids}})).count()
+            count += len(batch) - await view.list_of(_among(contacts, ids)).count()
     return count
 
 
@@ -81,12 +81,20 @@ async def _count_opted_out(view: TenantView, callout_id: int, contacts: Query, l
             msisdns = {"$in": [one["msisdn"] for one in batch]}
             joined = _participations(callout_id, **NOT_ASIDE)
             count += await view.list_of(joined.narrowed({"msisdn": msisdns})).count()
-            ids = await _ids(view, contacts.narrowed({"msisdn": msisdns}))
+            found = await view.find("contacts", {"msisdn": msisdns}, fields=["_id"], sort=())
+            ids = await _ids(view, _among(contacts, [contact["_id"] for contact in found]))
             own = {"callout_id": callout_id, "contact_id": {"$in": ids}}
             known = await view.find(PARTICIPATIONS, own, fields=["contact_id"], sort=())
             present = {participation["contact_id"] for participation in known}
             count += sum(contact_id not in present and contact_id not in left_out for contact_id in ids)
     return count
+
+
+def _among(contacts: Query, ids: Sequence[int]) -> Query:
+    """Those of CONTACTS, an audience, that have one of these ids: found by an index, whatever the audience."""
+    if contacts.through is None:
+        return contacts.narrowed({"_id": {"$in": list(ids)}})
+    return replace(contacts, through=contacts.through.narrowed({contacts.key: {"$in": list(ids)}}))
 
 
 async def _ids(view: TenantView, query: Query) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.resources.conftest import Documents, make
-from tests.server import Client, Server
+from tests.server import Client, Server, wait_until
 
 PLAN: dict[str, Any] = {
     "audience": {"contact_filter_params": {"metadata": {"district": "Kratie"}}},
@@ -80,10 +80,12 @@ def test_a_not_after_that_has_passed_is_left_out(api: Client, database: Document
     assert datetime.fromisoformat(api.post(f"/api/callouts/{created['id']}/preflight").json["ends_at"])
 
 
-def test_without_filters_those_are_called_who_were_not_reached(api: Client, database: Documents, path: str) -> None:
+def test_without_filters_those_are_called_who_were_not_reached(api: Client, path: str) -> None:
     assert api.post(f"{path}/follow_ups").json == {"errors": {"q": ["matches nobody"]}}
-    first = api.get(f"{path}/callout_participations").json[0]["id"]
-    database.callout_participations.update_one({"_id": first}, {"$set": {"outcome": "unreached"}})
+    first = f"/api/callout_participations/{api.get(f'{path}/callout_participations').json[0]['id']}"
+    call = make(api, f"{first}/phone_calls", remote_request_params={"from": "1294"})
+    assert api.post(f"/api/phone_calls/{call}/phone_call_events", form={"event": "cancel"}).status == 201
+    wait_until(lambda: api.get(first).json["outcome"] == "unreached")
 
     created = api.post(f"{path}/follow_ups").json
 
