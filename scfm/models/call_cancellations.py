@@ -68,7 +68,9 @@ def cancel_wanted_claimed(call: Document) -> Transition:
 
 
 def _as_wanted() -> Document:
+    """Why it is canceled has been stored with the wish."""
     update = _canceled("request")
+    del update["$set"][CANCELED_FOR]
     return {**update, "$unset": {**update["$unset"], HANG_UP_WISH: ""}}
 
 

@@ -11,7 +11,16 @@ from datetime import datetime
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import AT_PROVIDER, UNDER_WAY, CallStatus, Transition
-from scfm.models.call_work import CHECK, HANG_UP_DUE, HANG_UP_WISH, HangUp, new_hang_up, same_call
+from scfm.models.call_work import (
+    CANCELED_FOR,
+    CHECK,
+    HANG_UP_DUE,
+    HANG_UP_WISH,
+    CancelReason,
+    HangUp,
+    new_hang_up,
+    same_call,
+)
 from scfm.storage.query import Document
 
 # Of a call that has not left: it can be canceled.
@@ -23,13 +32,13 @@ RINGS_OR_TALKS = (*AT_PROVIDER, CallStatus.REMOTE_FETCH_QUEUED)
 def want_end(call: Document) -> Transition:
     """A client wants the call to end."""
     condition = {**same_call(call), "status": call["status"]}
-    return Transition(condition, {"$set": {HANG_UP_WISH: new_hang_up(), "updated_at": now()}})
+    return Transition(condition, {"$set": {**_wish("request"), "updated_at": now()}})
 
 
 def want_end_of_callout(account_id: int, callout_id: int) -> Transition:
     """Everybody who is called for a callout is to be left alone."""
     calls = {"account_id": account_id, "callout_id": callout_id, "status": {"$in": list(UNDER_WAY)}}
-    return Transition({**calls, HANG_UP_WISH: None}, {"$set": {HANG_UP_WISH: new_hang_up()}})
+    return Transition({**calls, HANG_UP_WISH: None}, {"$set": _wish("stopped")})
 
 
 def want_end_of_account(account_id: int) -> Transition:
@@ -39,7 +48,12 @@ def want_end_of_account(account_id: int) -> Transition:
         "status": {"$in": list(RINGS_OR_TALKS)},
         "remote_direction": {"$ne": "inbound"},
     }
-    return Transition({**calls, HANG_UP_WISH: None}, {"$set": {HANG_UP_WISH: new_hang_up()}})
+    return Transition({**calls, HANG_UP_WISH: None}, {"$set": _wish("stopped")})
+
+
+def _wish(reason: CancelReason) -> Document:
+    """The fields of a call that is to end for REASON; that counts if nobody has answered."""
+    return {HANG_UP_WISH: new_hang_up(), CANCELED_FOR: reason}
 
 
 # By whoever carries it out: see workers/hang_ups.

@@ -67,7 +67,7 @@ LANE, RANK = "_lane", "_rank"
 CHECK, FETCH_FROM, SEQUENCE = "_check", "_fetch_from", "_sequence"
 # That the provider refused the number, and how (``Refusal``); and that a key was pressed, so a person was there.
 REFUSAL, PERSON = "_refusal", "_person"
-# Why a call was canceled before it left: see CancelReason.
+# Why a call was canceled before it left, or hung up before anybody answered: see CancelReason.
 CANCELED_FOR = "_canceled_for"
 # Its callout was stopped; its number is opted out; its plan's ``not_after`` has passed; its contact's new number is
 # another's; a client asked for it.

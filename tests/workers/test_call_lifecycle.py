@@ -80,7 +80,7 @@ CANCELED_AS_OPTED_OUT = {
     "$unset": NO_WORK,
 }
 CANCELED_AS_WANTED = {
-    "$set": {"status": "canceled", "_canceled_for": "request", "updated_at": NOW, **MARK},
+    "$set": {"status": "canceled", "updated_at": NOW, **MARK},
     "$unset": {**NO_WORK, "_hang_up": ""},
 }
 TO_END = {**CALL_AT_PROVIDER, "_hang_up": {"due": SOON, "tries": 1}}
@@ -282,7 +282,10 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
     "want_end": [
         (
             lambda: call_hang_up.want_end(CALL_AT_PROVIDER),
-            ({"account_id": 1, "_id": 7, "status": "remotely_queued"}, {"$set": {**WISH, "updated_at": NOW}}),
+            (
+                {"account_id": 1, "_id": 7, "status": "remotely_queued"},
+                {"$set": {**WISH, "_canceled_for": "request", "updated_at": NOW}},
+            ),
         )
     ],
     "want_end_of_callout": [
@@ -290,7 +293,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             lambda: call_hang_up.want_end_of_callout(1, 4),
             (
                 {"account_id": 1, "callout_id": 4, "status": {"$in": UNDER_WAY_STATUSES}, "_hang_up": None},
-                {"$set": WISH},
+                {"$set": {**WISH, "_canceled_for": "stopped"}},
             ),
         )
     ],
@@ -304,7 +307,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                     "remote_direction": {"$ne": "inbound"},
                     "_hang_up": None,
                 },
-                {"$set": WISH},
+                {"$set": {**WISH, "_canceled_for": "stopped"}},
             ),
         )
     ],
