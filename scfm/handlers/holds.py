@@ -26,7 +26,8 @@ class HoldHandler(ClientHandler):
         hang_up = bool(hang_up_changes(parameters, event == "hold"))
         changed = await hold_or_release(self.app.store.all_tenants, account_id, event, hang_up=hang_up)
         self.app.calls_held_changed(account_id)
-        log.info("calls of %s: %s (account %d, request %s)", whose, event, self.client.account_id, self.request_id)
+        done = f"{event}, and hang up" if hang_up else event
+        log.info("calls of %s: %s (account %d, request %s)", whose, done, self.client.account_id, self.request_id)
         self.app.wake()
         return changed
 

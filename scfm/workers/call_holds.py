@@ -23,14 +23,15 @@ class CallHolds:
 
     def __init__(self, store: Store) -> None:
         self._all_tenants = store.all_tenants
-        # By the account's id, None for the whole server: whether its calls are held.
+        # By the account's id: whether its calls are held, by itself or with those of the whole server.
         self._held = TTLCache(self._read, HOLD_CACHE_SECONDS)
-        # By the same: when, by the monotonic clock, this process was told of a change last.
+        # By the account's id, None for the whole server: when, by the monotonic clock, this process was told of a
+        # change last.
         self._changed_at: dict[int | None, float] = {}
 
     async def held(self, account_id: int) -> bool:
         """Whether no call of the account may leave now; raises Unavailable."""
-        return any(await asyncio.gather(self._held.get(None), self._held.get(account_id)))
+        return await self._held.get(account_id)
 
     def changed_since(self, account_id: int, moment: float) -> bool:
         """Whether this process was told of a hold of the account, or its end, since the monotonic MOMENT."""
@@ -41,8 +42,9 @@ class CallHolds:
         self._held.forget(account_id)  # None: of all
         self._changed_at[account_id] = time.monotonic()
 
-    async def _read(self, account_id: int | None) -> bool:
-        if account_id is None:
-            return (await server_state(self._all_tenants))[HELD_AT] is not None
+    async def _read(self, account_id: int) -> bool:
         held = {"_id": account_id, HELD_AT: {"$ne": None}}
-        return await self._all_tenants.exists("accounts", held)
+        server, by_account = await asyncio.gather(
+            server_state(self._all_tenants), self._all_tenants.exists("accounts", held)
+        )
+        return by_account or server[HELD_AT] is not None

@@ -113,11 +113,13 @@ async def test_a_process_of_an_older_version_can_start_beside_a_newer_one(
 async def test_ids_are_on_disk_before_they_are_used_where_a_document_may_be_on_another_shard(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def sharded(database: Database) -> bool:
-        return True
+    class Mongos:
+        async def command(self, name: str) -> dict[str, str]:
+            assert name == "hello"
+            return {"msg": "isdbgrid"}
 
     await store.database.prepare({})
     assert store.database.collection(COUNTERS).write_concern.document == {"w": "majority", "j": False}
-    monkeypatch.setattr(Database, "_is_sharded_cluster", sharded)
+    monkeypatch.setattr(type(store.database.client), "admin", Mongos(), raising=False)
     await store.database.prepare({})
     assert store.database.collection(COUNTERS).write_concern.document == {"w": "majority", "j": True}

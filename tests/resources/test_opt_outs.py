@@ -147,6 +147,27 @@ def test_open_participations_are_marked_and_settled_ones_are_not(api: Client, da
     assert {one["_id"] for one in marked} & {*found.values(), over} == {found["pending"], found["waiting"]}
 
 
+def test_who_is_opted_out_is_excluded_and_stays_so(api: Client) -> None:
+    _, before = participant(api, NUMBER)
+    opt_out = make(api, "/api/opt_outs", msisdn=NUMBER)
+    assert wait_until(lambda: settled(api, before)) == ("excluded", "opted_out")
+    # Who comes into a callout later is so once a call to him was canceled.
+    callout = make(api, "/api/callouts")
+    (contact,) = api.get(f"/api/contacts?q[msisdn]={NUMBER[1:]}").json
+    after = make(api, f"/api/callouts/{callout}/callout_participations", contact_id=contact["id"])
+    path = f"/api/callout_participations/{after}/phone_calls"
+    call = make(api, path, remote_request_params={"from": "345", "url": "http://127.0.0.1:9/"})
+    assert api.post(f"/api/phone_calls/{call}/phone_call_events", {"event": "queue"}).status == 201
+    assert wait_until(lambda: settled(api, after)) == ("excluded", "opted_out")
+    assert api.delete(f"/api/opt_outs/{opt_out}").status == 204
+    assert settled(api, before) == settled(api, after) == ("excluded", "opted_out")
+
+
+def settled(api: Client, participation: int) -> tuple[str, str] | None:
+    shown = api.get(f"/api/callout_participations/{participation}").json
+    return (shown["outcome"], shown["outcome_reason"]) if shown["outcome"] not in ("pending", "calling") else None
+
+
 def make_contact(api: Client) -> int:
     return make(api, "/api/contacts", msisdn=NUMBER)
 
