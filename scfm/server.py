@@ -19,10 +19,10 @@ from scfm.handlers.application import Collaborators, WebApplication
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.base import MissingHandler
 from scfm.handlers.body_budget import BodyBudget
-from scfm.handlers.connections import Connections
+from scfm.handlers.connections import Connections, finish_requests
 from scfm.handlers.download import download_slots
 from scfm.handlers.large_answers import LargeAnswers
-from scfm.handlers.listener import open_listener
+from scfm.handlers.listener import loopback_url, open_listener, url_of
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.routes import routes
 from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
@@ -41,6 +41,7 @@ from scfm.settings import Settings
 from scfm.simulator.journal import Journal
 from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
+from scfm.twiml.flow import FlowSettings
 from scfm.twiml.registry import Registry
 from scfm.workers.batch_runner import BatchRunner
 from scfm.workers.call_withdrawal import CallWithdrawal
@@ -55,6 +56,8 @@ from scfm.workers.hang_ups import HangUps
 from scfm.workers.hang_ups_of_many import HangUpsOfMany
 from scfm.workers.outcome_keeper import OutcomeKeeper
 from scfm.workers.outcome_repair import OutcomeRepair
+from scfm.workers.plan_attempts import PlanAttempts
+from scfm.workers.plan_runner import PlanRunner
 from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
 from scfm.workers.runner import Runner
@@ -72,9 +75,6 @@ log = logging.getLogger("scfm")
 MAX_REQUESTS_SECONDS = 2.0
 MAX_JOBS_SECONDS = 5.0
 MAX_QUIESCE_SECONDS = 1.0
-# Of MAX_REQUESTS_SECONDS, those in which a client that is connected can still begin a request.
-FIRST_BYTE_SECONDS = 0.2
-REQUESTS_LOOK_SECONDS = 0.01
 
 
 class Server:
@@ -122,8 +122,12 @@ class Server:
     @property
     def url(self) -> str:
         """Where it listens, without a path."""
-        host = self.settings.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return url_of(self.settings.host, self.port)
+
+    @property
+    def own_url(self) -> str:
+        """Where providers reach it: PUBLIC_URL, else where it listens."""
+        return self.settings.public_url or loopback_url(self.settings.host, self.port)
 
     async def _open(self) -> None:
         flows = Registry.from_setting(self.settings.registered_call_flow_logic, self.settings.default_call_flow_logic)
@@ -141,10 +145,10 @@ class Server:
         self._closing.callback(send_journal.close)
         withdrawal = CallWithdrawal(store, callout_hold, send_journal)
         runner, provider_state = self._open_runner(
-            store, provider, calling_accounts, callout_hold, send_journal, withdrawal, request_tracker, outage
+            store, provider, calling_accounts, callout_hold, send_journal, withdrawal, request_tracker, outage, flows
         )
         preflight = Preflight(
-            platform, flows, lambda: self.url, request_tracker.call_seconds, provider.request_seconds
+            platform, flows, lambda: self.own_url, request_tracker.call_seconds, provider.request_seconds
         )
         statistics = StatisticsReader(preflight.pace, provider_state, callout_hold.holds.held)
         progress_feeds = ProgressFeeds(store, statistics, outage.noticed)
@@ -215,6 +219,7 @@ class Server:
         withdrawal: CallWithdrawal,
         request_tracker: RequestTracker,
         outage: DatabaseOutage,
+        flows: Registry,
     ) -> tuple[Runner, Callable[[int], ProviderState]]:
         """The jobs, and what they know of the provider of an account, by its id."""
         settings = self.settings
@@ -222,6 +227,8 @@ class Server:
         runner = Runner(settings.sweep_seconds, outage)
         ends = CalloutEnds(store)
         wake_senders = partial(runner.wake, Dispatcher.name, StatusFetcher.name)
+        attempts = PlanAttempts(calling_accounts, flows, FlowSettings.of(settings), lambda: self.own_url)
+        runner.add(PlanRunner(store, attempts, calling_accounts, settings, wake_senders, send_journal.id))
         runner.add(BatchRunner(store, lease, wake_senders, send_journal.id, lambda: request_tracker.webhooks_recent))
         pause = request_tracker.yield_to_webhooks
         dispatcher = Dispatcher(
@@ -252,20 +259,8 @@ class Server:
         self.port = listener.getsockname()[1]
         connections = Connections(application, listener, open_files.client_connections(self.settings.calls_in_flight))
         connections.start()
-        self._closing.push_async_callback(_finish_requests, connections, application.collaborators.request_tracker)
-
-
-async def _finish_requests(connections: Connections, request_tracker: RequestTracker) -> None:
-    """Accept no more connections, and let the requests of those that are open get their answers."""
-    connections.stop()
-    try:
-        async with asyncio.timeout(MAX_REQUESTS_SECONDS):
-            await asyncio.sleep(FIRST_BYTE_SECONDS)
-            while request_tracker.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
-                await asyncio.sleep(REQUESTS_LOOK_SECONDS)
-            await connections.close()
-    except TimeoutError:
-        log.warning("some clients did not finish their requests in time")
+        tracker = application.collaborators.request_tracker
+        self._closing.push_async_callback(finish_requests, connections, tracker, MAX_REQUESTS_SECONDS)
 
 
 def _open_journal(path: Path) -> Journal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
@@ -15,6 +16,7 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import Application
 
 from scfm.handlers.client_stream import ClientStream
+from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.time_limits import DEFAULT_TIMES, TimeLimits
 from scfm.runtime.log_limit import LogLimit
 
@@ -30,6 +32,9 @@ MAX_ACCEPTS = 64
 # Who has just connected has had no chance to send a request.
 MIN_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 1.0
+# When the server stops: in these seconds a client that is connected can still begin a request; how often it is seen
+# whether the requests are answered.
+FIRST_BYTE_SECONDS, REQUESTS_LOOK_SECONDS = 0.2, 0.01
 # A sweep that comes later than this tells that the process stood still, with what clients sent meanwhile unread.
 MAX_LATE_SECONDS = 2.0
 # accept(2): there are no more files, or there is no memory, in this process or in the system.
@@ -220,3 +225,16 @@ class Connections:
         """Log a warning, but not for every connection."""
         if self._warning.allows():
             log.warning("%s", message)
+
+
+async def finish_requests(connections: Connections, request_tracker: RequestTracker, patience: float) -> None:
+    """Accept no more connections, and give the requests of those that are open PATIENCE seconds to be answered."""
+    connections.stop()
+    try:
+        async with asyncio.timeout(patience):
+            await asyncio.sleep(FIRST_BYTE_SECONDS)
+            while request_tracker.under_way:  # noqa: ASYNC110 (a client may go away, and nobody is told)
+                await asyncio.sleep(REQUESTS_LOOK_SECONDS)
+            await connections.close()
+    except TimeoutError:
+        log.warning("some clients did not finish their requests in time")

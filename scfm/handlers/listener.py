@@ -7,6 +7,9 @@ import socket
 
 from scfm.errors import StartError
 
+# Who listens on all addresses is reached on this one, from the same machine.
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+
 
 def open_listener(host: str, port: int) -> socket.socket:
     """A socket that listens there; clients wait in it until they are accepted. Raises StartError."""
@@ -22,3 +25,13 @@ def open_listener(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from None
     listener.setblocking(False)
     return listener
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of a server that listens there, without a path."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def loopback_url(host: str, port: int) -> str:
+    """The same, for those on the same machine."""
+    return url_of(LOOPBACK.get(host, host), port)

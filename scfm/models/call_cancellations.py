@@ -33,6 +33,16 @@ def cancel_callout(account_id: int, callout_id: int) -> Transition:
     return Transition({**calls, "$or": [{DUE: EXISTS}, {HELD: True}]}, _canceled("stopped"))
 
 
+# By its callout's plan.
+
+
+def cancel_shut(call: Document, *, too_late: bool) -> Transition:
+    """A claimed call is not sent: its plan's window is closed, or its ``not_after`` has passed, if it is TOO_LATE."""
+    if too_late:
+        return Transition(claimed(call), _canceled("too_late", "not called: not_after of the plan has passed"))
+    return Transition(claimed(call), _canceled("not_now", "not called: the plan lets no call leave at this time"))
+
+
 # By an opt-out: no call is sent to its number.
 
 

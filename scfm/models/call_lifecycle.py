@@ -138,6 +138,11 @@ def queue(call: Document, place: Document) -> Transition:
     return Transition({**same_call(call), "status": CallStatus.CREATED}, {"$set": change})
 
 
+def queued_fields(place: Document) -> Document:
+    """The fields of a call that is to be sent as soon as it is created; see ``queue``."""
+    return {"status": CallStatus.QUEUED, WORK: {"due": now()}, **place}
+
+
 def queue_many(call_ids: list[int], operation_id: int, place: Document) -> Transition:
     """Those of the calls with these ids that are new are to be sent, says a batch operation; see ``queue``."""
     change = {

@@ -11,8 +11,10 @@ from scfm.models.batch_operations import operation_links
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, children_by
 from scfm.models.draft import Draft
 from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, Status, Time
+from scfm.models.joining import JoinedCallout
 from scfm.models.outcome import (
     ATTEMPT_DUE,
+    ATTEMPT_NUMBER,
     CALL_FIGURES,
     FIRST_ATTEMPT_AT,
     MARK,
@@ -114,7 +116,7 @@ class CalloutParticipations(Resource):
         renumbering.STRAYS_INDEX,
         Index("callout_population_id", "_id", only={"callout_population_id": {"$gt": 0}}),
         MARK_INDEX,
-        Index("callout_id", ATTEMPT_DUE, name="due", only={ATTEMPT_DUE: {"$exists": True}}),
+        Index("callout_id", ATTEMPT_DUE, name="unsettled_by_plan", only={ATTEMPT_NUMBER: {"$exists": True}}),
     )
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
@@ -122,7 +124,6 @@ class CalloutParticipations(Resource):
         if draft.old is not None:
             await self._change_msisdn(scope, draft, draft.old)
             return
-        draft.document[MARK] = new_mark()  # a plan of its callout has somebody more to call
         contact = await _contact(scope.view, draft.given.get("contact_id"))
         if contact is None:
             draft.errors.add("contact", MUST_EXIST, hint=hints.KNOWN_CONTACT)
@@ -145,8 +146,11 @@ class CalloutParticipations(Resource):
             draft.document["metadata"] = {key: metadata[key] for key in metadata if key != renumbering.NUMBER_TAKEN}
 
     async def insert(self, view: TenantView, document: Document) -> Document:
-        """Store it; its contact's number may have been corrected since that was read."""
-        return await renumbering.with_current_msisdn(view, self.collection, await super().insert(view, document))
+        """Store it, unless its callout is completed; its contact's number may have been corrected meanwhile."""
+        callout = await JoinedCallout.read(view, document["callout_id"])
+        stored = await super().insert(view, {**document, **callout.new_fields()})
+        await callout.confirm(view, [document["contact_id"]])
+        return await renumbering.with_current_msisdn(view, self.collection, stored)
 
     async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """A participation shows its own call flow or its callout's."""

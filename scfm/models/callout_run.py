@@ -6,7 +6,7 @@ So whoever carries the plan out stores how far he is only where ``_version`` is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypedDict
 
@@ -17,25 +17,32 @@ from scfm.storage.query import Document
 class CalloutRun(TypedDict, total=False):
     """``due``: from when on anyone may take the callout, and go on; absent where there is nothing to be done.
 
-    ``holder``: who has taken it last. ``review``: the id of the last participation whose outcome has been worked out
-    again after an event or a change of the plan; absent when all have. ``audience``: the id of the last contact of
-    the audience that has become a participation; absent when all have. ``started_at``: when it was started.
-    ``ending``: everybody is settled, as far as was seen before it was set.
+    ``holder``: who has taken it last, ``lease``, until when, and ``log``, the id of the send journal of that process.
+    ``review``: the id of the last participation whose outcome has been worked out again after an event or a change of
+    the plan; absent when all have. ``audience``: the id of the last contact of the audience that has become a
+    participation; absent when all have. ``started_at``: when it was started. ``ending``: everybody is settled, as far
+    as was seen before it was set.
     """
 
     due: datetime
     holder: str
+    lease: datetime
+    log: str | None
     review: int
     audience: int
     started_at: datetime
     ending: bool
 
 
+CALLOUTS: Final = "callouts"
 RUN: Final = "_run"
+RUN_STARTED_AT: Final = "_run.started_at"
 # When a callout was first started, whether it has a plan or not.
 STARTED_AT: Final = "_started_at"
 RUN_DUE, HOLDER, REVIEW, AUDIENCE = "_run.due", "_run.holder", "_run.review", "_run.audience"
 ENDING: Final = "_run.ending"
+RUN_LEASE: Final = "_run.lease"
+RUN_LOG: Final = "_run.log"
 RUN_INDEX = Index(RUN_DUE, name="run", only={RUN_DUE: {"$exists": True}})
 
 
@@ -67,3 +74,37 @@ def complete_run(moment: datetime) -> Document:
         "$unset": {RUN_DUE: "", ENDING: ""},
         "$inc": {"_version": 1},
     }
+
+
+def run_due(moment: datetime) -> Document:
+    """The callouts that may be taken at MOMENT."""
+    return {RUN_DUE: {"$lte": moment}, "$or": [{RUN_LEASE: None}, {RUN_LEASE: {"$lte": moment}}]}
+
+
+def take_run(holder: str, log_id: str | None, next_at: datetime, until: datetime) -> Document:
+    """The update by which HOLDER takes a callout UNTIL then; without him, the next step is due at NEXT_AT."""
+    return {"$set": {RUN_DUE: next_at, HOLDER: holder, RUN_LEASE: until, RUN_LOG: log_id}}
+
+
+def take_over_run(log_id: str, moment: datetime) -> tuple[Document, Document]:
+    """The condition and the update of the callouts that the process with this send journal had when it died."""
+    return {RUN_DUE: {"$exists": True}, RUN_LOG: log_id, RUN_LEASE: {"$ne": None}}, {
+        "$set": {RUN_DUE: moment},
+        "$unset": {RUN_LEASE: ""},
+    }
+
+
+def bring_back_run(moment: datetime, late: datetime) -> tuple[Document, Document]:
+    """Those that wait for a time after LATE, as the clock was set back: whoever takes a step twice does no harm."""
+    far = [{RUN_DUE: {"$gt": late}}, {RUN_LEASE: {"$gt": late}}]
+    return {RUN_DUE: {"$exists": True}, "$or": far}, {"$set": {RUN_DUE: moment, RUN_LEASE: moment}}
+
+
+def is_ending(callout: Mapping[str, Any]) -> bool:
+    """Whether a callout is being looked at for the last time before it is completed."""
+    return callout["status"] == "running" and bool((callout.get(RUN) or {}).get("ending"))
+
+
+def look_soon(callout_ids: Sequence[int], moment: datetime) -> tuple[Document, Document]:
+    """The condition and the update that have callouts taken at MOMENT that would be taken later."""
+    return {"_id": {"$in": list(callout_ids)}, RUN_DUE: {"$gt": moment}}, {"$set": {RUN_DUE: moment}}

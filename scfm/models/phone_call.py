@@ -6,9 +6,11 @@ How its status changes is in ``call_lifecycle``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
+from scfm.models.attempt_ordinals import ANOTHER_IS_OPEN, attempt_ordinals
 from scfm.models.batch_operations import operation_links
 from scfm.models.call_hang_up import want_end
 from scfm.models.call_lifecycle import CALL_MACHINE, CALL_STATUSES, CallStatus, queue, queue_remote_fetch
@@ -31,11 +33,12 @@ from scfm.models.fields import (
 )
 from scfm.models.merge import MEMORY_PATH
 from scfm.models.outcome import ATTEMPT_NUMBER, MARK_INDEX
-from scfm.models.queue_place import queue_places
+from scfm.models.queue_place import queue_place, read_callouts
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
 from scfm.models.state_machine import NOT_AN_EVENT
 from scfm.storage.counted_fields import CountedFields
+from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -199,6 +202,13 @@ class PhoneCalls(Resource):
     def delete_condition(self) -> Document:
         return {"status": CallStatus.CREATED}
 
+    async def fire(self, scope: Scope, document_id: int, event: Any, more: Document | None = None) -> Document:
+        """Of the calls of one person in a callout that carries its plan out, one at the most is open."""
+        try:
+            return await super().fire(scope, document_id, event, more)
+        except DuplicateKey:
+            raise Invalid({"callout_participation": [ANOTHER_IS_OPEN]}) from None
+
     async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
         """What the event's transition sets; its condition is not used, as ``fire`` compares the status itself."""
         if event == "queue_remote_fetch":
@@ -208,8 +218,12 @@ class PhoneCalls(Resource):
         elif event == "cancel":
             transition = want_end(document)
         else:
-            callout_id = document["callout_id"]
-            transition = queue(document, (await queue_places(scope.view, [callout_id]))[callout_id])
+            callouts = await read_callouts(scope.view, [document["callout_id"]])
+            ordinals = await attempt_ordinals(scope.view, [document], callouts)
+            place = queue_place(callouts.get(document["callout_id"] or 0))
+            if document["_id"] in ordinals:
+                place[ATTEMPT_NUMBER] = ordinals[document["_id"]]
+            transition = queue(document, place)
         change: Document = transition.update["$set"]
         return change
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from scfm.clock import now
 from scfm.models import renumbering
+from scfm.models.batch_operations.populate import populate
 from scfm.models.batch_operations.selection import matching
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.opt_out import OPT_OUTS
 from scfm.models.plan import Plan
-from scfm.storage.query import Query
+from scfm.models.planned_participation import new_outcome
+from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 
 PARTICIPATIONS = "callout_participations"
@@ -46,6 +50,16 @@ async def audience_of(view: TenantView, plan: Plan) -> Query:
         {"callout_id": follow_up["callout_id"]}
     )
     return Query("contacts", through=participations, key="contact_id")
+
+
+async def take_audience(view: TenantView, callout: Document, plan: Plan, cursor: int, size: int) -> int | None:
+    """Make participations of the next SIZE contacts with ids beyond CURSOR; the id of the last, None at the end."""
+    batch: list[Document]
+    async with aclosing(view.list_of(await audience_of(view, plan)).batches(cursor, size, ("msisdn",))) as batches:
+        batch = await anext(batches, [])
+    if batch:
+        await populate(view, callout["_id"], batch, asyncio.Lock(), new_outcome(callout, now()))
+    return batch[-1]["_id"] if len(batch) == size else None
 
 
 async def count_audience(view: TenantView, callout_id: int, plan: Plan) -> Headcount:

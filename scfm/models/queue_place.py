@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from scfm.models.call_work import LANE, RANK
+from scfm.models.call_lifecycle import CallStatus
+from scfm.models.call_work import DUE, EXISTS, LANE, RANK
+from scfm.models.callout_run import CALLOUTS, RUN_STARTED_AT
 from scfm.models.plan import DEFAULT_PRIORITY, MAX_PRIORITY
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -20,12 +22,11 @@ def queue_place(callout: Mapping[str, Any] | None) -> Document:
     return place
 
 
-async def queue_places(view: TenantView, callout_ids: Collection[int | None]) -> dict[int | None, Document]:
-    """The place of each callout's calls, by the callout's id."""
+async def read_callouts(view: TenantView, callout_ids: Collection[int | None]) -> dict[int, Document]:
+    """By id, what the place of their calls depends on: the callouts' plans, and whether they are carried out."""
     among = {"_id": {"$in": sorted(callout_id for callout_id in callout_ids if callout_id is not None)}}
-    found = await view.find("callouts", among, fields=["plan"], sort=()) if among["_id"]["$in"] else []
-    callouts = {callout["_id"]: callout for callout in found}
-    return {callout_id: queue_place(callouts.get(callout_id or 0)) for callout_id in callout_ids}
+    found = await view.find(CALLOUTS, among, fields=["plan", RUN_STARTED_AT], sort=()) if among["_id"]["$in"] else []
+    return {callout["_id"]: callout for callout in found}
 
 
 def by_place(places: Mapping[int | None, Document]) -> Iterable[tuple[Document, set[int | None]]]:
@@ -34,3 +35,9 @@ def by_place(places: Mapping[int | None, Document]) -> Iterable[tuple[Document, 
     for callout_id, place in places.items():
         of_place.setdefault(tuple(place.items()), set()).add(callout_id)
     return ((dict(place), callout_ids) for place, callout_ids in of_place.items())
+
+
+def place_waiting(callout_id: int, place: Document) -> tuple[Document, Document]:
+    """The condition and the update of a callout's calls that wait, when its plan has given them another PLACE."""
+    waiting = {"callout_id": callout_id, "status": CallStatus.QUEUED, DUE: EXISTS}
+    return waiting, {"$set": place} if LANE in place else {"$set": place, "$unset": {LANE: ""}}

@@ -41,7 +41,7 @@ ACCOUNTS_REQUEST_INDEX = Index("_request", name="unique_request", unique=True, o
 OBSOLETE_INDEXES: dict[str, tuple[str, ...]] = {
     **{resource.collection: ("unique_request",) for resource in RESOURCES if resource.tenant},
     "accounts": ("unique_twilio_account_sid", "unique_somleng_account_sid"),
-    "callout_participations": ("unique_request", "unique_callout_id_contact_id", "unique_callout_id_msisdn"),
+    "callout_participations": ("unique_request", "unique_callout_id_contact_id", "unique_callout_id_msisdn", "due"),
     "phone_calls": ("unique_request", "unique_create_batch_operation_id_callout_participation_id", "work"),
 }
 

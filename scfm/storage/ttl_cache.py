@@ -53,6 +53,13 @@ class TTLCache(Generic[CacheKey, Value]):
             if current:
                 return entry.task.result()
 
+    def peek(self, key: CacheKey) -> Value | None:
+        """The value as it was loaded last, however long ago that is; None where it is not remembered."""
+        entry = self._entries.get(key)
+        if entry is None or not entry.task.done() or entry.task.cancelled() or entry.task.exception() is not None:
+            return None
+        return entry.task.result()
+
     def forget(self, key: CacheKey | None = None) -> None:
         """The value of KEY, or every value, has changed: load it again, and do not trust a load under way."""
         if key is None:

@@ -1,4 +1,4 @@
-"""What keeps a queued call from leaving: a hold, a callout that is paused or stopped, a contact's new number.
+"""What keeps a queued call from leaving: a hold, its callout's status or plan, a contact's new number.
 
 A call's callout is looked at just before the call leaves, at most a moment after it was last looked at; in the
 process that was told of the change, at once. A callout carries a mark while the number of a contact in it has changed
@@ -11,12 +11,14 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from scfm.clock import now
 from scfm.models import renumbering
 from scfm.models.call_cancellations import cancel_callout
 from scfm.models.call_lifecycle import CallStatus, Transition, hold_callout, release_callout
 from scfm.models.call_work import HANG_UP_WISH, HELD
-from scfm.models.opt_out import goes_over_opt_outs
+from scfm.models.plan import Plan
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
@@ -31,20 +33,29 @@ BLOCKING = ("paused", "stopped")
 HELD_BACK, OPTED_OUT = "held", "opted_out"
 # What blocks a call that a client wants to end.
 WITHDRAWN = "withdrawn"
+# What blocks a call of a plan outside its window or before ``starts_at``, and one after ``not_after``.
+NOT_NOW, TOO_LATE = "not_now", "too_late"
 # Longer than it takes from the last look at a callout until the request is written: PROVIDER_TIMEOUT is at most 300.
 CHANGE_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
 class _CalloutState:
-    """A callout as it was looked at: its status, and whether the number of a contact in it has changed of late.
-
-    ``emergency``: its plan goes over opt-outs.
-    """
+    """A callout as it was looked at: its status and plan, and whether the number of a contact in it has changed."""
 
     status: str
-    renumbered: bool
-    emergency: bool
+    renumbered: bool = False
+    plan: Plan | None = None
+
+    @property
+    def goes_over_opt_outs(self) -> bool:
+        return self.plan is not None and self.plan.emergency is not None
+
+    def shut(self, moment: datetime) -> str | None:
+        """``not_now`` or ``too_late`` where the plan lets no call leave at MOMENT, else None."""
+        if self.plan is None or self.plan.may_leave(moment):
+            return None
+        return TOO_LATE if self.plan.is_over(moment) else NOT_NOW
 
 
 class CalloutHold:
@@ -62,7 +73,10 @@ class CalloutHold:
         self._changed_at: dict[tuple[str, int | None], float] = {}
 
     async def blocking_status(self, call: Document) -> str | None:
-        """``withdrawn``, ``held``, ``paused``, ``stopped`` or ``opted_out`` where that keeps it back, else None."""
+        """What keeps the call back, None for nothing.
+
+        ``withdrawn``, ``held``, ``paused``, ``stopped``, ``not_now``, ``too_late`` or ``opted_out``.
+        """
         blocking, may_be_opted_out = await self._blocking(call)
         if may_be_opted_out and await self.opt_outs.is_opted_out(call["account_id"], call["msisdn"]):
             return OPTED_OUT
@@ -88,8 +102,14 @@ class CalloutHold:
             return None, True
         callout = await self._callouts.get((call["account_id"], call["callout_id"]))
         if callout.status in BLOCKING:
-            return callout.status, callout.status == "paused" and not callout.emergency
-        return None, not callout.emergency
+            return callout.status, callout.status == "paused" and not callout.goes_over_opt_outs
+        shut = callout.shut(now())
+        return shut, shut is None and not callout.goes_over_opt_outs
+
+    def shut_now(self, call: Document) -> bool:
+        """Whether the plan of the call's callout, as it was looked at last, lets no call leave in this moment."""
+        callout = self._callouts.peek((call["account_id"], call["callout_id"])) if call.get("callout_id") else None
+        return callout is not None and callout.shut(now()) is not None
 
     async def _is_withdrawn(self, call: Document) -> bool:
         """Whether somebody wants the call to end, as far as this process was told."""
@@ -123,15 +143,15 @@ class CalloutHold:
     async def _read(self, callout: tuple[int, int]) -> _CalloutState:
         """CALLOUT is its account's id and its own."""
         account_id, callout_id = callout
-        fields = ["status", renumbering.CALLOUT_MARK, "plan.emergency"]
+        fields = ["status", renumbering.CALLOUT_MARK, "plan"]
         found = await self._store.for_account(account_id).find(CALLOUTS, {"_id": callout_id}, fields=fields, sort=())
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
         if not found:
-            return _CalloutState("stopped", renumbered=False, emergency=False)
+            return _CalloutState("stopped")
         return _CalloutState(
             str(found[0].get("status")),
             renumbered=renumbering.CALLOUT_MARK in found[0],
-            emergency=goes_over_opt_outs(found[0]),
+            plan=Plan.of(found[0]),
         )
 
     def on_renumbered(self, contact_id: int) -> None:

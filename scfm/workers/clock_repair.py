@@ -16,6 +16,7 @@ from scfm import clock
 from scfm.models import idempotency, renumbering
 from scfm.models.call_checks import bring_back_check, bring_back_due
 from scfm.models.call_placement import bring_back_settling
+from scfm.models.callout_run import CALLOUTS, bring_back_run
 from scfm.models.references import DELETION_LEASE, DELETIONS, SWEEP_DELAY
 from scfm.models.registry import RESOURCES
 from scfm.settings import Settings
@@ -25,6 +26,7 @@ from scfm.workers.batch_run import OPERATIONS
 from scfm.workers.batch_runner import BACKOFF
 from scfm.workers.claims import CALLS
 from scfm.workers.clock_watch import TOLERANCE, ClockWatch
+from scfm.workers.plan_runner import MAX_STEP_SECONDS
 from scfm.workers.runner import Job
 from scfm.workers.status_poller import MAX_CHECK_INTERVAL
 
@@ -95,9 +97,12 @@ class ClockRepair(Job):
         backoff = late + timedelta(seconds=BACKOFF.longest)
         due = {"_work.due": moment}
         # Whoever runs one does no harm to another who goes on with it.
+        step = max(late + self._lease, late + timedelta(seconds=MAX_STEP_SECONDS))
+        runs, bring_back = bring_back_run(moment, step)
         return [
             (OPERATIONS, {"status": "queued", "_work.due": {"$gt": backoff}}, due),
             (OPERATIONS, {"status": "running", "_work.due": {"$gt": max(backoff, late + self._lease)}}, due),
+            (CALLOUTS, runs, bring_back["$set"]),
         ]
 
     def _others(self, moment: datetime, late: datetime, *, everything: bool) -> list[tuple[str, Document, Document]]:

@@ -9,6 +9,7 @@ from scfm.clock import now
 from scfm.models.call_lifecycle import claimed_under
 from scfm.models.call_placement import take_over
 from scfm.models.call_work import WORK, attempt_of
+from scfm.models.callout_run import CALLOUTS, take_over_run
 from scfm.storage.store import Store
 from scfm.workers.batch_run import OPERATIONS
 from scfm.workers.claims import CALLS
@@ -43,7 +44,7 @@ class CrashRecovery:
                 self._send_journal.discard(journal_id)
 
     async def _take_over_from(self, journal_id: str, sent: set[tuple[str, int]] | None) -> None:
-        """Queue again what had not left, have settled what may have; others may go on with its batch operations.
+        """Queue again what had not left, have settled what may have; others may go on with its operations and plans.
 
         SENT are the (attempt, call) pairs in its journal, None where that is damaged: then any call may have left.
         """
@@ -57,3 +58,4 @@ class CrashRecovery:
             log.info("%d calls of an ended process are taken over", len(calls))
         run = {"_work.due": {"$exists": True}, "_work.log": journal_id}
         await self._all_tenants.update_many(OPERATIONS, run, {"$set": {"_work.due": now()}})
+        await self._all_tenants.update_many(CALLOUTS, *take_over_run(journal_id, now()))

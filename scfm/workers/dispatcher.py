@@ -205,7 +205,7 @@ class Dispatcher(Job):
                 raise Withheld(f"{CREATE_FAILED}: {error}") from error
             if changed:
                 raise Withheld(CHANGED)
-        if self._callout_hold.changed_since(call, looked_at):
+        if self._callout_hold.changed_since(call, looked_at) or self._callout_hold.shut_now(call):
             raise Withheld(CHANGED)
         if now() >= call[WORK]["lease"]:
             raise NotSent(f"{CREATE_FAILED}: the connection came too late")

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scfm.clock import now
-from scfm.models.outcome import MARK, OUTCOME_VERSION, new_mark
+from scfm.clock import later, now
+from scfm.models.callout_run import look_soon
+from scfm.models.outcome import ATTEMPT_NUMBER, MARK, OUTCOME_VERSION, new_mark
 from scfm.models.participation_outcome import (
     CALL_FIELDS,
     CALLOUT_FIELDS,
@@ -25,6 +26,8 @@ log = logging.getLogger("scfm.work")
 PARTICIPATIONS, CALLS, CALLOUTS = "callout_participations", "phone_calls", "callouts"
 # So many are read, derived and stored in one go.
 MAX_TOGETHER = 200
+# A plan is looked at so soon after an outcome of its callout has changed.
+PLAN_LOOK_SECONDS = 0.5
 # What a participation has of an outcome as long as it is not stored: an older version has stored none.
 WITHOUT: Mapping[str, Any] = {
     "outcome": None,
@@ -63,6 +66,13 @@ async def _store_together(view: TenantView, participation_ids: Sequence[int]) ->
         one["_id"]: _update(one, derived[one["_id"]], version) for one in participations if one["_id"] in derived
     }
     others = set(participation_ids) - updates.keys()
+    planned = {
+        one["callout_id"]
+        for one in participations
+        if one.get(ATTEMPT_NUMBER) is not None or (one["_id"] in derived and derived[one["_id"]]["_attempt"])
+    }
+    if planned:  # there may be somebody to call, or nobody any more
+        await view.update_many(CALLOUTS, *look_soon(sorted(planned), later(PLAN_LOOK_SECONDS)))
     if await view.bulk_update(PARTICIPATIONS, updates.values()) == len(updates):
         return others | updates.keys()
     left = {"_id": {"$in": list(updates)}, OUTCOME_VERSION: {"$ne": version}}

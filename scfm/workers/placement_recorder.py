@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 from scfm.clock import later
-from scfm.models.call_cancellations import cancel, cancel_opted_out, cancel_wanted_claimed
+from scfm.models.call_cancellations import cancel, cancel_opted_out, cancel_shut, cancel_wanted_claimed
 from scfm.models.call_lifecycle import Transition, hold, requeue
 from scfm.models.call_placement import accept, mark_unknown, reject
 from scfm.models.call_work import attempt_of, tries_of
@@ -17,7 +18,7 @@ from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
-from scfm.workers.callout_hold import HELD_BACK, OPTED_OUT, WITHDRAWN
+from scfm.workers.callout_hold import HELD_BACK, NOT_NOW, OPTED_OUT, TOO_LATE, WITHDRAWN
 from scfm.workers.claims import CALLS
 from scfm.workers.remote_status import first_check
 from scfm.workers.request_params import sent_params
@@ -31,6 +32,8 @@ SEND_BACKOFF = Backoff(first=1.0, longest=60.0)
 BLOCKED: Mapping[str, Callable[[Document], Transition]] = {
     HELD_BACK: lambda call: requeue(call, 0, tries_of(call)),
     OPTED_OUT: cancel_opted_out,
+    NOT_NOW: partial(cancel_shut, too_late=False),
+    TOO_LATE: partial(cancel_shut, too_late=True),
     WITHDRAWN: cancel_wanted_claimed,
     "paused": hold,
     "stopped": cancel,

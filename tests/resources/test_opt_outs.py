@@ -138,7 +138,7 @@ def test_open_participations_are_marked_and_settled_ones_are_not(api: Client, da
     emergency = make(api, "/api/callouts")
     path = f"/api/callouts/{emergency}/callout_participations"
     over = make(api, path, contact_id=contact[0]["id"])
-    plan = {"plan": {"emergency": {"reason": "dam", "severity": "extreme"}}}
+    plan = {"plan": {"audience": {}, "emergency": {"reason": "dam", "severity": "extreme"}}}
     database["callouts"].update_one({"_id": emergency}, {"$set": plan})
     database["callout_participations"].update_one({"_id": over}, {"$set": {"outcome": "pending"}})
     opt_out = make(api, "/api/opt_outs", msisdn=NUMBER)

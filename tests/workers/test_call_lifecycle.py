@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,26 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                 },
                 CANCELED,
             ),
+        )
+    ],
+    "cancel_shut": [
+        (
+            partial(call_cancellations.cancel_shut, CALL, too_late=too_late),
+            (
+                CLAIMED,
+                {
+                    **CANCELED_AS_OPTED_OUT,
+                    "$set": {
+                        **CANCELED_AS_OPTED_OUT["$set"],
+                        "remote_error_message": f"not called: {words}",
+                        "_canceled_for": reason,
+                    },
+                },
+            ),
+        )
+        for too_late, reason, words in (
+            (False, "not_now", "the plan lets no call leave at this time"),
+            (True, "too_late", "not_after of the plan has passed"),
         )
     ],
     "cancel_opted_out": [(lambda: call_cancellations.cancel_opted_out(CALL), (CLAIMED, CANCELED_AS_OPTED_OUT))],

@@ -24,6 +24,7 @@ PLANNED, OTHER = 7, 8
 
 async def callout_with(store: Store, account_id: int, number: int = PLANNED, **plan: Any) -> dict[str, Any]:
     """A running callout with a plan of these limits; where its calls wait."""
+    plan = {"audience": {}, **plan}
     document = {"_id": number, "account_id": account_id, "status": "running", "plan": plan, "metadata": {}}
     await store.all_tenants.insert("callouts", {**document, "created_at": now(), "updated_at": now()})
     return {"callout_id": number, **queue_place(document)}
@@ -124,6 +125,6 @@ async def test_a_limit_that_is_taken_away_lets_the_calls_in_the_lane_go(store: S
     async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
         jobs.runner.start()
         await eventually(lambda: rung(simulator, NUMBERS[:1]))
-        await store.all_tenants.update_one("callouts", {"_id": PLANNED}, {"$set": {"plan": {}}})
+        await store.all_tenants.update_one("callouts", {"_id": PLANNED}, {"$set": {"plan": {"audience": {}}}})
         await eventually(lambda: rung(simulator, NUMBERS))
         await jobs.runner.stop(patience=5)

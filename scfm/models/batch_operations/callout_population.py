@@ -7,14 +7,12 @@ from collections.abc import Sequence
 
 from scfm.models import renumbering
 from scfm.models.batch_operations import operation_links
-from scfm.models.batch_operations.create_missing import create_missing
 from scfm.models.batch_operations.operation import Operation, Skipped
 from scfm.models.batch_operations.operation_type import OperationType
+from scfm.models.batch_operations.populate import populate
 from scfm.models.batch_operations.selection import matching
-from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
-from scfm.models.declaration import initial_fields
-from scfm.models.outcome import MARK, OUTCOME_VERSION, new_mark
+from scfm.models.joining import JoinedCallout
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 
@@ -41,46 +39,9 @@ class CalloutPopulation(OperationType):
     async def act(
         self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
-        refused = await self._populate(view, operation, subjects, order_lock)
-        await _mark_new(view, operation["callout_id"], subjects)
-        if not refused:
-            return {}
-        in_callout = {"callout_id": operation["callout_id"]}
-        with_msisdn = {"msisdn": {"$in": [contact["msisdn"] for contact in refused]}}
-        holders = await view.find(
-            "callout_participations", {**in_callout, **with_msisdn}, fields=["contact_id"], sort=()
-        )
-        if await renumbering.propagate_to_created(view, {participation["contact_id"] for participation in holders}):
-            # Whoever had the number before may have another by now.
-            again = refused
-            refused = await self._populate(view, operation, again, order_lock)
-            await _mark_new(view, operation["callout_id"], again)
-        own = {**in_callout, "contact_id": {"$in": [contact["_id"] for contact in refused]}}
-        participations = await view.find("callout_participations", own, fields=["contact_id"], sort=())
-        skipped = len(refused) - len(participations)
+        callout_id = operation["callout_id"] or 0
+        callout = await JoinedCallout.read(view, callout_id)
+        fields = {**callout.new_fields(), "callout_population_id": operation["_id"]}
+        skipped = await populate(view, callout_id, subjects, order_lock, fields)
+        await callout.confirm(view, [contact["_id"] for contact in subjects])
         return {renumbering.NUMBER_TAKEN: skipped} if skipped > 0 else {}
-
-    async def _populate(
-        self, view: TenantView, operation: Operation, contacts: Sequence[Document], order_lock: asyncio.Lock
-    ) -> Sequence[Document]:
-        """Create the participations of CONTACTS that are missing; those whose participation is refused."""
-        return await create_missing(
-            view,
-            CALLOUT_PARTICIPATIONS,
-            contacts,
-            order_lock,
-            parent_collection="contacts",
-            link="contact_id",
-            scope={"callout_id": operation["callout_id"]},
-            common={**initial_fields(CALLOUT_PARTICIPATIONS), "callout_population_id": operation["_id"]},
-            copy_fields=("msisdn",),
-        )
-
-
-async def _mark_new(view: TenantView, callout_id: int | None, contacts: Sequence[Document]) -> None:
-    """Tell the plan of the callout, if it has one by now, of the participations of CONTACTS that nobody knows yet."""
-    callout = await view.first_by("callouts", "_id", callout_id)
-    if callout is not None and callout.get("plan") is not None:
-        new = {"callout_id": callout_id, "contact_id": {"$in": [contact["_id"] for contact in contacts]}}
-        mark = {"$set": {MARK: new_mark()}}
-        await view.update_many("callout_participations", {**new, OUTCOME_VERSION: None}, mark)

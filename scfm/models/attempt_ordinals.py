@@ -1,0 +1,42 @@
+"""The ordinal of a call that somebody queues by hand, where its callout carries a plan out: it is an attempt, too.
+
+The plan's own attempt has the same ordinal, and a unique index lets one of both be queued: so never are two calls of
+one person open, and the plan waits for the end of the one that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from scfm.models.callout_run import has_started
+from scfm.models.outcome import ATTEMPT_NUMBER
+from scfm.storage.query import Document
+from scfm.storage.tenant_view import TenantView
+
+ANOTHER_IS_OPEN = "has another call that is queued or goes on: its plan waits for the end of that"
+
+
+async def attempt_ordinals(
+    view: TenantView, calls: Sequence[Document], callouts: Mapping[int, Document]
+) -> dict[int, int]:
+    """By the call's id, the ordinal of each of the CALLS of whose CALLOUTS, by id, the plan has been started."""
+    planned = {
+        call["_id"]: call["callout_participation_id"]
+        for call in calls
+        if has_started(callouts.get(call["callout_id"] or 0, {})) and call["callout_participation_id"] is not None
+    }
+    if not planned:
+        return {}
+    among = sorted(set(planned.values()))
+    unsettled = {"_id": {"$in": among}, ATTEMPT_NUMBER: {"$exists": True}}
+    found = await view.find("callout_participations", unsettled, fields=[ATTEMPT_NUMBER], sort=())
+    ordinals = {participation["_id"]: int(participation[ATTEMPT_NUMBER]) for participation in found}
+    made = {"callout_participation_id": {"$in": among}, ATTEMPT_NUMBER: {"$exists": True}}
+    highest: dict[int, int] = {}
+    for call in await view.find("phone_calls", made, fields=["callout_participation_id", ATTEMPT_NUMBER], sort=()):
+        participation_id = call["callout_participation_id"]
+        highest[participation_id] = max(highest.get(participation_id, 0), int(call[ATTEMPT_NUMBER]))
+    return {
+        call_id: ordinals.get(participation_id, highest.get(participation_id, 0) + 1)
+        for call_id, participation_id in planned.items()
+    }

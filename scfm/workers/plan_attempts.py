@@ -1,0 +1,105 @@
+"""Makes the attempts of a plan: a phone call for each participation that is due, queued as it is created.
+
+An attempt has an ordinal in its participation, and a unique index allows one call of each. So whatever is cut off
+here, or done twice, makes no attempt twice: what is made is found again, and the participation is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from scfm.calls.find_call import FoundCall
+from scfm.calls.inline_twiml import NotInline, inline_twiml
+from scfm.models.batch_operations.create_missing import create_missing
+from scfm.models.call_lifecycle import queued_fields
+from scfm.models.declaration import initial_fields
+from scfm.models.outcome import ATTEMPT_NUMBER
+from scfm.models.phone_call import PHONE_CALLS
+from scfm.models.plan import Plan
+from scfm.models.planned_participation import call_attempt
+from scfm.models.queue_place import queue_place
+from scfm.models.renumbering import MSISDN_KIND
+from scfm.providers.abilities import Abilities, abilities_of
+from scfm.storage.query import Document
+from scfm.storage.tenant_view import TenantView
+from scfm.twiml.flow import FlowSettings
+from scfm.twiml.registry import Registry
+from scfm.workers.calling_accounts import CallingAccounts
+from scfm.workers.request_params import WEBHOOK_PATH, attempt_params
+
+PARTICIPATIONS, CONTACTS = "callout_participations", "contacts"
+# What a call copies from its participation.
+COPIED = ("callout_id", "contact_id", "msisdn", MSISDN_KIND)
+NEEDED_FIELDS = (*COPIED, "call_flow_logic", "metadata", ATTEMPT_NUMBER)
+
+
+class PlanAttempts:
+    """Every method that is awaited raises Unavailable."""
+
+    def __init__(
+        self, accounts: CallingAccounts, flows: Registry, flow_settings: FlowSettings, server_url: Callable[[], str]
+    ) -> None:
+        """SERVER_URL gives the address at which providers reach this server."""
+        self._accounts = accounts
+        self._flows = flows
+        self._flow_settings = flow_settings
+        self._server_url = server_url
+
+    async def make(self, view: TenantView, callout: Document, plan: Plan, participations: Sequence[Document]) -> None:
+        """Make the next attempt of each of the PARTICIPATIONS, which are due and whole."""
+        abilities = abilities_of(await self._accounts.credentials(view.account_id or 0))
+        server_url = self._server_url()
+        common = {**initial_fields(PHONE_CALLS), **queued_fields(queue_place(callout))}
+        lock = asyncio.Lock()
+        for (ordinal, twiml), group in (await self._groups(view, callout, plan, abilities, participations)).items():
+            await create_missing(
+                view,
+                PHONE_CALLS,
+                group,
+                lock,
+                parent_collection=PARTICIPATIONS,
+                link="callout_participation_id",
+                scope={ATTEMPT_NUMBER: ordinal},
+                common={**common, "remote_request_params": attempt_params(plan, abilities, server_url, twiml)},
+                copy_fields=COPIED,
+            )
+            # Of those that are left out somebody else has made this attempt.
+            await view.update_many(PARTICIPATIONS, *call_attempt([one["_id"] for one in group], ordinal))
+
+    async def _groups(
+        self,
+        view: TenantView,
+        callout: Document,
+        plan: Plan,
+        abilities: Abilities,
+        participations: Sequence[Document],
+    ) -> Mapping[tuple[int, str | None], list[Document]]:
+        """The participations, by id, by what their calls have in common: the ordinal and the TwiML inside."""
+        inline = await self._inline(view, callout, abilities, participations) if plan.inline_twiml else {}
+        groups: dict[tuple[int, str | None], list[Document]] = defaultdict(list)
+        for participation in sorted(participations, key=lambda one: int(one["_id"])):
+            groups[participation[ATTEMPT_NUMBER], inline.get(participation["_id"])].append(participation)
+        return groups
+
+    async def _inline(
+        self, view: TenantView, callout: Document, abilities: Abilities, participations: Sequence[Document]
+    ) -> dict[int, str]:
+        """By the participation's id, what its flow says first; not of those that it cannot be sent to so."""
+        among = {"_id": {"$in": [one["contact_id"] for one in participations]}}
+        contacts = {contact["_id"]: contact for contact in await view.find(CONTACTS, among, sort=())}
+        webhook = self._server_url() + WEBHOOK_PATH
+        found: dict[int, str] = {}
+        for participation in participations:
+            call = {**initial_fields(PHONE_CALLS), **{name: participation.get(name) for name in COPIED}}
+            name = participation["call_flow_logic"] or callout["call_flow_logic"]
+            contact = contacts.get(participation["contact_id"])
+            about = FoundCall.of({**call, "_id": 0}, contact, callout, name, participation)
+            try:
+                twiml = inline_twiml(self._flows.get(name), self._flow_settings, webhook, about, abilities)
+            except NotInline:
+                continue  # the provider asks for it, when somebody answers
+            found[participation["_id"]] = twiml
+            await asyncio.sleep(0)
+        return found

@@ -1,0 +1,229 @@
+"""Carries out the plans of callouts: takes the audience, calls those who are due, and ends the callout.
+
+A callout that runs is taken by one process at a time, for one step: outcomes are worked out again, some
+contacts become participations, some attempts are made. How far it is, is in ``_run`` (``CalloutRun``). Any step may
+be cut off at any line, or be done twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from scfm.clock import later, now
+from scfm.errors import Unavailable
+from scfm.models.call_lifecycle import CallStatus
+from scfm.models.call_work import DUE as CALL_DUE
+from scfm.models.call_work import EXISTS, LANE, RANK
+from scfm.models.callout_run import (
+    AUDIENCE,
+    CALLOUTS,
+    ENDING,
+    HOLDER,
+    REVIEW,
+    RUN,
+    RUN_DUE,
+    RUN_LEASE,
+    CalloutRun,
+    complete_run,
+    run_due,
+    take_run,
+)
+from scfm.models.outcome import ATTEMPT_DUE, OPEN_OUTCOMES
+from scfm.models.plan import Plan
+from scfm.models.plan_audience import take_audience
+from scfm.models.planned_participation import UNSETTLED, due_by
+from scfm.models.queue_place import place_waiting, queue_place
+from scfm.runtime.backoff import Backoff
+from scfm.settings import Settings
+from scfm.storage.query import Document
+from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
+from scfm.workers.calling_accounts import CallingAccounts
+from scfm.workers.claims import CALLS, claim_each
+from scfm.workers.outcome_writer import store_outcomes
+from scfm.workers.plan_attempts import NEEDED_FIELDS, PARTICIPATIONS, PlanAttempts
+from scfm.workers.runner import Job
+
+log = logging.getLogger("scfm.work")
+
+# How many people one step acts on.
+STEP_SIZE = 1000
+# So many seconds of what leaves are queued ahead, but not fewer calls than this; without a known limit, so many.
+QUEUED_SECONDS, MIN_AHEAD, DEFAULT_AHEAD = 20.0, 20, 1000
+# While a plan waits for room among the queued calls; while calls are open; while nobody is called.
+ROOM_SECONDS, OPEN_SECONDS, IDLE_SECONDS = 0.25, 1.0, 60.0
+# After a step that failed. A callout is never given up: its people wait.
+STEP_BACKOFF = Backoff(first=1.0, longest=60.0)
+# No step is further off than this.
+MAX_STEP_SECONDS = STEP_BACKOFF.longest
+# How often outcomes are worked out anew where others do so at the same time.
+MAX_TRIES = 20
+
+
+class Step(NamedTuple):
+    """What a step came to: when the next is to be taken, None for none, and the fields that change in the callout."""
+
+    next_at: datetime | None
+    changes: Mapping[str, Any] = {}
+    removed: Sequence[str] = ()
+
+
+class PlanRunner(Job):
+    """Takes callouts whose plan can go on, and takes one step of each."""
+
+    name = "run plans"
+    slots = 4
+
+    def __init__(
+        self,
+        store: Store,
+        attempts: PlanAttempts,
+        accounts: CallingAccounts,
+        settings: Settings,
+        wake_senders: Callable[[], None],
+        log_id: str | None = None,
+    ) -> None:
+        """``wake_senders`` is called when calls have been queued. ``log_id``: that of the send journal."""
+        self._store = store
+        self._attempts = attempts
+        self._accounts = accounts
+        self._server_rate = settings.calls_per_second
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._wake_senders = wake_senders
+        self._log_id = log_id
+        # By the callout's id, how many steps in a row have failed.
+        self._failures: dict[int, int] = {}
+
+    async def claim(self, limit: int) -> Sequence[Document]:
+        waiting = run_due(now())
+
+        def claiming(found: Document) -> tuple[Document, Document]:
+            return {**found, **waiting}, take_run(uuid.uuid4().hex, self._log_id, later(IDLE_SECONDS), self._until())
+
+        callouts = await claim_each(self._store.all_tenants, CALLOUTS, waiting, RUN_DUE, limit, claiming)
+        self.next_claim_in = ROOM_SECONDS if callouts else math.inf
+        return callouts
+
+    def _until(self) -> datetime:
+        return now() + self._lease
+
+    async def process(self, item: Document) -> None:
+        view = self._store.for_account(item["account_id"])
+        step = await self._step(view, item)
+        self._failures.pop(item["_id"], None)
+        removed = [*step.removed, RUN_LEASE, *([RUN_DUE] if step.next_at is None else [])]
+        update: Document = {"$unset": dict.fromkeys(removed, "")}
+        if step.changes:
+            update["$set"] = dict(step.changes)
+        if step.next_at is not None:
+            update["$min"] = {RUN_DUE: step.next_at}  # somebody may have asked for a look that is sooner
+        # Where an event or a client has changed the callout meanwhile, its next step is due at once.
+        await view.update_one(CALLOUTS, _as_taken(item), update)
+        if step.next_at is not None and step.next_at <= now():
+            self.wake()
+
+    async def on_error(self, item: Document, error: Exception) -> None:
+        """Try again after a while, for as long as it takes: people wait for it."""
+        failures = self._failures[item["_id"]] = self._failures.get(item["_id"], 0) + 1
+        again = {"$set": {RUN_DUE: later(STEP_BACKOFF.seconds(failures))}, "$unset": {RUN_LEASE: ""}}
+        await self._store.for_account(item["account_id"]).update_one(CALLOUTS, _as_taken(item), again)
+
+    async def _step(self, view: TenantView, callout: Document) -> Step:
+        run: CalloutRun = callout[RUN]
+        plan = Plan.of(callout)
+        if "review" in run:
+            return await self._review(view, callout, run["review"])
+        if plan is None or callout["status"] not in ("running", "paused"):
+            return Step(None)
+        if "audience" not in run:
+            if callout["status"] == "paused":
+                return Step(None)
+            next_at = await self._call(view, callout, plan)
+            return await self._end(view, callout) if next_at is None else Step(next_at, removed=[ENDING])
+        cursor = await take_audience(view, callout, plan, run["audience"], STEP_SIZE)
+        if callout["status"] == "running":
+            await self._call(view, callout, plan)
+        return Step(now(), removed=[AUDIENCE]) if cursor is None else Step(now(), {AUDIENCE: cursor})
+
+    async def _review(self, view: TenantView, callout: Document, cursor: int) -> Step:
+        """Work out the outcomes of the participations after the one with the id CURSOR again."""
+        if not cursor:
+            await view.update_many(CALLS, *place_waiting(callout["_id"], queue_place(callout)))
+        beyond = {"callout_id": callout["_id"], "_id": {"$gt": cursor}}
+        found = await view.find(PARTICIPATIONS, beyond, fields=["_id"], limit=STEP_SIZE)
+        ids = [participation["_id"] for participation in found]
+        await _derive_all(view, ids)
+        return Step(now(), removed=[REVIEW]) if len(ids) < STEP_SIZE else Step(now(), {REVIEW: ids[-1]})
+
+    async def _call(self, view: TenantView, callout: Document, plan: Plan) -> datetime | None:
+        """Make attempts that are due; when to look again, None where nobody is left who is not settled."""
+        moment = now()
+        if plan.may_leave(moment):
+            room = min(STEP_SIZE, await self._room(view, callout, plan))
+            due = await self._due(view, callout["_id"], moment, room)
+            if due:
+                await self._attempts.make(view, callout, plan, due)
+                self._wake_senders()
+            if len(due) == room:
+                return moment if room == STEP_SIZE else later(ROOM_SECONDS)
+        elif due := await self._due(view, callout["_id"], moment, STEP_SIZE):
+            # They are called when the window opens, or not any more.
+            await _derive_all(view, [participation["_id"] for participation in due])
+            return moment
+        return await self._next_look(view, callout["_id"], moment)
+
+    async def _due(self, view: TenantView, callout_id: int, moment: datetime, limit: int) -> list[Document]:
+        """Those whose attempt has been due for longest."""
+        if limit <= 0:
+            return []
+        due = due_by(callout_id, moment)
+        return await view.find(PARTICIPATIONS, due, fields=NEEDED_FIELDS, sort=[(ATTEMPT_DUE, 1)], limit=limit)
+
+    async def _room(self, view: TenantView, callout: Document, plan: Plan) -> int:
+        """How many calls more may be queued ahead, beside those that wait in the same place."""
+        account_rate, _ = await self._accounts.limits(callout["account_id"])
+        rates = [rate for rate in (plan.calls_per_second, account_rate, self._server_rate) if rate]
+        ahead = max(MIN_AHEAD, int(QUEUED_SECONDS * min(rates))) if rates else DEFAULT_AHEAD
+        place = queue_place(callout)
+        waiting = {"status": CallStatus.QUEUED, LANE: place.get(LANE), RANK: place[RANK], CALL_DUE: EXISTS}
+        return ahead - len(await view.find(CALLS, waiting, fields=[], sort=(), limit=ahead))
+
+    async def _next_look(self, view: TenantView, callout_id: int, moment: datetime) -> datetime | None:
+        unsettled = {"callout_id": callout_id, **UNSETTLED}
+        sort, later_on = [(ATTEMPT_DUE, 1)], {ATTEMPT_DUE: {"$gt": moment}}
+        calling = await view.exists(PARTICIPATIONS, {**unsettled, ATTEMPT_DUE: None})
+        first = await view.find(PARTICIPATIONS, {**unsettled, **later_on}, fields=[ATTEMPT_DUE], sort=sort, limit=1)
+        if not calling and not first and not await view.exists(PARTICIPATIONS, unsettled):
+            return None
+        look = later(OPEN_SECONDS if calling else IDLE_SECONDS)
+        return min(look, first[0][ATTEMPT_DUE]) if first else look
+
+    async def _end(self, view: TenantView, callout: Document) -> Step:
+        """End a callout whose people are all settled, in two steps: see ``joining``."""
+        if not callout[RUN].get("ending"):
+            return Step(now(), {ENDING: True})
+        if await view.exists(PARTICIPATIONS, {"callout_id": callout["_id"], "outcome": {"$in": OPEN_OUTCOMES}}):
+            return Step(now(), {REVIEW: 0}, [ENDING])  # the plan was given to the callout while somebody joined it
+        if await view.update_one(CALLOUTS, _as_taken(callout), complete_run(now())):
+            log.info("callout %d of account %d is completed", callout["_id"], callout["account_id"])
+        return Step(None)
+
+
+def _as_taken(callout: Document) -> Document:
+    """The callout, if nobody else has taken or changed it since."""
+    return {"_id": callout["_id"], HOLDER: callout[RUN]["holder"], "_version": callout["_version"]}
+
+
+async def _derive_all(view: TenantView, participation_ids: Sequence[int]) -> None:
+    """Work the outcomes of these participations out anew, whoever else does so at the same time."""
+    left: Collection[int] = participation_ids
+    for _ in range(MAX_TRIES):
+        left = set(left) - await store_outcomes(view, sorted(left))
+        if not left:
+            return
+    raise Unavailable("outcomes change all the time")
