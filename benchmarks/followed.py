@@ -19,8 +19,9 @@ from tests.server import Server
 ABOUT = "drain queued calls while 200 clients follow the callout"
 MAX_CALLS = 20_000
 READERS = 200
-# Statistics are asked for beside, so many times a second.
-ASKED = 5
+# What is asked for beside, so many times a second each.
+ASKED = ("statistics", "contact")
+ASKED_PER_SECOND = 5
 
 
 def seconds(plan: Plan) -> float:
@@ -42,16 +43,17 @@ def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
     for name, unit, number in (("Draining", "calls/s", 0), ("Calls for a second of its processor", "calls", 1)):
         ours, limits = tuple(run[number] for run in followed), tuple(run[number] for run in alone)
         yield Figure(f"{name}, with {READERS} readers", unit, ours, calls, "nobody", limits, "≥ 0.95")
-    times = tuple(1000 * percentile(run.latencies, 99) for run in followed)
+    times, others = (tuple(1000 * percentile(run.latencies[name], 99) for run in followed) for name in ASKED)
     yield Figure("Statistics while draining, p99", "ms", times, calls, goal="≤ 150")
+    yield Figure("A contact while draining, p99", "ms", others, calls)
 
 
 class Drain(NamedTuple):
-    """Calls a second, calls for each second that the server's process computed, and how long statistics took."""
+    """Calls a second, calls for each second that the server's process computed, and how long each of ASKED took."""
 
     rate: float
     calls_per_cpu_second: float
-    latencies: list[float]
+    latencies: dict[str, list[float]]
 
 
 def _drained(ground: Ground, calls: int, readers: int) -> Drain:
@@ -65,16 +67,22 @@ def _drained(ground: Ground, calls: int, readers: int) -> Drain:
         steps.populate(server, callout_id)
         steps.create(server)
         operation = steps.made(server, "/api/batch_operations", steps.QUEUE)
-        asked = [get(server, f"/api/callouts/{callout_id}/statistics")]
+        paths = (f"/api/callouts/{callout_id}/statistics", "/api/contacts/1")
+        common = {"port": server.port, "clients": 8, "rate": ASKED_PER_SECOND}
         with _streams(server, callout_id, readers):
-            stream = {"name": "all", "port": server.port, "clients": 8, "rate": ASKED, "requests": asked}
-            generator = Generator([stream])
+            generator = Generator(
+                [
+                    {**common, "name": name, "requests": [get(server, path)]}
+                    for name, path in zip(ASKED, paths, strict=True)
+                ]
+            )
             time.sleep(START_SECONDS)
             before = cpu_seconds(pid_of(server))
             steps.begin(server, operation)
             provider.wait(calls)
             computed = cpu_seconds(pid_of(server)) - before
-            latencies = generator.stop()["all"]["latencies"]
+            results = generator.stop()
+        latencies = {name: results[name]["latencies"] for name in ASKED}
         return Drain(rate(provider), calls / computed, latencies)
 
 

@@ -14,6 +14,7 @@ from scfm.models import references
 from scfm.models.account import ACCOUNTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.contact import CONTACTS
+from scfm.models.outcome import mark_participation
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.scope import Scope
 
@@ -47,7 +48,9 @@ class MemberHandler(ResourceHandler):
 
     async def delete(self, id_text: str) -> None:
         scope = self.scope_for(self.parameters())
-        await references.delete(self.resource, scope, self.parse_id(id_text))
+        deleted = await references.delete(self.resource, scope, self.parse_id(id_text))
+        if self.resource is PHONE_CALLS:
+            await mark_participation(scope.view, deleted)
         self.tell_background()
         self.answer(204)
 

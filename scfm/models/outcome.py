@@ -16,6 +16,7 @@ from scfm.clock import now
 from scfm.providers.refusals import Refusal
 from scfm.storage.index import Index
 from scfm.storage.query import Document
+from scfm.storage.tenant_view import TenantView
 
 
 class Outcome(StrEnum):
@@ -79,3 +80,12 @@ def new_mark() -> int:
 def mark_of(call: Mapping[str, Any]) -> Document:
     """A new mark of a call, by its field; none of a call without a participation, which has no outcome."""
     return {} if call.get("callout_participation_id", 0) is None else {MARK: new_mark()}
+
+
+async def mark_participation(view: TenantView, deleted_call: Document) -> None:
+    """Mark the participation of a call that has just been deleted: it has one less.
+
+    Who dies before leaves that to the repair of outcomes at the next start.
+    """
+    if (participation_id := deleted_call.get("callout_participation_id")) is not None:
+        await view.update_one("callout_participations", {"_id": participation_id}, {"$set": {MARK: new_mark()}})

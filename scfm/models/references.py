@@ -243,13 +243,16 @@ async def _wait_for_end(view: TenantView, target: Target) -> None:
 # What is deleted: it is marked first, and what refers to it is looked for second.
 
 
-async def delete(resource: Declaration, scope: Scope, document_id: int) -> None:
-    """Delete a document that nothing refers to. Raises NotFound; Invalid where it may not be deleted; Unavailable."""
+async def delete(resource: Declaration, scope: Scope, document_id: int) -> Document:
+    """Delete a document that nothing refers to; what it was.
+
+    Raises NotFound; Invalid where it may not be deleted; Unavailable.
+    """
     view = scope.view
     await _check_deletable(resource, scope, document_id)
     token = await mark_deleting(view, resource.collection, document_id)
     try:
-        await _check_deletable(resource, scope, document_id)
+        document = await _check_deletable(resource, scope, document_id)
     except Invalid:
         await unmark(view, resource.collection, document_id, token)
         raise
@@ -260,12 +263,14 @@ async def delete(resource: Declaration, scope: Scope, document_id: int) -> None:
         await view.get(resource.collection, document_id)
         raise Invalid({"base": [CHANGED_MEANWHILE]})
     await remove_dangling(resource, view, document_id)
+    return document
 
 
-async def _check_deletable(resource: Declaration, scope: Scope, document_id: int) -> None:
+async def _check_deletable(resource: Declaration, scope: Scope, document_id: int) -> Document:
     document = await scope.view.get(resource.collection, document_id)
     await _check_unreferenced(resource, scope.view, document_id)
     await resource.check_delete(scope, document)
+    return document
 
 
 async def _check_unreferenced(resource: Declaration, view: TenantView, document_id: int) -> None:

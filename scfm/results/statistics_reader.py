@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -56,11 +57,23 @@ class StatisticsReader:
 
     async def of_callout(self, view: TenantView, callout_id: int) -> CalloutStatistics:
         """The statistics of a callout, as they are now."""
+        # First the callout: whom it says to be settled the people are, too.
         callout = await view.get(CALLOUTS.collection, callout_id)
-        tallied = await view.list_of(people_query(callout_id)).tallied(CALLOUT_TALLY)
-        account = await view.get(ACCOUNTS.collection, callout["account_id"])
-        pace = self._pace(account, Plan.of(callout))
-        return statistics_of(callout, tallied, now(), pace, await self._health(view, account["_id"], tallied.last))
+        account_id = callout["account_id"]
+        tallied, account, webhook_last_at, held = await asyncio.gather(
+            view.list_of(people_query(callout_id)).tallied(CALLOUT_TALLY),
+            view.get(ACCOUNTS.collection, account_id),
+            _webhook_last_at(view),
+            self._are_held(account_id),
+        )
+        provider = self._provider_state(account_id)
+        health: Health = {
+            "provider": "held" if held else provider.state,
+            # It has answered at the last attempt, whichever process has asked it.
+            "provider_last_at": iso(max(filter(None, (provider.answered_at, tallied.last)), default=None)),
+            "webhook_last_at": iso(webhook_last_at),
+        }
+        return statistics_of(callout, tallied, now(), self._pace(account, Plan.of(callout)), health)
 
     async def by_group(self, view: TenantView, callout_id: int, path: KeyPath) -> GroupedStatistics:
         """The same, with the people by the value at PATH in their contacts' metadata; raises Invalid for too many.
@@ -83,14 +96,10 @@ class StatisticsReader:
         """The statistics of the view's account on some days."""
         return account_statistics_of(await view.list_of(PEOPLE_OF_ACCOUNT).tallied(ACCOUNT_TALLY), days)
 
-    async def _health(self, view: TenantView, account_id: int, last_attempt_at: datetime | None) -> Health:
-        """How the account's provider does; it has answered at LAST_ATTEMPT_AT, whoever has asked it."""
-        state = self._provider_state(account_id)
-        newest = await view.find(
-            REMOTE_PHONE_CALL_EVENTS.collection, {}, fields=["created_at"], sort=[("_id", -1)], limit=1
-        )
-        return {
-            "provider": "held" if await self._are_held(account_id) else state.state,
-            "provider_last_at": iso(max(filter(None, (state.answered_at, last_attempt_at)), default=None)),
-            "webhook_last_at": iso(newest[0]["created_at"]) if newest else None,
-        }
+
+async def _webhook_last_at(view: TenantView) -> datetime | None:
+    """When the last webhook of the view's account came."""
+    newest = await view.find(
+        REMOTE_PHONE_CALL_EVENTS.collection, {}, fields=["created_at"], sort=[("_id", -1)], limit=1
+    )
+    return newest[0]["created_at"] if newest else None

@@ -167,16 +167,15 @@ class _KnownTally(Remembered[Tallied]):
             self.watch.unknown |= self._joined_to(self.joined_changes.take(joined))
             changing |= self._joined_to(changing_blocks(joined))
         self.watch.unknown |= changing
-        for some in _at_once(sorted(self.watch.unknown)):
-            found = await self._count_blocks(spans_of(some))
+        parts = [*_at_once(sorted(self.watch.unknown))] or [[]]
+        for some in parts:
+            # What is beyond the full blocks is counted with the last of them.
+            beyond = [(self.watch.tail_from, END)] if some is parts[-1] else []
+            found = await self._count_blocks([*spans_of(some), *beyond])
             for block in some:
-                self._replace(block, found.get(block))
+                self._replace(block, found.pop(block, None))
             self.watch.unknown.difference_update({*some} - changing)
-        tail = Tallied()
-        for part in (await self._count_blocks([(self.watch.tail_from, END)])).values():
-            tail.counts.update(part.counts)
-            tail.extend(part.first, part.last)
-        self._replace(END, tail)
+        self._replace(END, _together(found.values()))
         answer = Tallied(self._counts.copy())
         for known in self._blocks.values():
             answer.extend(known.first, known.last)
@@ -238,13 +237,22 @@ class _KnownTally(Remembered[Tallied]):
         return found
 
 
+def _together(tallies: Iterable[Tallied]) -> Tallied:
+    """The sum of some tallies."""
+    together = Tallied()
+    for tallied in tallies:
+        together.counts.update(tallied.counts)
+        together.extend(tallied.first, tallied.last)
+    return together
+
+
 def _at_once(blocks: list[int]) -> Iterator[list[int]]:
-    """The blocks, which are in order, in lists that one aggregation may be asked for."""
+    """The blocks, which are in order, in lists that one aggregation may be asked for, with one more piece."""
     some: list[int] = []
     pieces = 0
     for block in blocks:
         pieces += not some or some[-1] + 1 != block
-        if pieces > MAX_SPANS or len(some) == MAX_BLOCKS_AT_ONCE:
+        if pieces >= MAX_SPANS or len(some) == MAX_BLOCKS_AT_ONCE:
             yield some
             some, pieces = [], 1
         some.append(block)

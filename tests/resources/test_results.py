@@ -147,6 +147,8 @@ def test_filters_are_those_of_participations(api: Client, callout_id: int) -> No
     assert [row[1] for row in table(results(api, callout_id, f"?q[msisdn]={number[1:]}"))] == ["msisdn", number]
     assert table(results(api, callout_id, f"?q[msisdn]={number[1:]}"))[0][2] == "town"
     assert len(table(results(api, callout_id, "?q[has_phone_calls]=false"))) == 3
+    assert len(table(results(api, callout_id, "?q[outcome]=pending"))) == 3
+    assert len(table(results(api, callout_id, "?q[outcome]=unreached,waiting"))) == 1
 
 
 def test_nobody_is_a_header_an_empty_sheet_or_nothing(server: Server, api: Client, callout_id: int) -> None:

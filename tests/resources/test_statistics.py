@@ -70,6 +70,16 @@ def test_people_are_counted_at_once_and_the_etag_changes_with_them(api: Client, 
     assert api.get(path).headers["ETag"] == etag
 
 
+def test_calls_count_by_their_status_until_they_are_deleted(api: Client, callout_id: int) -> None:
+    participation_id = person(api, callout_id)
+    path = f"/api/callout_participations/{participation_id}/phone_calls"
+    call_id = make(api, path, remote_request_params={"from": "1234", "url": "https://example.org/voice.xml"})
+    wait_until(lambda: statistics(api, callout_id)["calls"]["created"] == 1)
+    assert statistics(api, callout_id)["people"]["pending"] == 1
+    assert api.delete(f"/api/phone_calls/{call_id}").status == 204
+    wait_until(lambda: statistics(api, callout_id)["calls"]["created"] == 0)
+
+
 def test_the_first_start_is_shown_also_after_others(api: Client, callout_id: int) -> None:
     for event in ("start", "pause", "resume", "stop", "resume"):
         make(api, f"/api/callouts/{callout_id}/callout_events", event=event)
