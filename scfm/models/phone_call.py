@@ -32,7 +32,7 @@ from scfm.models.fields import (
     Time,
 )
 from scfm.models.merge import MEMORY_PATH
-from scfm.models.outcome import ATTEMPT_NUMBER, MARK_INDEX
+from scfm.models.outcome import ATTEMPT_NUMBER, MARK_INDEX, mark_of
 from scfm.models.queue_place import queue_place, read_callouts
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
@@ -81,6 +81,7 @@ class PhoneCalls(Resource):
         Reference("callout_id", "callouts", "callout"),
     )
     guards = (Guard("remote_phone_call_events", "phone_call_id"),)
+    outcome_of = "callout_participation_id"
     filters = {
         **COMMON_FILTERS,
         **filters.time_fields("remotely_queued_at"),
@@ -165,6 +166,8 @@ class PhoneCalls(Resource):
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
         """A new call needs its parameters, and goes to its participation's number, unless the client gave another."""
+        if draft.new:
+            draft.document |= mark_of(draft.document)
         if draft.new and not draft.document["remote_request_params"] and "remote_request_params" not in draft.errors:
             draft.errors.add("remote_request_params", BLANK)
         if draft.new and draft.document["msisdn"] is None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from scfm.clock import now
-from scfm.models.outcome import MARK, MARKED, OUTCOME_VERSION, new_mark
+from scfm.models.outcome import ATTEMPT_DUE, MARK, MARKED, OUTCOME_VERSION, new_mark
 from scfm.models.participation_outcome import DerivedOutcome
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -81,7 +81,9 @@ class OutcomeRepair(Job):
         under_way = {call["callout_participation_id"] for call in marked}
         left = [participation for participation in other if participation["_id"] not in under_way]
         self.missing += await _mark(view, [one for one in left if "outcome" not in one])
-        self.wrong += await _mark(view, [one for one in left if "outcome" in one])
+        self.wrong += await _mark(view, [one for one in left if "outcome" in one and ATTEMPT_DUE not in one])
+        # Whom a plan will call: what becomes of them with time, its callout's job tells, and may not have told yet.
+        await _mark(view, [one for one in left if "outcome" in one and ATTEMPT_DUE in one])
 
 
 async def _mark(view: TenantView, participations: list[Document]) -> int:

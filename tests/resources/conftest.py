@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from scfm.embedded_mongod.mongod import PrivateMongod
-from tests.server import Client, Server
+from tests.server import Client, Server, wait_until
 
 FLOWS = "CallFlowLogic::Application,CallFlowLogic::AvfCapom::CapomShort"
 
@@ -47,3 +47,8 @@ def make(api: Client, path: str, **fields: Any) -> int:
     answer = api.post(path, json=fields)
     assert answer.status == 201, answer
     return int(answer.json["id"])
+
+
+def wait_for_outcomes(database: Documents) -> None:
+    """Wait until what has happened is worked into the outcomes of all people."""
+    wait_until(lambda: not database["callout_participations"].count_documents({"_settle": {"$exists": True}}))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.resources.conftest import Documents, make
+from tests.resources.conftest import Documents, make, wait_for_outcomes
 from tests.server import Client, wait_until
 
 NUMBER, OTHER = "+252662345678", "+252662345679"
@@ -134,6 +134,7 @@ def test_open_participations_are_marked_and_settled_ones_are_not(api: Client, da
         contact = api.get(f"/api/contacts?q[msisdn]={NUMBER[1:]}").json or [{"id": make_contact(api)}]
         path = f"/api/callouts/{callout_id}/callout_participations"
         found[outcome] = make(api, path, contact_id=contact[0]["id"])
+        wait_for_outcomes(database)
         database["callout_participations"].update_one({"_id": found[outcome]}, {"$set": {"outcome": outcome}})
     emergency = make(api, "/api/callouts")
     path = f"/api/callouts/{emergency}/callout_participations"

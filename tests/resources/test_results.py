@@ -14,7 +14,7 @@ import pytest
 
 from scfm.results import workbook_writer
 from scfm.results.workbook_writer import WorkbookWriter
-from tests.resources.conftest import Documents, make
+from tests.resources.conftest import Documents, make, wait_for_outcomes
 from tests.server import Client, Server
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -31,6 +31,7 @@ def person(api: Client, callout_id: int, metadata: dict[str, Any]) -> tuple[int,
 
 
 def became(database: Documents, participation_id: int, **fields: Any) -> None:
+    wait_for_outcomes(database)
     database["callout_participations"].update_one({"_id": participation_id}, {"$set": fields})
 
 

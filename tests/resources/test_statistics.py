@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.resources.conftest import Documents, make
+from tests.resources.conftest import Documents, make, wait_for_outcomes
 from tests.server import Client, wait_until
 
 OUTCOMES = ("pending", "calling", "waiting", "reached", "acknowledged", "unreached", "excluded", "unknown")
@@ -143,6 +143,7 @@ def test_of_many_groups_the_smallest_are_one_and_the_most_unreached_come_first(
     (participation,) = api.get(f"/api/contacts/{contact['id']}/callout_participations").json
     # As a person whom no call reaches: announced, as the server changes it.
     path = f"/api/callout_participations/{participation['id']}"
+    wait_for_outcomes(database)
     database["callout_participations"].update_one({"_id": participation["id"]}, {"$set": {"outcome": "unreached"}})
     assert api.patch(path, json={"metadata": {"a": "b"}}).status == 204
     groups = statistics(api, callout_id, "?group_by=metadata.d")["groups"]
@@ -159,6 +160,7 @@ def test_an_account_sums_its_days_and_callouts(api: Client, database: Documents)
     at = datetime(2026, 11, 1, 23, 59, tzinfo=UTC)
     calls = [{"status": "busy", "placed": at, "answered": False, "duration": None}]
     became = {"outcome": "unreached", "outcome_reason": "busy", "attempts": 1, "last_attempt_at": at, "_calls": calls}
+    wait_for_outcomes(database)
     database["callout_participations"].update_one({"_id": first}, {"$set": became})
     for participation_id in (first, second):
         assert api.patch(f"/api/callout_participations/{participation_id}", json={"metadata": {"a": 1}}).status == 204

@@ -14,6 +14,7 @@ from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.selection import participations_of
 from scfm.models.declaration import initial_fields
 from scfm.models.draft import Errors
+from scfm.models.outcome import MARK, new_mark
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.renumbering import MSISDN_KIND, SET_ASIDE
 from scfm.storage.query import Document, Query
@@ -57,7 +58,7 @@ class PhoneCallCreate(OperationType):
             link="callout_participation_id",
             scope={"create_batch_operation_id": operation["_id"]},
             common=initial_fields(PHONE_CALLS)
-            | {"remote_request_params": operation["parameters"]["remote_request_params"]},
+            | {"remote_request_params": operation["parameters"]["remote_request_params"], MARK: new_mark()},
             copy_fields=self.needed_fields,
         )
         return {}
