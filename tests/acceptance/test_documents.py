@@ -155,7 +155,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the documents' requests are made with curl")
-@pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md", "docs/alerts.md"])
 def test_the_requests_get_the_answers_that_are_shown(name: str, server: Server) -> None:
     walked = steps(ROOT / name)
     assert walked
@@ -176,7 +176,10 @@ def assert_answered(step: Step, server: Server) -> None:
 
 
 def run(script: str, token: str) -> Any:
-    """What the last request of the script answered; each must succeed, but the last may be a refusal."""
+    """What the last request of the script answered; each must succeed, but the last may be a refusal.
+
+    Of JSON lines it is the last.
+    """
     quiet = 'curl() { command curl -q --silent --show-error --max-time 10 --write-out "\\n" "$@"; }\n'
     done = subprocess.run(
         ["bash", "-e", "-c", quiet + script],
@@ -187,7 +190,8 @@ def run(script: str, token: str) -> Any:
         check=False,
     )
     assert done.returncode == 0, script + done.stderr
-    *before, last = [json.loads(line) if line else None for line in done.stdout.removesuffix("\n").split("\n")]
+    ending = "\n\n" if "format=jsonl" in script else "\n"
+    *before, last = [json.loads(line) if line else None for line in done.stdout.removesuffix(ending).split("\n")]
     assert not any("error" in one or "errors" in one for one in before if isinstance(one, dict)), (script, before)
     return last
 
