@@ -151,7 +151,8 @@ class Server:
             platform, flows, lambda: self.own_url, request_tracker.call_seconds, provider.request_seconds
         )
         statistics = StatisticsReader(preflight.pace, provider_state, callout_hold.holds.held)
-        progress_feeds = ProgressFeeds(store, statistics, outage.noticed)
+        connections = open_files.client_connections(self.settings.calls_in_flight)
+        progress_feeds = ProgressFeeds(store, statistics, outage.noticed, connections)
         collaborators = Collaborators(
             store=store,
             settings=self.settings,
@@ -178,7 +179,7 @@ class Server:
             large_answers=LargeAnswers(self.settings.data_dir),
             preflight=preflight,
         )
-        await self._listen(WebApplication(routes(), collaborators, MissingHandler))
+        await self._listen(WebApplication(routes(), collaborators, MissingHandler), connections)
         self._closing.callback(progress_feeds.close)
         runner.start()
         if self._simulator is not None:
@@ -254,10 +255,11 @@ class Server:
         self._closing.push_async_callback(runner.stop, MAX_JOBS_SECONDS)
         return runner, dispatcher.breakers.state
 
-    async def _listen(self, application: WebApplication) -> None:
+    async def _listen(self, application: WebApplication, limit: int) -> None:
+        """Serve on no more than LIMIT connections at once."""
         listener = open_listener(self.settings.host, self.settings.port)
         self.port = listener.getsockname()[1]
-        connections = Connections(application, listener, open_files.client_connections(self.settings.calls_in_flight))
+        connections = Connections(application, listener, limit)
         connections.start()
         tracker = application.collaborators.request_tracker
         self._closing.push_async_callback(finish_requests, connections, tracker, MAX_REQUESTS_SECONDS)

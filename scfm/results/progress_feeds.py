@@ -22,8 +22,9 @@ log = logging.getLogger("scfm.http")
 
 # Statistics change at most so often for readers.
 FEED_SECONDS = 1.0
-# Readers of all accounts, and of one.
-MAX_READERS, MAX_READERS_OF_ACCOUNT = 2000, 1000
+# Readers of all accounts. They have a fourth of all connections at most, and those of one account half of that.
+MAX_READERS = 2000
+READERS_SHARE = 4
 
 FeedKey = tuple[int, int]
 """The ids of an account and of a callout."""
@@ -79,10 +80,15 @@ class ProgressFeeds:
     """A feed for each callout that is followed, as long as it is."""
 
     def __init__(
-        self, store: Store, statistics: StatisticsReader, unreachable: Callable[[Unreachable], None]
+        self,
+        store: Store,
+        statistics: StatisticsReader,
+        unreachable: Callable[[Unreachable], None],
+        connections: int,
     ) -> None:
-        """UNREACHABLE is told where it is that the database does not answer."""
+        """``unreachable`` is told where it is that the database does not answer; CONNECTIONS may be open at most."""
         self._store, self._statistics, self._unreachable = store, statistics, unreachable
+        self._max_readers = min(MAX_READERS, connections // READERS_SHARE)
         self._feeds: dict[FeedKey, _Feed] = {}
         self._readers: Counter[int] = Counter()
         self._closed = False
@@ -90,7 +96,7 @@ class ProgressFeeds:
     @asynccontextmanager
     async def reader(self, account_id: int, callout_id: int) -> AsyncIterator[ProgressReader]:
         """A context: as long as it lasts, the callout is followed. Raises Overloaded where too many do so."""
-        if self._readers.total() >= MAX_READERS or self._readers[account_id] >= MAX_READERS_OF_ACCOUNT:
+        if self._readers.total() >= self._max_readers or self._readers[account_id] >= self._max_readers // 2:
             raise Overloaded("too many streams are open; close some, or try again")
         key, reader = (account_id, callout_id), ProgressReader()
         if self._closed:

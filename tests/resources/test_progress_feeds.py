@@ -34,8 +34,8 @@ class Figures:
             raise self.error
         return {"total": self.total, "completed_at": self.completed_at}
 
-    def feeds(self) -> ProgressFeeds:
-        return ProgressFeeds(cast(Store, self), cast(StatisticsReader, self), self.unreachable.append)
+    def feeds(self, connections: int = 1000) -> ProgressFeeds:
+        return ProgressFeeds(cast(Store, self), cast(StatisticsReader, self), self.unreachable.append, connections)
 
 
 @pytest.fixture(autouse=True)
@@ -125,17 +125,15 @@ async def test_a_server_that_stops_ends_every_reader() -> None:
             assert await late.after(None) is None
 
 
-async def test_readers_are_bounded_in_all_and_for_each_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_feeds, "MAX_READERS", 3)
-    monkeypatch.setattr(progress_feeds, "MAX_READERS_OF_ACCOUNT", 2)
-    feeds = Figures().feeds()
+async def test_readers_are_a_quarter_of_the_connections_and_half_of_these_for_each_account() -> None:
+    feeds = Figures().feeds(connections=16)
     async with feeds.reader(1, 1), feeds.reader(1, 2):
         with pytest.raises(Overloaded):
             async with feeds.reader(1, 1):
                 pass
-        async with feeds.reader(2, 3):
+        async with feeds.reader(2, 3), feeds.reader(3, 3):
             with pytest.raises(Overloaded):
-                async with feeds.reader(3, 4):
+                async with feeds.reader(4, 4):
                     pass
     async with feeds.reader(1, 1) as reader:
         await next_id(reader)
