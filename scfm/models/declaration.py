@@ -80,8 +80,8 @@ class Declaration:
     documents are listed. ``machine``: where its status can go. ``accepts``: what a client may give beside the fields,
     always, and ``accepts_new`` for a new document only; ``required``: what it must give for a new one. ``counted``:
     for a collection that may become so large that its totals are remembered. ``conditions``: by field, under what
-    condition, from the document as it was read, it may still be changed. ``outcome_of``: the field with the id of the
-    participation whose outcome depends on a document. ``tenant``: its documents belong to an account.
+    condition, from the document as it was read, it may still be changed. ``tenant``: its documents belong to an
+    account.
     """
 
     kind: ClassVar[str]
@@ -99,7 +99,6 @@ class Declaration:
     indexes: ClassVar[tuple[Index, ...]] = ()
     counted: ClassVar[CountedFields | None] = None
     conditions: ClassVar[Mapping[str, Callable[[Document], Document]]] = {}
-    outcome_of: ClassVar[str | None] = None
     tenant: ClassVar[bool] = True
 
     # What a resource may add.

@@ -69,17 +69,20 @@ FIRST_ATTEMPT_AT, CALL_FIGURES = "_first_attempt_at", "_calls"
 # Which derivation of its outcome a participation has: a number that each gives anew, for a compare-and-set.
 OUTCOME_VERSION: Final = "_outcome_version"
 
-_CHANCE_BITS = 21
+_CHANCE_BITS = 20
+# This bit of a mark says that no other document has the same.
+ONE_ONLY: Final = 1
 
 
 def new_mark() -> int:
-    """A mark that no other write leaves on the same document. Marks grow with time: the oldest come first."""
-    return int(now().timestamp() * 1000) << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
+    """A mark that no other write leaves, on one document or on many. Marks grow with time: the oldest come first."""
+    milliseconds = int(now().timestamp() * 1000)
+    return (milliseconds << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)) << 1
 
 
 def mark_of(call: Mapping[str, Any]) -> Document:
-    """A new mark of a call, by its field; none of a call without a participation, which has no outcome."""
-    return {} if call.get("callout_participation_id", 0) is None else {MARK: new_mark()}
+    """A new mark of one call, by its field; none of a call without a participation, which has no outcome."""
+    return {} if call.get("callout_participation_id", 0) is None else {MARK: new_mark() | ONE_ONLY}
 
 
 async def mark_participation(view: TenantView, deleted_call: Document) -> None:

@@ -81,7 +81,6 @@ class PhoneCalls(Resource):
         Reference("callout_id", "callouts", "callout"),
     )
     guards = (Guard("remote_phone_call_events", "phone_call_id"),)
-    outcome_of = "callout_participation_id"
     filters = {
         **COMMON_FILTERS,
         **filters.time_fields("remotely_queued_at"),

@@ -22,7 +22,6 @@ from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
 from scfm.models.call_work import UNSENT
 from scfm.models.declaration import Declaration
-from scfm.models.outcome import MARK, new_mark
 from scfm.models.scope import Scope
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
@@ -264,10 +263,6 @@ async def delete(resource: Declaration, scope: Scope, document_id: int) -> Docum
         await view.get(resource.collection, document_id)
         raise Invalid({"base": [CHANGED_MEANWHILE]})
     await remove_dangling(resource, view, document_id)
-    if resource.outcome_of is not None:
-        # Should that be lost with the process, a repair after the next start finds it.
-        told = {"_id": document[resource.outcome_of]}
-        await view.update_one("callout_participations", told, {"$set": {MARK: new_mark()}})
     return document
 
 

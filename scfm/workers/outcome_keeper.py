@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from scfm.models.outcome import MARK, MARKED
+from scfm.models.outcome import MARK, MARKED, ONE_ONLY
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -95,8 +95,13 @@ async def _remove_marks(view: TenantView, collection: str, marked: Iterable[Docu
     by_mark: dict[int, list[int]] = defaultdict(list)
     for document in marked:
         by_mark[document[MARK]].append(document["_id"])
-    await view.bulk_update(
-        collection,
-        [({"_id": {"$in": ids}, MARK: mark}, {"$unset": {MARK: ""}}) for mark, ids in by_mark.items()],
-        many=True,
-    )
+    # Those that only one document can have go together: none of the others can have got one of them since.
+    ones = [mark for mark in by_mark if mark & ONE_ONLY]
+    conditions: list[Document] = [
+        {"_id": {"$in": ids}, MARK: mark} for mark, ids in by_mark.items() if not mark & ONE_ONLY
+    ]
+    if ones:
+        conditions.append(
+            {"_id": {"$in": [number for mark in ones for number in by_mark[mark]]}, MARK: {"$in": ones}}
+        )
+    await view.bulk_update(collection, [(condition, {"$unset": {MARK: ""}}) for condition in conditions], many=True)

@@ -34,9 +34,10 @@ Pair = tuple[dict[str, Any], dict[str, Any]]
 NOW = datetime(2018, 5, 19, 6, 49, 24, 294000, UTC)
 SOON, FAR = NOW + timedelta(seconds=20), NOW + timedelta(hours=1)
 ATTEMPTED = NOW - timedelta(seconds=9)
-# The mark that something has happened that may change the person's outcome.
+# The mark that something has happened that may change the person's outcome: of many calls, and of one.
 CHANCE = 5
-MARK = {"_settle": int(NOW.timestamp() * 1000) << 21 | CHANCE}
+MARK_OF_MANY = {"_settle": (int(NOW.timestamp() * 1000) << 20 | CHANCE) << 1}
+MARK = {"_settle": MARK_OF_MANY["_settle"] | 1}
 ATTEMPT = {"id": "f00d", "at": ATTEMPTED, "log": "boot.1"}
 WORK = {"lease": SOON, "attempt": ATTEMPT, "tries": 2}
 CALL: dict[str, Any] = {
@@ -69,19 +70,22 @@ LEASED = {"account_id": 1, "_id": 7, "_work.lease": SOON}
 UNCLAIMED = {**FOLLOWS, "status": {"$in": ["created", "queued"]}, "_work.lease": None}
 NO_WORK = {"_work": ""}
 DUE_NOW = {"$set": {"_work": {"due": NOW}}}
-CANCELED = {"$set": {"status": "canceled", "_canceled_for": "stopped", "updated_at": NOW, **MARK}, "$unset": NO_WORK}
+CANCELED = {
+    "$set": {"status": "canceled", "_canceled_for": "stopped", "updated_at": NOW, **MARK_OF_MANY},
+    "$unset": NO_WORK,
+}
 CANCELED_AS_OPTED_OUT = {
     "$set": {
         "status": "canceled",
         "remote_error_message": "opted out",
         "_canceled_for": "opted_out",
         "updated_at": NOW,
-        **MARK,
+        **MARK_OF_MANY,
     },
     "$unset": NO_WORK,
 }
 CANCELED_AS_WANTED = {
-    "$set": {"status": "canceled", "updated_at": NOW, **MARK},
+    "$set": {"status": "canceled", "updated_at": NOW, **MARK_OF_MANY},
     "$unset": {**NO_WORK, "_hang_up": ""},
 }
 TO_END = {**CALL_AT_PROVIDER, "_hang_up": {"due": SOON, "tries": 1}}
@@ -94,7 +98,7 @@ CANCELED_AS_TAKEN = {
         "remote_error_message": TAKEN,
         "_canceled_for": "renumbered",
         "updated_at": NOW,
-        **MARK,
+        **MARK_OF_MANY,
     },
     "$unset": NO_WORK,
 }
@@ -162,7 +166,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                         "updated_at": NOW,
                         "_work": {"due": NOW},
                         "_rank": 4,
-                        **MARK,
+                        **MARK_OF_MANY,
                     }
                 },
             ),
@@ -197,7 +201,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                             "queue_remote_fetch_batch_operation_id": 5,
                             "updated_at": NOW,
                             "_work": {"due": NOW},
-                            **MARK,
+                            **MARK_OF_MANY,
                             "_fetch_from": status,
                         }
                     },
