@@ -34,7 +34,7 @@ class CalloutRun(TypedDict, total=False):
     ending: bool
 
 
-CALLOUTS: Final = "callouts"
+CALLOUT_COLLECTION: Final = "callouts"
 RUN: Final = "_run"
 RUN_STARTED_AT: Final = "_run.started_at"
 # When a callout was first started, whether it has a plan or not.

@@ -12,7 +12,7 @@ from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
-from scfm.models.callout_run import CALLOUTS, ENDING, is_ending, look_soon
+from scfm.models.callout_run import CALLOUT_COLLECTION, ENDING, is_ending, look_soon
 from scfm.models.callout_status import COMPLETED
 from scfm.models.outcome import ATTEMPT_NUMBER
 from scfm.models.planned_participation import new_outcome
@@ -58,7 +58,7 @@ class JoinedCallout:
                 await view.remove(PARTICIPATIONS, {**joined, ATTEMPT_NUMBER: {"$exists": True}})
                 _refuse_completed(callout)
             if not is_ending(callout):
-                await view.update_many(CALLOUTS, *look_soon([callout["_id"]], now()))
+                await view.update_many(CALLOUT_COLLECTION, *look_soon([callout["_id"]], now()))
                 return
             await asyncio.sleep(ENDING_LOOK_SECONDS)
         raise Unavailable("the callout is about to be completed")
@@ -66,7 +66,7 @@ class JoinedCallout:
 
 async def _read(view: TenantView, callout_id: int) -> Document:
     """What is needed of a callout; of one that is gone, that it is nothing."""
-    found = await view.find(CALLOUTS, {"_id": callout_id}, fields=["status", "plan", ENDING], sort=())
+    found = await view.find(CALLOUT_COLLECTION, {"_id": callout_id}, fields=["status", "plan", ENDING], sort=())
     return found[0] if found else {"_id": callout_id, "status": "stopped", "plan": None}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from scfm.models.call_lifecycle import CallStatus
 from scfm.models.call_work import DUE, EXISTS, LANE, RANK
-from scfm.models.callout_run import CALLOUTS, RUN_STARTED_AT
+from scfm.models.callout_run import CALLOUT_COLLECTION, RUN_STARTED_AT
 from scfm.models.plan import DEFAULT_PRIORITY, MAX_PRIORITY
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -25,7 +25,11 @@ def queue_place(callout: Mapping[str, Any] | None) -> Document:
 async def read_callouts(view: TenantView, callout_ids: Collection[int | None]) -> dict[int, Document]:
     """By id, what the place of their calls depends on: the callouts' plans, and whether they are carried out."""
     among = {"_id": {"$in": sorted(callout_id for callout_id in callout_ids if callout_id is not None)}}
-    found = await view.find(CALLOUTS, among, fields=["plan", RUN_STARTED_AT], sort=()) if among["_id"]["$in"] else []
+    found = (
+        await view.find(CALLOUT_COLLECTION, among, fields=["plan", RUN_STARTED_AT], sort=())
+        if among["_id"]["$in"]
+        else []
+    )
     return {callout["_id"]: callout for callout in found}
 
 

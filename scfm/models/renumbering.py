@@ -28,7 +28,7 @@ from scfm.storage.index import Index
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 
-CONTACTS, PARTICIPATIONS, CALLS, CALLOUTS = "contacts", "callout_participations", "phone_calls", "callouts"
+PARTICIPATIONS, CALLS = "callout_participations", "phone_calls"
 # On a contact: {"from": [{"msisdn": former number, "at": when}], "token", "due": when to look again, "open"}.
 # ``open``: what had a former number when it was changed may have it still.
 RENUMBERED = "_renumbered"
@@ -80,14 +80,14 @@ def former_msisdns(contact: Document) -> list[str]:
 
 async def msisdn_kind(view: TenantView, contact_id: int, msisdn: str) -> str | None:
     """``OWN`` for a number that is not the contact's, else None."""
-    contact = await view.first_by(CONTACTS, "_id", contact_id)
+    contact = await view.first_by("contacts", "_id", contact_id)
     return OWN if contact is not None and contact["msisdn"] != msisdn else None
 
 
 async def propagate(view: TenantView, contact_id: int) -> None:
     """Give the contact's number to its participations and calls; raises Unavailable if it changes all the time."""
     for _ in range(MAX_ROUNDS):
-        contact = await view.find_one(CONTACTS, {"_id": contact_id})
+        contact = await view.find_one("contacts", {"_id": contact_id})
         if contact is None or RENUMBERED not in contact:
             return
         await _propagate(view, contact, frozenset())
@@ -98,7 +98,7 @@ async def propagate(view: TenantView, contact_id: int) -> None:
             f"{RENUMBERED}.token": contact[RENUMBERED]["token"],
         }
         done = {f"{RENUMBERED}.open": False, f"{RENUMBERED}.due": _next_check(contact)}
-        if await view.update_one(CONTACTS, unchanged, {"$set": done}):
+        if await view.update_one("contacts", unchanged, {"$set": done}):
             return
     raise Unavailable(f"the number of contact {contact_id} is changed by too many at a time")
 
@@ -129,7 +129,7 @@ async def _propagate(view: TenantView, contact: Document, seen: frozenset[int]) 
     callout_ids = sorted({participation["callout_id"] for participation in participations})
     if callout_ids:
         token = {CALLOUT_MARK: contact[RENUMBERED]["token"]}
-        await view.update_many(CALLOUTS, {"_id": {"$in": callout_ids}}, {"$set": token})
+        await view.update_many("callouts", {"_id": {"$in": callout_ids}}, {"$set": token})
 
 
 async def _renumber(view: TenantView, contact: Document, participation: Document, seen: frozenset[int]) -> None:
@@ -159,7 +159,7 @@ async def _makes_room(view: TenantView, participation: Document, seen: frozenset
     """Whether a participation gave its number up just now, as its own contact's had been changed before."""
     if participation.get(MSISDN_KIND) or participation["contact_id"] in seen:
         return False
-    contact = await view.find_one(CONTACTS, {"_id": participation["contact_id"]})
+    contact = await view.find_one("contacts", {"_id": participation["contact_id"]})
     if contact is None or participation["msisdn"] not in former_msisdns(contact):
         return False
     await _propagate(view, contact, seen)
@@ -190,7 +190,7 @@ async def propagate_to_created(view: TenantView, contact_ids: Collection[int]) -
     less than MARK_RETENTION ago.
     """
     marked = {f"{RENUMBERED}.due": {"$exists": True}}
-    contacts = await view.find(CONTACTS, marked, fields=["_id"], sort=())
+    contacts = await view.find("contacts", marked, fields=["_id"], sort=())
     changed = sorted({contact["_id"] for contact in contacts}.intersection(contact_ids))
     for contact_id in changed:
         await propagate(view, contact_id)
@@ -199,7 +199,7 @@ async def propagate_to_created(view: TenantView, contact_ids: Collection[int]) -
 
 async def with_current_msisdn(view: TenantView, collection: str, stored: Document) -> Document:
     """A document that has just been stored for a contact, with the number that is the contact's by now."""
-    contact = await view.first_by(CONTACTS, "_id", stored["contact_id"])
+    contact = await view.first_by("contacts", "_id", stored["contact_id"])
     if contact is None or RENUMBERED not in contact:
         return stored
     await propagate(view, contact["_id"])
@@ -213,7 +213,7 @@ async def correct_msisdn(view: TenantView, call: Document) -> Transition | None:
     """
     if call.get(MSISDN_KIND) or call.get("contact_id") is None:
         return None
-    contact = await view.first_by(CONTACTS, "_id", call["contact_id"])
+    contact = await view.first_by("contacts", "_id", call["contact_id"])
     if contact is None or call["msisdn"] not in former_msisdns(contact):
         return None
     participation = await view.first_by(PARTICIPATIONS, "_id", call["callout_participation_id"])
@@ -232,20 +232,20 @@ async def clear_mark(view: TenantView, contact: Document) -> None:
     }
     unchanged = {"_id": contact["_id"], f"{RENUMBERED}.token": mark["token"]}
     if await view.exists(CALLS, waiting):
-        await view.update_one(CONTACTS, unchanged, {"$set": {f"{RENUMBERED}.due": now() + CHECK_INTERVAL}})
+        await view.update_one("contacts", unchanged, {"$set": {f"{RENUMBERED}.due": now() + CHECK_INTERVAL}})
         return
-    if await view.update_one(CONTACTS, unchanged, {"$unset": {RENUMBERED: ""}}):
+    if await view.update_one("contacts", unchanged, {"$unset": {RENUMBERED: ""}}):
         await _unmark_callouts(view)
 
 
 async def _unmark_callouts(view: TenantView) -> None:
     """Once no contact of the account is marked, its callouts need not be."""
     # In this order: a contact that is marked meanwhile marks its callouts anew, with another token.
-    marked = await view.find(CALLOUTS, {CALLOUT_MARK: {"$exists": True}}, fields=[CALLOUT_MARK], sort=())
-    if marked and not await view.exists(CONTACTS, {f"{RENUMBERED}.due": {"$exists": True}}):
+    marked = await view.find("callouts", {CALLOUT_MARK: {"$exists": True}}, fields=[CALLOUT_MARK], sort=())
+    if marked and not await view.exists("contacts", {f"{RENUMBERED}.due": {"$exists": True}}):
         unset: Document = {"$unset": {CALLOUT_MARK: ""}}
         await view.bulk_update(
-            CALLOUTS, [({"_id": callout["_id"], CALLOUT_MARK: callout[CALLOUT_MARK]}, unset) for callout in marked]
+            "callouts", [({"_id": callout["_id"], CALLOUT_MARK: callout[CALLOUT_MARK]}, unset) for callout in marked]
         )
 
 
@@ -265,7 +265,7 @@ async def excluded_contact_ids(view: TenantView, callout_id: int | None) -> Sequ
     if not holders:
         return []
     same_msisdn = {"msisdn": {"$in": list(holders)}}
-    contacts = await view.find(CONTACTS, same_msisdn, fields=["msisdn"], sort=())
+    contacts = await view.find("contacts", same_msisdn, fields=["msisdn"], sort=())
     others = [contact["_id"] for contact in contacts if holders[contact["msisdn"]] != contact["_id"]]
     own = {**in_callout, "contact_id": {"$in": others}}
     participations = await view.find(PARTICIPATIONS, own, fields=["contact_id"], sort=())
@@ -275,7 +275,7 @@ async def excluded_contact_ids(view: TenantView, callout_id: int | None) -> Sequ
 
 async def _mark_older(view: TenantView, callout_id: int) -> None:
     """Mark the participations of a callout of an older version that do not have their contact's number, once."""
-    callout = await view.first_by(CALLOUTS, "_id", callout_id)
+    callout = await view.first_by("callouts", "_id", callout_id)
     if callout is None or callout.get(CALLOUT_KNOWN):
         return
     other_msisdn = {"$expr": {"$ne": ["$msisdn", {"$first": "$_contact.msisdn"}]}, f"_contact.{RENUMBERED}": None}
@@ -283,7 +283,7 @@ async def _mark_older(view: TenantView, callout_id: int) -> None:
         PARTICIPATIONS,
         ({"callout_id": callout_id, MSISDN_KIND: None},),
         stages=(
-            {"$lookup": {"from": CONTACTS, "localField": "contact_id", "foreignField": "_id", "as": "_contact"}},
+            {"$lookup": {"from": "contacts", "localField": "contact_id", "foreignField": "_id", "as": "_contact"}},
             {"$match": other_msisdn},
         ),
     )
@@ -291,4 +291,4 @@ async def _mark_older(view: TenantView, callout_id: int) -> None:
         # One that has got its contact's number meanwhile is none.
         strays = [{"_id": stray["_id"], "msisdn": stray["msisdn"], MSISDN_KIND: None} for stray in batch]
         await view.bulk_update(PARTICIPATIONS, [(condition, {"$set": {MSISDN_KIND: OWN}}) for condition in strays])
-    await view.update_one(CALLOUTS, {"_id": callout_id}, {"$set": {CALLOUT_KNOWN: True}})
+    await view.update_one("callouts", {"_id": callout_id}, {"$set": {CALLOUT_KNOWN: True}})

@@ -26,7 +26,6 @@ from scfm.workers.call_holds import CallHolds
 from scfm.workers.claims import CALLS
 from scfm.workers.opt_out_looks import OptOutLooks
 
-CALLOUTS, CONTACTS = "callouts", "contacts"
 CALLOUT_CACHE_SECONDS = 0.1
 BLOCKING = ("paused", "stopped")
 # What blocks a call whose account's calls are held, and one to a number that is opted out.
@@ -121,7 +120,7 @@ class CalloutHold:
     async def outdated(self, call: Document) -> Transition | None:
         """What becomes of a claimed call whose number is not its contact's any more; None for any other."""
         callout_id = call.get("callout_id")
-        known = (CONTACTS, call.get("contact_id")) in self._changed_at
+        known = ("contacts", call.get("contact_id")) in self._changed_at
         if known or (
             callout_id is not None and (await self._callouts.get((call["account_id"], callout_id))).renumbered
         ):
@@ -134,8 +133,8 @@ class CalloutHold:
         if self.holds.changed_since(account_id, moment) or self.opt_outs.changed_since(account_id, moment):
             return True
         about = (
-            (CALLOUTS, call.get("callout_id")),
-            (CONTACTS, call.get("contact_id")),
+            ("callouts", call.get("callout_id")),
+            ("contacts", call.get("contact_id")),
             (CALLS, call.get("_id")),
         )
         return any(self._changed_at.get(one, -math.inf) >= moment for one in about)
@@ -144,7 +143,9 @@ class CalloutHold:
         """CALLOUT is its account's id and its own."""
         account_id, callout_id = callout
         fields = ["status", renumbering.CALLOUT_MARK, "plan"]
-        found = await self._store.for_account(account_id).find(CALLOUTS, {"_id": callout_id}, fields=fields, sort=())
+        found = await self._store.for_account(account_id).find(
+            "callouts", {"_id": callout_id}, fields=fields, sort=()
+        )
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
         if not found:
             return _CalloutState("stopped")
@@ -156,7 +157,7 @@ class CalloutHold:
 
     def on_renumbered(self, contact_id: int) -> None:
         """A contact's number has changed: none of its calls may leave under the old one."""
-        self._record_change(CONTACTS, contact_id)
+        self._record_change("contacts", contact_id)
 
     def on_withdrawn(self, call_id: int) -> None:
         """Somebody wants the call to end, and that is stored: it must not leave."""
@@ -172,7 +173,7 @@ class CalloutHold:
     async def on_event(self, callout: Document) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
         self._callouts.forget((callout["account_id"], callout["_id"]))
-        self._record_change(CALLOUTS, callout["_id"])
+        self._record_change("callouts", callout["_id"])
         await self._apply_status(callout["account_id"], callout["_id"], callout["status"])
 
     async def _apply_status(self, account_id: int, callout_id: int, status: str) -> None:

@@ -16,7 +16,7 @@ from scfm import clock
 from scfm.models import idempotency, renumbering
 from scfm.models.call_checks import bring_back_check, bring_back_due
 from scfm.models.call_placement import bring_back_settling
-from scfm.models.callout_run import CALLOUTS, bring_back_run
+from scfm.models.callout_run import CALLOUT_COLLECTION, bring_back_run
 from scfm.models.references import DELETION_LEASE, DELETIONS, SWEEP_DELAY
 from scfm.models.registry import RESOURCES
 from scfm.settings import Settings
@@ -102,7 +102,7 @@ class ClockRepair(Job):
         return [
             (OPERATIONS, {"status": "queued", "_work.due": {"$gt": backoff}}, due),
             (OPERATIONS, {"status": "running", "_work.due": {"$gt": max(backoff, late + self._lease)}}, due),
-            (CALLOUTS, runs, bring_back["$set"]),
+            (CALLOUT_COLLECTION, runs, bring_back["$set"]),
         ]
 
     def _others(self, moment: datetime, late: datetime, *, everything: bool) -> list[tuple[str, Document, Document]]:
@@ -110,7 +110,7 @@ class ClockRepair(Job):
         look = f"{renumbering.RENUMBERED}.due"
         found: list[tuple[str, Document, Document]] = [
             (DELETIONS, {"due": {"$gt": late + SWEEP_DELAY}}, {"due": moment + SWEEP_DELAY}),
-            (renumbering.CONTACTS, {look: {"$gt": late + renumbering.MARK_RETENTION}}, {look: moment}),
+            ("contacts", {look: {"$gt": late + renumbering.MARK_RETENTION}}, {look: moment}),
             *(
                 (one.collection, {mark: {"$gt": late + DELETION_LEASE}}, {mark: moment + DELETION_LEASE})
                 for one in RESOURCES

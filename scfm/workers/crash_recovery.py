@@ -9,7 +9,7 @@ from scfm.clock import now
 from scfm.models.call_lifecycle import claimed_under
 from scfm.models.call_placement import take_over
 from scfm.models.call_work import WORK, attempt_of
-from scfm.models.callout_run import CALLOUTS, take_over_run
+from scfm.models.callout_run import CALLOUT_COLLECTION, take_over_run
 from scfm.storage.store import Store
 from scfm.workers.batch_run import OPERATIONS
 from scfm.workers.claims import CALLS
@@ -58,4 +58,4 @@ class CrashRecovery:
             log.info("%d calls of an ended process are taken over", len(calls))
         run = {"_work.due": {"$exists": True}, "_work.log": journal_id}
         await self._all_tenants.update_many(OPERATIONS, run, {"$set": {"_work.due": now()}})
-        await self._all_tenants.update_many(CALLOUTS, *take_over_run(journal_id, now()))
+        await self._all_tenants.update_many(CALLOUT_COLLECTION, *take_over_run(journal_id, now()))

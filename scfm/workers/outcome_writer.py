@@ -23,7 +23,7 @@ from scfm.storage.tenant_view import TenantView
 
 log = logging.getLogger("scfm.work")
 
-PARTICIPATIONS, CALLS, CALLOUTS = "callout_participations", "phone_calls", "callouts"
+PARTICIPATIONS, CALLS = "callout_participations", "phone_calls"
 # So many are read, derived and stored in one go.
 MAX_TOGETHER = 200
 # A plan is looked at so soon after an outcome of its callout has changed.
@@ -72,7 +72,7 @@ async def _store_together(view: TenantView, participation_ids: Sequence[int]) ->
         if one.get(ATTEMPT_NUMBER) is not None or (one["_id"] in derived and derived[one["_id"]]["_attempt"])
     }
     if planned:  # there may be somebody to call, or nobody any more
-        await view.update_many(CALLOUTS, *look_soon(sorted(planned), later(PLAN_LOOK_SECONDS)))
+        await view.update_many("callouts", *look_soon(sorted(planned), later(PLAN_LOOK_SECONDS)))
     if await view.bulk_update(PARTICIPATIONS, updates.values()) == len(updates):
         return others | updates.keys()
     left = {"_id": {"$in": list(updates)}, OUTCOME_VERSION: {"$ne": version}}
@@ -96,7 +96,7 @@ async def derive_all(view: TenantView, participations: Sequence[Document]) -> di
     for call in await view.find(CALLS, {"callout_participation_id": {"$in": ids}}, fields=CALL_FIELDS, sort=()):
         calls[call["callout_participation_id"]].append(call)
     among = {"_id": {"$in": list({participation.get("callout_id") for participation in participations})}}
-    found = await view.find(CALLOUTS, among, fields=CALLOUT_FIELDS, sort=())
+    found = await view.find("callouts", among, fields=CALLOUT_FIELDS, sort=())
     callouts = {callout["_id"]: callout for callout in found}
     time_slice, moment, derived = TimeSlice(), now(), {}
     for participation in participations:

@@ -29,7 +29,7 @@ from scfm.twiml.registry import Registry
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.request_params import WEBHOOK_PATH, attempt_params
 
-PARTICIPATIONS, CONTACTS = "callout_participations", "contacts"
+PARTICIPATIONS = "callout_participations"
 # What a call copies from its participation.
 COPIED = ("callout_id", "contact_id", "msisdn", MSISDN_KIND)
 NEEDED_FIELDS = (*COPIED, "call_flow_logic", "metadata", ATTEMPT_NUMBER)
@@ -88,7 +88,7 @@ class PlanAttempts:
     ) -> dict[int, str]:
         """By the participation's id, what its flow says first; not of those that it cannot be sent to so."""
         among = {"_id": {"$in": [one["contact_id"] for one in participations]}}
-        contacts = {contact["_id"]: contact for contact in await view.find(CONTACTS, among, sort=())}
+        contacts = {contact["_id"]: contact for contact in await view.find("contacts", among, sort=())}
         webhook = self._server_url() + WEBHOOK_PATH
         found: dict[int, str] = {}
         for participation in participations:

@@ -21,7 +21,7 @@ from scfm.models.call_work import DUE as CALL_DUE
 from scfm.models.call_work import EXISTS, LANE, RANK
 from scfm.models.callout_run import (
     AUDIENCE,
-    CALLOUTS,
+    CALLOUT_COLLECTION,
     ENDING,
     HOLDER,
     REVIEW,
@@ -105,7 +105,7 @@ class PlanRunner(Job):
         def claiming(found: Document) -> tuple[Document, Document]:
             return {**found, **waiting}, take_run(uuid.uuid4().hex, self._log_id, later(IDLE_SECONDS), self._until())
 
-        callouts = await claim_each(self._store.all_tenants, CALLOUTS, waiting, RUN_DUE, limit, claiming)
+        callouts = await claim_each(self._store.all_tenants, CALLOUT_COLLECTION, waiting, RUN_DUE, limit, claiming)
         self.next_claim_in = ROOM_SECONDS if callouts else math.inf
         return callouts
 
@@ -123,7 +123,7 @@ class PlanRunner(Job):
         if step.next_at is not None:
             update["$min"] = {RUN_DUE: step.next_at}  # somebody may have asked for a look that is sooner
         # Where an event or a client has changed the callout meanwhile, its next step is due at once.
-        await view.update_one(CALLOUTS, _as_taken(item), update)
+        await view.update_one(CALLOUT_COLLECTION, _as_taken(item), update)
         if step.next_at is not None and step.next_at <= now():
             self.wake()
 
@@ -131,7 +131,7 @@ class PlanRunner(Job):
         """Try again after a while, for as long as it takes: people wait for it."""
         failures = self._failures[item["_id"]] = self._failures.get(item["_id"], 0) + 1
         again = {"$set": {RUN_DUE: later(STEP_BACKOFF.seconds(failures))}, "$unset": {RUN_LEASE: ""}}
-        await self._store.for_account(item["account_id"]).update_one(CALLOUTS, _as_taken(item), again)
+        await self._store.for_account(item["account_id"]).update_one(CALLOUT_COLLECTION, _as_taken(item), again)
 
     async def _step(self, view: TenantView, callout: Document) -> Step:
         run: CalloutRun = callout[RUN]
@@ -209,7 +209,7 @@ class PlanRunner(Job):
             return Step(now(), {ENDING: True})
         if await view.exists(PARTICIPATIONS, {"callout_id": callout["_id"], "outcome": {"$in": OPEN_OUTCOMES}}):
             return Step(now(), {REVIEW: 0}, [ENDING])  # the plan was given to the callout while somebody joined it
-        if await view.update_one(CALLOUTS, _as_taken(callout), complete_run(now())):
+        if await view.update_one(CALLOUT_COLLECTION, _as_taken(callout), complete_run(now())):
             log.info("callout %d of account %d is completed", callout["_id"], callout["account_id"])
         return Step(None)
 

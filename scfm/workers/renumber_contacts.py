@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from scfm.clock import now
 from scfm.models import renumbering
-from scfm.models.renumbering import CONTACTS, RENUMBERED
+from scfm.models.renumbering import RENUMBERED
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.claims import claim_each
@@ -30,7 +30,7 @@ class RenumberContacts(Job):
         waiting = {due_at: {"$lte": now()}}
         return await claim_each(
             self._store.all_tenants,
-            CONTACTS,
+            "contacts",
             waiting,
             due_at,
             limit,
@@ -40,6 +40,6 @@ class RenumberContacts(Job):
     async def process(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
         await renumbering.propagate(view, item["_id"])
-        contact = await view.find_one(CONTACTS, {"_id": item["_id"]})
+        contact = await view.find_one("contacts", {"_id": item["_id"]})
         if contact is not None and RENUMBERED in contact and renumbering.mark_ends_at(contact) <= now():
             await renumbering.clear_mark(view, contact)

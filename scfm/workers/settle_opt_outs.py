@@ -19,7 +19,7 @@ from scfm.storage.tenant_view import TenantView
 from scfm.workers.claims import CALLS, claim_each
 from scfm.workers.runner import Job
 
-CALLOUTS, PARTICIPATIONS = "callouts", "callout_participations"
+PARTICIPATIONS = "callout_participations"
 SETTLE_LEASE = timedelta(seconds=30)
 # When it is done again, where a call to the number was claimed.
 AGAIN_SECONDS = 1.0
@@ -65,7 +65,7 @@ async def settle(view: TenantView, msisdn: str) -> bool:
     last, settled = 0, True
     while True:
         callouts = await view.find(
-            CALLOUTS, {"_id": {"$gt": last}}, fields=["plan.emergency"], sort=[("_id", 1)], limit=MAX_CALLOUTS
+            "callouts", {"_id": {"$gt": last}}, fields=["plan.emergency"], sort=[("_id", 1)], limit=MAX_CALLOUTS
         )
         if not callouts:
             return settled

@@ -24,8 +24,6 @@ SHARED_NAMES = {
     "add_arguments": "of a command: see scfm/cli/main.py",
     "run": "of a command; the event loop's is what asyncio.run is",
     "main": "of what is started as a program",
-    "CALLOUTS": "the resource; where that cannot be imported, the name of its collection",
-    "CONTACTS": "the resource; where that cannot be imported, the name of its collection",
 }
 
 
