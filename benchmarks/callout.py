@@ -3,8 +3,8 @@
 Contacts are imported, a callout is populated, its calls are created, queued, accepted by the simulator, answered,
 called back and completed. The server, mongod and the simulator are processes of their own, and what each of them
 computes is read from the kernel, so that it shows which is the limit. In turn with it a bare application calls as
-many people through such a simulator (see ``bare_application``): machines differ by a factor of two from hour to hour,
-so the figure that counts is the ratio of the two.
+many people through such a simulator (see ``bare_application``), and a plan of one attempt does what the batch
+operations did: machines differ by a factor of two from hour to hour, so the figures that count are the ratios.
 """
 
 from __future__ import annotations
@@ -104,10 +104,22 @@ def main() -> None:
 
 
 def run_both(ground: Ground, contacts: int, *, bare_first: bool) -> Iterator[Figure]:
-    """The callout, and the bare application beside it; the calls per second of both come first."""
+    """The callout, and beside it the bare application and the same callout by a plan; in turn, they come first."""
     bare = run_bare(ground, contacts) if bare_first else 0.0
-    rate, *others = run(ground, contacts)
+    planned = list(run(ground, contacts, planned=True)) if bare_first else []
+    rate, accepted, *others = run(ground, contacts)
+    planned = planned or list(run(ground, contacts, planned=True))
     yield replace(rate, limit="bare application", limit_runs=(bare or run_bare(ground, contacts),), goal="≥ 0.5")
+    # So the ratio says how much longer the batch operations take.
+    yield replace(
+        accepted,
+        name="All accepted, by batch operations",
+        limit="a plan",
+        limit_runs=(planned[1].value,),
+        goal="≥ 1",
+    )
+    yield replace(planned[1], name="All accepted, from the start of a plan on")
+    yield replace(planned[3], name="Calls accepted, by a plan")
     yield from others
 
 
@@ -126,9 +138,12 @@ def run_bare(ground: Ground, contacts: int) -> float:
     return ledger.whole_calls_per_second
 
 
-def run(ground: Ground, contacts: int) -> Iterator[Figure]:
-    """The whole of it; AssertionError if a call is missing in the end, or somebody was rung twice."""
-    path = ground.folder / "ledger"
+def run(ground: Ground, contacts: int, *, planned: bool = False) -> Iterator[Figure]:
+    """The whole of it, by batch operations, or PLANNED.
+
+    AssertionError if a call is missing in the end, or somebody was rung twice.
+    """
+    path = ground.folder / ("ledger-of-plan" if planned else "ledger")
     path.touch()
     simulator = child("-m", "scfm", "simulator", "--port", "0", "--ledger", str(path))
     with (
@@ -137,7 +152,22 @@ def run(ground: Ground, contacts: int) -> Iterator[Figure]:
         ground.server(database, line.split()[-1]) as server,
     ):
         watch = Watch({"server": pid_of(server), "mongod": ground.mongod_pid, "simulator": pid})
-        yield from _alert(server, Ledger(path), watch, contacts)
+        alert = _planned if planned else _alert
+        yield from alert(server, Ledger(path), watch, contacts)
+
+
+def _planned(server: Server, ledger: Ledger, watch: Watch, contacts: int) -> Iterator[Figure]:
+    _import(server, contacts)
+    plan = {"audience": {}, "remote_request_params": {"from": "1234"}}
+    number = server.request("POST", "/api/callouts", json={"plan": plan}).json["id"]
+    watch.lap("import")
+    warned = time.time()
+    server.request("POST", f"/api/callouts/{number}/callout_events", json={"event": "start"})
+    timeline = list(_follow(ledger, watch, contacts))
+    wait_until(lambda: server.request("GET", f"/api/callouts/{number}").json["status"] == "completed", 120, every=0.5)
+    watch.lap("call")
+    assert len(ledger.rung) == ledger.seen["request"] == contacts, "somebody was rung twice, or nobody"
+    yield from _figures(ledger, warned, warned, watch, timeline, contacts)
 
 
 def _alert(server: Server, ledger: Ledger, watch: Watch, contacts: int) -> Iterator[Figure]:

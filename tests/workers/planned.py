@@ -30,7 +30,7 @@ from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.twiml.flow import FlowSettings
+from scfm.twiml.flow import Flow, FlowSettings
 from scfm.twiml.registry import Registry
 from scfm.workers.outcome_keeper import OutcomeKeeper
 from scfm.workers.plan_attempts import PlanAttempts
@@ -97,7 +97,8 @@ class Planned:
         self.view: TenantView = store.for_account(account_id)
         self.scope = Scope(self.view, Rules(), Client(account_id, account_id))
         self.jobs = Background(process_store, settings, provider)
-        flows = Registry.from_setting("", "")
+        self.flows: dict[str, type[Flow]] = dict(Registry.from_setting("", "").flows)
+        flows = Registry(self.flows)
         attempts = PlanAttempts(self.jobs.accounts, flows, FlowSettings.of(settings), lambda: "http://127.0.0.1:9")
         self.runner = PlanRunner(process_store, attempts, self.jobs.accounts, settings, lambda: None, log_id)
         self.keeper = OutcomeKeeper(process_store)
@@ -119,6 +120,10 @@ class Planned:
         for event in events:
             await self.fire(callout, event)
         return callout
+
+    def register(self, flow: type[Flow]) -> None:
+        """Have a flow among those that may be used."""
+        self.flows[flow.name] = flow
 
     async def fire(self, callout: int, event: str) -> None:
         """Carry out an event, as a handler does."""

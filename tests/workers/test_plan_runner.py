@@ -20,6 +20,7 @@ from scfm.models.outcome import ATTEMPT_NUMBER
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.settings import Settings
 from scfm.storage.store import Store
+from tests.flows.test_inline_twiml import DistrictWarning
 from tests.workers.background import pass_over, settings_for
 from tests.workers.owned_clock import Wall
 from tests.workers.planned import CALL_SECONDS, Planned, set_wall
@@ -290,3 +291,19 @@ async def test_two_processes_make_no_attempt_twice(store: Store, settings: Setti
     assert set((await planned.outcomes(callout)).values()) == {"reached"}
     assert sorted(left.msisdn for left in planned.provider.left) == sorted([*people, *people[::2]])
     other.jobs.send_journal.close()
+
+
+async def test_what_the_flow_says_first_goes_inside_the_call_where_the_plan_wants_that(planned: Planned) -> None:
+    await planned.contacts(ANNA, metadata={"district": "Kandal"})
+    await planned.contacts(BORA, metadata={"district": "Takeo"})
+    planned.register(DistrictWarning)
+    callout = await planned.callout(inline_twiml=True)
+    one_way = {"call_flow_logic": DistrictWarning.name, "metadata": {"message": "Water in"}}
+    await planned.view.update_one("callouts", {"_id": callout}, {"$set": one_way})
+    await planned.fire(callout, "start")
+    await planned.finish(callout)
+    sent = {call["msisdn"]: call["remote_request_params"] for call in await planned.view.find("phone_calls", {})}
+    assert "Water in Kandal" in sent[ANNA]["twiml"] and "Water in Takeo" in sent[BORA]["twiml"]
+    for params in sent.values():
+        assert "url" not in params and params["status_callback"].startswith(NOWHERE)
+    assert set((await planned.outcomes(callout)).values()) == {"reached"}
