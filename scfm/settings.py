@@ -20,6 +20,8 @@ from scfm.errors import StartError
 PROVIDERS = ("twilio", "somleng", "simulator")
 # Only our settings begin so: any other variable that does is a mistyped one.
 PROVIDER_PREFIXES = ("TWILIO_", "SOMLENG_")
+# The access token of ``scfm alert``, a client: no setting of a server, which may be started beside it.
+TOKEN_VARIABLE = "SCFM_TOKEN"
 # How similar two names must be (difflib's ratio, 0 to 1) for one to be taken for the other, mistyped.
 MIN_SIMILARITY, MIN_SIMILARITY_OF_SHORT = 0.8, 0.85
 # Of a value that is wrong, the characters that an error shows.
@@ -198,7 +200,7 @@ def _did_you_mean(nearest: str | None) -> str:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     known = {setting.metadata["env"]: name for name, setting in _FIELDS.items()}
     for variable in environment:
-        if variable.startswith("SCFM_") and variable not in known:
+        if variable.startswith("SCFM_") and variable not in (*known, TOKEN_VARIABLE):
             meant = _did_you_mean(_nearest(variable, known))
             raise StartError(f"{variable} is not a setting{meant or '; config/default.ini lists them'}")
     return {name: _read(name, environment[env], env) for env, name in known.items() if environment.get(env)}

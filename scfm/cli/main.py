@@ -8,6 +8,7 @@ from typing import Protocol
 
 from scfm import __version__
 from scfm.cli import check_numbers, create_account, rehearse, serve, simulator
+from scfm.cli.alert import command as alert
 from scfm.cli.demo import command as demo
 
 
@@ -27,10 +28,11 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("check-numbers", check_numbers, "list stored phone numbers that would be read otherwise today"),
     ("simulator", simulator, "run a carrier that speaks Twilio's API, for trials"),
     ("rehearse", rehearse, "try a call flow without a carrier"),
+    ("alert", alert, "start, watch and stop an alert on a running server, and save its results"),
     ("demo", demo, "walk a disaster alert through a server of its own"),
 )
 # Whose own help begins with the sentence that the list of commands has.
-WITH_DESCRIPTION = frozenset({"simulator", "rehearse", "demo"})
+WITH_DESCRIPTION = frozenset({"simulator", "rehearse", "alert", "demo"})
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
