@@ -19,7 +19,7 @@ from scfm.settings import TOKEN_VARIABLE
 
 DEFAULT_SERVER = "http://localhost:3000"
 RESULT_FORMATS = ("csv", "jsonl", "xlsx")
-STATUSES = """\
+EXIT_STATUSES = """\
 exit status:
   0  everybody was reached or has acknowledged (those who are excluded do not count);
      of stop, results and start --no-watch: it is done
@@ -46,17 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parents=[common],
             help=about,
             description=about,
-            epilog=STATUSES,
+            epilog=EXIT_STATUSES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add_options(own)
         own.set_defaults(act=act, wrong_use=own.error)
         usages.append(own.format_usage())
-    parser.epilog = "".join([*usages, "\n", STATUSES])
+    parser.epilog = "".join([*usages, "\n", EXIT_STATUSES])
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the options say; see STATUSES for the exit status."""
+    """Do what the options say; see EXIT_STATUSES for the exit status."""
     try:
         token = _token(options)
         api = ServerApi(options.server, token, PATIENCE_SECONDS if options.patience is None else options.patience)
