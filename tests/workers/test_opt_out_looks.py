@@ -98,7 +98,7 @@ async def test_another_process_sees_an_opt_out_when_it_looks_again(
 
 async def test_the_calls_of_an_emergency_leave_all_the_same(store: Store, tmp_path: Path) -> None:
     own = await account(store)
-    await callout(store, own, plan={"emergency": {"reason": "dam", "severity": "extreme"}})
+    await callout(store, own, plan={"audience": {}, "emergency": {"reason": "dam", "severity": "extreme"}})
     await queued_calls(store, own, NUMBERS[:2], callout_id=CALLOUT)
     await queued_calls(store, own, NUMBERS[2:3])
     async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
