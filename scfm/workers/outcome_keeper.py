@@ -13,13 +13,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from scfm.models.outcome import MARK, MARKED, ONE_ONLY
+from scfm.models.outcome import MARK, ONE_ONLY
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 from scfm.workers.outcome_writer import CALLS, PARTICIPATIONS, store_outcomes
 from scfm.workers.runner import Job
 
+# What is marked; a damaged mark, which is no number, marks nothing.
+NUMBERED: Document = {MARK: {"$gt": 0}}
 # How many marks of calls, and of participations, are read at once.
 MAX_MARKS = 1000
 # Unless more wait than that, marks are gathered, so that several changes of a person cost one derivation: for so many
@@ -59,17 +61,22 @@ class OutcomeKeeper(Job):
             self._first_marked(CALLS, "callout_participation_id"), self._first_marked(PARTICIPATIONS)
         )
         by_account: dict[int, Marked] = {}
+
+        def account_of(document: Document) -> Marked:
+            account_id = document.get("account_id", 0)
+            return by_account.setdefault(account_id, Marked(account_id))
+
         for call in calls:
-            by_account.setdefault(call["account_id"], Marked(call["account_id"])).calls.append(call)
-        for one in participations:
-            by_account.setdefault(one["account_id"], Marked(one["account_id"])).participations.append(one)
+            account_of(call).calls.append(call)
+        for participation in participations:
+            account_of(participation).participations.append(participation)
         self._gather = max(len(calls), len(participations)) < MAX_MARKS
         return [list(by_account.values())] if by_account else []
 
     async def _first_marked(self, collection: str, *fields: str) -> list[Document]:
         """Those that have been marked for longest."""
         return await self._store.all_tenants.find(
-            collection, MARKED, fields=["account_id", MARK, *fields], sort=[(MARK, 1)], limit=MAX_MARKS
+            collection, NUMBERED, fields=["account_id", MARK, *fields], sort=[(MARK, 1)], limit=MAX_MARKS
         )
 
     async def process(self, item: list[Marked]) -> None:
@@ -80,14 +87,20 @@ class OutcomeKeeper(Job):
         self._next_at = ended + min(GATHER * (ended - began), MAX_GATHER_SECONDS) if self._gather else ended
 
     async def _settle(self, view: TenantView, marked: Marked) -> None:
-        # A call that has no participation has no outcome, and needs no mark.
-        ids = {call["callout_participation_id"] for call in marked.calls} - {None}
+        # A call that names no participation has no outcome, and needs no mark.
+        ids = {number for call in marked.calls if (number := _participation_id(call)) is not None}
         ids |= {participation["_id"] for participation in marked.participations}
         settled = {None, *await store_outcomes(view, sorted(ids))}
-        calls = [call for call in marked.calls if call["callout_participation_id"] in settled]
+        calls = [call for call in marked.calls if _participation_id(call) in settled]
         await _remove_marks(view, CALLS, calls)
         # Their marks have gone with their outcomes, but for those whose outcome cannot be told.
         await _remove_marks(view, PARTICIPATIONS, [one for one in marked.participations if one["_id"] in settled])
+
+
+def _participation_id(call: Document) -> int | None:
+    """The id that a call names, whatever else a damaged one may hold."""
+    named = call.get("callout_participation_id")
+    return named if isinstance(named, int) else None
 
 
 async def _remove_marks(view: TenantView, collection: str, marked: Iterable[Document]) -> None:

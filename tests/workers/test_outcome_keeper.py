@@ -210,8 +210,12 @@ async def test_what_cannot_be_understood_keeps_nobody_from_an_outcome(
         await insert(store, account_id, CALLS, {**new_call(number), **mark})
     await insert(store, account_id, PARTICIPATIONS, {"_id": 5, **mark}, person(6))
     await insert(store, account_id, CALLS, {"_id": 6, "callout_participation_id": 6, "status": "completed", **mark})
+    await insert(store, account_id, CALLS, {"_id": 7, **mark}, {"_id": 8, "callout_participation_id": "one", **mark})
+    await insert(store, account_id, CALLS, {"_id": 9, "callout_participation_id": {"a": 1}, **mark})
+    await store.all_tenants.insert(CALLS, {"_id": 10, MARK: "marked"})
     with caplog.at_level(logging.ERROR, "scfm.work"):
         assert await pass_over(OutcomeKeeper(store)) == 1
+    await store.all_tenants.remove(CALLS, {"_id": 10})
     assert (await participation(store))["outcome"] == "pending"
     assert await marked(store) == []
     told = [record.getMessage() for record in caplog.records]
@@ -293,3 +297,9 @@ async def test_two_keepers_at_once_come_to_what_one_comes_to(store: Store) -> No
         assert found["_calls"][0]["status"] == status
         expected = {"busy": "unreached", "failed": "unreached", "completed": "reached", "queued": "calling"}
         assert found["outcome"] == expected[status]
+
+
+@pytest.mark.parametrize("collection", [CALLS, PARTICIPATIONS])
+async def test_what_is_marked_is_found_by_its_index(store: Store, collection: str) -> None:
+    found = store.database.collection(collection).find(outcome_keeper.NUMBERED, sort=[(MARK, 1)], limit=5)
+    assert "'indexName': 'unsettled'" in str((await found.explain())["queryPlanner"]["winningPlan"])
