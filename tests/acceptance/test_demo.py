@@ -1,27 +1,22 @@
-"""``scfm demo``: walks the whole alert, says what is wrong, and leaves nothing behind."""
+"""``scfm demo``: carries an alert out, says what is wrong, and leaves nothing behind."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scfm.cli.demo.alert import ALL_CONTACTS
-from scfm.cli.demo.api import Api, StepFailed
-from scfm.cli.demo.screen import shares
+from scfm.cli.alert.alert_words import shares
+from scfm.cli.demo.alert import DEMO_PEOPLE
 from tests.server import wait_until
 
 SECONDS = 300.0
@@ -65,7 +60,7 @@ def assert_nothing_is_left(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_it_walks_the_alert_whatever_server_and_provider_the_environment_names(folder: Path) -> None:
+def test_it_carries_an_alert_out_whatever_server_and_provider_the_environment_names(folder: Path) -> None:
     elsewhere = {
         "MONGODB_URI": "mongodb://127.0.0.1:1/",
         "PLATFORM_PROVIDER": "twilio",
@@ -75,10 +70,15 @@ def test_it_walks_the_alert_whatever_server_and_provider_the_environment_names(f
     demo = start(folder, elsewhere)
     output, _ = demo.communicate(timeout=SECONDS)
     assert demo.returncode == 0, output
-    assert f"ok  phone calls with an outcome: {ALL_CONTACTS}" in output
-    assert "Everybody was called once" in output
+    assert f"ok  people along the river, imported: {DEMO_PEOPLE}" in output
+    assert "callout 1 is completed at" in output and f"{DEMO_PEOPLE:,} people: " in output
+    assert re.search(r"ok  called again, as they were not reached: [1-9]", output)
+    assert re.search(r"ok  pressed 1, and so have acknowledged: [1-9]", output)
+    unreached = re.search(r"ok  not reached: (\d+)", output)
+    assert unreached is not None and "callout 2 is completed at" in output
+    assert f"ok  a follow-up, for these {unreached[1]} once more" in output
+    assert "Nobody was forgotten" in output
     assert "\x1b" not in output
-    assert sum(map(int, re.findall(r"(\d+)%$", output, re.MULTILINE))) == 100
     assert_nothing_is_left(folder)
 
 
@@ -115,56 +115,3 @@ def test_a_server_that_does_not_start_is_shown_with_its_reason(folder: Path, tmp
     assert "WRONG: expected a server that listens" in output
     assert "no space is left" in output
     assert_nothing_is_left(folder)
-
-
-class Wrong(BaseHTTPRequestHandler):
-    """Answers everything with 200 and a callout that is running."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = json.dumps({"id": 1, "status": "running"}).encode()
-        self.send_response(200)
-        self.send_header("Total", "3")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_PATCH = do_GET  # noqa: N815 (the base class names them)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def wrong_server() -> Iterator[Api]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Wrong) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        api = Api(server.server_port, "token")
-        try:
-            yield api
-        finally:
-            api.close()
-            server.shutdown()
-
-
-def test_a_wrong_answer_is_named_with_what_was_expected() -> None:
-    with wrong_server() as api:
-        with pytest.raises(StepFailed, match="expected 201 from POST /api/callouts, but came 200"):
-            api.post("/api/callouts")
-        with pytest.raises(StepFailed, match="expected 204 from PATCH /api/callouts/1, but came 200"):
-            api.patch("/api/callouts/1", {"metadata[a]": "b"})
-        with pytest.raises(StepFailed, match='expected status "initialized" from GET /api/callouts/1, but came 200'):
-            api.get("/api/callouts/1", id=1, status="initialized")
-        with pytest.raises(StepFailed, match="expected Total: 2 from GET /api/contacts, but came Total: 3"):
-            api.get("/api/contacts", total=2)
-
-
-def test_a_server_that_goes_away_is_a_wrong_step() -> None:
-    with wrong_server() as api:
-        port = api.port
-    gone = Api(port, "token")
-    with pytest.raises(StepFailed, match="an answer to GET /api/contacts"):
-        gone.get("/api/contacts")
-    gone.close()

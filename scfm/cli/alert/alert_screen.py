@@ -14,8 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from scfm.cli.alert.alert_words import pace_words, people_counts, people_words
-from scfm.cli.demo.screen import shares
+from scfm.cli.alert.alert_words import pace_words, people_counts, people_words, shares
 from scfm.results.callout_statistics import CalloutStatistics
 
 # Plain lines are written at most so often: they may be a file's, for hours.

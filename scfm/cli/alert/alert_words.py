@@ -63,3 +63,13 @@ def people_counts(people: People) -> dict[str, int]:
 def local_time(moment: str | None) -> str:
     """A time of the API in this machine's zone: ``2026-11-30 07:00:12 +0700``."""
     return "-" if moment is None else f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S %z}"
+
+
+def shares(counts: Mapping[str, int]) -> dict[str, int]:
+    """Each share of all in whole percent, which sum to 100: those with the largest remainders are rounded up."""
+    everything = sum(counts.values())
+    percent = {name: 100 * count // everything for name, count in counts.items()}
+    by_remainder = sorted(counts, key=lambda name: -(100 * counts[name] % everything))
+    for name in by_remainder[: 100 - sum(percent.values())]:
+        percent[name] += 1
+    return percent

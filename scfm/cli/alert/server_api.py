@@ -86,6 +86,11 @@ class ServerApi:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return self.insist(lambda: self._exchange("POST", path, body or {}, headers))
 
+    def upload(self, path: str, content: bytes, content_type: str) -> Any:
+        """Post a file; the answer. It is taken once, however often it is sent. Raises AlertFailed."""
+        headers = {"Content-Type": content_type, "Idempotency-Key": str(uuid.uuid4())}
+        return self.insist(lambda: self._exchange("POST", path, content, headers))
+
     def delete(self, path: str) -> None:
         """Delete what is at PATH. Raises AlertFailed."""
         self.insist(lambda: self._exchange("DELETE", path))
@@ -117,7 +122,7 @@ class ServerApi:
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         with self._answer(method, path, body, headers or {}) as response:
@@ -131,17 +136,18 @@ class ServerApi:
 
     @contextmanager
     def _answer(
-        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+        self, method: str, path: str, body: Mapping[str, Any] | bytes | None, headers: Mapping[str, str]
     ) -> Iterator[HTTPResponse]:
         """A context with an answer that is a success."""
         connect = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
         connection = connect(self._parts.hostname or "", self._parts.port, timeout=SOCKET_SECONDS)
         sent = {"Authorization": self._credentials, **headers}
-        if body is not None:
+        if isinstance(body, Mapping):
             sent["Content-Type"] = "application/json"
+            body = json.dumps(body).encode()
         try:
             try:
-                connection.request(method, self._parts.path + path, None if body is None else json.dumps(body), sent)
+                connection.request(method, self._parts.path + path, body, sent)
                 response = connection.getresponse()
             except (OSError, HTTPException, UnicodeError) as error:
                 raise _unreachable(self._url, error) from None

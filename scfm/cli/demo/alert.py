@@ -1,146 +1,117 @@
-"""The steps of the guide's disaster alert, each checked."""
+"""The demo's alert: people, a plan, its preflight, its course, whom it did not reach, and those once more."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
+import json
+from typing import Any
 
-from scfm.cli.demo.api import Api, StepFailed
-from scfm.cli.demo.screen import Screen
+from scfm.cli.alert.alert_screen import AlertScreen
+from scfm.cli.alert.alert_words import preflight_lines
+from scfm.cli.alert.callout_watch import watch_callout
+from scfm.cli.alert.server_api import ServerApi
+from scfm.cli.demo.failure import StepFailed
 
-MORE_CONTACTS = 200
-ALL_CONTACTS = MORE_CONTACTS + 2
-FINAL_STATUSES = ("completed", "not_answered", "busy", "failed", "canceled")
-STAGE_SECONDS = 30.0
-POLL_SECONDS = 0.1
+DEMO_PEOPLE = 1000
+DISTRICTS = ("Stung Treng", "Kratie", "Kampong Cham", "Kandal")
+MESSAGE = "Flood warning. Leave low ground now. Press 1 if you have understood."
+# Real delays are minutes: these are as short as the simulated calls.
+MAX_ATTEMPTS, DELAYS = 3, (2, 4)
+# For how long the server may be away.
+DEMO_AWAY_SECONDS = 30.0
+SHOWN_UNREACHED = 5
 
 
 class Alert:
-    """The disaster alert, step by step, each as the guide has it."""
+    """The alert, step by step, on a server that has nothing yet. Raises StepFailed, AlertFailed."""
 
-    def __init__(self, api: Api, screen: Screen) -> None:
+    def __init__(self, api: ServerApi, screen: AlertScreen) -> None:
         self._api = api
         self._screen = screen
-        # The phones that are answered ask our own server what to say.
-        self._url = f"http://127.0.0.1:{api.port}/api/remote_phone_call_events"
 
     def walk(self) -> None:
-        """Every step, in order. Raises StepFailed."""
-        self._add_alice_and_bob()
-        self._add_more_contacts()
-        self._api.post("/api/callouts", id=1, status="initialized", call_flow_logic=None, metadata={})
-        self._screen.step_done("a callout: initialized")
-        self._populate()
-        self._api.post("/api/callouts/1/callout_events", {"event": "start"}, id=1, status="running")
-        self._screen.step_done("the callout: running")
-        self._create_phone_calls()
-        self._queue_phone_calls()
-        self._fetch_statuses()
-        self._show_statuses()
+        """Every step, in order."""
+        self._import_people()
+        callout_id = self._make_callout()
+        self._show_preflight(callout_id)
+        statistics = self._carry_out(callout_id, DEMO_PEOPLE)
+        again = sum(count for attempts, count in statistics["attempts"].items() if int(attempts) > 1)
+        _expect("people who were called again", again > 0, again)
+        self._say(f"called again, as they were not reached: {again}")
+        acknowledged = statistics["people"]["acknowledged"]
+        _expect("people who pressed 1", acknowledged > 0, acknowledged)
+        self._say(f"pressed 1, and so have acknowledged: {acknowledged}")
+        if unreached := self._show_unreached(callout_id, statistics["people"]["unreached"]):
+            self._follow_up(callout_id, unreached)
 
-    def _add_alice_and_bob(self) -> None:
-        api = self._api
-        api.post("/api/contacts", {"msisdn": "+252662345678"}, id=1, msisdn="+252662345678", metadata={})
-        api.patch("/api/contacts/1", {"[metadata][name]": "Alice", "[metadata][gender]": "f"})
-        api.get("/api/contacts/1", metadata={"name": "Alice", "gender": "f"})
-        bob = {"msisdn": "+252662345679", "[metadata][name]": "Bob", "[metadata][gender]": "m"}
-        api.post("/api/contacts", bob, id=2, msisdn="+252662345679", metadata={"name": "Bob", "gender": "m"})
-        api.get("/api/contacts?q[metadata][gender]=f", total=1)
-        self._screen.step_done("contacts: Alice and Bob")
+    def _import_people(self) -> None:
+        people = (
+            {
+                "msisdn": f"+25266{2_345_000 + number}",
+                "metadata": {"name": f"Person {number}", "district": DISTRICTS[number % len(DISTRICTS)]},
+            }
+            for number in range(1, DEMO_PEOPLE + 1)
+        )
+        lines = "".join(json.dumps(person) + "\n" for person in people)
+        created = self._api.upload("/api/contacts/import", lines.encode(), "application/x-ndjson")["created"]
+        _expect(f"{DEMO_PEOPLE} contacts", created == DEMO_PEOPLE, created)
+        self._say(f"people along the river, imported: {created}")
 
-    def _add_more_contacts(self) -> None:
-        with self._screen.progress_bar("more contacts", MORE_CONTACTS) as show:
-            for number in range(1, MORE_CONTACTS + 1):
-                msisdn = f"+25266{2346000 + number}"
-                self._api.post("/api/contacts", {"msisdn": msisdn}, id=number + 2, msisdn=msisdn)
-                show(number)
-        self._api.get("/api/contacts", total=ALL_CONTACTS)
-
-    def _populate(self) -> None:
-        population = {"type": "BatchOperation::CalloutPopulation"}
-        self._api.post("/api/callouts/1/batch_operations", population, id=1, callout_id=1, status="preview")
-        self._api.get("/api/batch_operations/1/preview/contacts", total=ALL_CONTACTS)
-        self._run_operation(1)
-        self._await_total("participations in the callout", "/api/callouts/1/callout_participations")
-
-    def _create_phone_calls(self) -> None:
-        parameters = {
-            "type": "BatchOperation::PhoneCallCreate",
-            "parameters[remote_request_params][from]": "1234",
-            "parameters[remote_request_params][url]": self._url,
-            "parameters[callout_filter_params][status]": "running",
+    def _make_callout(self) -> int:
+        plan = {
+            "audience": {},
+            "remote_request_params": {"from": "1294"},
+            "retry": {"max_attempts": MAX_ATTEMPTS, "delays": DELAYS},
         }
-        self._api.post("/api/batch_operations", parameters, id=2, callout_id=None, status="preview")
-        self._api.get("/api/batch_operations/2/preview/callout_participations", total=ALL_CONTACTS)
-        self._run_operation(2)
-        self._await_total("phone calls created", "/api/batch_operations/2/phone_calls")
+        fields = {"call_flow_logic": "CallFlowLogic::Message", "metadata": {"message": MESSAGE}, "plan": plan}
+        callout = self._api.post("/api/callouts", fields)
+        self._say(f"a callout with a plan: everybody, {MAX_ATTEMPTS} attempts, key 1 acknowledges")
+        return int(callout["id"])
 
-    def _queue_phone_calls(self) -> None:
-        self._api.post("/api/batch_operations", _phone_call_operation("Queue", "created"), id=3, status="preview")
-        self._api.get("/api/batch_operations/3/preview/phone_calls", total=ALL_CONTACTS)
-        self._run_operation(3)
-        self._api.get("/api/batch_operations/3/phone_calls", total=ALL_CONTACTS)
-        self._await_total("phone calls at the provider", "/api/phone_calls?q[remotely_queued_at_after]=2018-01-01")
+    def _show_preflight(self, callout_id: int) -> None:
+        report = self._api.post(f"/api/callouts/{callout_id}/preflight")
+        _expect(f"{DEMO_PEOPLE} people in the preflight", report["audience"] == DEMO_PEOPLE, report["audience"])
+        self._say("the preflight:")
+        for line in preflight_lines(report):
+            self._screen.say(line)
 
-    def _fetch_statuses(self) -> None:
-        """Fetch the statuses from the provider, again and again until each call has a final one."""
-        open_calls = _phone_call_operation("QueueRemoteFetch", "remotely_queued,in_progress")
-        self._api.post("/api/batch_operations", open_calls, id=4, status="preview")
-        self._api.get("/api/batch_operations/4/preview/phone_calls", total=ALL_CONTACTS)
-        deadline, event = _deadline(), "queue"
-        with self._screen.progress_bar("phone calls with an outcome", ALL_CONTACTS) as show:
-            while (ended := self._api.count(f"/api/phone_calls?q[status]={','.join(FINAL_STATUSES)}")) < ALL_CONTACTS:
-                show(ended)
-                _check_time(deadline, f"{ALL_CONTACTS} calls that have ended", f"{ended}")
-                self._run_operation(4, event)
-                event = "requeue"
+    def _carry_out(self, callout_id: int, people: int) -> dict[str, Any]:
+        """Start a callout, and watch it until it is completed; its statistics."""
+        self._api.post(f"/api/callouts/{callout_id}/callout_events", {"event": "start"})
+        watch_callout(self._api, self._screen, callout_id, DEMO_AWAY_SECONDS)
+        statistics: dict[str, Any] = self._api.get(f"/api/callouts/{callout_id}/statistics")
+        counts = statistics["people"]
+        _expect(f"{people} people", counts["total"] == people, counts["total"])
+        unsettled = counts["pending"] + counts["calling"] + counts["waiting"]
+        _expect("nobody left to be called", unsettled == 0, unsettled)
+        most = max(int(attempts) for attempts, count in statistics["attempts"].items() if count)
+        _expect(f"at most {MAX_ATTEMPTS} calls to anybody", most <= MAX_ATTEMPTS, most)
+        return statistics
 
-    def _show_statuses(self) -> None:
-        calls = self._api.get("/api/phone_calls?per_page=1000", total=ALL_CONTACTS).json
-        for field in ("contact_id", "remote_call_id"):
-            different = len({call[field] for call in calls} - {None})
-            if different != ALL_CONTACTS:
-                raise StepFailed(f"{ALL_CONTACTS} calls, each with a {field} of its own", f"{different}")
-        counts = Counter(call["status"] for call in calls)
-        heard = self._api.count("/api/remote_phone_call_events")
-        if heard != counts["completed"]:
-            raise StepFailed(f"one webhook for each of {counts['completed']} completed calls", f"{heard}")
-        self._screen.step_done(f"phones that played the message: {heard}")
-        self._screen.statuses(counts)
+    def _show_unreached(self, callout_id: int, expected: int) -> int:
+        """Show some of those who were not reached; how many they are."""
+        query = {"format": "jsonl", "q[outcome]": "unreached"}
+        with self._api.stream(f"/api/callouts/{callout_id}/results", query) as rows:
+            found = [json.loads(line) for line in iter(rows.readline, b"")]
+        _expect(f"{expected} people in the results", len(found) == expected, len(found))
+        self._say(f"not reached: {len(found)}")
+        for row in found[:SHOWN_UNREACHED]:
+            name, district = row["metadata"]["name"], row["metadata"]["district"]
+            calls = f"{row['attempts']} call{'s' if row['attempts'] > 1 else ''}"
+            self._screen.say(f"    {row['msisdn']}  {name}, {district}: {row['outcome_reason']} ({calls})")
+        if len(found) > SHOWN_UNREACHED:
+            self._screen.say(f"    and {len(found) - SHOWN_UNREACHED} more")
+        return len(found)
 
-    def _run_operation(self, operation_id: int, event: str = "queue") -> None:
-        """Queue the batch operation and wait until it is finished."""
-        path = f"/api/batch_operations/{operation_id}"
-        self._api.post(f"{path}/batch_operation_events", {"event": event}, id=operation_id, status="queued")
-        deadline = _deadline()
-        while (status := self._api.get(path, id=operation_id).json["status"]) != "finished":
-            _check_time(deadline, f"{path} finished", status)
-            time.sleep(POLL_SECONDS)
+    def _follow_up(self, callout_id: int, unreached: int) -> None:
+        callout = self._api.post(f"/api/callouts/{callout_id}/follow_ups")
+        self._say(f"a follow-up, for these {unreached} once more")
+        self._carry_out(int(callout["id"]), unreached)
 
-    def _await_total(self, text: str, path: str) -> None:
-        """Wait until the list at PATH holds a member for each contact."""
-        deadline = _deadline()
-        with self._screen.progress_bar(text, ALL_CONTACTS) as show:
-            while (total := self._api.count(path)) != ALL_CONTACTS:
-                show(total)
-                _check_time(deadline, f"Total: {ALL_CONTACTS} from GET {path}", f"{total}")
-                time.sleep(POLL_SECONDS)
+    def _say(self, text: str) -> None:
+        self._screen.say(f"ok  {text}")
 
 
-def _phone_call_operation(kind: str, statuses: str) -> dict[str, str]:
-    """The form of a batch operation PhoneCall<KIND> over the running callout's calls in STATUSES."""
-    return {
-        "type": f"BatchOperation::PhoneCall{kind}",
-        "parameters[callout_filter_params][status]": "running",
-        "parameters[phone_call_filter_params][status]": statuses,
-    }
-
-
-def _deadline() -> float:
-    return time.monotonic() + STAGE_SECONDS
-
-
-def _check_time(deadline: float, expected: str, actual: str) -> None:
-    """Raises StepFailed once DEADLINE (of the monotonic clock) has passed."""
-    if time.monotonic() > deadline:
-        raise StepFailed(f"{expected} within {STAGE_SECONDS:g} s", actual)
+def _expect(expected: str, as_expected: bool, actual: object) -> None:
+    """Raise StepFailed unless it is AS_EXPECTED."""
+    if not as_expected:
+        raise StepFailed(expected, str(actual))

@@ -1,6 +1,6 @@
-"""``scfm demo``: the guide's disaster alert, walked through a server of its own with simulated phones.
+"""``scfm demo``: an alert that runs by its plan, on a server of its own with simulated phones.
 
-Every answer is checked; the first that is not what the guide promises ends the demo.
+What comes of it is checked; the first thing that is not as it should be ends the demo.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from scfm.cli.alert.alert_screen import AlertScreen
+from scfm.cli.alert.server_api import AlertFailed
 from scfm.cli.demo.alert import Alert
-from scfm.cli.demo.api import StepFailed
+from scfm.cli.demo.failure import StepFailed
 from scfm.cli.demo.own_server import own_server
-from scfm.cli.demo.screen import Screen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Walk the alert and show it; 0 if every answer was right, else 1. Leaves nothing behind, also on Ctrl-C."""
-    screen = Screen()
+    """Walk the alert and show it; 0 if all was right, else 1. Leaves nothing behind, also on Ctrl-C."""
+    screen = AlertScreen()
     began = time.monotonic()
     previous = signal.signal(signal.SIGTERM, _exit)
     try:
@@ -33,9 +34,12 @@ def run(options: argparse.Namespace) -> int:
     except StepFailed as failure:
         screen.say(f"WRONG: expected {failure.expected}\n       but came {failure.actual}")
         return 1
+    except AlertFailed as failure:
+        screen.say(f"WRONG: {failure}")
+        return 1
     finally:
         signal.signal(signal.SIGTERM, previous)
-    screen.say(f"Everybody was called once. {time.monotonic() - began:.1f} s in all; nothing is left behind.")
+    screen.say(f"Nobody was forgotten. {time.monotonic() - began:.1f} s in all; nothing is left behind.")
     return 0
 
 

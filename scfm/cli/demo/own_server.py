@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
-from scfm.cli.demo.api import Api, StepFailed
-from scfm.cli.demo.screen import Screen
+from scfm.cli.alert.alert_screen import AlertScreen
+from scfm.cli.alert.server_api import ServerApi
+from scfm.cli.demo.failure import StepFailed
 from scfm.settings import Settings
 
 START_SECONDS = 60.0
@@ -22,7 +23,7 @@ START_LOOK_SECONDS = 0.1
 
 
 @contextmanager
-def own_server(folder: Path, screen: Screen) -> Iterator[Api]:
+def own_server(folder: Path, screen: AlertScreen) -> Iterator[ServerApi]:
     """A server over FOLDER for as long as the block runs, and its API. Raises StepFailed if it does not start."""
     log = folder / "server.log"
     command = [sys.executable, "-m", "scfm", "serve", "--port", "0", "--data-dir", str(folder / "data")]
@@ -31,12 +32,9 @@ def own_server(folder: Path, screen: Screen) -> Iterator[Api]:
             command, env=_environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        api = _await_listening(server, log)
-        screen.step_done(f"a server of its own: http://127.0.0.1:{api.port}, with the simulator as its provider")
-        try:
-            yield api
-        finally:
-            api.close()
+        url, token = _await_listening(server, log)
+        screen.say(f"ok  a server of its own: {url}, with the simulator as its provider")
+        yield ServerApi(url, token)
     finally:
         with _uninterrupted():
             _stop(server)
@@ -49,8 +47,8 @@ def _environment() -> dict[str, str]:
     return {**kept, "PLATFORM_PROVIDER": "simulator"}
 
 
-def _await_listening(server: subprocess.Popen[bytes], log: Path) -> Api:
-    """The API of the server, once its log says where it listens.
+def _await_listening(server: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
+    """The URL of the server and an access token, once its log says where it listens.
 
     Before that line stands, on a line of its own, the access token of 64 digits.
     """
@@ -60,7 +58,7 @@ def _await_listening(server: subprocess.Popen[bytes], log: Path) -> Api:
         listening = next((line for line in lines if line.startswith("listening on ")), None)
         if listening is not None:
             token = next(line for line in lines if len(line) == 64)
-            return Api(int(listening.rpartition(":")[2]), token)
+            return f"http://127.0.0.1:{int(listening.rpartition(':')[2])}", token
         if server.poll() is not None or time.monotonic() > deadline:
             raise StepFailed("a server that listens", "\n".join(lines[-10:]) or "nothing")
         time.sleep(START_LOOK_SECONDS)
