@@ -9,6 +9,7 @@ from typing import NamedTuple, TypedDict
 from scfm.models.call_endings import answered_by_machine, unreached_reason
 from scfm.models.call_lifecycle import FINAL, UNDER_WAY, CallStatus
 from scfm.models.call_work import CANCELED_FOR, ENDED_AT, MAY_HAVE_RUNG_FIELD, PERSON, REFUSAL
+from scfm.models.callout_status import COMPLETED
 from scfm.models.outcome import (
     ACKNOWLEDGED_AT,
     ATTEMPT_DUE,
@@ -173,6 +174,8 @@ def _uncalled(participation: Document, callout_status: str, plan: Plan | None, m
     """Of somebody of whom no call has left."""
     if plan is None or callout_status == "initialized":
         return _Verdict(Outcome.PENDING)
+    if callout_status == COMPLETED:  # it ends when everybody is settled: of those whom it has not called, by time
+        return _Verdict(Outcome.UNREACHED, Reason.TOO_LATE)
     if callout_status not in PLAN_GOES_ON:
         return _Verdict(Outcome.UNREACHED, Reason.STOPPED)
     possible = plan.next_moment(moment)

@@ -154,6 +154,12 @@ def test_whom_the_plan_never_called_is_stopped_or_too_late() -> None:
     assert told(of=callout("stopped")) == ("pending", None)
 
 
+def test_whom_a_completed_plan_has_not_called_stays_too_late() -> None:
+    completed = callout("completed", plan=plan(not_after=(NOW - MINUTE).isoformat()))
+    assert told(of=completed) == ("unreached", "too_late")
+    assert told(call(status="canceled", _canceled_for="too_late"), of=completed) == ("unreached", "too_late")
+
+
 def test_a_retry_is_due_a_delay_after_the_end_of_the_attempt() -> None:
     first, second = call(1, "busy", **SENT, _attempt=1), call(2, "failed", **SENT, _attempt=2)
     derived = derive({}, PLANNED, [first], LATER)
