@@ -8,7 +8,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 LOCKED = $(PIP_INSTALL) --require-hashes --requirement
 ITSELF = $(PIP_INSTALL) --no-deps --no-build-isolation --editable
 
-.PHONY: help run demo test test-newest check peers torture bench bench-callout hold lock clean
+.PHONY: help run demo test test-newest check peers torture campaigns bench bench-callout hold lock clean
 
 help:
 	@echo 'make run     set up, and run the server on http://127.0.0.1:3000 with its own MongoDB'
@@ -18,6 +18,7 @@ help:
 	@echo 'make check   lint, check formatting, types and floors'
 	@echo 'make peers   test against programs by others, which need Node.js and npm'
 	@echo 'make torture try 200 seeds of faults and kills; it takes a while'
+	@echo 'make campaigns  carry 2,000 simulated alerts out, with deaths, races and clocks that change; it takes an hour'
 	@echo 'make bench   measure, on a machine that does nothing else; make bench BENCH=--help for what there is'
 	@echo 'make bench-callout  one callout of 100,000, from the import to the last callback'
 	@echo 'make hold    hold 5,000 calls of two processes with 500 in flight, and measure how long that takes'
@@ -47,6 +48,11 @@ peers: .venv/installed-test tests/peers/node_modules/installed
 
 torture: .venv/installed-test
 	$(BIN)/python -m tests.torture --seeds 200
+
+# make campaigns SEEDS=100
+SEEDS = 2000
+campaigns: .venv/installed-test
+	$(BIN)/python -m tests.torture.campaigns --seeds $(SEEDS)
 
 # make bench BENCH='--sizes 1000,10000 --only operations,lists'
 bench: .venv/installed-bench

@@ -79,6 +79,7 @@ class Background:
         provider: Provider | None = None,
         send_journal: SendJournal | None = None,
         clock: MonotonicClock = SYSTEM_CLOCK,
+        clock_watch: ClockWatch | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
@@ -92,7 +93,7 @@ class Background:
         self.dispatcher = Dispatcher(
             store, self.provider, accounts, self.send_journal, self.callout_hold, settings, clock=clock
         )
-        self.clock_watch = ClockWatch()
+        self.clock_watch = clock_watch or ClockWatch()
         self.clock_repair = ClockRepair(store, self.clock_watch, settings, self.runner.wake)
         self.status_fetcher = StatusFetcher(store, self.provider, accounts, slots=20, lease=lease)
         self.reconciler = Reconciler(
