@@ -202,22 +202,25 @@ class Planned:
 
     async def next_due(self) -> datetime | None:
         """When something will be due next: a report, a call, an attempt, or a step of a plan that has more to do."""
-        moments = [report[0] for report in self.provider.reports[:1]]
         moment = now()
         soon = moment + timedelta(seconds=OPEN_SECONDS)
-        for collection, field, waiting in (
-            ("callouts", "_run.due", {"$gt": moment, "$lte": soon}),
-            (CALLS, "_work.due", {"$gt": moment}),
-            (PARTICIPATIONS, ATTEMPT_DUE, {"$gt": moment}),
-        ):
-            for found in await self.view.find(
-                collection, {field: waiting}, fields=[field], sort=[(field, 1)], limit=1
-            ):
-                value: Any = found
-                for name in field.split("."):
-                    value = value[name]
-                moments.append(value)
+        moments = [
+            *(report[0] for report in self.provider.reports[:1]),
+            *await self._first_due("callouts", "_run.due", {"$gt": moment, "$lte": soon}),
+            *await self._first_due(CALLS, "_work.due", {"$gt": moment}),
+            *await self._first_due(PARTICIPATIONS, ATTEMPT_DUE, {"$gt": moment}),
+        ]
+        # What nobody has asked to look at sooner is looked at all the same.
+        moments = moments or await self._first_due("callouts", "_run.due", {"$gt": moment})
         return max(min(moments), now()) if moments else None
+
+    async def _first_due(self, collection: str, field: str, condition: Document) -> list[datetime]:
+        """The first of the moments in a field that fit; none where there is none."""
+        found = await self.view.find(collection, {field: condition}, fields=[field], sort=[(field, 1)], limit=1)
+        moments: list[Any] = list(found)
+        for name in field.split("."):
+            moments = [moment[name] for moment in moments]
+        return moments
 
     async def close(self) -> None:
         await self.jobs.close()
