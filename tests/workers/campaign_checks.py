@@ -24,13 +24,14 @@ async def violations(run: CampaignRun) -> list[str]:
     found = list(run.violations)
     for index, history in enumerate(run.histories):
         left = [one for one in run.carrier.left if one.callout == index]
-        found += _of_calls(left, history)
+        found += violations_of_calls(left, history)
         people = await run.view.find("callout_participations", {"callout_id": run.callouts[index]})
         found += _of_people(people, run, index)
     return found + await run.wrong_outcomes()
 
 
-def _of_calls(left: Sequence[Left], history: History) -> Iterator[str]:
+def violations_of_calls(left: Sequence[Left], history: History) -> Iterator[str]:
+    """What is wrong with the calls of a callout that left, in the order in which they did."""
     attempts: Counter[str] = Counter()
     open_until: dict[str, float] = defaultdict(float)
     for one in left:
@@ -106,6 +107,6 @@ def _of_people(people: Sequence[Document], run: CampaignRun, index: int) -> Iter
         left = [one for one in run.carrier.left if one.callout == index and one.msisdn == person["msisdn"]]
         if not sum(one.taken for one in left) <= person["attempts"] <= len(left):
             yield f"{len(left)} calls left: {person}"
-    missing = run.audience_of(index) - {person["msisdn"] for person in people}
+    missing = set(run.campaign.msisdns[: run.campaign.audience]) - {person["msisdn"] for person in people}
     if missing and run.histories[index].statuses[-1][1] == "completed":
         yield f"not in the callout: {missing}"

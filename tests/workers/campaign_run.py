@@ -253,7 +253,9 @@ class CampaignRun:
         if due or not (busy or open_calls):
             after = await self._first("callouts", "_run.due", {"$gt": moment})
             waits += [after] if after is not None else []
-        if open_calls and await self.view.exists(CALLS, {"status": "queued", CALL_DUE: {"$lte": moment}}):
+        # What a limit keeps back, or what is left alone for a while after the clock was set.
+        overdue = [{CALL_DUE: {"$lte": moment}}, {LEASE: {"$lte": moment}}]
+        if open_calls and await self.view.exists(CALLS, {"$or": overdue}):
             waits.append(1.0)
         if await self.view.exists("callouts", {"_run.due": {"$lte": moment}}):
             waits.append(1.0)  # an event has just moved it
@@ -263,10 +265,6 @@ class CampaignRun:
             runs = await self.view.find("callouts", {}, fields=["status", "_run"])
             raise AssertionError(f"nothing is due any more at {moment}: {runs}, {left}, {calls}")
         self.clock.advance(max(0.001, min(waits)))
-
-    def audience_of(self, index: int) -> set[str]:
-        """The numbers that the callout was to call from its start on."""
-        return set(self.campaign.msisdns[: self.campaign.audience])
 
     async def figures(self) -> Counter[str]:
         """What the campaign has come to, in numbers."""
