@@ -174,7 +174,7 @@ class PlanRunner(Job):
         elif due := await self._due(view, callout["_id"], moment, STEP_SIZE):
             # They are called when the window opens, or not any more.
             await _derive_all(view, [participation["_id"] for participation in due])
-            return moment
+            return later(ROOM_SECONDS)
         return await self._next_look(view, callout["_id"], moment)
 
     async def _due(self, view: TenantView, callout_id: int, moment: datetime, limit: int) -> list[Document]:
