@@ -48,6 +48,7 @@ from scfm.workers.call_withdrawal import CallWithdrawal
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_ends import CalloutEnds
 from scfm.workers.callout_hold import CalloutHold
+from scfm.workers.callout_tenths import CalloutTenths
 from scfm.workers.clock_repair import ClockRepair
 from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.dispatcher import Dispatcher
@@ -250,6 +251,7 @@ class Server:
         runner.add(RenumberContacts(store))
         runner.add(SettleOptOuts(store))
         runner.add(ends)
+        runner.add(CalloutTenths(store, send_journal.id))
         runner.add(OutcomeKeeper(store))
         runner.add(OutcomeRepair(store))
         self._closing.push_async_callback(runner.stop, MAX_JOBS_SECONDS)

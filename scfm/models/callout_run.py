@@ -21,7 +21,7 @@ class CalloutRun(TypedDict, total=False):
     ``review``: the id of the last participation whose outcome has been worked out again after an event or a change of
     the plan; absent when all have. ``audience``: the id of the last contact of the audience that has become a
     participation; absent when all have. ``started_at``: when it was started. ``ending``: everybody is settled, as far
-    as was seen before it was set.
+    as was seen before it was set. ``told``: of how many tenths of the people the log has told that they are settled.
     """
 
     due: datetime
@@ -32,6 +32,7 @@ class CalloutRun(TypedDict, total=False):
     audience: int
     started_at: datetime
     ending: bool
+    told: int
 
 
 CALLOUT_COLLECTION: Final = "callouts"
@@ -41,6 +42,7 @@ RUN_STARTED_AT: Final = "_run.started_at"
 STARTED_AT: Final = "_started_at"
 RUN_DUE, HOLDER, REVIEW, AUDIENCE = "_run.due", "_run.holder", "_run.review", "_run.audience"
 ENDING: Final = "_run.ending"
+TOLD: Final = "_run.told"
 RUN_LEASE: Final = "_run.lease"
 RUN_LOG: Final = "_run.log"
 RUN_INDEX = Index(RUN_DUE, name="run", only={RUN_DUE: {"$exists": True}})
@@ -74,6 +76,12 @@ def complete_run(moment: datetime) -> Document:
         "$unset": {RUN_DUE: "", ENDING: ""},
         "$inc": {"_version": 1},
     }
+
+
+def told_tenth(callout: Mapping[str, Any]) -> int:
+    """The tenth of the people that the log has last told of; 0 for none."""
+    tenth: int = (callout.get(RUN) or {}).get("told", 0)
+    return tenth
 
 
 def run_due(moment: datetime) -> Document:

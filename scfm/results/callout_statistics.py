@@ -17,9 +17,10 @@ from scfm.models.outcome import REASONS, Outcome
 from scfm.models.plan_pace import Pace
 from scfm.results.expected_end import Progress, expected_end
 from scfm.results.limits import limited_by
-from scfm.results.people import OUTCOME_OF, People, counted, people_by_outcome
+from scfm.results.people import OUTCOME_OF, People, counted, people_by_outcome, people_query
 from scfm.storage.block_tallies import Tallied, Tally, TallyKey
 from scfm.storage.query import Document
+from scfm.storage.tenant_view import TenantView
 
 MAX_MINUTES: Final = 120
 
@@ -103,6 +104,15 @@ CALLOUT_TALLY: Final = Tally(
     },
     read=_read,
 )
+
+
+async def people_of(view: TenantView, callout_id: int) -> People:
+    """The people of a callout, as they are now. Raises Unavailable."""
+    tallied = await view.list_of(people_query(callout_id)).tallied(CALLOUT_TALLY)
+    outcomes = Counter[str]()
+    for (outcome, *_), count in counted(tallied.counts, "people"):
+        outcomes[outcome] += count
+    return people_by_outcome(outcomes)
 
 
 def statistics_of(

@@ -33,6 +33,11 @@ def people_left(people: People) -> int:
     return sum(people[outcome] for outcome in OPEN_OUTCOMES)
 
 
+def outcome_words(people: People) -> str:
+    """``30 calling, 90 reached``: the outcomes that somebody has."""
+    return ", ".join(f"{people[outcome]} {outcome}" for outcome in OUTCOMES if people[outcome])
+
+
 def counted(counts: Counter[TallyKey], kind: str) -> Iterator[tuple[tuple[Any, ...], int]]:
     """Of the counts whose key begins with KIND, the rest of the key, and the count."""
     for key, count in counts.items():

@@ -38,6 +38,8 @@ from scfm.models.plan import Plan
 from scfm.models.plan_audience import take_audience
 from scfm.models.planned_participation import UNSETTLED, due_by
 from scfm.models.queue_place import place_waiting, queue_place
+from scfm.results.callout_statistics import people_of
+from scfm.results.people import outcome_words
 from scfm.runtime.backoff import Backoff
 from scfm.settings import Settings
 from scfm.storage.query import Document
@@ -210,7 +212,14 @@ class PlanRunner(Job):
         if await view.exists(PARTICIPATIONS, {"callout_id": callout["_id"], "outcome": {"$in": OPEN_OUTCOMES}}):
             return Step(now(), {REVIEW: 0}, [ENDING])  # the plan was given to the callout while somebody joined it
         if await view.update_one(CALLOUT_COLLECTION, _as_taken(callout), complete_run(now())):
-            log.info("callout %d of account %d is completed", callout["_id"], callout["account_id"])
+            people = await people_of(view, callout["_id"])
+            log.info(
+                "callout %d of account %d is completed: %d people (%s)",
+                callout["_id"],
+                view.account_id,
+                people["total"],
+                outcome_words(people),
+            )
         return Step(None)
 
 

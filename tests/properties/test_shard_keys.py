@@ -62,6 +62,7 @@ EVERY_SHARD = {
     ("callouts", "find", "$or _run.due"): CLAIM,
     ("callouts", "update", "_run.due _run.lease _run.log"): DEAD,
     ("callouts", "update", "$or _run.due"): CLOCK,
+    ("callouts", "find", "_run.audience _run.due _run.log _run.review status"): "once in five seconds, for the log",
     ("batch_operations", "find", "_work.due status"): CLAIM,
     ("contacts", "find", "_renumbered.due"): CLAIM,
     ("opt_outs", "find", "_settle_from"): CLAIM,
