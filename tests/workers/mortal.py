@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
@@ -83,9 +82,12 @@ class MortalStore(Store):
 
     async def end(self) -> None:
         """Begin nothing more. The connections are the test's, and stay."""
-        with suppress(Death):
+        try:
             if not self._life.over:
                 await self.quiesce()
+        except asyncio.CancelledError:  # Death, or what it becomes for who waits for a task that has died
+            if not self._life.over:
+                raise
         self.counters.close()
 
     _life: Life
