@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from scfm.models.call_lifecycle import UNDER_WAY
 from scfm.models.callout_run import has_started
 from scfm.models.outcome import ATTEMPT_NUMBER
 from scfm.storage.query import Document
@@ -32,10 +33,13 @@ async def attempt_ordinals(
     found = await view.find("callout_participations", unsettled, fields=[ATTEMPT_NUMBER], sort=())
     ordinals = {participation["_id"]: int(participation[ATTEMPT_NUMBER]) for participation in found}
     made = {"callout_participation_id": {"$in": among}, ATTEMPT_NUMBER: {"$exists": True}}
+    fields = ["callout_participation_id", ATTEMPT_NUMBER, "status"]
     highest: dict[int, int] = {}
-    for call in await view.find("phone_calls", made, fields=["callout_participation_id", ATTEMPT_NUMBER], sort=()):
-        participation_id = call["callout_participation_id"]
-        highest[participation_id] = max(highest.get(participation_id, 0), int(call[ATTEMPT_NUMBER]))
+    for call in await view.find("phone_calls", made, fields=fields, sort=()):
+        participation_id, ordinal = call["callout_participation_id"], int(call[ATTEMPT_NUMBER])
+        highest[participation_id] = max(highest.get(participation_id, 0), ordinal)
+        if call["status"] in UNDER_WAY:  # also of somebody who is settled, as by a key pressed in it
+            ordinals[participation_id] = ordinal
     return {
         call_id: ordinals.get(participation_id, highest.get(participation_id, 0) + 1)
         for call_id, participation_id in planned.items()

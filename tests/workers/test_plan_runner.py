@@ -16,7 +16,7 @@ from scfm.errors import Invalid
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.joining import JoinedCallout
-from scfm.models.outcome import ATTEMPT_NUMBER
+from scfm.models.outcome import ACKNOWLEDGED_AT, ATTEMPT_NUMBER, MARK, new_mark
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.settings import Settings
 from scfm.storage.store import Store
@@ -273,6 +273,25 @@ async def test_a_call_made_by_hand_is_an_attempt_and_the_plan_waits_for_its_end(
     await PHONE_CALLS.fire(planned.scope, second["_id"], "queue")
     await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
     assert await planned.outcomes(callout) == {ANNA: "reached"}
+
+
+async def test_who_is_settled_in_the_midst_of_a_call_gets_no_other_until_it_ends(planned: Planned) -> None:
+    await planned.contacts(ANNA)
+    callout = await planned.callout("start")
+    await planned.work()
+    person = (await planned.people(callout))[ANNA]
+    acknowledged = {"$set": {ACKNOWLEDGED_AT: now(), MARK: new_mark()}}
+    await planned.view.update_one("callout_participations", {"_id": person["_id"]}, acknowledged)
+    await planned.work()
+    assert await planned.outcomes(callout) == {ANNA: "acknowledged"}
+    by_hand = {"callout_participation_id": person["_id"], "callout_id": callout, "contact_id": person["contact_id"]}
+    call = await PHONE_CALLS.create(planned.scope, {"remote_request_params": {"url": NOWHERE}}, **by_hand)
+    with pytest.raises(Invalid):
+        await PHONE_CALLS.fire(planned.scope, call["_id"], "queue")
+    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await PHONE_CALLS.fire(planned.scope, call["_id"], "queue")
+    await planned.work()
+    assert len(planned.provider.left) == 2
 
 
 async def test_two_processes_make_no_attempt_twice(store: Store, settings: Settings, planned: Planned) -> None:
