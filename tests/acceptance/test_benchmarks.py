@@ -48,10 +48,12 @@ def test_each_figure_stands_beside_its_limit(measured: Path) -> None:
         assert figure["noise"]["loop_ms"]["min"] > 0
 
 
-def test_a_callout_is_followed_to_its_end(measured: Path) -> None:
-    (end,) = [entry for entry in latest(measured)["figures"] if entry["name"].startswith("All accepted")]
-    assert end["size"] == end["details"]["timeline"][-1]["callback"] == 30
-    assert set(end["details"]["steps"]["call"]["cores"]) == {"server", "mongod", "simulator"}
+def test_a_callout_and_a_plan_are_followed_to_their_ends(measured: Path) -> None:
+    ends = [entry for entry in latest(measured)["figures"] if entry["name"].startswith("All accepted")]
+    assert len(ends) == 2  # by batch operations, and by a plan
+    for end in ends:
+        assert end["size"] == end["details"]["timeline"][-1]["callback"] == 30
+        assert set(end["details"]["steps"]["call"]["cores"]) == {"server", "mongod", "simulator"}
 
 
 def test_a_run_has_a_file_of_its_own_and_the_newest_figures_are_together(measured: Path) -> None:

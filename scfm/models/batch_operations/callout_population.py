@@ -40,7 +40,8 @@ class CalloutPopulation(OperationType):
         self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
         callout_id = operation["callout_id"] or 0
-        callout = await JoinedCallout.read(view, callout_id)
+        async with order_lock:  # so that the next batch does not overtake this one
+            callout = await JoinedCallout.read(view, callout_id)
         fields = {**callout.new_fields(), "callout_population_id": operation["_id"]}
         skipped = await populate(view, callout_id, subjects, order_lock, fields)
         await callout.confirm(view, [contact["_id"] for contact in subjects])
