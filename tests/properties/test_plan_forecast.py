@@ -10,21 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scfm.models.plan import Plan, with_defaults
+from scfm.models.plan import Plan
 from scfm.models.plan_forecast import MAX_GROUPS, Forecast, forecast
+from tests.plans import moment, plan_of
 
 NOW = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
 WINDOW = {"time_zone": "Asia/Phnom_Penh", "from": "07:00", "to": "20:00"}
-
-
-def plan_of(**given: Any) -> Plan:
-    plan = Plan.of({"plan": with_defaults({"audience": {}, **given})})
-    assert plan is not None
-    return plan
-
-
-def moment(written: str) -> datetime:
-    return datetime.fromisoformat(written)
 
 
 def one_by_one(plan: Plan, people: int, rate: float, seconds: float) -> list[tuple[int, datetime]]:

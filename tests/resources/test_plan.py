@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scfm.models.plan import Plan, with_defaults
+from tests.plans import moment, plan_of
 
 DEFAULTS = {
     "audience": {},
@@ -25,16 +26,6 @@ DEFAULTS = {
     "emergency": None,
 }
 NIGHTS = {"time_zone": "Asia/Phnom_Penh", "from": "22:00", "to": "06:00"}
-
-
-def plan_of(**given: Any) -> Plan:
-    plan = Plan.of({"plan": with_defaults({"audience": {}, **given})})
-    assert plan is not None
-    return plan
-
-
-def moment(written: str) -> datetime:
-    return datetime.fromisoformat(written)
 
 
 def test_a_plan_has_defaults_in_the_order_of_its_schema() -> None:

@@ -138,6 +138,24 @@ async def pass_over(job: Job) -> int:
     return len(items)
 
 
+async def send_due(jobs: Background) -> int:
+    """Let the dispatcher claim what it can at once, and send it together; how many calls there were."""
+    jobs.dispatcher._claim_again_at = 0.0
+    items = await jobs.dispatcher.claim(jobs.dispatcher.slots)
+    await asyncio.gather(*(jobs.dispatcher.process(item) for item in items))
+    return len(items)
+
+
+async def reached(simulator: Simulator, count: int) -> bool:
+    """Whether the carrier has been asked for so many calls."""
+    return len(simulator.ledger.requests) >= count
+
+
+async def nothing_claimed(store: Store) -> bool:
+    """Whether no process has a call."""
+    return not await store.all_tenants.exists("phone_calls", {"_work.lease": {"$exists": True}})
+
+
 async def eventually(condition: Callable[[], Awaitable[T]], seconds: float = 120.0) -> T:
     """What the condition gives, asked until it gives something true."""
     async with asyncio.timeout(seconds):

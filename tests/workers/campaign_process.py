@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from scfm.settings import Settings
 from scfm.storage.store import Store
 from scfm.twiml.flow import FlowSettings
@@ -12,7 +10,7 @@ from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.plan_attempts import PlanAttempts
 from scfm.workers.plan_runner import PlanRunner
 from scfm.workers.settle_opt_outs import SettleOptOuts
-from tests.workers.background import Background, pass_over
+from tests.workers.background import Background, pass_over, send_due
 from tests.workers.campaign_carrier import CampaignCarrier, Line
 from tests.workers.mortal import Life, MortalSendJournal, MortalStore, live
 
@@ -69,16 +67,10 @@ class Process:
                     self._settle_opt_outs,
                 )
             ]
-            done += [await self._send(), await pass_over(jobs.status_poller), await pass_over(jobs.outcome_keeper)]
+            done += [await send_due(jobs), await pass_over(jobs.status_poller), await pass_over(jobs.outcome_keeper)]
             if not any(done):
                 return
         raise AssertionError("there is no end to it")
-
-    async def _send(self) -> int:
-        self.jobs.dispatcher._claim_again_at = 0.0
-        items = await self.jobs.dispatcher.claim(self.jobs.dispatcher.slots)
-        await asyncio.gather(*(self.jobs.dispatcher.process(item) for item in items))
-        return len(items)
 
     async def close(self) -> None:
         await self.jobs.close()

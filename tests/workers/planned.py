@@ -6,7 +6,6 @@ to do, and then goes on to the next moment at which something is due.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ from scfm.twiml.registry import Registry
 from scfm.workers.outcome_keeper import OutcomeKeeper
 from scfm.workers.plan_attempts import PlanAttempts
 from scfm.workers.plan_runner import OPEN_SECONDS, PlanRunner
-from tests.workers.background import Background, account, pass_over
+from tests.workers.background import Background, account, pass_over, send_due
 
 PARTICIPATIONS, CALLS = "callout_participations", "phone_calls"
 # What a provider says of an attempt, and how many seconds after it has taken the call.
@@ -150,19 +149,13 @@ class Planned:
             planner.keeper._next_at = 0.0  # it need not gather
             done = [
                 await pass_over(planner.runner),
-                await self._send(),
+                await send_due(self.jobs),
                 await self._report(),
                 await pass_over(planner.keeper),
             ]
             if not any(done):
                 return
         raise AssertionError("there is no end to it")
-
-    async def _send(self) -> int:
-        self.jobs.dispatcher._claim_again_at = 0.0
-        items = await self.jobs.dispatcher.claim(self.jobs.dispatcher.slots)
-        await asyncio.gather(*(self.jobs.dispatcher.process(item) for item in items))
-        return len(items)
 
     async def _report(self) -> int:
         told = 0

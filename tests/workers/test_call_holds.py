@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,8 +17,10 @@ from tests.workers.background import (
     calls_of,
     carrier,
     eventually,
+    nothing_claimed,
     pass_over,
     queued_calls,
+    reached,
     settings_for,
 )
 
@@ -76,7 +77,7 @@ async def test_a_hold_in_the_middle_stops_the_sending_and_a_release_finishes_it(
             await eventually(lambda: reached(simulator, 5))
             await tell(jobs, held, "hold")
             left = len(simulator.ledger.requests)
-            await eventually(lambda: nobody_has_any(store))
+            await eventually(lambda: nothing_claimed(store))
             # Those whose request was being written when the hold came.
             assert len(simulator.ledger.requests) <= left + settings.calls_in_flight < len(NUMBERS)
             await tell(jobs, held, "release")
@@ -84,14 +85,6 @@ async def test_a_hold_in_the_middle_stops_the_sending_and_a_release_finishes_it(
             await eventually(lambda: reached(simulator, len(NUMBERS)))
             await jobs.runner.stop(patience=5)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS, 1)
-
-
-async def reached(simulator: Any, count: int) -> bool:
-    return len(simulator.ledger.requests) >= count
-
-
-async def nobody_has_any(store: Store) -> bool:
-    return not await store.all_tenants.exists("phone_calls", {"_work.lease": {"$exists": True}})
 
 
 @EACH

@@ -20,8 +20,10 @@ from tests.workers.background import (
     calls_of,
     carrier,
     eventually,
+    nothing_claimed,
     pass_over,
     queued_calls,
+    reached,
     settings_for,
 )
 
@@ -113,7 +115,7 @@ async def test_a_pause_in_the_middle_stops_the_sending_and_a_resume_finishes_it(
             await eventually(lambda: reached(simulator, 5))
             await becomes(jobs, "paused")
             left = len(simulator.ledger.requests)
-            await eventually(lambda: nothing_held(store))
+            await eventually(lambda: nothing_claimed(store))
             # Those whose request was being written when the event came.
             assert len(simulator.ledger.requests) <= left + settings.calls_in_flight < len(NUMBERS)
             assert await statuses(store) == {"queued", "remotely_queued"}
@@ -122,14 +124,6 @@ async def test_a_pause_in_the_middle_stops_the_sending_and_a_resume_finishes_it(
             await eventually(lambda: reached(simulator, len(NUMBERS)))
             await jobs.runner.stop(patience=5)
         assert simulator.ledger.accepted_by_number() == dict.fromkeys(NUMBERS, 1)
-
-
-async def reached(simulator: Any, count: int) -> bool:
-    return len(simulator.ledger.requests) >= count
-
-
-async def nothing_held(store: Store) -> bool:
-    return not await store.all_tenants.exists("phone_calls", {"_work.lease": {"$exists": True}})
 
 
 async def test_a_call_that_waits_for_its_moment_does_not_leave_once_its_callout_is_paused(

@@ -7,16 +7,21 @@ from pathlib import Path
 from scfm.simulator.faults import Faults
 from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
-from tests.workers.background import Background, account, background, carrier, eventually, queued_calls, settings_for
+from tests.workers.background import (
+    Background,
+    account,
+    background,
+    carrier,
+    eventually,
+    queued_calls,
+    reached,
+    settings_for,
+)
 
 MANY = [f"+1555008{number:04}" for number in range(2000)]
 FEW = [f"+1555009{number:04}" for number in range(10)]
 HOUR = 3600.0
 SLOTS = 20
-
-
-async def reached(simulator: Simulator, count: int) -> bool:
-    return len(simulator.ledger.requests) >= count
 
 
 async def test_ten_calls_wait_for_few_of_the_thousands_that_another_account_has_queued(

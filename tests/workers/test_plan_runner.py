@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from scfm.clock import now
 from scfm.errors import Invalid
@@ -21,24 +18,11 @@ from scfm.models.phone_call import PHONE_CALLS
 from scfm.settings import Settings
 from scfm.storage.store import Store
 from tests.flows.test_inline_twiml import DistrictWarning
-from tests.workers.background import pass_over, settings_for
-from tests.workers.owned_clock import Wall
+from tests.workers.background import pass_over
 from tests.workers.planned import CALL_SECONDS, Planned, set_wall
 
 NOWHERE = "http://127.0.0.1:9"
 ANNA, BORA, CHAN = "+85510000001", "+85510000002", "+85510000003"
-
-
-@pytest.fixture
-def settings(tmp_path: Path, wall: Wall) -> Settings:
-    return settings_for(NOWHERE, tmp_path, calls_per_second=0)
-
-
-@pytest.fixture
-def planned(store: Store, settings: Settings, io_loop: IOLoop) -> Iterator[Planned]:
-    planned = io_loop.run_sync(lambda: Planned.open(store, settings))
-    yield planned
-    io_loop.run_sync(planned.close)
 
 
 def script(planned: Planned, **attempts: list[str]) -> None:
@@ -294,13 +278,15 @@ async def test_who_is_settled_in_the_midst_of_a_call_gets_no_other_until_it_ends
     assert len(planned.provider.left) == 2
 
 
-async def test_two_processes_make_no_attempt_twice(store: Store, settings: Settings, planned: Planned) -> None:
+async def test_two_processes_make_no_attempt_twice(
+    store: Store, planned_settings: Settings, planned: Planned
+) -> None:
     people = [f"+8551100{number:04}" for number in range(60)]
     await planned.contacts(*people)
     planned.provider.script = {person: ["busy", "answered"] for person in people[::2]}
     account_id = planned.view.account_id
     assert account_id is not None
-    other = Planned(store, settings, account_id, planned.provider, store)
+    other = Planned(store, planned_settings, account_id, planned.provider, store)
     callout = await planned.callout("start", retry={"max_attempts": 2, "delays": [60]})
     while await planned.status(callout) != "completed":
         await asyncio.gather(planned.work(), other.work())

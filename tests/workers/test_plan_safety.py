@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from tornado.ioloop import IOLoop
 
 from scfm.clock import now
 from scfm.models.call_hold import hold_or_release
@@ -16,32 +13,17 @@ from scfm.models.call_work import new_hang_up
 from scfm.models.opt_out import opt_out
 from scfm.providers.answers import RemoteCall
 from scfm.providers.credentials import Credentials
-from scfm.settings import Settings
-from scfm.storage.store import Store
 from scfm.workers.call_withdrawal import CallWithdrawal
 from scfm.workers.hang_ups import HangUps
 from scfm.workers.hang_ups_of_many import HangUpsOfMany
 from scfm.workers.settle_opt_outs import SettleOptOuts
-from tests.workers.background import pass_over, settings_for
-from tests.workers.owned_clock import Wall
+from tests.workers.background import pass_over
 from tests.workers.planned import CALL_SECONDS, WORDS, Planned
 
 NOWHERE = "http://127.0.0.1:9"
 ANNA, BORA, CHAN = "+85510000001", "+85510000002", "+85510000003"
 RETRY = {"max_attempts": 3, "delays": [60], "on": ["busy"]}
 EMERGENCY = {"reason": "The dam breaks.", "severity": "extreme"}
-
-
-@pytest.fixture
-def settings(tmp_path: Path, wall: Wall) -> Settings:
-    return settings_for(NOWHERE, tmp_path, calls_per_second=0)
-
-
-@pytest.fixture
-def planned(store: Store, settings: Settings, io_loop: IOLoop) -> Iterator[Planned]:
-    planned = io_loop.run_sync(lambda: Planned.open(store, settings))
-    yield planned
-    io_loop.run_sync(planned.close)
 
 
 async def opts_out(planned: Planned, msisdn: str) -> int:

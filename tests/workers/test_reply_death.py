@@ -52,17 +52,23 @@ async def kept(store: Store, number: int) -> Document:
     return found
 
 
+async def presses_until_death(store: Store, owner: int, step: int, keys: str) -> Life:
+    """A process takes the first report of KEYS by the person of that number, and dies at that step; its life."""
+    life = Life(step)
+    mortal = MortalStore.within(store, life)
+
+    async def handle() -> None:
+        await press(mortal, owner, step, keys, f"first-{step}")
+
+    await live(handle(), life)
+    return life
+
+
 async def test_a_process_that_keeps_replies_may_die_at_any_step(store: Store) -> None:
     owner = await account(store)
     for step in range(1, MAX_STEPS):
         await participation(store, owner, step)
-        life = Life(step)
-        mortal = MortalStore.within(store, life)
-
-        async def handle(mortal: MortalStore = mortal, number: int = step) -> None:
-            await press(mortal, owner, number, "1", f"first-{number}")
-
-        await live(handle(), life)
+        life = await presses_until_death(store, owner, step, "1")
         answers = {await press(store, owner, step, "1", f"first-{step}") for _ in range(2)}
         assert len(answers) == 1
         found = await kept(store, step)
@@ -96,13 +102,7 @@ async def test_a_process_that_opts_a_number_out_may_die_at_any_step(store: Store
     owner = await account(store)
     for step in range(1, MAX_STEPS):
         await participation(store, owner, step)
-        life = Life(step)
-        mortal = MortalStore.within(store, life)
-
-        async def handle(mortal: MortalStore = mortal, number: int = step) -> None:
-            await press(mortal, owner, number, "9", f"first-{number}")
-
-        await live(handle(), life)
+        life = await presses_until_death(store, owner, step, "9")
         for _ in range(2):
             await press(store, owner, step, "9", f"first-{step}")
         (made,) = await store.all_tenants.find("opt_outs", {"msisdn": f"+25266246{step:04}"})
