@@ -69,8 +69,8 @@ CHECK, FETCH_FROM, SEQUENCE = "_check", "_fetch_from", "_sequence"
 REFUSAL, PERSON = "_refusal", "_person"
 # Why a call was canceled before it left, or hung up before anybody answered: see CancelReason.
 CANCELED_FOR = "_canceled_for"
-# Its callout was stopped; its number is opted out; its plan's ``not_after`` has passed; its contact's new number is
-# another's; a client asked for it.
+# Its callout was stopped; its number is opted out; its plan lets no call leave at this time, or its ``not_after`` has
+# passed; its contact's new number is another's; a client asked for it.
 CancelReason = Literal["stopped", "opted_out", "not_now", "too_late", "renumbered", "request"]
 # When it ended; and that it may have rung although nobody can tell.
 ENDED_AT, MAY_HAVE_RUNG_FIELD = "_ended", "_may_have_rung"

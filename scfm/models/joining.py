@@ -12,7 +12,7 @@ from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
-from scfm.models.callout_run import CALLOUT_COLLECTION, ENDING, is_ending, look_soon
+from scfm.models.callout_run import CALLOUT_COLLECTION, is_ending, look_soon
 from scfm.models.callout_status import COMPLETED
 from scfm.models.outcome import ATTEMPT_NUMBER
 from scfm.models.planned_participation import new_outcome
@@ -66,8 +66,8 @@ class JoinedCallout:
 
 async def _read(view: TenantView, callout_id: int) -> Document:
     """What is needed of a callout; of one that is gone, that it is nothing."""
-    found = await view.find(CALLOUT_COLLECTION, {"_id": callout_id}, fields=["status", "plan", ENDING], sort=())
-    return found[0] if found else {"_id": callout_id, "status": "stopped", "plan": None}
+    found = await view.first_by(CALLOUT_COLLECTION, "_id", callout_id)
+    return found or {"_id": callout_id, "status": "stopped", "plan": None}
 
 
 def _refuse_completed(callout: Mapping[str, Any]) -> None:

@@ -71,9 +71,10 @@ async def _store_together(view: TenantView, participation_ids: Sequence[int]) ->
         for one in participations
         if one.get(ATTEMPT_NUMBER) is not None or (one["_id"] in derived and derived[one["_id"]]["_attempt"])
     }
+    changed = await view.bulk_update(PARTICIPATIONS, updates.values())
     if planned:  # there may be somebody to call, or nobody any more
         await view.update_many("callouts", *look_soon(sorted(planned), later(PLAN_LOOK_SECONDS)))
-    if await view.bulk_update(PARTICIPATIONS, updates.values()) == len(updates):
+    if changed == len(updates):
         return others | updates.keys()
     left = {"_id": {"$in": list(updates)}, OUTCOME_VERSION: {"$ne": version}}
     return others | (updates.keys() - {one["_id"] for one in await view.find(PARTICIPATIONS, left, fields=["_id"])})

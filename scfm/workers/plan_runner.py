@@ -11,7 +11,7 @@ import logging
 import math
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from scfm.clock import later, now
@@ -42,7 +42,7 @@ from scfm.results.callout_statistics import people_of
 from scfm.results.people import outcome_words
 from scfm.runtime.backoff import Backoff
 from scfm.settings import Settings
-from scfm.storage.query import Document
+from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 from scfm.workers.calling_accounts import CallingAccounts
@@ -95,7 +95,7 @@ class PlanRunner(Job):
         self._attempts = attempts
         self._accounts = accounts
         self._server_rate = settings.calls_per_second
-        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._lease = settings.lease_seconds
         self._wake_senders = wake_senders
         self._log_id = log_id
         # By the callout's id, how many steps in a row have failed.
@@ -105,14 +105,13 @@ class PlanRunner(Job):
         waiting = run_due(now())
 
         def claiming(found: Document) -> tuple[Document, Document]:
-            return {**found, **waiting}, take_run(uuid.uuid4().hex, self._log_id, later(IDLE_SECONDS), self._until())
+            return {**found, **waiting}, take_run(
+                uuid.uuid4().hex, self._log_id, later(IDLE_SECONDS), later(self._lease)
+            )
 
         callouts = await claim_each(self._store.all_tenants, CALLOUT_COLLECTION, waiting, RUN_DUE, limit, claiming)
         self.next_claim_in = ROOM_SECONDS if callouts else math.inf
         return callouts
-
-    def _until(self) -> datetime:
-        return now() + self._lease
 
     async def process(self, item: Document) -> None:
         view = self._store.for_account(item["account_id"])
@@ -193,7 +192,7 @@ class PlanRunner(Job):
         ahead = max(MIN_AHEAD, int(QUEUED_SECONDS * min(rates))) if rates else DEFAULT_AHEAD
         place = queue_place(callout)
         waiting = {"status": CallStatus.QUEUED, LANE: place.get(LANE), RANK: place[RANK], CALL_DUE: EXISTS}
-        return ahead - len(await view.find(CALLS, waiting, fields=[], sort=(), limit=ahead))
+        return ahead - await view.list_of(Query(CALLS, (waiting,)).limited(ahead)).count()
 
     async def _next_look(self, view: TenantView, callout_id: int, moment: datetime) -> datetime | None:
         unsettled = {"callout_id": callout_id, **UNSETTLED}
