@@ -9,8 +9,11 @@ from __future__ import annotations
 from scfm.calls.find_call import FoundCall
 from scfm.calls.flow_turn import FlowTurn
 from scfm.errors import NotFound, ScfmError
+from scfm.models.declaration import initial_fields
+from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.stored_documents import EventDocument, PhoneCallDocument
 from scfm.providers.abilities import Abilities
+from scfm.storage.query import Document
 from scfm.twiml.flow import Flow, FlowSettings, apology
 from scfm.twiml.interpreter import parse
 
@@ -44,6 +47,17 @@ def inline_twiml(
         bound = f"{abilities.name} takes at most {abilities.inline_twiml} inside a call"
         raise NotInline(f"{flow.name} begins with {len(taken.answer)} characters of TwiML, and {bound}")
     return taken.answer
+
+
+def next_call(callout: Document, contact: Document, msisdn: str | None, flow: str, params: Document) -> FoundCall:
+    """A call of CALLOUT to CONTACT's number MSISDN that is about to be made, with the flow that it will have.
+
+    PARAMS are its ``remote_request_params``.
+    """
+    call = {"contact_id": contact["_id"], "callout_id": callout["_id"], "msisdn": msisdn, "_id": 0}
+    return FoundCall.of(
+        {**initial_fields(PHONE_CALLS), **call, "remote_request_params": params}, contact, callout, flow
+    )
 
 
 def _details(call: PhoneCallDocument) -> dict[str, str]:

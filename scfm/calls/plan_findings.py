@@ -17,6 +17,7 @@ from scfm.models.plan_forecast import Forecast
 from scfm.models.plan_pace import Pace
 from scfm.models.plan_provider import provider_warnings
 from scfm.providers.abilities import Abilities
+from scfm.providers.call_parameters import INSTRUCTIONS
 from scfm.providers.credentials import Credentials
 from scfm.storage.query import Document
 from scfm.twiml.application import Application
@@ -25,8 +26,6 @@ from scfm.twiml.message import Message, message_problem
 
 # For so long Twilio keeps a call waiting; no alert should last longer, whoever queues it.
 LONG = timedelta(hours=24)
-# Parameters that tell the provider itself what to do when somebody answers.
-ANSWERED_ELSEWHERE = ("url", "twiml", "application_sid")
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _address_warnings(seen: Examined) -> Iterator[str]:
     if seen.credentials.provider == "simulator":
         return
     params = seen.plan.remote_request_params
-    url = None if any(params.get(name) for name in ANSWERED_ELSEWHERE) else seen.webhook
+    url = None if any(params.get(name) for name in INSTRUCTIONS) else seen.webhook
     addresses = (params.get("url") or url, params.get("status_callback") or seen.webhook)
     for address in dict.fromkeys(address for address in addresses if address is not None):
         if is_out_of_reach(str(address)):
@@ -180,7 +179,7 @@ def _emergency_warnings(seen: Examined) -> Iterator[str]:
 def _own_flow_is_heard(seen: Examined) -> bool:
     """Whether who answers hears this server's flow; else that of another address, or what stands in the request."""
     given: dict[str, Any] = seen.plan.remote_request_params
-    return not any(given.get(name) for name in ANSWERED_ELSEWHERE) or given.get("url") == seen.webhook
+    return not any(given.get(name) for name in INSTRUCTIONS) or given.get("url") == seen.webhook
 
 
 def is_out_of_reach(address: str) -> bool:

@@ -6,22 +6,19 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import TypedDict
 
-from scfm.calls.find_call import FoundCall
-from scfm.calls.inline_twiml import NotInline, inline_twiml
+from scfm.calls.inline_twiml import NotInline, inline_twiml, next_call
 from scfm.calls.plan_findings import Examined, blockers, warnings
 from scfm.clock import iso, now
 from scfm.models.call_lifecycle import CallStatus
 from scfm.models.call_work import RANK
-from scfm.models.declaration import initial_fields
 from scfm.models.filters import text
-from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.plan import Plan
 from scfm.models.plan_audience import audience_of, count_audience
 from scfm.models.plan_forecast import forecast
 from scfm.models.plan_pace import Pace, ServerPace, pace_of
 from scfm.models.platform import Platform
 from scfm.models.queue_place import queue_place
-from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
+from scfm.models.remote_phone_call_event import WEBHOOK_PATH
 from scfm.providers.abilities import Abilities, abilities_of
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
@@ -69,25 +66,25 @@ class Preflight:
         self,
         platform: Platform,
         flows: Registry,
-        own_url: Callable[[], str],
+        server_url: Callable[[], str],
         call_seconds: Callable[[], float],
         request_seconds: Callable[[str], float | None],
     ) -> None:
-        """``own_url``: where this server listens. ``call_seconds``: what a call costs this process.
+        """``server_url``: where providers reach this server. ``call_seconds``: what a call costs this process.
 
         ``request_seconds``: by the name of the provider, how long a request for a call was seen to take.
         """
         self._platform = platform
         self._flows = flows
         self._flow_settings = FlowSettings.of(platform.settings)
-        self._own_url = own_url
+        self._server_url = server_url
         self._call_seconds = call_seconds
         self._request_seconds = request_seconds
 
     @property
     def _webhook(self) -> str:
         """Where providers ask this server what to do, and report."""
-        return f"{self._platform.settings.public_url or self._own_url()}/api/{REMOTE_PHONE_CALL_EVENTS.collection}"
+        return self._server_url() + WEBHOOK_PATH
 
     async def report(self, view: TenantView, callout: Document) -> PreflightReport:
         """What the plan of CALLOUT, which must have one, would come to. Raises Invalid for filters that it lacks."""
@@ -166,14 +163,8 @@ class Preflight:
             contacts: list[Document] = await anext(batches, [])
         if not contacts:
             return None
-        of_call = {"contact_id": contacts[0]["_id"], "callout_id": callout["_id"], "msisdn": contacts[0]["msisdn"]}
-        call = {
-            **initial_fields(PHONE_CALLS),
-            **of_call,
-            "_id": 0,
-            "remote_request_params": plan.remote_request_params,
-        }
-        found = FoundCall.of(call, contacts[0], callout, flow.name)
+        contact, params = contacts[0], plan.remote_request_params
+        found = next_call(callout, contact, contact["msisdn"], flow.name, params)
         try:
             inline_twiml(flow, self._flow_settings, self._webhook, found, abilities)
         except NotInline as reason:

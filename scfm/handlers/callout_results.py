@@ -6,22 +6,21 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from scfm.contacts_bulk.csv_format import csv_line
-from scfm.contacts_bulk.import_file import CSV, JSON_LINES, XLSX
+from scfm.contacts_bulk.import_file import XLSX
 from scfm.contacts_bulk.json_lines import json_line
 from scfm.contacts_bulk.text_lines import cell_text
-from scfm.errors import Invalid
-from scfm.handlers.download import DownloadHandler
+from scfm.handlers.download import DownloadHandler, chosen_format
+from scfm.handlers.export_contacts import CONTENT_TYPES
 from scfm.handlers.parameters import boolean
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
-from scfm.models.fields import NOT_IN_LIST
 from scfm.results.result import Result, results
 from scfm.results.result_table import Cell, ResultTable
 from scfm.results.workbook_writer import WorkbookWriter
 from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Query
 
-RESULT_TYPES = {"csv": f"{CSV}; charset=utf-8", "jsonl": JSON_LINES[0], "xlsx": XLSX}
+RESULT_TYPES = {**CONTENT_TYPES, "xlsx": XLSX}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -33,9 +32,7 @@ class CalloutResultsHandler(DownloadHandler):
 
     async def get(self, id_text: str) -> None:
         parameters = self.parameters()
-        chosen = parameters.get("format", "csv")
-        if not isinstance(chosen, str) or chosen not in RESULT_TYPES:
-            raise Invalid({"format": [f"{NOT_IN_LIST}: {', '.join(RESULT_TYPES)}"]})
+        chosen = chosen_format(parameters, RESULT_TYPES, "csv")
         self.mark = BYTE_ORDER_MARK if boolean(parameters, "bom") else b""
         view = self.own_scope().view
         callout = await view.get(CALLOUTS.collection, self.parse_id(id_text))

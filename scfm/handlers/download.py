@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from typing import Any, cast
 
 from tornado.iostream import StreamClosedError
 
+from scfm.errors import Invalid
 from scfm.handlers.base import FRESH
 from scfm.handlers.client import ClientHandler
+from scfm.models.fields import NOT_IN_LIST
 from scfm.runtime.account_concurrency import AccountConcurrency
 
 log = logging.getLogger("scfm.http")
@@ -25,6 +27,14 @@ MAX_DOWNLOADS, MAX_WAIT_SECONDS = 8, 20.0
 def download_slots() -> AccountConcurrency:
     """How many downloads of each account may be sent at once."""
     return AccountConcurrency("exports and results are being sent", MAX_DOWNLOADS, MAX_WAIT_SECONDS)
+
+
+def chosen_format(parameters: dict[str, Any], formats: Collection[str], default: str) -> str:
+    """The parameter ``format``, one of FORMATS, or DEFAULT; raises Invalid."""
+    chosen = parameters.get("format", default)
+    if not isinstance(chosen, str) or chosen not in formats:
+        raise Invalid({"format": [f"{NOT_IN_LIST}: {', '.join(formats)}"]})
+    return chosen
 
 
 class DownloadHandler(ClientHandler):

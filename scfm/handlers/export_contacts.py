@@ -11,11 +11,9 @@ from scfm.contacts_bulk.import_file import CSV, JSON_LINES
 from scfm.contacts_bulk.json_lines import json_line
 from scfm.contacts_bulk.table import MSISDN
 from scfm.contacts_bulk.text_lines import cell_text
-from scfm.errors import Invalid
-from scfm.handlers.download import DownloadHandler
+from scfm.handlers.download import DownloadHandler, chosen_format
 from scfm.handlers.parameters import boolean
 from scfm.models.contact import CONTACTS
-from scfm.models.fields import NOT_IN_LIST
 from scfm.models.merge import without_memory
 from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Document, Query
@@ -39,10 +37,7 @@ class ExportContactsHandler(DownloadHandler):
     def _format(self, parameters: dict[str, Any]) -> str:
         accepted = self.request.headers.get("Accept", "").lower()
         by_accept = "jsonl" if CSV not in accepted and any(name in accepted for name in JSON_LINES) else "csv"
-        chosen = parameters.get("format", by_accept)
-        if not isinstance(chosen, str) or chosen not in CONTENT_TYPES:
-            raise Invalid({"format": [f"{NOT_IN_LIST}: {', '.join(CONTENT_TYPES)}"]})
-        return chosen
+        return chosen_format(parameters, CONTENT_TYPES, by_accept)
 
     async def _json_lines(self, query: Query) -> AsyncGenerator[bytes, None]:
         yield b""  # an empty export has headers too

@@ -21,6 +21,8 @@ _WIRE_NAMES = {
 CALL_PARAMETERS: frozenset[str] = frozenset(_WIRE_NAMES)
 """What ``remote_request_params`` may name: those of the library's ``calls.create``, ``from_`` as ``from``."""
 
+# Each of these tells the provider what to do when somebody answers.
+INSTRUCTIONS = ("url", "twiml", "application_sid")
 # How many encoded forms are kept, and of how many bytes of JSON at the most.
 MAX_CACHED_FORMS, MAX_CACHED_FORM_BYTES = 256, 4096
 

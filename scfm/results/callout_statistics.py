@@ -17,7 +17,7 @@ from scfm.models.outcome import REASONS, Outcome
 from scfm.models.plan_pace import Pace
 from scfm.results.expected_end import Progress, expected_end
 from scfm.results.limits import limited_by
-from scfm.results.people import OUTCOME_OF, People, counted, people_by_outcome, people_query
+from scfm.results.people import OUTCOME_OF, People, counted, people_in, people_query
 from scfm.storage.block_tallies import Tallied, Tally, TallyKey
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -108,11 +108,7 @@ CALLOUT_TALLY: Final = Tally(
 
 async def people_of(view: TenantView, callout_id: int) -> People:
     """The people of a callout, as they are now. Raises Unavailable."""
-    tallied = await view.list_of(people_query(callout_id)).tallied(CALLOUT_TALLY)
-    outcomes = Counter[str]()
-    for (outcome, *_), count in counted(tallied.counts, "people"):
-        outcomes[outcome] += count
-    return people_by_outcome(outcomes)
+    return people_in(await view.list_of(people_query(callout_id)).tallied(CALLOUT_TALLY))
 
 
 def statistics_of(
@@ -123,15 +119,14 @@ def statistics_of(
     PACE is how fast its calls may leave, if nothing else is called.
     """
     counts = tallied.counts
-    outcomes, reasons, attempts = Counter[str](), Counter[str](), Counter[int]()
+    reasons, attempts = Counter[str](), Counter[int]()
     for (outcome, reason, number), count in counted(counts, "people"):
-        outcomes[outcome] += count
         attempts[number] += count
         if reason is not None and outcome in (Outcome.UNREACHED, Outcome.EXCLUDED):
             reasons[reason] += count
     minutes = sorted(minute for (minute,), _ in counted(counts, "placed"))[-MAX_MINUTES:]
     return CalloutStatistics(
-        people=people_by_outcome(outcomes),
+        people=people_in(tallied),
         reasons={reason: reasons[reason] for reason in REASONS if reason in reasons},
         calls={status: counts[("calls", status)] for status in CALL_STATUSES},
         attempts={str(number): attempts[number] for number in range(max(attempts, default=0) + 1)},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime
 from typing import Final
 
 from scfm.models.outcome import OPEN_OUTCOMES, Outcome
 from scfm.models.plan import Plan
-from scfm.results.people import counted
+from scfm.results.people import people_in
 from scfm.storage.block_tallies import Tallied
 from scfm.storage.query import Document
 
@@ -21,10 +20,8 @@ def limited_by(callout: Document, tallied: Tallied, provider: str, moment: datet
 
     PROVIDER: see ``Health``. PACE: the limit of calls that holds where nothing else does.
     """
-    outcomes = Counter[str]()
-    for (outcome, _reason, _attempts), count in counted(tallied.counts, "people"):
-        outcomes[outcome] += count
-    left = {outcome for outcome in OPEN_OUTCOMES if outcomes[outcome]}
+    people = people_in(tallied)
+    left = {outcome for outcome in OPEN_OUTCOMES if people[outcome]}
     if callout["status"] != "running" or not left:
         return None
     if provider != "ok":

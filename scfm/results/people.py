@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scfm.models.outcome import OPEN_OUTCOMES, OUTCOMES, Outcome
-from scfm.storage.block_tallies import TallyKey
+from scfm.storage.block_tallies import Tallied, TallyKey
 from scfm.storage.query import Document, Query
 
 People = dict[str, int]
@@ -26,6 +26,14 @@ def people_by_outcome(outcomes: Mapping[str, int]) -> People:
     """The people of each outcome, with all of them first."""
     people = {outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES}
     return {"total": sum(people.values()), **people}
+
+
+def people_in(tallied: Tallied) -> People:
+    """The people of a tally whose counts begin with ``people`` and the outcome: see CALLOUT_TALLY."""
+    outcomes = Counter[str]()
+    for (outcome, *_), count in counted(tallied.counts, "people"):
+        outcomes[outcome] += count
+    return people_by_outcome(outcomes)
 
 
 def people_left(people: People) -> int:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
-from scfm.calls.find_call import FoundCall
-from scfm.calls.inline_twiml import NotInline, inline_twiml
+from scfm.calls.inline_twiml import NotInline, inline_twiml, next_call
 from scfm.models.batch_operations.create_missing import create_missing
 from scfm.models.call_lifecycle import queued_fields
 from scfm.models.declaration import initial_fields
@@ -20,6 +20,7 @@ from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.plan import Plan
 from scfm.models.planned_participation import call_attempt
 from scfm.models.queue_place import queue_place
+from scfm.models.remote_phone_call_event import WEBHOOK_PATH
 from scfm.models.renumbering import MSISDN_KIND
 from scfm.providers.abilities import Abilities, abilities_of
 from scfm.storage.query import Document
@@ -27,7 +28,7 @@ from scfm.storage.tenant_view import TenantView
 from scfm.twiml.flow import FlowSettings
 from scfm.twiml.registry import Registry
 from scfm.workers.calling_accounts import CallingAccounts
-from scfm.workers.request_params import WEBHOOK_PATH, attempt_params
+from scfm.workers.request_params import attempt_params
 
 PARTICIPATIONS = "callout_participations"
 # What a call copies from its participation.
@@ -77,14 +78,19 @@ class PlanAttempts:
         participations: Sequence[Document],
     ) -> Mapping[tuple[int, str | None], list[Document]]:
         """The participations, by id, by what their calls have in common: the ordinal and the TwiML inside."""
-        inline = await self._inline(view, callout, abilities, participations) if plan.inline_twiml else {}
+        inline = await self._inline(view, callout, plan, abilities, participations) if plan.inline_twiml else {}
         groups: dict[tuple[int, str | None], list[Document]] = defaultdict(list)
         for participation in sorted(participations, key=lambda one: int(one["_id"])):
             groups[participation[ATTEMPT_NUMBER], inline.get(participation["_id"])].append(participation)
         return groups
 
     async def _inline(
-        self, view: TenantView, callout: Document, abilities: Abilities, participations: Sequence[Document]
+        self,
+        view: TenantView,
+        callout: Document,
+        plan: Plan,
+        abilities: Abilities,
+        participations: Sequence[Document],
     ) -> dict[int, str]:
         """By the participation's id, what its flow says first; not of those that it cannot be sent to so."""
         among = {"_id": {"$in": [one["contact_id"] for one in participations]}}
@@ -92,14 +98,13 @@ class PlanAttempts:
         webhook = self._server_url() + WEBHOOK_PATH
         found: dict[int, str] = {}
         for participation in participations:
-            call = {**initial_fields(PHONE_CALLS), **{name: participation.get(name) for name in COPIED}}
-            name = participation["call_flow_logic"] or callout["call_flow_logic"]
             contact = contacts.get(participation["contact_id"])
-            about = FoundCall.of({**call, "_id": 0}, contact, callout, name, participation)
-            try:
-                twiml = inline_twiml(self._flows.get(name), self._flow_settings, webhook, about, abilities)
-            except NotInline:
-                continue  # the provider asks for it, when somebody answers
-            found[participation["_id"]] = twiml
+            if contact is None:
+                continue
+            flow = self._flows.get(participation["call_flow_logic"] or callout["call_flow_logic"])
+            about = next_call(callout, contact, participation["msisdn"], flow.name, plan.remote_request_params)
+            # Where it cannot be sent inside, the provider asks for it when somebody answers.
+            with suppress(NotInline):
+                found[participation["_id"]] = inline_twiml(flow, self._flow_settings, webhook, about, abilities)
             await asyncio.sleep(0)
         return found

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from scfm.models.plan import Plan
+from scfm.models.remote_phone_call_event import WEBHOOK_PATH
 from scfm.providers.abilities import Abilities
+from scfm.providers.call_parameters import INSTRUCTIONS
 from scfm.storage.query import Document
-
-WEBHOOK_PATH = "/api/remote_phone_call_events"
-# Each of these tells the provider what to do when somebody answers.
-INSTRUCTIONS = ("url", "twiml", "application_sid")
 
 
 def sent_params(stored: Document, public_url: str) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scfm.handlers.openapi.components import COUNT, NULLABLE_TIME, object_schema
 from scfm.schemas import Schema
 
 HEALTH: Schema = {
@@ -38,20 +39,14 @@ TALLY: Schema = {
     },
     "required": ["created", "updated", "unchanged", "failed", "errors", "errors_omitted"],
 }
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
 _SENTENCES: Schema = {"type": "array", "items": {"type": "string"}}
 # What a plan would come to.
-PREFLIGHT: Schema = {
-    "type": "object",
-    "properties": {
-        "audience": {**_COUNT, "description": "How many people are to be called."},
+PREFLIGHT: Schema = object_schema(
+    {
+        "audience": {**COUNT, "description": "How many people are to be called."},
         "excluded": {
-            "type": "object",
+            **object_schema({"opted_out": COUNT, "duplicate_number": COUNT}),
             "description": "How many are not, beside these.",
-            "properties": {"opted_out": _COUNT, "duplicate_number": _COUNT},
-            "required": ["opted_out", "duplicate_number"],
-            "additionalProperties": False,
         },
         "limited_by": {
             "type": "string",
@@ -59,27 +54,17 @@ PREFLIGHT: Schema = {
             "examples": ["calls_per_second of the account"],
         },
         "calls_per_second": {"type": "number", "exclusiveMinimum": 0},
-        "first_attempt_at": _MOMENT,
-        "last_first_attempt_at": {**_MOMENT, "description": "When the last person is called for the first time."},
-        "ends_at": {**_MOMENT, "description": "At the latest, which is when nobody answers."},
-        "calls_at_most": _COUNT,
+        "first_attempt_at": NULLABLE_TIME,
+        "last_first_attempt_at": {
+            **NULLABLE_TIME,
+            "description": "When the last person is called for the first time.",
+        },
+        "ends_at": {**NULLABLE_TIME, "description": "At the latest, which is when nobody answers."},
+        "calls_at_most": COUNT,
         "warnings": _SENTENCES,
         "blockers": {**_SENTENCES, "description": "What keeps the plan from its start."},
-    },
-    "required": [
-        "audience",
-        "excluded",
-        "limited_by",
-        "calls_per_second",
-        "first_attempt_at",
-        "last_first_attempt_at",
-        "ends_at",
-        "calls_at_most",
-        "warnings",
-        "blockers",
-    ],
-    "additionalProperties": False,
-}
+    }
+)
 # What Twilio and Somleng send; more fields are kept as they come.
 REPORT: Schema = {
     "type": "object",

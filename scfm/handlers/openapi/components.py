@@ -23,6 +23,20 @@ SCHEMAS = "#/components/schemas"
 
 XML, PLAIN_TEXT = "application/xml", "text/plain"
 
+COUNT: Schema = {"type": "integer", "minimum": 0}
+NULLABLE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
+
+
+def object_schema(properties: dict[str, Schema]) -> Schema:
+    """The schema of an object that has all of PROPERTIES, and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 MESSAGES: Schema = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
 PROBLEM: Schema = {
     "type": "object",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from scfm.contacts_bulk.import_file import XLSX
 from scfm.handlers.callout_results import RESULT_TYPES, CalloutResultsHandler
-from scfm.handlers.openapi.components import JsonObject, errors_of, response
+from scfm.handlers.openapi.components import COUNT, NULLABLE_TIME, JsonObject, errors_of, object_schema, response
 from scfm.handlers.openapi.documented_route import DocumentedRoute
 from scfm.handlers.parameters import JSON
 from scfm.handlers.statistics import (
@@ -19,21 +19,8 @@ from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.outcome import OUTCOMES, REASONS
 from scfm.schemas import Schema
 
-COUNT: Schema = {"type": "integer", "minimum": 0}
-NULLABLE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
-
-
-def _object(properties: dict[str, Schema]) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-PEOPLE: Schema = _object(dict.fromkeys(("total", *OUTCOMES), COUNT))
-CALLS_BY_STATUS: Schema = _object(dict.fromkeys(CALL_STATUSES, COUNT))
+PEOPLE: Schema = object_schema(dict.fromkeys(("total", *OUTCOMES), COUNT))
+CALLS_BY_STATUS: Schema = object_schema(dict.fromkeys(CALL_STATUSES, COUNT))
 MINUTE: Schema = {
     "type": "array",
     "description": "A minute (a time), the calls placed in it, and those of them that were answered.",
@@ -41,14 +28,14 @@ MINUTE: Schema = {
     "minItems": 3,
     "maxItems": 3,
 }
-PROVIDER_HEALTH: Schema = _object(
+PROVIDER_HEALTH: Schema = object_schema(
     {
         "provider": {"enum": ["ok", "failing", "refusing", "held"]},
         "provider_last_at": NULLABLE_TIME,
         "webhook_last_at": NULLABLE_TIME,
     }
 )
-GROUP: Schema = _object({"value": {"type": ["string", "null"]}, "people": PEOPLE})
+GROUP: Schema = object_schema({"value": {"type": ["string", "null"]}, "people": PEOPLE})
 _CALLOUT: dict[str, Schema] = {
     "people": PEOPLE,
     "reasons": {"type": "object", "propertyNames": {"enum": list(REASONS)}, "additionalProperties": COUNT},
@@ -62,22 +49,22 @@ _CALLOUT: dict[str, Schema] = {
     "health": PROVIDER_HEALTH,
 }
 CALLOUT_STATISTICS: Schema = {
-    **_object(_CALLOUT),
+    **object_schema(_CALLOUT),
     "properties": {**_CALLOUT, "groups": {"type": "array", "items": GROUP, "description": "With `group_by`."}},
 }
-ACCOUNT_STATISTICS: Schema = _object(
+ACCOUNT_STATISTICS: Schema = object_schema(
     {
         "people": PEOPLE,
         "calls": CALLS_BY_STATUS,
         "days": {
             "type": "array",
-            "items": _object(
+            "items": object_schema(
                 {"date": {"type": "string", "format": "date"}, "people": PEOPLE, "calls": CALLS_BY_STATUS}
             ),
         },
         "callouts": {
             "type": "array",
-            "items": _object({"id": {"type": "integer", "minimum": 1}, "people": PEOPLE}),
+            "items": object_schema({"id": {"type": "integer", "minimum": 1}, "people": PEOPLE}),
         },
     }
 )
