@@ -7,6 +7,7 @@ import itertools
 from datetime import timedelta
 
 import pytest
+from twilio.twiml.voice_response import VoiceResponse
 
 from scfm.clock import now
 from scfm.errors import Invalid
@@ -296,6 +297,26 @@ async def test_two_processes_make_no_attempt_twice(
     assert set((await planned.outcomes(callout)).values()) == {"reached"}
     assert sorted(left.msisdn for left in planned.provider.left) == sorted([*people, *people[::2]])
     other.jobs.send_journal.close()
+
+
+class SaysWhoCalls(DistrictWarning):
+    name = "SaysWhoCalls"
+
+    def run(self) -> VoiceResponse:
+        response = VoiceResponse()
+        response.say(f"This is {self.turn.details['From']}")
+        return response
+
+
+async def test_a_flow_whose_words_go_inside_the_call_knows_who_calls(planned: Planned) -> None:
+    await planned.contacts(ANNA)
+    planned.register(SaysWhoCalls)
+    callout = await planned.callout(inline_twiml=True)
+    await planned.view.update_one("callouts", {"_id": callout}, {"$set": {"call_flow_logic": SaysWhoCalls.name}})
+    await planned.fire(callout, "start")
+    await planned.finish(callout)
+    (call,) = await planned.view.find("phone_calls", {})
+    assert "This is 1294" in call["remote_request_params"]["twiml"]
 
 
 async def test_what_the_flow_says_first_goes_inside_the_call_where_the_plan_wants_that(planned: Planned) -> None:
