@@ -75,13 +75,17 @@ def decoded(raw: RawBSONDocument) -> Document:
 
 
 async def _run(_loop: Any, operation: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> T:
-    """Carry out an operation. Whoever is cancelled meanwhile is: Python 3.11 can lose that where the driver sends."""
+    """Carry out an operation. Whoever is cancelled meanwhile is, however the operation ends.
+
+    Python 3.11 can lose a cancellation where the driver sends, or waits for a server.
+    """
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
-    done = await operation(*args, **options)
-    if task and task.cancelling() > cancelled:
-        raise asyncio.CancelledError
-    return done
+    try:
+        return await operation(*args, **options)
+    finally:
+        if task and task.cancelling() > cancelled:
+            raise asyncio.CancelledError
 
 
 FRAMEWORK = ModuleType("in_the_loop")

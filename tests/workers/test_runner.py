@@ -258,10 +258,13 @@ async def test_work_that_never_ends_is_left_behind(
     await tasks[0]
 
 
-async def test_an_operation_of_the_driver_that_misses_its_end_ends_all_the_same() -> None:
+@pytest.mark.parametrize("fails", [False, True])
+async def test_an_operation_of_the_driver_that_misses_its_end_ends_all_the_same(fails: bool) -> None:
     async def deaf() -> str:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(NEVER)
+        if fails:
+            raise ConnectionError("no server is found")
         return "done"
 
     operation = asyncio.ensure_future(driver._run(None, deaf))
