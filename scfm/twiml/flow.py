@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+from urllib.parse import urljoin
 
 from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]
 
@@ -20,6 +21,8 @@ log = logging.getLogger("scfm.flow")
 MEMORY = "a flow's memory"
 MAX_MEMORY = 1 << 18
 DEEPEST_MEMORY = 32
+# Where providers report, and ask what to say.
+WEBHOOK_PATH = "/api/remote_phone_call_events"
 APOLOGY = "Sorry. Something went wrong at our end. Please call again later. Goodbye."
 
 
@@ -61,11 +64,17 @@ class CallView:
 
 @dataclass(frozen=True)
 class FlowSettings:
-    """The settings that flows share: where recordings are, and how long to wait for a key, in seconds."""
+    """The settings that flows share: where recordings are, and how long to wait for a key, in seconds.
+
+    ``dial_allow_list`` is that of the call's account: the phone numbers that a flow may connect the person with.
+    ``audio`` has, for ``CallFlowLogic::Message`` alone, the paths of the account's audio files here, by name.
+    """
 
     play_file_base_url: str = Settings.call_flow_play_file_base_url
     play_file_extension: str = Settings.call_flow_play_file_extension
     gather_timeout: int | None = Settings.call_flow_gather_timeout
+    dial_allow_list: Collection[str] = ()
+    audio: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> FlowSettings:
@@ -76,6 +85,10 @@ class FlowSettings:
             gather_timeout=settings.call_flow_gather_timeout,
         )
 
+    def may_dial(self, number: str) -> bool:
+        """Whether a flow may connect the person with NUMBER, however it is written in ``dial_allow_list``."""
+        return _digits(number) in map(_digits, self.dial_allow_list)
+
 
 @dataclass
 class Turn:
@@ -85,7 +98,8 @@ class Turn:
     JSON values under string keys, and are saved after the turn: ``contact_memory`` lasts over all calls of the
     contact, ``call_memory`` for this call. A caller without a number has the call's memory alone: both begin as it,
     and what is changed in either is saved in it. ``answers`` are what the person has answered in the callout so far.
-    A turn holds copies of what it is given. ``replies`` are what the flow notes in this turn.
+    A turn holds copies of what it is given. ``replies`` are what the flow notes in this turn, ``warnings`` what it
+    cannot do: they are logged.
     """
 
     event_id: int
@@ -98,6 +112,7 @@ class Turn:
     call_memory: dict[str, Any] = field(default_factory=dict)
     answers: Mapping[str, Any] = field(default_factory=dict)
     replies: Replies = field(default_factory=Replies, init=False)
+    warnings: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         # Copies: a flow that changes a list in its memory must not change what the caller compares it with.
@@ -138,6 +153,11 @@ class Turn:
     def recording_url(self) -> str | None:
         """Where the provider keeps the recording that has just been made."""
         return self.details.get("RecordingUrl") or None
+
+    def public_url(self, played: str) -> str:
+        """The URL of what is PLAYED, a path on this server, as the provider knows that, or a URL already."""
+        before, found, _ = self.url.rpartition(WEBHOOK_PATH)
+        return before + played if found and played.startswith("/") else urljoin(self.url, played)
 
     @property
     def is_status_callback(self) -> bool:
@@ -196,7 +216,10 @@ def render(flow_class: type[Flow], turn: Turn) -> str:
     """
     before = copied(turn.contact_memory), copied(turn.call_memory)
     try:
-        return answer(flow_class, turn)
+        text = answer(flow_class, turn)
+        for warning in turn.warnings:
+            log.warning("flow %s: %s: phone call %s", flow_class.name, warning, turn.call.id)
+        return text
     except (Exception, SystemExit):
         log.exception("flow %s failed: phone call %s, event %s", flow_class.name, turn.call.id, turn.event_id)
         turn.contact_memory, turn.call_memory = before
@@ -209,3 +232,7 @@ def copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: copied(inner) for name, inner in value.items()}
     return [copied(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _digits(number: str) -> str:
+    return "".join(filter(str.isdigit, number))

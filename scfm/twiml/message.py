@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from twilio.twiml.voice_response import Gather, VoiceResponse  # type: ignore[import-untyped]
 
-from scfm.twiml.flow import Flow
+from scfm.twiml.definition import AUDIO_PREFIX
+from scfm.twiml.definition_text import said_parts, voice_language
+from scfm.twiml.flow import Flow, Turn
 
 SPOKEN_TEXT, AUDIO, LANGUAGE = "message", "audio", "language"
 ACKNOWLEDGE = "1"
 TIMES = 2
+# Characters that are said, the rest is left out: twice as many, of whatever kind, are less than a document may have.
+MAX_SPOKEN_MESSAGE = 6000
 # Of what is not found, the characters that an error shows.
 MAX_SHOWN_AUDIO = 80
-_LOCALE = re.compile(r"[a-z]{2,3}-[A-Za-z0-9-]{2,12}\Z", re.ASCII)
 NOTHING_TO_SAY = "its metadata has neither a message nor an audio for CallFlowLogic::Message"
 
 
@@ -23,8 +25,8 @@ class Message(Flow):
     """Says or plays, twice, what ``metadata.message`` or ``metadata.audio`` of the callout names.
 
     Each is a text, or a map of texts by language: that of ``metadata.language`` of the contact, else the first. An
-    audio counts before a message, and is a URL. The language of a text is told to the provider if it names a region,
-    too (``km-KH``), as the voices of providers do.
+    audio counts before a message, and is the name of an audio file, or a URL. The language of a text is told to the
+    provider if it names a region, too (``km-KH``), as the voices of providers do.
     """
 
     name = "CallFlowLogic::Message"
@@ -41,30 +43,42 @@ class Message(Flow):
         language = self.turn.contact.metadata.get(LANGUAGE)
         for _ in range(TIMES):
             gather = response.gather(num_digits=1, timeout=self.turn.settings.gather_timeout)
-            _put(gather, callout.metadata, language)
+            _put(gather, callout.metadata, language, self.turn)
         response.hangup()
         return response
 
 
-def message_problem(metadata: Mapping[str, Any]) -> str | None:
-    """Why a callout with this METADATA has nothing for CallFlowLogic::Message to say; None if it has."""
+def message_problem(metadata: Mapping[str, Any], known: Mapping[str, str]) -> str | None:
+    """Why a callout with this METADATA has nothing for CallFlowLogic::Message to say; None if it has.
+
+    KNOWN has the paths of the account's audio files, by name.
+    """
     audio = _texts(metadata.get(AUDIO))
-    if missing := [name for name in audio.values() if not _is_url(name)]:
-        return f"there is no audio {missing[0][:MAX_SHOWN_AUDIO]!r}: metadata.audio must be a URL"
+    if missing := [name for name in audio.values() if _path(name, known) is None]:
+        return f"there is no audio file {missing[0][:MAX_SHOWN_AUDIO]!r}: send it to /api/audio_files, or name one"
     return None if audio or _texts(metadata.get(SPOKEN_TEXT)) else NOTHING_TO_SAY
 
 
-def _put(gather: Gather, metadata: Mapping[str, Any], language: Any) -> None:
+def message_audio(metadata: Mapping[str, Any]) -> set[str]:
+    """The names of the audio files that CallFlowLogic::Message plays where a callout has this METADATA."""
+    return {_audio_name(name) for name in _texts(metadata.get(AUDIO)).values() if not _is_url(name)}
+
+
+def _put(gather: Gather, metadata: Mapping[str, Any], language: Any, turn: Turn) -> None:
     """What is said or played to who speaks LANGUAGE. Raises LookupError where there is nothing."""
-    audio = {name: url for name, url in _texts(metadata.get(AUDIO)).items() if _is_url(url)}
+    known = turn.settings.audio
+    paths = {spoken: _path(name, known) for spoken, name in _texts(metadata.get(AUDIO)).items()}
+    audio = {spoken: path for spoken, path in paths.items() if path is not None}
     if audio:
-        gather.play(_in_language(audio, language)[1])
+        gather.play(turn.public_url(_in_language(audio, language)[1]))
         return
     texts = _texts(metadata.get(SPOKEN_TEXT))
     if not texts:
-        raise LookupError(message_problem(metadata))
+        raise LookupError(message_problem(metadata, known))
     spoken, text = _in_language(texts, language)
-    gather.say(text, language=spoken if spoken is not None and _LOCALE.match(spoken) else None)
+    # A provider takes a Say with too many words for an error, and a document, too.
+    for words in said_parts(text[:MAX_SPOKEN_MESSAGE]):
+        gather.say(words, language=voice_language(spoken))
 
 
 def _texts(given: Any) -> dict[str | None, str]:
@@ -78,5 +92,15 @@ def _in_language(texts: Mapping[str | None, str], language: Any) -> tuple[str | 
     return next(((name, text) for name, text in texts.items() if name == language), next(iter(texts.items())))
 
 
+def _path(name: str, known: Mapping[str, str]) -> str | None:
+    """The URL that is named, or the path of the audio file."""
+    return name if _is_url(name) else known.get(_audio_name(name))
+
+
 def _is_url(name: str) -> bool:
     return name.startswith(("http://", "https://"))
+
+
+def _audio_name(written: str) -> str:
+    """A name may be written as flows write it (``audio:``)."""
+    return written.strip().removeprefix(AUDIO_PREFIX)

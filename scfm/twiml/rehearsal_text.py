@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from scfm.errors import StartError
+from scfm.twiml.definition import CalleeItem
 from scfm.twiml.interpreter import CalleeAnswer, Verb, heard
 from scfm.twiml.replies import Replies
 
@@ -25,8 +27,32 @@ _DESCRIPTIONS: Mapping[str, Callable[[Verb], str]] = {
 }
 
 
-def read_answer(line: str) -> CalleeAnswer | None:
-    """The answer that LINE of a script describes; None is hanging up. Raises StartError for any other line."""
+def read_answer(item: CalleeItem) -> CalleeAnswer | None:
+    """The answer that an item of a script describes, a line or as JSON; None is hanging up.
+
+    Raises StartError for any other item.
+    """
+    if item is None:
+        return CalleeAnswer()
+    return _read_line(item) if isinstance(item, str) else _read_object(item)
+
+
+def item_text(item: CalleeItem) -> str:
+    """An item of a script as text."""
+    return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+
+
+def _read_object(item: Mapping[str, Any]) -> CalleeAnswer | None:
+    if item == {"hang_up": True}:
+        return None
+    if item.keys() == {"say"} and isinstance(item["say"], str):
+        return CalleeAnswer(speech=item["say"])
+    if item.keys() == {"record"} and isinstance(item["record"], int | float):
+        return CalleeAnswer(recording_url=RECORDING_URL, seconds=item["record"])
+    raise StartError(f"{json.dumps(item, ensure_ascii=False)} is not an answer; {ANSWER_SYNTAX}")
+
+
+def _read_line(line: str) -> CalleeAnswer | None:
     word, _, rest = " ".join(line.split()).partition(" ")
     if line.strip() in ("hang up", "hangup"):
         return None
@@ -57,7 +83,7 @@ def describe_answer(verb: Verb, answer: CalleeAnswer | None) -> str:
         return f"> presses {answer.digits}" + ("" if digits == answer.digits else f", {digits or 'nothing'} is taken")
     if answer.speech:
         return f"> says: {answer.speech}"
-    return f"> speaks for {answer.seconds} s" if answer.seconds else "> stays silent"
+    return f"> speaks for {answer.seconds:g} s" if answer.seconds else "> stays silent"
 
 
 def describe_replies(replies: Replies) -> list[str]:

@@ -12,6 +12,8 @@ from scfm.calls.inline_twiml import NotInline, inline_twiml
 from scfm.providers.abilities import TWILIO
 from scfm.twiml.application import Application
 from scfm.twiml.avf_capom import CapomShort
+from scfm.twiml.definition import FlowStep
+from scfm.twiml.definition_flow import definition_flow
 from scfm.twiml.flow import Flow, FlowSettings
 from scfm.twiml.message import Message
 from tests.flows.odd_flows import Failing
@@ -52,6 +54,11 @@ class Hasty(DistrictWarning):
         return super().run()
 
 
+def document(step: FlowStep) -> type[Flow]:
+    """A call flow as a document, with one step."""
+    return definition_flow("Flood", {"languages": ["en"], "start": "a", "steps": {"a": step}}, 1, {})
+
+
 def inline(flow: type[Flow], message: Any = "Water in") -> str:
     contact = {"_id": 2, "msisdn": "+85512345678", "metadata": {"district": "Kandal"}}
     call = {
@@ -70,13 +77,18 @@ def inline(flow: type[Flow], message: Any = "Water in") -> str:
 def test_what_needs_no_answer_is_sent_inside_the_call() -> None:
     assert inline(DistrictWarning).endswith("<Response><Say>Water in Kandal</Say><Hangup /></Response>")
     assert "documentation" in inline(Application)
+    assert inline(document({"say": {"en": "{callout.metadata.message}"}, "hang_up": True})).endswith(
+        "<Response><Say>Water in</Say><Hangup /></Response>"
+    )
 
 
 @pytest.mark.parametrize(
     ("flow", "message", "why"),
     [
         (Message, "Water", "CallFlowLogic::Message begins with a <Gather>, after which the server is asked for more"),
-        (CapomShort, "Water", "CallFlowLogic::AvfCapom::CapomShort remembers something of its first turn"),
+        (CapomShort, "Water", "CapomShort begins with a <Redirect>, after which the server is asked for more"),
+        (document({"menu": {"digits": {"1": "a"}}}), "Water", "Flood begins with a <Gather>, after which the"),
+        (document({"acknowledge": True, "hang_up": True}), "Water", "Flood remembers something of its first turn"),
         (Counting, "Water", "Counting remembers something of its first turn, before anybody has answered"),
         (Hasty, "Water", "Hasty remembers something of its first turn, before anybody has answered"),
         (Failing, "Water", "Failing fails in its first turn: the log says why"),

@@ -15,8 +15,8 @@ from examples.flows import FloodWarning
 from scfm.cli import rehearse as command
 from scfm.errors import StartError
 from scfm.twiml.avf_capom import CapomShort
-from scfm.twiml.flow import Flow, Turn
-from scfm.twiml.rehearsal import rehearse
+from scfm.twiml.flow import ContactView, Flow, Turn
+from scfm.twiml.rehearsal import MAX_REHEARSED_TURNS, rehearse
 
 SHORT = "CallFlowLogic::AvfCapom::CapomShort"
 
@@ -87,6 +87,18 @@ def test_a_flow_sees_a_call_with_one_event_a_turn() -> None:
     assert turns[0].call.callout.metadata == {"river": "Mekong"}
 
 
+def test_a_contact_may_be_given_with_a_number() -> None:
+    call = rehearse(document(""), contact=ContactView(7, "+85512345678"))
+    assert call.turns[0].details["To"] == "+85512345678"
+
+
+def test_a_rehearsal_may_be_given_the_address_of_the_webhook() -> None:
+    url = "https://alerts.example.org/scfm/api/remote_phone_call_events"
+    call = rehearse(CapomShort, url=url)
+    assert f"<Redirect>{url}</Redirect>" in call.twiml[0]
+    assert (len(call.turns), call.ending) == (2, "The callee hung up.")
+
+
 def test_an_inbound_call_comes_from_the_contact() -> None:
     call = rehearse(document(""), inbound=True)
     assert call.turns[0].details["Direction"] == "inbound"
@@ -113,8 +125,68 @@ def test_a_callee_who_hangs_up_ends_the_call() -> None:
     assert call.unused == ["press 1"]
 
 
+@pytest.mark.parametrize("question", ["<Gather/>", "<Record/>"])
+def test_when_the_answers_are_used_up_the_callee_hangs_up(question: str) -> None:
+    call = rehearse(document(f"<Say>Hello</Say>{question}<Say>Never</Say>"))
+    assert call.said("Hello") and not call.said("Never")
+    assert call.ending == "The callee hung up."
+    assert call.problem is None
+
+
+def test_answers_may_be_those_of_a_definitions_examples() -> None:
+    def run(turn: Turn) -> str:
+        heard = turn.digits or turn.speech or turn.details.get("RecordingDuration", "nothing")
+        return f"<Response><Say>{heard}</Say><Gather input='dtmf speech' numDigits='2'/><Record/></Response>"
+
+    call = rehearse(flow_that(run), ["12#", {"say": "help"}, None, {"record": 7.4}, {"hang_up": True}, "1"])
+    for heard in ("nothing", "12", "help", "7"):
+        assert call.said(heard)
+    assert call.ending == "The callee hung up."
+    assert call.unused == ["1"]
+
+
+@pytest.mark.parametrize(
+    "item", [{}, {"hang_up": False}, {"say": 1}, {"record": "5"}, {"say": "x", "record": 1}, {"shout": "x"}]
+)
+def test_an_answer_that_no_example_may_have_is_refused(item: Any) -> None:
+    with pytest.raises(StartError, match="is not an answer; write: press 1"):
+        rehearse(CapomShort, [item])
+
+
+def test_a_rehearsal_as_a_document_has_what_was_heard_noted_and_answered() -> None:
+    def run(turn: Turn) -> str:
+        if not turn.digits:
+            return "<Response><Gather/></Response>"
+        turn.acknowledge()
+        turn.answer("people", turn.digits)
+        return "<Response><Say>Thank you</Say></Response>"
+
+    call = rehearse(flow_that(run), ["12"])
+    assert call.document() == {
+        "transcript": [
+            "waits for an answer",
+            "> presses 12",
+            "Digits: 12",
+            "notes: acknowledged",
+            'notes: people = "12"',
+            "says: Thank you",
+        ],
+        "turns": [{"twiml": twiml} for twiml in call.twiml],
+        "answers": {"people": "12"},
+        "acknowledged": True,
+        "opted_out": False,
+        "ending": "The document ended, and with it the call.",
+    }
+
+
+def test_a_problem_is_the_last_line_of_the_document() -> None:
+    assert rehearse(document("<Redirect/>")).document()["transcript"][-1] == (
+        "PROBLEM: the flow never ends; it was stopped after turn 1"
+    )
+
+
 def test_a_flow_that_goes_round_is_found_at_once() -> None:
-    call = rehearse(document("<Gather/><Redirect/>"))
+    call = rehearse(document("<Pause/><Redirect/>"))
     assert call.endless
     assert call.problem == "the flow never ends; it was stopped after turn 1"
 
@@ -124,9 +196,9 @@ def test_a_flow_that_goes_on_with_a_growing_memory_is_stopped() -> None:
         turn.call_memory["turns"] = turn.call_memory.get("turns", 0) + 1
         return "<Response><Redirect/></Response>"
 
-    call = rehearse(flow_that(run), max_turns=20)
+    call = rehearse(flow_that(run))
     assert call.endless
-    assert len(call.turns) == 20
+    assert len(call.turns) == MAX_REHEARSED_TURNS
 
 
 def test_a_question_that_is_repeated_while_answers_last_is_not_endless() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from scfm.runtime.secret_keys import open_box
 from tests.flows.phone_line import PATH, SID, PhoneLine, environment, new_sid, outbound, signature, standstill
 from tests.server import Answer, Client, Server, wait_until
 
@@ -224,7 +225,8 @@ def test_replaced_credentials_are_forgotten_after_a_day_and_but_ten_are_kept(
     for change in range(1, 13):
         set_credentials(api, sid, f"token-{change}")
     kept = database.accounts.find_one({"_id": number})["_former_credentials"]
-    assert [one["token"] for one in kept] == [f"token-{change}" for change in range(2, 12)]
+    unseal = open_box("", "", server.data_dir).unseal
+    assert [unseal(one["token"]) for one in kept] == [f"token-{change}" for change in range(2, 12)]
     told = {"CallStatus": "ringing"}
     assert_refused(PhoneLine(server, sid, "token-1").report(call_sid, **told))
     assert PhoneLine(server, sid, "token-2").report(call_sid, **told).status == 201

@@ -1,0 +1,1 @@
+"""``scfm flow``: check, try and publish call flows that are kept as files."""
