@@ -1,0 +1,1 @@
+"""Backups: the whole database in one file, and back into an empty one: see docs/decisions/0025."""

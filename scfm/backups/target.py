@@ -1,0 +1,73 @@
+"""The file that a backup is written to: whole under its name, or not there at all."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from scfm.backups.errors import BackupError
+from scfm.runtime.folders import sync_folder
+
+if sys.platform != "win32":
+    import fcntl
+
+
+@asynccontextmanager
+async def written_whole(path: Path) -> AsyncIterator[IO[bytes]]:
+    """A file to write to, which gets the name PATH when the block ends, and is on disk then.
+
+    Until then, and if the block raises, there is at most ``.NAME.part`` beside it, which the next backup of that name
+    writes anew. It is for its owner alone. Raises BackupError, also for what the block meets while it writes: where
+    PATH is there already, another backup of that name is being written, or the disk is full.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with _opened(path, part) as file:
+            try:
+                file.truncate()
+                yield file
+                await asyncio.to_thread(_finish, file, part, path)
+            except BaseException:
+                with suppress(OSError):
+                    part.unlink()
+                raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "free some space, or choose another place" if full else "choose a place that this user can write to"
+        raise BackupError(f"cannot write the backup {path} ({error.strerror or error}): {remedy}") from error
+
+
+def _opened(path: Path, part: Path) -> IO[bytes]:
+    """The file to write to. Raises BackupError, OSError."""
+    if path.exists():
+        raise BackupError(f"{path} is there already: choose another name")
+    file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    if not _lock(file, part):
+        file.close()
+        raise BackupError(f"another backup is being written to {path}")
+    return file
+
+
+def _lock(file: IO[bytes], part: Path) -> bool:
+    """Lock the file for as long as it is open; False where another process has it, or has just given it its name."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(file.fileno()).st_ino == part.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _finish(file: IO[bytes], part: Path, path: Path) -> None:
+    """Have the file on the disk, and give it its name. Raises OSError."""
+    file.flush()
+    os.fsync(file.fileno())
+    part.rename(path)
+    sync_folder(path.parent)
