@@ -1,0 +1,12 @@
+// What the search of the audit log offers: actions and kinds of subjects.
+
+export const ACTIONS = [
+  ...["create", "update", "delete", "import", "export", "read", "start", "pause", "resume", "stop", "publish"],
+  ...["submit", "withdraw", "approve", "reject", "hold", "release", "cancel"],
+  ...["sign_in", "sign_in_refused", "sign_out", "role_refused"],
+];
+
+export const SUBJECTS = [
+  ...["callout", "contact", "opt_out", "phone_call", "call_flow", "audio_file"],
+  ...["user", "access_token", "account", "server"],
+];
