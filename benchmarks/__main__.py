@@ -10,10 +10,12 @@ from types import ModuleType
 
 from benchmarks import (
     answers,
+    definitions,
     draining,
     first_ring,
     followed,
     footprint,
+    json_flows,
     lists,
     machine,
     operations,
@@ -38,6 +40,8 @@ BENCHMARKS: dict[str, ModuleType] = {
     "followed": followed,
     "scale_out": scale_out,
     "units": units,
+    "definitions": definitions,
+    "json_flows": json_flows,
 }
 SHORT = Plan(sizes=(40, 80), repeat=1, short=True)
 

@@ -1,4 +1,4 @@
-"""Queued calls on their way while many follow their callout, beside the same calls that nobody follows."""
+"""Queued calls on their way while many have the page of their callout open, beside calls that nobody follows."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ READERS = 200
 # What is asked for beside, so many times a second each.
 ASKED = ("statistics", "contact")
 ASKED_PER_SECOND = 5
+# A page that is open follows the stream, and asks for its callout so often, in seconds.
+PAGE_SECONDS = 60
 
 
 def seconds(plan: Plan) -> float:
@@ -69,13 +71,14 @@ def _drained(ground: Ground, calls: int, readers: int) -> Drain:
         operation = steps.made(server, "/api/batch_operations", steps.QUEUE)
         paths = (f"/api/callouts/{callout_id}/statistics", "/api/contacts/1")
         common = {"port": server.port, "clients": 8, "rate": ASKED_PER_SECOND}
+        connections = [
+            {**common, "name": name, "requests": [get(server, path)]} for name, path in zip(ASKED, paths, strict=True)
+        ]
+        if readers:
+            pages = {"name": "pages", "rate": readers / PAGE_SECONDS}
+            connections.append({**common, **pages, "requests": [get(server, f"/api/callouts/{callout_id}")]})
         with _streams(server, callout_id, readers):
-            generator = Generator(
-                [
-                    {**common, "name": name, "requests": [get(server, path)]}
-                    for name, path in zip(ASKED, paths, strict=True)
-                ]
-            )
+            generator = Generator(connections)
             time.sleep(START_SECONDS)
             before = cpu_seconds(pid_of(server))
             steps.begin(server, operation)
