@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from scfm.errors import StartError
 
-# As of a program that SIGINT has ended.
-INTERRUPTED = 130
+# As of a program that SIGINT has ended, and that SIGPIPE has: whoever read its output has gone.
+INTERRUPTED, UNREAD = 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _load()
         from scfm.cli import main as command_line  # noqa: PLC0415 (loaded by now)
 
-        return command_line.run_command(arguments)
+        status = command_line.run_command(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is written as Python ends
+        return UNREAD
     except StartError as error:
         print(f"scfm: {error}", file=sys.stderr)
         return 1

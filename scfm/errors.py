@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 
@@ -37,7 +38,7 @@ class Conflict(ScfmError):
 
 
 class Forbidden(ScfmError):
-    """The request is not allowed to anybody (403). Its text tells the client why."""
+    """The request is not allowed, to this client or to anybody (403). Its text, if there is one, tells why."""
 
 
 class UnsupportedMediaType(ScfmError):
@@ -61,8 +62,41 @@ class Invalid(ScfmError):
         self.errors = {field: list(messages) for field, messages in errors.items()}
 
 
+class TooManyRequests(ScfmError):
+    """It was tried too often (429). ``retry_after``: in how many seconds it may be tried again, at least one."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("too many tries; try again later")
+        self.retry_after = max(1, math.ceil(seconds))
+
+
+class SignInRefused(ScfmError):
+    """An issuer of OpenID Connect, or what it says, signs nobody in. Its text is for the log."""
+
+
 class Unavailable(ScfmError):
     """It cannot be done now, and may be later (503)."""
+
+
+class SecretUnreadable(Unavailable):
+    """A stored secret cannot be unsealed. Its text says what to do.
+
+    ``key``: the fingerprint of the key that it needs. ``damaged``: the key is there, and what is stored is no text
+    that was sealed with it. ``reason``: why the keys cannot be read.
+    """
+
+    def __init__(self, key: str, *, damaged: bool = False, reason: str = "") -> None:
+        if reason:
+            text = f"a stored secret cannot be read: {reason}"
+        elif damaged:
+            text = f"a stored secret is damaged, though its key {key} is here: set it anew"
+        else:
+            text = (
+                f"a stored secret is sealed with the key {key}, which is not here: "
+                "add that key to the secret keys, or set the secret anew"
+            )
+        super().__init__(text)
+        self.key = key
 
 
 class Unreachable(Unavailable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json as jsonlib
 import os
 import queue
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
@@ -21,14 +23,24 @@ from urllib.parse import urlencode
 
 LISTENING = re.compile(r"listening on (http://([\d.]+):(\d+))")
 TOKEN = re.compile(r"\b[0-9a-f]{64}\b")
+FIRST_USER = re.compile(r"The first user is (\S+), with the password (\S+)")
 # How long to wait for what must come: only a test that fails waits as long, and a busy machine is no failure.
 START_SECONDS = 180.0
 STOP_SECONDS = 120.0
 REQUEST_SECONDS = 120.0
+# Between two looks at what is waited for.
+MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.02, 0.2
 # What a child needs of this process's environment. Nothing else may leak in: a real provider's settings least of all.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
+SECRET_KEY = "dGhlIGtleSBvZiB0aGUgc2VydmVycyBpbiB0ZXN0cyE="
 
 Form = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+def with_secret_key(environment: Mapping[str, str]) -> dict[str, str]:
+    """Settings, with the one secret key of all servers that share the tests' database."""
+    keys = {"SCFM_SECRET_KEYS": SECRET_KEY} if "MONGODB_URI" in environment else {}
+    return {**({} if "SCFM_SECRET_KEYS_FILE" in environment else keys), **environment}
 
 
 class Answer(NamedTuple):
@@ -43,13 +55,27 @@ class Answer(NamedTuple):
     hints: Mapping[str, str] | None = None
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 120.0, every: float = 0.02) -> Any:
-    """Ask ``condition`` until it gives something true, and give that. AssertionError after ``seconds``."""
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], Any], seconds: float = 120.0, every: float | None = None) -> Any:
+    """Ask ``condition`` until it gives something true, and give that. AssertionError after ``seconds``.
+
+    It is asked again after ``every`` so many seconds; if that is not told, the less often the longer it takes, as to
+    ask keeps the server, which is waited for, from its work.
+    """
+    began = time.monotonic()
     while not (found := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise AssertionError(f"not within {seconds} s")
-        time.sleep(every)
+        time.sleep(every or min(max(MIN_PAUSE_SECONDS, waited / 20), MAX_PAUSE_SECONDS))
+    return found
+
+
+def open_files(pid: int) -> list[str]:
+    """What the file descriptors of a running process lead to: paths, and names like ``socket:[INODE]``."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since the folder was listed
+            found.append(os.readlink(descriptor))
     return found
 
 
@@ -57,8 +83,8 @@ class Server:
     """``scfm serve`` on a free port of the loopback, over a data folder of the test's own.
 
     ``environment`` is all that the server is told beside the options: no setting is inherited. ``url``, ``host`` and
-    ``port`` are set once it listens; ``token`` is the super admin's, printed by the first start on an empty folder,
-    and kept over restarts.
+    ``port`` are set once it listens; ``token`` is the super admin's, and ``first_user`` the email and the password of
+    the first user, printed by the first start on an empty folder, and kept over restarts.
     """
 
     def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None, *options: str) -> None:
@@ -66,6 +92,7 @@ class Server:
         self.environment = dict(environment or {})
         self.options = options
         self.token = ""
+        self.first_user = ("", "")
         self.url = ""
         self.host = ""
         self.port = 0
@@ -86,13 +113,19 @@ class Server:
         self._await_listening()
         return self
 
-    def run(self, *arguments: str, seconds: float = START_SECONDS) -> subprocess.CompletedProcess[str]:
-        """Run another ``scfm`` command beside the server, over the same data folder, and wait for its end."""
+    def run(
+        self, *arguments: str, seconds: float = START_SECONDS, given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run another ``scfm`` command beside the server, over the same data folder, and wait for its end.
+
+        GIVEN is its standard input.
+        """
         return subprocess.run(
             [sys.executable, "-m", "scfm", *arguments, "--data-dir", str(self.data_dir)],
             env=self._environment(),
             capture_output=True,
             text=True,
+            input=given,
             timeout=seconds,
             check=False,
         )
@@ -197,7 +230,7 @@ class Server:
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        return {**inherited, "PYTHONUNBUFFERED": "1", **self.environment}
+        return {**inherited, "PYTHONUNBUFFERED": "1", **with_secret_key(self.environment)}
 
     @staticmethod
     def _drain(pipe: IO[str] | None, kept: list[str], lines: queue.Queue[str | None] | None) -> threading.Thread:
@@ -228,6 +261,8 @@ class Server:
                 raise AssertionError(f"the server did not start listening\n{self.output()}")
             if token := TOKEN.search(line):
                 self.token = token.group()
+            if first := FIRST_USER.search(line):
+                self.first_user = (first[1], first[2])
             if listening := LISTENING.search(line):
                 self.url, self.host, self.port = listening[1], listening[2], int(listening[3])
                 return
@@ -293,4 +328,6 @@ def _credentials(token: str) -> dict[str, str]:
 def _parsed(headers: Message, body: bytes) -> Any:
     if not body:
         return None
+    if headers["Content-Encoding"] == "gzip":
+        body = gzip.decompress(body)
     return jsonlib.loads(body) if headers.get_content_type() == "application/json" else body.decode()

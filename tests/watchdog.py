@@ -14,9 +14,13 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from pymongo import MongoClient
+from tornado.ioloop import IOLoop
+
 import scfm.server
 from scfm import settings
-from tests.server import Client, Server
+from scfm.embedded_mongod.mongod import PrivateMongod
+from tests.server import Client, Server, with_secret_key
 
 # No piece of work in the loop may take longer.
 MAX_BLOCK_SECONDS = 0.050
@@ -72,11 +76,23 @@ class Watched:
         raise AssertionError(f"{self.watchdog.seconds * 1000:.0f} ms in the loop: {self.watchdog.what}")
 
 
+@contextmanager
+def watched_server(
+    io_loop: IOLoop, mongod: PrivateMongod, database: str, folder: Path, **environment: str
+) -> Iterator[Watched]:
+    """A server in the test's own loop, on a database that goes with it."""
+    entered = watched(mongod.uri, database, folder, **environment)
+    yield io_loop.run_sync(entered.__aenter__)
+    io_loop.run_sync(lambda: entered.__aexit__(None, None, None))
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        client.drop_database(database)
+
+
 @asynccontextmanager
 async def watched(uri: str, database: str, data_dir: Path, **environment: str) -> AsyncIterator[Watched]:
     """A server on the MongoDB at URI, in the running loop."""
     told = {"MONGODB_URI": uri, "MONGODB_DATABASE": database, "SCFM_DATA_DIR": str(data_dir), "PORT": "0"}
-    chosen = settings.load({**told, **environment})
+    chosen = settings.load(with_secret_key({**told, **environment}))
     server = scfm.server.Server(chosen, None, uri)
     watchdog = Watchdog()
     data_dir.mkdir(exist_ok=True)
@@ -84,8 +100,8 @@ async def watched(uri: str, database: str, data_dir: Path, **environment: str) -
     try:
         remote = Server(data_dir)
         remote.host, remote.port = chosen.host, server.port
-        assert server.token is not None, "the database is not empty"
-        remote.token = server.token
+        assert server.first_account is not None, "the database is not empty"
+        remote.token = server.first_account.token
         with watchdog.watching():
             yield Watched(remote.client(), server, watchdog)
     finally:

@@ -8,16 +8,15 @@ from weakref import WeakValueDictionary
 from scfm.errors import Unavailable
 from scfm.runtime.timed_lock import TimedLock
 
-# Whoever waits longer is told to come again: the provider waits 15 seconds for our answer.
+# A webhook that waits longer is refused, to be sent again: the provider waits 15 seconds for our answer.
 MAX_CALL_WAIT_SECONDS = 12.0
+STILL_HANDLED = "an earlier webhook of the call is still being handled"
 
 _LOCKS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 def call_lock(sid: str) -> TimedLock:
     """Within it no other webhook of the call with the provider's id SID is handled here. Raises Unavailable."""
-    return TimedLock(_LOCKS.setdefault(sid, asyncio.Lock()), MAX_CALL_WAIT_SECONDS, _unavailable)
-
-
-def _unavailable() -> Unavailable:
-    return Unavailable("an earlier webhook of the call is still being handled")
+    return TimedLock(
+        _LOCKS.setdefault(sid, asyncio.Lock()), MAX_CALL_WAIT_SECONDS, lambda: Unavailable(STILL_HANDLED)
+    )

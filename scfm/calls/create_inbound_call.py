@@ -9,12 +9,13 @@ from scfm.calls.call_event import INBOUND, NO_DIRECTION, CallEvent
 from scfm.calls.find_call import FoundCall, read_call
 from scfm.clock import now
 from scfm.errors import Invalid
-from scfm.models.call_lifecycle import CallStatus
+from scfm.models.call_lifecycle import FINAL, CallStatus
+from scfm.models.call_work import ENDED_AT
 from scfm.models.contact import CONTACTS
 from scfm.models.declaration import initial_fields
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.references import DELETION_LOOK_SECONDS, confirm, insert_unconfirmed, missing_reference, withdraw
-from scfm.models.stored_documents import ContactDocument, PhoneCallDocument
+from scfm.models.stored_documents import CONTACT_COLLECTION, ContactDocument, PhoneCallDocument
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -26,7 +27,7 @@ MAX_CREATE_TRIES = 10
 
 async def find_contact(view: TenantView, msisdn: str) -> ContactDocument | None:
     """The contact with a caller's number, or None."""
-    return cast("ContactDocument | None", await view.first_by("contacts", "msisdn", msisdn))
+    return await view.first_by(CONTACT_COLLECTION, "msisdn", msisdn)
 
 
 async def create_inbound_call(
@@ -49,8 +50,8 @@ async def create_inbound_call(
         call = {"_id": ids[0], **_new_call(event, default_flow)}
         try:
             if msisdn is not None and contact is None:
-                call, made = await _put_call_and_contact(view, call, {"_id": ids[1], **_new_contact(msisdn)})
-                contact = cast(ContactDocument, made)
+                call, stored = await _put_call_and_contact(view, call, {"_id": ids[1], **_new_contact(msisdn)})
+                contact = cast(ContactDocument, stored)
             else:
                 call = await insert_unconfirmed(
                     PHONE_CALLS, view, {**call, "contact_id": contact["_id"] if contact else None}
@@ -102,6 +103,7 @@ def _new_call(event: CallEvent, default_flow: str) -> Document:
         "updated_at": moment,
         "_version": 1,
         **event.report.fields,
+        **({ENDED_AT: moment} if event.report.status in FINAL else {}),
     }
 
 

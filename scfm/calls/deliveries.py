@@ -23,11 +23,10 @@ from typing import Any, Final, cast
 
 from scfm.clock import now
 from scfm.errors import Unavailable
-from scfm.models.stored_documents import DeliveryDocument, EventDocument, StoredDocument
+from scfm.models.stored_documents import EVENT_COLLECTION, DeliveryDocument, EventDocument, StoredDocument
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
-EVENT_COLLECTION = "remote_phone_call_events"
 FIELD: Final = "_delivery"
 TURNS: Final = "_turns"
 KEPT = timedelta(hours=24)
@@ -76,7 +75,7 @@ def delivery(token: str, taken: TakenTurn) -> DeliveryDocument:
 
 async def find_event(view: TenantView, token: str) -> EventDocument | None:
     """The event of a delivery within the account that VIEW sees, or None."""
-    return cast("EventDocument | None", await view.find_one(EVENT_COLLECTION, {"_delivery.token": token}))
+    return await view.find_one(EVENT_COLLECTION, {"_delivery.token": token})
 
 
 async def reread_event(view: TenantView, event: EventDocument) -> EventDocument:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from scfm.calls.call_event import INBOUND, CallEvent
@@ -11,8 +11,14 @@ from scfm.calls.sender import Sender
 from scfm.models import msisdn
 from scfm.models.call_lifecycle import UNDER_WAY
 from scfm.models.call_reports import ReportedStatus, being_placed, match_attempt
-from scfm.models.stored_documents import CalloutDocument, ContactDocument, ParticipationDocument, PhoneCallDocument
-from scfm.storage.query import Document
+from scfm.models.plan_approval import flow_heard
+from scfm.models.stored_documents import (
+    CALLS,
+    CalloutDocument,
+    ContactDocument,
+    ParticipationDocument,
+    PhoneCallDocument,
+)
 from scfm.storage.tenant_view import TenantView
 
 # What a phone call refers to.
@@ -43,11 +49,11 @@ class FoundCall(NamedTuple):
     @classmethod
     def of(
         cls,
-        call: Document,
-        contact: Document | None,
-        callout: Document | None = None,
+        call: Mapping[str, Any],
+        contact: Mapping[str, Any] | None,
+        callout: Mapping[str, Any] | None = None,
         flow: str | None = None,
-        participation: Document | None = None,
+        participation: Mapping[str, Any] | None = None,
     ) -> FoundCall:
         """A call and what belongs to it, as they were read."""
         return cls(
@@ -84,17 +90,16 @@ async def read_call(view: TenantView, name: str, value: Any, sender: Sender | No
 
     Only those that SENDER may report on, if it is given.
     """
-    found = await view.all_with_references("phone_calls", name, value, REFERENCES)
+    found = await view.all_with_references(CALLS, name, value, REFERENCES)
     if sender is not None:
         found = [one for one in found if sender.may_report(one[0])]
-        if len(found) > 1:  # a provider's id is of one call, but anybody can report a call of his own under it
+        if len(found) > 1:  # a provider's id is of one call, but any sender can report one of its own calls under it
             found = [one for one in found if await sender.may_place(one[0])] or found
     if not found:
         return None
     call, named = found[0]
     participation, callout = named["callout_participation_id"], named["callout_id"]
-    nearest = (call, participation, callout)
-    flow = next((str(one["call_flow_logic"]) for one in nearest if one and one["call_flow_logic"]), None)
+    flow = flow_heard(callout, call, participation, callout)
     return FoundCall.of(call, named["contact_id"], callout, flow, participation)
 
 
@@ -110,22 +115,22 @@ async def match_pending_attempt(view: TenantView, event: CallEvent) -> int | Non
     for look in range(MAX_PENDING_LOOKS if msisdns else 0):
         placed = await _being_placed(view, msisdns, sender)
         # In this order: a call that has no sid by now was among those, so that one alone is the one.
-        named_since = await view.first_by("phone_calls", "remote_call_id", event.sid)
+        named_since = await view.first_by(CALLS, "remote_call_id", event.sid)
         if named_since is not None and sender.may_report(named_since):
             return int(named_since["_id"])
         if not placed:
             return None
         if len(placed) == 1 or look == MAX_PENDING_LOOKS - 1:
             matched = match_attempt(placed[0], msisdns, event.sid, event.direction)
-            if claimed := await view.update_one("phone_calls", *matched):
+            if claimed := await view.update_one(CALLS, *matched):
                 return int(claimed["_id"])
         await asyncio.sleep(PENDING_LOOK_SECONDS)
     found = await read_call(view, "remote_call_id", event.sid, sender)
     return found.call["_id"] if found else None
 
 
-async def _being_placed(view: TenantView, msisdns: Sequence[str], sender: Sender) -> list[Document]:
+async def _being_placed(view: TenantView, msisdns: Sequence[str], sender: Sender) -> list[PhoneCallDocument]:
     """The first of the calls that are being placed to a number, in any of its forms, and may be the sender's."""
     fields = ["_id", "account_id", "created_at"]
-    placed = await view.find("phone_calls", being_placed(msisdns), fields=fields, limit=MAX_PLACED)
+    placed = await view.find(CALLS, being_placed(msisdns), fields=fields, limit=MAX_PLACED)
     return [call for call in placed if await sender.may_place(call)]

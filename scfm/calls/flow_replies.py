@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from scfm.calls import deliveries
 from scfm.calls.find_call import FoundCall
 from scfm.clock import now
 from scfm.errors import Unavailable
-from scfm.models.opt_out import OPT_OUT_COLLECTION, opt_out
+from scfm.models.opt_out import opt_out
 from scfm.models.outcome import ACKNOWLEDGED_AT, MARK, OPTED_OUT_AT, new_mark
-from scfm.models.stored_documents import EventDocument, ParticipationDocument
+from scfm.models.stored_documents import OPT_OUT_COLLECTION, PARTICIPATIONS, EventDocument, ParticipationDocument
 from scfm.storage.compare_and_set import compare_and_set
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 from scfm.twiml.replies import Replies
 
-PARTICIPATION = "callout_participations"
 MAX_REPLY_TRIES = 50
 
 
@@ -31,17 +28,17 @@ async def save_replies(view: TenantView, found: FoundCall, event: EventDocument,
     if not replies or participation is None:
         return
     for _ in range(MAX_REPLY_TRIES):
-        if named and deliveries.is_saved(event, PARTICIPATION, participation):
+        if named and deliveries.is_saved(event, PARTICIPATIONS, participation):
             return
         change = _change(participation, replies)
         if named:
-            change[deliveries.TURNS] = await deliveries.turns_with(view, PARTICIPATION, participation, event["_id"])
-        if await compare_and_set(view, PARTICIPATION, participation, change):
+            change[deliveries.TURNS] = await deliveries.turns_with(view, PARTICIPATIONS, participation, event["_id"])
+        if await compare_and_set(view, PARTICIPATIONS, participation, change):
             return
-        again = await view.first_by(PARTICIPATION, "_id", participation["_id"])
+        again = await view.first_by(PARTICIPATIONS, "_id", participation["_id"])
         if again is None:
             return
-        participation = cast(ParticipationDocument, again)
+        participation = again
         # After the participation: a mark that makes room for others is noted in the event before.
         event = await deliveries.reread_event(view, event) if named else event
     raise Unavailable(f"the replies in participation {participation['_id']} cannot be saved")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]
 
 from scfm.calls import deliveries
+from scfm.calls.account_flows import ChosenFlow
 from scfm.calls.deliveries import TakenTurn
 from scfm.calls.find_call import FoundCall, read_call
 from scfm.calls.flow_memory import Memory, joined, memory, remember
@@ -40,9 +43,17 @@ class FlowTurn:
     replied is saved last, when the turn cannot be taken again any more.
     """
 
-    def __init__(self, flow: type[Flow], settings: FlowSettings, url: str) -> None:
+    def __init__(
+        self,
+        flow: type[Flow],
+        settings: FlowSettings,
+        url: str,
+        choose: Callable[[FoundCall], Awaitable[ChosenFlow]] | None = None,
+    ) -> None:
+        """CHOOSE gives the flow of a call again, which may have begun with another version meanwhile."""
         self._flow = flow
         self._settings = settings
+        self._choose = choose
         self._url = url
         self._answer = ""
         # The memories before the turn, and after it, by collection; and what we have saved of the call's.
@@ -96,6 +107,8 @@ class FlowTurn:
                 if again is None:
                     raise NotFound
                 found = again
+                if self._choose is not None:
+                    self._flow, self._settings = await self._choose(found)
             if deliveries.FIELD in event:
                 event = await deliveries.reread_event(view, event)
                 if not deliveries.unsaved_collections(event, {CALL: found.call, CONTACT: found.contact}):

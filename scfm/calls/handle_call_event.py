@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from scfm.calls import deliveries
+from scfm.calls.account_flows import AccountFlows, ChosenFlow
 from scfm.calls.call_event import CallEvent
 from scfm.calls.create_inbound_call import MAX_CREATE_TRIES, UNKNOWN_CALL, create_inbound_call, find_contact
 from scfm.calls.find_call import FoundCall, find_call, read_call
@@ -19,23 +20,21 @@ from scfm.models.call_reports import ReportedStatus, reported_status
 from scfm.models.references import insert_unconfirmed
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS, UNIQUE_DELIVERY
 from scfm.models.stored_documents import EventDocument, PhoneCallDocument
-from scfm.settings import Settings
+from scfm.runtime import log_context
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.twiml.flow import FlowSettings
-from scfm.twiml.registry import Registry
 
 REPLACED = "it was signed with credentials that have been replaced, and is of no call placed with them"
 
 
-async def handle_call_event(store: Store, flows: Registry, settings: Settings, event: CallEvent) -> str:
+async def handle_call_event(store: Store, flows: AccountFlows, event: CallEvent) -> str:
     """Keep the report, move the call, and let the flow take its turn; the TwiML.
 
     Raises InvalidSignature where the signature does not prove enough, Invalid for a report that cannot be, NotFound
     where the call is deleted meanwhile, and Unavailable.
     """
-    handling = _Handling(store, flows, settings, event)
+    handling = _Handling(store, flows, event)
     for _ in range(MAX_CREATE_TRIES):
         if (answer := await handling.try_once()) is not None:
             return answer
@@ -47,8 +46,7 @@ class _Handling:
     """One try. None, in place of TwiML, says that the call that it made did not stand, and that nothing is kept."""
 
     store: Store
-    flows: Registry
-    settings: Settings
+    flows: AccountFlows
     event: CallEvent
 
     async def try_once(self) -> str | None:
@@ -58,7 +56,7 @@ class _Handling:
         view = store.for_account(owner.account_id) if owner else reach
         ids = reach.counters.ids(REMOTE_PHONE_CALL_EVENTS.kind)
         finding, allocating = find_call(reach, event), ids.allocate(1)
-        # Whoever calls in is on hold: what can be looked for before it is needed is.
+        # An inbound caller waits on the line: what can be looked for before it is needed is.
         contact = None
         if event.caller is None:
             found, event_ids = await asyncio.gather(finding, allocating)
@@ -71,11 +69,11 @@ class _Handling:
             elif owner is None:
                 raise InvalidSignature(REPLACED)
             else:
-                found = await create_inbound_call(view, event, self.flows.default.name, contact)
+                found = await create_inbound_call(view, event, self.flows.registry.default.name, contact)
         except (Invalid, InvalidSignature):
             await ids.release(event_ids[0])
             raise
-        document = event_document(event, found.call, found.flow or self.flows.default.name, event_ids[0])
+        document = event_document(event, found.call, found.flow or self.flows.registry.default.name, event_ids[0])
         return await self._record(view, found, document, new)
 
     async def _record(self, view: TenantView, found: FoundCall, document: EventDocument, new: bool) -> str | None:
@@ -83,7 +81,8 @@ class _Handling:
 
         The flow takes its turn first, so that the event of a delivery can keep what it comes to.
         """
-        turn, token = self._turn(document), self.event.token
+        log_context.is_about(view.account_id)
+        turn, token = await self._turn(found, document), self.event.token
         report = self.event.report
         call_after = found.as_reported(report)
         if found.has_its_contact:
@@ -125,7 +124,8 @@ class _Handling:
             return None
         report = reported_status(document["details"])
         call_after = first.as_reported(report)
-        return await self._finish(view, first.call, call_after, report, document, self._turn(document))
+        turn = await self._turn(first, document)
+        return await self._finish(view, first.call, call_after, report, document, turn)
 
     async def _finish(
         self,
@@ -152,9 +152,13 @@ class _Handling:
             raise answer
         return answer
 
-    def _turn(self, document: EventDocument) -> FlowTurn | None:
-        """The turn of an event; None for a mere report, as nobody asks what comes next."""
+    async def _turn(self, found: FoundCall, document: EventDocument) -> FlowTurn | None:
+        """The turn of an event of a call; None for a mere report, as nobody asks what comes next."""
         if not document["details"].get("Direction"):
             return None
-        flow = self.flows.get(document["call_flow_logic"])
-        return FlowTurn(flow, FlowSettings.of(self.settings), self.event.url)
+
+        async def choose(found: FoundCall) -> ChosenFlow:
+            call, name = found.call, document["call_flow_logic"]
+            return await self.flows.of_call(call["account_id"], name, call, found.callout)
+
+        return FlowTurn(*await choose(found), self.event.url, choose)

@@ -6,6 +6,9 @@ nothing of that turn, and fit the provider's bound.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from scfm.calls.find_call import FoundCall
 from scfm.calls.flow_turn import FlowTurn
 from scfm.errors import NotFound, ScfmError
@@ -39,17 +42,19 @@ def inline_twiml(
         raise NotInline("the contact is gone") from None
     if taken.answer == apology():
         raise NotInline(f"{flow.name} fails in its first turn: the log says why")
-    if taken.changes or taken.replies:
-        raise NotInline(f"{flow.name} remembers something of its first turn, before anybody has answered")
     if asking := [verb.name for verb in parse(taken.answer) if verb.name not in ONE_WAY]:
         raise NotInline(f"{flow.name} begins with a <{asking[0]}>, after which the server is asked for more")
+    if taken.changes or taken.replies:
+        raise NotInline(f"{flow.name} remembers something of its first turn, before anybody has answered")
     if len(taken.answer) > abilities.inline_twiml:
         bound = f"{abilities.name} takes at most {abilities.inline_twiml} inside a call"
         raise NotInline(f"{flow.name} begins with {len(taken.answer)} characters of TwiML, and {bound}")
     return taken.answer
 
 
-def next_call(callout: Document, contact: Document, msisdn: str | None, flow: str, params: Document) -> FoundCall:
+def next_call(
+    callout: Mapping[str, Any], contact: Mapping[str, Any], msisdn: str | None, flow: str, params: Document
+) -> FoundCall:
     """A call of CALLOUT to CONTACT's number MSISDN that is about to be made, with the flow that it will have.
 
     PARAMS are its ``remote_request_params``.

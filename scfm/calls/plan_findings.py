@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,14 +32,16 @@ LONG = timedelta(hours=24)
 class Examined:
     """All that is looked at. ``flow``: the callout's, None for one that is not registered.
 
-    ``webhook``: where the provider is told that this server is. ``not_inline``: why what the flow says first cannot
-    be sent inside a call, where the plan wants that.
+    ``server_held``: whether the calls of the whole server are held. ``webhook``: where the provider is told that this
+    server is. ``not_inline``: why what the flow says first cannot be sent inside a call, where the plan wants that.
+    ``audio``: what ``FlowSettings`` has of it for the flow.
     """
 
     account: Document
     callout: Document
     plan: Plan
     moment: datetime
+    server_held: bool
     headcount: Headcount
     pace: Pace
     forecast: Forecast
@@ -49,6 +51,7 @@ class Examined:
     flow: type[Flow] | None
     webhook: str
     not_inline: str | None
+    audio: Mapping[str, str]
 
 
 def blockers(seen: Examined) -> list[str]:
@@ -95,14 +98,20 @@ def _flow_blockers(seen: Examined) -> Iterator[str]:
         name = seen.callout["call_flow_logic"]
         yield f"{name} is not registered: choose another call_flow_logic, or add it to REGISTERED_CALL_FLOW_LOGIC"
         return
-    if seen.flow is Message and _own_flow_is_heard(seen) and (problem := message_problem(seen.callout["metadata"])):
+    if (
+        seen.flow is Message
+        and _own_flow_is_heard(seen)
+        and (problem := message_problem(seen.callout["metadata"], seen.audio))
+    ):
         yield f"the callout has nothing to say: {problem}; set metadata.message or metadata.audio"
     if seen.not_inline is not None:
         yield f"inline_twiml is not possible: {seen.not_inline}; leave inline_twiml out, or change the flow"
 
 
 def _provider_blockers(seen: Examined) -> Iterator[str]:
-    if not seen.credentials.account_sid or not seen.credentials.auth_token:
+    if seen.credentials.unreadable:
+        yield f"the account's auth token for {seen.abilities.name} cannot be read: {seen.credentials.unreadable}"
+    elif not seen.credentials.account_sid or not seen.credentials.auth_token:
         provider = seen.credentials.provider
         fields = f"{provider}_account_sid and {provider}_auth_token"
         yield f"there are no credentials for {seen.abilities.name}: set {fields} of the account, or the server's"
@@ -133,6 +142,8 @@ def _queue_warnings(seen: Examined) -> Iterator[str]:
     """Of calls that are held, that leave before, and that the provider takes faster than it places them."""
     if seen.account.get(HELD_AT):
         yield "the calls of the account are held: none leaves until they are released"
+    if seen.server_held:
+        yield "the calls of the whole server are held: none leaves until a super admin releases them"
     if seen.waiting:
         yield f"{seen.waiting} calls of the account are queued already, and leave before"
     places, people = seen.abilities.calls_per_second, seen.headcount.people

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import TypedDict
 
+from scfm.calls.account_flows import AccountFlows, ChosenFlow
 from scfm.calls.inline_twiml import NotInline, inline_twiml, next_call
 from scfm.calls.plan_findings import Examined, blockers, warnings
 from scfm.clock import iso, now
+from scfm.models.call_hold import HELD_AT, server_state
 from scfm.models.call_lifecycle import CallStatus
 from scfm.models.call_work import RANK
 from scfm.models.filters import text
@@ -18,12 +20,12 @@ from scfm.models.plan_forecast import forecast
 from scfm.models.plan_pace import Pace, ServerPace, pace_of
 from scfm.models.platform import Platform
 from scfm.models.queue_place import queue_place
-from scfm.models.remote_phone_call_event import WEBHOOK_PATH
 from scfm.providers.abilities import Abilities, abilities_of
 from scfm.storage.query import Document, Query
+from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.twiml.flow import Flow, FlowSettings
-from scfm.twiml.registry import Registry
+from scfm.twiml.application import Unregistered
+from scfm.twiml.flow import WEBHOOK_PATH
 
 # For how long a phone rings unless the plan says otherwise: Twilio's default.
 RING_SECONDS = 60.0
@@ -64,8 +66,9 @@ class Preflight:
 
     def __init__(
         self,
+        store: Store,
         platform: Platform,
-        flows: Registry,
+        flows: AccountFlows,
         server_url: Callable[[], str],
         call_seconds: Callable[[], float],
         request_seconds: Callable[[str], float | None],
@@ -74,15 +77,15 @@ class Preflight:
 
         ``request_seconds``: by the name of the provider, how long a request for a call was seen to take.
         """
+        self._all_tenants = store.all_tenants
         self._platform = platform
         self._flows = flows
-        self._flow_settings = FlowSettings.of(platform.settings)
         self._server_url = server_url
         self._call_seconds = call_seconds
         self._request_seconds = request_seconds
 
     @property
-    def _webhook(self) -> str:
+    def webhook(self) -> str:
         """Where providers ask this server what to do, and report."""
         return self._server_url() + WEBHOOK_PATH
 
@@ -125,22 +128,23 @@ class Preflight:
         headcount = await count_audience(view, callout["_id"], plan)
         waiting = await _count_waiting(view, callout)
         seconds = _ring_seconds(plan) * abilities.life_size + SETTLE_SECONDS
-        name = callout["call_flow_logic"]
-        flow = self._flows.default if not name else self._flows.flows.get(name)
+        chosen = await self._flows.of_call(view.account_id or 0, callout["call_flow_logic"])
         return Examined(
             account=account,
             callout=callout,
             plan=plan,
             moment=moment,
+            server_held=(await server_state(self._all_tenants))[HELD_AT] is not None,
             headcount=headcount,
             pace=pace,
             forecast=forecast(plan, headcount.people, pace.calls_per_second, seconds, moment, waiting),
             waiting=waiting,
             credentials=credentials,
             abilities=abilities,
-            flow=flow,
-            webhook=self._webhook,
-            not_inline=await self._not_inline(view, callout, plan, flow, abilities),
+            flow=None if chosen.flow is Unregistered else chosen.flow,
+            webhook=self.webhook,
+            not_inline=await self._not_inline(view, callout, plan, chosen, abilities),
+            audio=chosen.settings.audio,
         )
 
     def _server_pace(self, provider: str) -> ServerPace:
@@ -154,19 +158,19 @@ class Preflight:
         )
 
     async def _not_inline(
-        self, view: TenantView, callout: Document, plan: Plan, flow: type[Flow] | None, abilities: Abilities
+        self, view: TenantView, callout: Document, plan: Plan, chosen: ChosenFlow, abilities: Abilities
     ) -> str | None:
-        """Why what FLOW says first cannot be sent inside the call of the first of the audience, if it should be."""
-        if not plan.inline_twiml or flow is None:
+        """Why what the flow says first cannot be sent inside the call of the audience's first, if it should be."""
+        if not plan.inline_twiml or chosen.flow is Unregistered:
             return None
         async with aclosing(view.list_of(await audience_of(view, plan)).batches(0, 1)) as batches:
             contacts: list[Document] = await anext(batches, [])
         if not contacts:
             return None
         contact, params = contacts[0], plan.remote_request_params
-        found = next_call(callout, contact, contact["msisdn"], flow.name, params)
+        found = next_call(callout, contact, contact["msisdn"], chosen.flow.name, params)
         try:
-            inline_twiml(flow, self._flow_settings, self._webhook, found, abilities)
+            inline_twiml(chosen.flow, chosen.settings, self.webhook, found, abilities)
         except NotInline as reason:
             return str(reason)
         return None

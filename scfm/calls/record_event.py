@@ -12,7 +12,7 @@ from scfm.errors import Invalid
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.references import confirm, insert_unconfirmed, missing_reference, withdraw
 from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
-from scfm.models.stored_documents import EventDocument, PhoneCallDocument
+from scfm.models.stored_documents import EVENT_COLLECTION, EventDocument, PhoneCallDocument
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.tenant_view import TenantView
 
@@ -63,5 +63,5 @@ async def record_with_new_call(
 
 async def withdraw_new_call(view: TenantView, call: PhoneCallDocument) -> None:
     """Take an inbound call back that no event is kept of."""
-    if not await view.exists("remote_phone_call_events", {"phone_call_id": call["_id"]}):
+    if not await view.exists(EVENT_COLLECTION, {"phone_call_id": call["_id"]}):
         await withdraw(PHONE_CALLS, view, call["_id"])

@@ -39,8 +39,8 @@ class SignedForm:
             return False
 
     def _signs(self, token: bytes, text: bytes) -> bool:
-        made = base64.b64encode(hmac.digest(token, text, "sha1"))
-        return hmac.compare_digest(made, self._signature)
+        expected = base64.b64encode(hmac.digest(token, text, "sha1"))
+        return hmac.compare_digest(expected, self._signature)
 
     @cached_property
     def _values(self) -> str:

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,6 +14,7 @@ from functools import partial
 from scfm.calls.sender import Owner, Sender
 from scfm.calls.signed_form import SignedForm
 from scfm.clock import now
+from scfm.errors import SecretUnreadable
 from scfm.models.account import FORMER, FORMER_RETENTION, country_of, webhook_secret
 from scfm.models.platform import Platform
 from scfm.storage.batching import Batcher, isolate_failures
@@ -40,10 +42,14 @@ class InvalidSignature(Exception):
 
 @dataclass(frozen=True)
 class _SidAccounts:
-    """The accounts that have a sid, by their tokens, the oldest account first; and when we looked."""
+    """The accounts that have a sid, by their tokens, the oldest account first; and when we looked.
+
+    ``unreadable``: of accounts whose token cannot be unsealed, the ids, with the reason.
+    """
 
     by_token: Mapping[str, tuple[Owner, ...]]
     looked_at: float
+    unreadable: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,10 @@ class WebhookAccounts:
     async def _reason(self, sid: str) -> str:
         owners = []
         if _SID.match(sid):
-            owners = [owner for found in (await self._by_sid.get(sid)).by_token.values() for owner in found]
+            own = await self._by_sid.get(sid)
+            for account_id, reason in own.unreadable.items():
+                return f"account {account_id} has its AccountSid, but {reason}"
+            owners = [owner for found in own.by_token.values() for owner in found]
         server = bool(self._platform.token_of_server(sid))
         if not owners and not server:
             return "no account has its AccountSid with an auth token"
@@ -153,10 +162,16 @@ class WebhookAccounts:
     async def _find_by_sid(self, sid: str) -> _SidAccounts:
         looked_at = time.monotonic()
         by_token: dict[str, tuple[Owner, ...]] = {}
+        unreadable: dict[int, str] = {}
         for account in await self._accounts.submit(sid):
             names = (name for name in self._platform.providers_of(sid) if _has(account, name, sid))
-            token = webhook_secret(account, next(names))
-            if not token:
+            stored = webhook_secret(account, next(names))
+            if not stored:
+                continue
+            try:
+                token = self._platform.unseal(stored)
+            except SecretUnreadable as error:
+                unreadable[int(account["_id"])] = str(error)
                 continue
             if token not in by_token and len(by_token) == MAX_TOKENS_OF_A_SID:
                 log.warning(
@@ -166,7 +181,7 @@ class WebhookAccounts:
                 )
                 break
             by_token[token] = (*by_token.get(token, ()), Owner(int(account["_id"]), country_of(account)))
-        return _SidAccounts(by_token, looked_at)
+        return _SidAccounts(by_token, looked_at, unreadable)
 
     async def _find_accounts(self, sids: list[str]) -> list[list[Document]]:
         """The accounts that have each of the sids, by id."""
@@ -191,8 +206,11 @@ class WebhookAccounts:
         former: dict[str, list[_Former]] = {}
         for account in await self._all_tenants.find("accounts", condition, fields=[FORMER]):
             for one in account[FORMER]:
-                if one["at"] > now() - FORMER_RETENTION:
-                    former.setdefault(one["sid"], []).append(_Former(account["_id"], one["token"], one["at"]))
+                if one["at"] <= now() - FORMER_RETENTION:
+                    continue
+                with suppress(SecretUnreadable):
+                    token = self._platform.unseal(one["token"])
+                    former.setdefault(one["sid"], []).append(_Former(account["_id"], token, one["at"]))
         return former
 
 

@@ -7,18 +7,21 @@ import shutil
 import sys
 from pathlib import Path
 
+from scfm.models.account_setup import FirstAccount
 from scfm.settings import Settings
 
 
-def start_lines(settings: Settings, url: str, token: str | None, super_admin_id: int) -> list[str]:
+def start_lines(settings: Settings, url: str, made: FirstAccount | None, super_admin_id: int) -> list[str]:
     """The lines for stdout, the last of which says where the server listens.
 
-    TOKEN is the one that an empty database was given just now, or None; SUPER_ADMIN_ID the account that another token
-    is to be made for.
+    MADE is what an empty database was given just now, or None; SUPER_ADMIN_ID the account that another token is to be
+    made for.
     """
     said = []
-    if token is not None:
-        said += ["This is the super admin's access token. Keep it: it is not shown again.", token]
+    if made is not None:
+        said += ["This is the super admin's access token. Keep it: it is not shown again.", made.token]
+        if made.user is not None:
+            said.append(f"The first user is {made.user.email}, with the password {made.user.password}")
     else:
         said.append(f"The first start has printed an access token. To make another: {_token_command(settings)}")
         said[-1] += f" --token-for {super_admin_id}"
@@ -30,6 +33,8 @@ def start_lines(settings: Settings, url: str, token: str | None, super_admin_id:
         if settings.mongodb_uri
         else f"Data are kept in {folder}"
     )
+    page = f"{settings.public_url or url}/"
+    said.append(f"The page, for users: {page} (scfm create-user makes one, scfm set-password sets a lost password)")
     said.append(f"The API, to read and to try: {url}/api/docs")
     said.append("Ctrl-C stops the server; nothing is lost.")
     said.append(f"listening on {url}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import re
 
 from scfm.cli.database import with_store
-from scfm.cli.options import add_database_options
+from scfm.cli.options import account_id, add_database_options
 from scfm.models import account_setup
 from scfm.storage.store import Store
 
@@ -17,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     whose.add_argument("--super-admin", action="store_true", help="one that may manage accounts")
     whose.add_argument(
         "--token-for",
-        type=_account_id,
+        type=account_id,
         metavar="ID",
         help="no new account, but another access token for the account with this id",
     )
@@ -46,9 +45,3 @@ def run(options: argparse.Namespace) -> int:
         print("The account's access token. Keep it: it is not shown again.")
     print(token)
     return 0
-
-
-def _account_id(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an account's id, which is a whole number such as 1")
-    return int(text)

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from scfm import server
 from scfm.cli.logs import log_to_stderr
 from scfm.cli.options import read_settings
 from scfm.embedded_mongod.data_folder import has_database
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import StartError, Unavailable
+from scfm.server_store import open_store
 from scfm.storage.store import Store
 
 T = TypeVar("T")
@@ -24,10 +24,12 @@ def with_store(
     *,
     may_create: bool,
     read_only: bool = False,
+    half_restored: bool = False,
 ) -> T:
     """Do WORK on the database that the options name, whose server may be running; what WORK gives.
 
-    Unless it ``may_create`` one, a data folder without a database is refused. Raises StartError.
+    Unless it ``may_create`` one, a data folder without a database is refused; and a database whose restore was cut
+    off, unless it may be ``half_restored``. Raises StartError.
     """
     settings = read_settings(options)
     log_to_stderr(settings)
@@ -38,7 +40,7 @@ def with_store(
         )
 
     async def run(uri: str) -> T:
-        store = await server.open_store(uri, settings, read_only=read_only)
+        store = await open_store(uri, settings, read_only=read_only, half_restored=half_restored)
         try:
             return await work(store)
         except Unavailable as error:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 
+from scfm.runtime.log_format import LOG_FORMATTERS
+from scfm.runtime.log_writer import ThreadedHandler
 from scfm.settings import Settings
 
-
-class _Formatter(logging.Formatter):
-    """Times as ``2026-11-28T19:12:34.123+0000``, in the machine's zone."""
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 (logging's name)
-        moment = time.localtime(record.created)
-        return f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}.{int(record.msecs):03}{time.strftime('%z', moment)}"
+# Our own loggers tell what happens; those of the libraries are heard only when something is wrong.
+LIBRARIES = ("pymongo", "twilio", "asyncio", "tornado", "aiohttp")
 
 
-def log_to_stderr(settings: Settings) -> None:
-    """Write what is logged from the settings' level on, a line each, to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+def log_to_stderr(settings: Settings, *, in_thread: bool = False) -> None:
+    """Write what is logged from the settings' level on, a line each, to stderr.
+
+    IN_THREAD: a server does not wait for whoever reads it: see ``log_writer``.
+    """
+    handler: logging.Handler
+    if sys.stderr is None:  # it was closed before the start (2>&-), and another file may have its number
+        handler = logging.NullHandler()
+    else:
+        handler = ThreadedHandler(sys.stderr.fileno()) if in_thread else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LOG_FORMATTERS[settings.log_format]())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
-    # Our own loggers tell what happens; those of the libraries are heard only when something is wrong.
-    for noisy in ("pymongo", "twilio", "asyncio", "tornado", "aiohttp"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # What no line shows need not be found out for each (https://docs.python.org/3/howto/logging.html#optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
+    if sys.version_info >= (3, 12):
+        logging.logAsyncioTasks = False
+    for library in LIBRARIES:
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from scfm import settings
 from scfm.settings import Settings
+
+# The settings that have a flag of the same name.
+FLAGS = ("host", "port", "data_dir", "mongodb_uri", "backup_every", "backup_keep", "backup_dir")
 
 
 def add_database_options(parser: argparse.ArgumentParser) -> None:
@@ -19,5 +23,12 @@ def add_database_options(parser: argparse.ArgumentParser) -> None:
 
 def read_settings(options: argparse.Namespace) -> Settings:
     """The settings of the options, the environment and the settings file. Raises StartError for a wrong one."""
-    flags = {name: getattr(options, name, None) for name in ("host", "port", "data_dir", "mongodb_uri")}
+    flags = {name: getattr(options, name, None) for name in FLAGS}
     return settings.load(os.environ, flags, options.config)
+
+
+def account_id(text: str) -> int:
+    """The id in an argument; raises ArgumentTypeError."""
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an account's id, which is a whole number such as 1")
+    return int(text)

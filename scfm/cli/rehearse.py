@@ -19,13 +19,18 @@ from scfm.twiml.rehearsal_text import ANSWER_SYNTAX
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``scfm rehearse``."""
     parser.add_argument("name", help="a registered flow, or a Python path such as flood.flows:FloodWarning")
+    add_call_options(parser)
+
+
+def add_call_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say who is called, and what they answer."""
     parser.add_argument(
         "--digits",
         dest="answers",
         action="extend",
         type=_digits,
         metavar="1,2",
-        help="keys, one item at each question; an empty item is silence",
+        help="keys, one item at each question; an empty item is silence; after the last the callee hangs up",
     )
     parser.add_argument(
         "--answer", dest="answers", action="append", metavar="ANSWER", help=f"one answer; {ANSWER_SYNTAX}"

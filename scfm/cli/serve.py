@@ -25,12 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="the port to listen on, 0 for a free one (default: 3000)")
     add_database_options(parser)
+    parser.add_argument("--backup-every", metavar="TIME", help="make a backup so often, such as 5m (default: never)")
+    parser.add_argument("--backup-dir", metavar="DIR", help="the folder that they are kept in")
+    parser.add_argument("--backup-keep", metavar="NUMBER", help="how many are kept (default: 12)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run a server until it is told to stop; 0. Raises StartError; KeyboardInterrupt if SIGINT gave up the start."""
     settings = read_settings(options)
-    log_to_stderr(settings)
+    log_to_stderr(settings, in_thread=True)
     for warning in mistyped_variables(os.environ):
         log.warning("%s", warning)
     open_files.raise_limit()
@@ -46,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: str) -> bool:
-    """Run a server until SIGTERM or SIGINT. Raises StartError.
+    """Run a server until SIGTERM or SIGINT, or until a newer program has shut it out. Raises StartError.
 
     A signal gives up a start that is under way; False if that was SIGINT, else True.
     """
@@ -70,9 +73,13 @@ async def serve(settings: Settings, mongod: PrivateMongod | None, mongodb_uri: s
     garbage_collector.freeze_gc()
     try:
         _announce(server)
-        await stop
+        ends = asyncio.create_task(server.ends.wait())
+        await asyncio.wait((stop, ends), return_when=asyncio.FIRST_COMPLETED)
+        await cancel_all([ends])
     finally:
         await server.close()
+    if server.shut_out is not None:
+        raise server.shut_out
     return True
 
 
@@ -80,5 +87,5 @@ def _announce(server: Server) -> None:
     """Warn of what is not set, and print what a user must know; the last line says where the server listens."""
     if (missing := announcement.missing_credentials(server.settings)) is not None:
         log.warning("%s", missing)
-    for line in announcement.start_lines(server.settings, server.url, server.token, server.super_admin_id):
+    for line in announcement.start_lines(server.settings, server.url, server.first_account, server.super_admin_id):
         print(line, flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 from scfm.contacts_bulk.text_lines import Problem, Row
@@ -38,11 +38,11 @@ class ImportTally:
         """Count a bad line, and keep why it is bad as long as there is room."""
         self.failed += 1
         if self.failed == len(self.errors) + 1 <= MAX_ERRORS and self.size < MAX_ERROR_BYTES:
-            self.size += len(f"{problem.column}{problem.reason}".encode())
+            self.size += len(f"{problem.column}{problem.reason}{problem.value}".encode())
             self.errors.append(problem)
 
     def as_json(self) -> Document:
-        """``{created, updated, unchanged, failed, errors: [{line, column, reason}], errors_omitted}``."""
+        """``{created, updated, unchanged, failed, errors: [{line, column, reason, value}], errors_omitted}``."""
         return {**asdict(self), "errors_omitted": self.failed - len(self.errors)}
 
 
@@ -62,7 +62,11 @@ class BulkImport:
     # What the lines become.
     collection: str
 
-    def __init__(self, view: TenantView, slots: AccountConcurrency) -> None:
+    def __init__(
+        self, view: TenantView, slots: AccountConcurrency, begin: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """BEGIN is awaited before the first batch is stored."""
+        self._begin = begin
         self.tally = ImportTally()
         self._view = view
         self._slots = slots
@@ -87,6 +91,9 @@ class BulkImport:
     async def flush(self) -> None:
         """Store what has been taken; raises like ``add``."""
         rows, self._rows, self._size = self._rows, [], 0
+        if rows and self._begin is not None:
+            await self._begin()
+            self._begin = None
         for _ in range(MAX_STORE_TRIES):
             if not rows:
                 return

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from scfm.contacts_bulk.charsets import Transcoder
-from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAME_CHARACTERS, TOO_LONG_NAMES, Table, is_msisdn
+from scfm.contacts_bulk.table import MAX_CELLS, MAX_NAME_CHARACTERS, TOO_LONG_NAMES
+from scfm.contacts_bulk.table_reader import Table, TableRow
 from scfm.contacts_bulk.text_lines import (
     LINE_TOO_LONG,
     MAX_LINE,
@@ -77,11 +78,10 @@ class CsvReader:
     time, as a line that leaves an open cell open has quotes in pairs only, and so opens none when read by itself.
     """
 
-    def __init__(self, country: str | None = None, charset: str | None = None) -> None:
-        """``country``: the account's ``default_country``."""
+    def __init__(self, table: Table | None = None, charset: str | None = None) -> None:
         self._text = Transcoder(charset)
         self._lines = LineSplitter()
-        self._table = Table(country)
+        self._table = table or Table()
         # What stands between cells, and what a line of its own has said of that.
         self._separator = self._said = ""
         self._record: _Record | None = None
@@ -97,11 +97,12 @@ class CsvReader:
             yield from self._take(line)
         while self._record is not None:
             yield from self._give_up(BAD_QUOTE)
-        self._table.check_header()
+        yield from self._table.end()
 
     @property
     def held_bytes(self) -> int:
-        return self._lines.held_bytes + (len(self._record.content) if self._record is not None else 0)
+        open_record = len(self._record.content) if self._record is not None else 0
+        return self._lines.held_bytes + open_record + self._table.held_bytes
 
     def _take(self, line: Line | None) -> Iterator[ReadStep]:
         if line is None:
@@ -110,22 +111,25 @@ class CsvReader:
             yield from self._give_up(BAD_QUOTE)
             yield self._problem(RowError(None, LINE_TOO_LONG), line.number)
         elif self._record is None:
-            yield self._begin(line, line.content.decode("utf-8", "surrogateescape"))
+            yield from self._begin(line, line.content.decode("utf-8", "surrogateescape"))
         else:
             yield from self._go_on(self._record, line, line.content)
 
-    def _begin(self, line: Line, text: str) -> ReadStep:
+    def _begin(self, line: Line, text: str) -> Iterator[ReadStep]:
         """Read the first line of a record."""
-        if self._table.header is None and not self._find_separator(line, text):
-            return None
+        if not self._table.has_begun and not self._find_separator(line, text):
+            yield None
+            return
         try:
             cells, is_open = _cells(text, self._separator)
-            if is_open:
-                self._record, self._lines.keeps_empty = _Record(line, cells), True
-                return None
-            return self._row(line, cells, len(line.content or b""))
         except RowError as error:
-            return self._problem(error, line.number)
+            yield self._problem(error, line.number)
+            return
+        if is_open:
+            self._record, self._lines.keeps_empty = _Record(line, cells), True
+            yield None
+        else:
+            yield from self._row(line, cells, len(line.content or b""))
 
     def _go_on(self, record: _Record, line: Line, content: bytes) -> Iterator[ReadStep]:
         """Read a line inside an open cell."""
@@ -143,10 +147,7 @@ class CsvReader:
             yield None
             return
         self._record, self._lines.keeps_empty = None, False
-        try:
-            yield self._row(record.first, *record.closed(line, cells))
-        except RowError as error:
-            yield self._problem(error, record.first.number)
+        yield from self._row(record.first, *record.closed(line, cells))
 
     def _give_up(self, reason: str, last: Line | None = None) -> Iterator[ReadStep]:
         """The record that is open, if one is, is bad: read its lines after the first, and then LAST, once more."""
@@ -166,14 +167,14 @@ class CsvReader:
             return False
         if len(text) > MAX_HEADER_CHARACTERS:
             raise Invalid({"header": [TOO_LONG_NAMES]})
-        self._separator = self._said or _separator_of(text)
+        self._separator = self._said or _separator_of(text, self._table.number.is_called)
         return True
 
-    def _row(self, line: Line, cells: Sequence[str], size: int) -> ReadStep:
-        return self._table.read_row(line.number, cells, size, self._text.problem)
+    def _row(self, line: Line, cells: Sequence[str], size: int) -> Iterator[ReadStep]:
+        return self._table.take(TableRow(line.number, cells, size, self._text.problem))
 
     def _problem(self, error: RowError, line: int) -> ReadStep:
-        if self._table.header is None:
+        if not self._table.has_begun:
             raise Invalid({"header": [error.reason]})
         return error.at(line)
 
@@ -188,11 +189,11 @@ def _cells(text: str, separator: str) -> tuple[list[str], bool]:
     return _leniently(text, separator), True
 
 
-def _separator_of(text: str) -> str:
+def _separator_of(text: str, is_number: Callable[[str], bool]) -> str:
     """What stands between the cells of a header: what makes a cell of the phone number's name, else most cells."""
     rows = {separator: _leniently(text, separator) for separator in SEPARATORS}
     for separator, cells in rows.items():
-        if any(map(is_msisdn, cells)):
+        if any(map(is_number, cells)):
             return separator
     return max(rows, key=lambda separator: len(rows[separator]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,8 +84,14 @@ class ContactImport(BulkImport):
 
     collection = CONTACTS.collection
 
-    def __init__(self, view: TenantView, mode: object, slots: AccountConcurrency) -> None:
-        super().__init__(view, slots)
+    def __init__(
+        self,
+        view: TenantView,
+        mode: object,
+        slots: AccountConcurrency,
+        begin: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        super().__init__(view, slots, begin)
         self._mode = mode
 
     async def _save(self, rows: Sequence[Row]) -> list[Row]:

@@ -10,6 +10,8 @@ from scfm.contacts_bulk import file_kinds
 from scfm.contacts_bulk.charsets import charset_of
 from scfm.contacts_bulk.csv_format import CsvReader
 from scfm.contacts_bulk.json_lines import JsonLinesReader
+from scfm.contacts_bulk.number_column import CALLED_MSISDN, NumberColumn
+from scfm.contacts_bulk.table_reader import Table
 from scfm.contacts_bulk.text_lines import Reader, ReadStep
 from scfm.contacts_bulk.workbook import WorkbookReader
 from scfm.errors import Invalid
@@ -29,16 +31,27 @@ NOT_A_WORKBOOK = f"is no workbook: say what it is (Content-Type: {CSV} or {JSON_
 class ContactFile:
     """Reads a file of CONTENT_TYPE; SHEET names the worksheet of a workbook, COUNTRY is the ``default_country``.
 
+    NUMBER: which column of a table is the phone number; ``table`` has the rows, where the file is a table.
+
     Give every part to ``feed``, and then call ``finish`` and ``end``. The iterators must be walked to their ends: see
     ``Reader``. All raise Invalid for a file that cannot be read at all. ``close`` frees what it holds.
     """
 
-    def __init__(self, content_type: str, sheet: Any = None, country: str | None = None) -> None:
+    def __init__(
+        self,
+        content_type: str,
+        sheet: Any = None,
+        country: str | None = None,
+        number: NumberColumn = CALLED_MSISDN,
+    ) -> None:
         self.media_type = content_type.partition(";")[0].strip().lower()
         if self.media_type not in (CSV, *JSON_LINES, XLSX, *AMBIGUOUS_TYPES):
             raise Invalid({"content_type": [f"must be {CSV}, {XLSX} or {JSON_LINES[0]}; {HOW}"]})
         charset = _CHARSET.search(content_type)
         self._charset = charset_of((charset[1] or charset[2] or "").strip()) if charset else None
+        if number.name is not None and self.media_type in JSON_LINES:
+            raise Invalid({"msisdn_column": ["cannot be chosen: JSON lines have no columns"]})
+        self.table = Table(country, number)
         self._country = country
         self._sheet = sheet
         # What has come as long as it is too little to tell, or all of a short file.
@@ -99,7 +112,7 @@ class ContactFile:
         if file_kinds.is_zip(start):
             if self.media_type in JSON_LINES:
                 raise Invalid({"file": [f"is a workbook or another archive (Content-Type: {XLSX})"]})
-            return WorkbookReader(self._sheet, self._country)
+            return WorkbookReader(self._sheet, self.table)
         if self._sheet is not None:
             raise Invalid({"sheet": ["cannot be chosen: the file is no workbook"]})
         if self.media_type in JSON_LINES:
@@ -108,4 +121,4 @@ class ContactFile:
             raise Invalid({"file": [NOT_A_WORKBOOK]})
         if file_kinds.begins_as_json(start):
             raise Invalid({"file": [f"is JSON: send one object a line (Content-Type: {JSON_LINES[0]})"]})
-        return CsvReader(self._country, self._charset)
+        return CsvReader(self.table, self._charset)

@@ -8,7 +8,9 @@ from scfm.clock import now
 from scfm.contacts_bulk.bulk_import import BulkImport
 from scfm.contacts_bulk.text_lines import Problem, Row
 from scfm.models.declaration import initial_fields
-from scfm.models.opt_out import OPT_OUT_COLLECTION, OPT_OUTS, SETTLE_FROM, opted_out
+from scfm.models.opt_out import OPT_OUTS, SETTLE_FROM, opted_out
+from scfm.models.stored_documents import OPT_OUT_COLLECTION
+from scfm.models.webhook_event import OPT_OUT_CREATED, told_at_first
 from scfm.storage.query import Document
 
 # The column that is not metadata.
@@ -42,7 +44,14 @@ class OptOutImport(BulkImport):
         ids = await self._view.counters.ids(OPT_OUTS.kind).allocate(len(rows))
         moment = now()
         documents = [
-            {**_opt_out_of(row), "_id": one, "created_at": moment, "updated_at": moment, SETTLE_FROM: moment}
+            {
+                **_opt_out_of(row),
+                "_id": one,
+                "created_at": moment,
+                "updated_at": moment,
+                SETTLE_FROM: moment,
+                **told_at_first(OPT_OUT_CREATED, moment),
+            }
             for one, row in zip(ids, rows, strict=True)
         ]
         refused = await self._view.insert_many(OPT_OUT_COLLECTION, documents)

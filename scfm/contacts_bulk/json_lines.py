@@ -66,7 +66,7 @@ class JsonLinesReader:
                 raise RowError(None, LINE_TOO_LONG)
             found = _object(line.content, self._text.problem)
             msisdn = read_phone_number(found.get("msisdn"), self._country)
-            return Row(line.number, msisdn, _metadata(found.get("metadata")), len(line.content))
+            return Row(line.number, msisdn, checked_metadata(found.get("metadata")), len(line.content))
         except RowError as error:
             return error.at(line.number)
 
@@ -103,7 +103,8 @@ def _check_tokens(content: bytes) -> None:
             raise RowError(None, TOO_MANY_JSON_VALUES)
 
 
-def _metadata(value: Any) -> Document:
+def checked_metadata(value: Any) -> Document:
+    """The metadata that a client gives for a contact, without what only flows set; raises RowError."""
     if value is None:
         return {}
     if not isinstance(value, dict):

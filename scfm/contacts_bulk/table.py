@@ -7,21 +7,19 @@ value: ``address.city``. A backslash takes the next character as it is: ``a\\.b`
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
 
 from scfm.contacts_bulk.charsets import NOT_UTF8
+from scfm.contacts_bulk.number_column import CALLED_MSISDN, MSISDN, NumberColumn, NumberColumnMissing, is_msisdn
 from scfm.contacts_bulk.text_lines import MAX_DEPTH, MAX_FIELDS, Row, RowError, check_text, read_phone_number
 from scfm.errors import Invalid
-from scfm.models import hints
 from scfm.models.merge import FLOW_MEMORY
 from scfm.models.paths import KeyPath
 from scfm.models.texts import BLANKS, composed, stored_form, trimmed
 from scfm.storage.query import Document
 
-MSISDN = "msisdn"
 # So much of a column's name an error tells, and so many of the columns.
 MAX_NAME_SHOWN = 80
 MAX_NAMES_SHOWN = 20
@@ -94,35 +92,41 @@ def _escaped(name: str) -> str:
     )
 
 
-def is_msisdn(name: str) -> bool:
-    """Whether a column of that name is the phone number, whatever its case and whatever invisible is in it."""
-    if not name.isascii():
-        name = "".join(character for character in name if unicodedata.category(character) != "Cf")
-    return trimmed(name).lower() == MSISDN
-
-
 class Header:
     """The first row: which cell is the phone number, and where in the metadata the others belong.
 
     ``country`` is the account's ``default_country``, ``not_text`` what an error says of a cell that is no text.
-    Raises Invalid, with everything that is wrong with the header.
+    ``number`` tells which column is the phone number, by its name or by SAMPLE, rows that follow the header. Raises
+    Invalid, with everything that is wrong with the header; NumberColumnMissing where nothing else is.
     """
 
-    def __init__(self, cells: Sequence[str], country: str | None = None, not_text: str = NOT_UTF8) -> None:
+    def __init__(
+        self,
+        cells: Sequence[str],
+        country: str | None = None,
+        not_text: str = NOT_UTF8,
+        number: NumberColumn = CALLED_MSISDN,
+        sample: Sequence[Sequence[str]] = (),
+    ) -> None:
         self.country = country
         self.not_text = not_text
         self.width = len(cells)
         self.names = {position: cell for position, cell in enumerate(cells) if trimmed(cell)}
-        self.msisdn_columns = [position for position, name in self.names.items() if is_msisdn(name)]
         self._check_names()
+        self.msisdn_columns = number.positions(self.names, sample, country)
         paths = {
             position: path_of(name) for position, name in self.names.items() if position not in self.msisdn_columns
         }
         # What flows remember is in a file that was exported with it, and no file sets it.
         self.ignored = {position for position, path in paths.items() if path[0] == FLOW_MEMORY}
         self.paths = {position: path for position, path in paths.items() if position not in self.ignored}
-        if messages := list(self._errors()):
-            raise Invalid({"header": messages}, {} if self.msisdn_columns else {"header": hints.MSISDN_COLUMN})
+        messages = list(self._errors())
+        if not self.msisdn_columns:
+            shown = [_shown(name) for name in islice(self.names.values(), MAX_NAMES_SHOWN)]
+            more = ", …" if len(self.names) > MAX_NAMES_SHOWN else ""
+            raise NumberColumnMissing(number, ", ".join(shown) + more, messages)
+        if messages:
+            raise Invalid({"header": messages})
         self.msisdn = self.msisdn_columns[0]
 
     def _check_names(self) -> None:
@@ -142,13 +146,9 @@ class Header:
             raise RowError(column, self.not_text) from None
 
     def _errors(self) -> Iterator[str]:
-        if not self.msisdn_columns:
-            shown = [_shown(name) for name in islice(self.names.values(), MAX_NAMES_SHOWN)]
-            more = ", …" if len(self.names) > MAX_NAMES_SHOWN else ""
-            found = f"its columns are: {', '.join(shown)}{more}" if shown else "it has no columns"
-            yield f"must have a column {MSISDN}; {found}"
         if len(self.msisdn_columns) > 1:
-            yield f"has the column {MSISDN} twice"
+            name = self.names[self.msisdn_columns[0]]
+            yield f"has the column {MSISDN if is_msisdn(name) else _shown(name)} twice"
         if len(self.paths) + len(self.msisdn_columns) > MAX_FIELDS:
             yield TOO_MANY_COLUMNS
             return
@@ -194,7 +194,7 @@ class Header:
         for position, text in enumerate(cells):
             if text and position not in self.names and trimmed(text):
                 if position < self.width:
-                    raise RowError(self.name_of(position), NO_NAME)
+                    raise RowError(self.name_of(position), NO_NAME, text)
                 raise RowError(None, TOO_MANY_CELLS)
 
 
@@ -216,41 +216,3 @@ def _put(metadata: Document, path: KeyPath, text: str) -> None:
     for name in path[:-1]:
         metadata = metadata.setdefault(name, {})
     metadata[path[-1]] = text
-
-
-class Table:
-    """Takes the rows of a table in their order. The first is the header; those that are empty are passed over."""
-
-    def __init__(self, country: str | None = None) -> None:
-        """``country``: the account's ``default_country``."""
-        self.country = country
-        self.header: Header | None = None
-
-    def read_row(
-        self,
-        line: int,
-        cells: Sequence[str],
-        size: int,
-        not_text: str = NOT_UTF8,
-        bad: Mapping[int, str] | None = None,
-    ) -> Row | None:
-        """The contact in a row, None for one that has none. BAD: what is wrong with cells, by their position.
-
-        Raises RowError; Invalid where the row is a header that cannot be used.
-        """
-        if not bad and not any(map(trimmed, filter(None, cells))):
-            return None
-        if self.header is None:
-            if bad:
-                raise Invalid({"header": [next(iter(bad.values()))]})
-            self.header = Header(cells, self.country, not_text)
-            return None
-        for position, reason in (bad or {}).items():
-            if position not in self.header.ignored:
-                raise RowError(self.header.name_of(position), reason)
-        return self.header.contact_in(line, cells, size)
-
-    def check_header(self) -> None:
-        """Raise Invalid if there was no header."""
-        if self.header is None:
-            Header([])

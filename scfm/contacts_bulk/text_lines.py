@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 from scfm.models import msisdn
+from scfm.models.merge import merge
 from scfm.models.texts import stored_form
 from scfm.storage.query import Document
 
@@ -21,6 +22,8 @@ MAX_EMPTY_LINES = 1000
 MAX_DEPTH = 32
 MAX_FIELDS = 1000
 MAX_TEXT = 1 << 16
+# Characters of a value that an error shows.
+MAX_BAD_VALUE = 100
 
 LINE_TOO_LONG = f"is longer than {MAX_LINE} bytes"
 TEXT_TOO_LONG = f"has a text that is too long (maximum is {MAX_TEXT} bytes)"
@@ -50,26 +53,37 @@ class Row:
         """The metadata, where text that says what is stored already is the stored value, of whatever type."""
         return _typed(self.metadata, stored) if self.text else self.metadata
 
+    def joined_by(self, common: Document) -> Row:
+        """The same line with what all lines of its file are given, which counts before what the line has."""
+        return replace(self, metadata=merge(self.metadata, common, "deep_merge"))
+
 
 @dataclass(frozen=True)
 class Problem:
-    """A bad line, and why nothing of it is kept. ``column`` is None where the line as a whole is bad."""
+    """A bad line, and why nothing of it is kept.
+
+    ``column`` is None where the line as a whole is bad. ``value`` is the beginning of what stands there, None where
+    that is nothing, or no text.
+    """
 
     line: int
     column: str | None
     reason: str
+    value: str | None = None
 
 
 class RowError(Exception):
-    """Raised while a line is read; the arguments are the column and the reason."""
+    """Raised while a line is read; the arguments are the column, the reason, and the value, if it can be shown."""
 
-    def __init__(self, column: str | None, reason: str) -> None:
+    def __init__(self, column: str | None, reason: str, value: object = None) -> None:
         super().__init__(reason)
-        self.column, self.reason = column, reason
+        self.column, self.reason, self.value = column, reason, value
 
     def at(self, line: int) -> Problem:
         """What is told of it to the client, with the number of its line."""
-        return Problem(line, self.column, self.reason)
+        # Half a surrogate pair, which a byte that is no text may have become, has no UTF-8.
+        shown = cell_text(self.value)[:MAX_BAD_VALUE].encode("utf-8", "replace").decode()
+        return Problem(line, self.column, self.reason, shown or None)
 
 
 ReadStep = Row | Problem | None
@@ -118,7 +132,7 @@ def read_phone_number(value: object, country: str | None) -> str:
     """The number in its one spelling, COUNTRY being the account's ``default_country``; raises RowError."""
     phone_number, messages = msisdn.check(value, country)
     if phone_number is None:
-        raise RowError("msisdn", messages[0])
+        raise RowError("msisdn", messages[0], value)
     return phone_number
 
 

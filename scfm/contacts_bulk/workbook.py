@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
 from scfm.contacts_bulk import xlsx_reader
 from scfm.contacts_bulk.file_kinds import AS_TABLE
-from scfm.contacts_bulk.table import Table
-from scfm.contacts_bulk.text_lines import LINE_TOO_LONG, ReadStep, RowError
+from scfm.contacts_bulk.table_reader import Table, TableRow
+from scfm.contacts_bulk.text_lines import LINE_TOO_LONG, Problem, ReadStep
 from scfm.errors import Invalid
+from scfm.runtime.child_process import REFUSED, run_program
 
 log = logging.getLogger("scfm.import")
 
@@ -25,21 +24,19 @@ MAX_WORKBOOK = 64 << 20
 READERS = asyncio.Semaphore(2)
 # Seconds that a reader may take, which is told to have less of the processor's time.
 MAX_READER_SECONDS = 300.0
-# All that a reader needs of this process's environment; it must not have our secrets.
-ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 TOOK_TOO_MUCH = f"takes too long or too much memory to read: {AS_TABLE}"
 
 
 class WorkbookReader:
     """Reads the worksheet SHEET, or the first. ``unpack`` must be awaited between the last part and ``end``."""
 
-    def __init__(self, sheet: Any = None, country: str | None = None) -> None:
+    def __init__(self, sheet: Any = None, table: Table | None = None) -> None:
         if not isinstance(sheet, str | None):
             raise Invalid({"sheet": ["must be the name of a worksheet"]})
         self._sheet = sheet
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the import goes on
         self._size = 0
-        self._table = Table(country)
+        self._table = table or Table()
 
     def store(self, chunk: bytes) -> None:
         """Keep a part of the file."""
@@ -62,11 +59,17 @@ class WorkbookReader:
         workbook, self._file = self._file, rows
         with workbook:
             async with READERS:
-                status, output = await _read(workbook, rows, self._sheet)
+                status, output = await run_program(
+                    xlsx_reader.__name__,
+                    json.dumps(self._sheet),
+                    stdin=workbook,
+                    stdout=rows,
+                    seconds=MAX_READER_SECONDS,
+                )
         rows.seek(0)
         if status == 0:
             return
-        if status == xlsx_reader.REFUSED:
+        if status == REFUSED:
             name, message = json.loads(output.partition("\n")[0])
             raise Invalid({name: [message]})
         log.warning("a workbook was not read to its end (status %d): %s", status, output or "nothing said")
@@ -74,22 +77,20 @@ class WorkbookReader:
 
     def end(self) -> Iterator[ReadStep]:
         for line in self._file:
-            yield self._take(line)
-        self._table.check_header()
+            yield from self._take(line)
+        yield from self._table.end()
 
     @property
     def held_bytes(self) -> int:
-        return 0  # it is in a file
+        return self._table.held_bytes  # the rest is in a file
 
-    def _take(self, line: bytes) -> ReadStep:
+    def _take(self, line: bytes) -> Iterator[ReadStep]:
         number, cells, problems = json.loads(line)
-        problem_at = {int(position): reason for position, reason in problems.items()}
-        try:
-            if cells is None:
-                raise RowError(None, LINE_TOO_LONG)
-            return self._table.read_row(number, _in_a_row(cells), len(line), bad=problem_at)
-        except RowError as error:
-            return error.at(number)
+        if cells is None:
+            yield Problem(number, None, LINE_TOO_LONG)
+            return
+        bad = {int(position): reason for position, reason in problems.items()}
+        yield from self._table.take(TableRow(number, _in_a_row(cells), len(line), bad=bad))
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -102,24 +103,3 @@ def _in_a_row(cells: dict[str, str]) -> list[str]:
     for position, text in cells.items():
         row[int(position)] = text
     return row
-
-
-async def _read(workbook: IO[bytes], rows: IO[bytes], sheet: str | None) -> tuple[int, str]:
-    """Have WORKBOOK read into ROWS by another process; its status, and what it wrote to its standard error."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", xlsx_reader.__name__, json.dumps(sheet)),
-        stdin=workbook,
-        stdout=rows,
-        stderr=asyncio.subprocess.PIPE,
-        env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-    )
-    try:
-        async with asyncio.timeout(MAX_READER_SECONDS):
-            _, output = await process.communicate()
-    except TimeoutError:
-        output = b"it took too long"
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, output.decode("utf-8", "replace").strip()

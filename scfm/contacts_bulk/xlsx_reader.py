@@ -17,17 +17,11 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from decimal import Decimal
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 from scfm.contacts_bulk.file_kinds import AS_TABLE, OPEN_DOCUMENT
-
-try:
-    import os
-    import resource
-except ImportError:  # Windows has no such limits
-    resource = None  # type: ignore[assignment]
+from scfm.runtime.child_process import exit_refused, limit_process
 
 # Bytes of all XML of the workbook, unpacked; bytes of the process; seconds of the processor; bytes of the answer.
 MAX_UNPACKED = 256 << 20
@@ -39,7 +33,6 @@ MAX_PARTS = 10_000
 MAX_ROWS = 1_048_576
 # Bytes of a row as it is written: as much as a line of CSV.
 MAX_ROW = 2 << 20
-REFUSED = 3
 # A spreadsheet keeps so many digits.
 SIGNIFICANT_DIGITS = 15
 
@@ -60,23 +53,6 @@ STRICT = b"http://purl.oclc.org/ooxml/spreadsheetml/main"
 
 class Unreadable(Exception):
     """The workbook cannot be read; the arguments are the name of what is at fault, and the message."""
-
-
-def limit_process() -> None:
-    """Bound the memory and the time of this process, and let the server go first."""
-    if resource is None:
-        return
-    with suppress(OSError):
-        os.nice(10)
-    limits = {
-        resource.RLIMIT_AS: MAX_PROCESS_BYTES,
-        resource.RLIMIT_CPU: MAX_SECONDS,
-        resource.RLIMIT_FSIZE: MAX_OUTPUT,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, value in limits.items():
-        with suppress(OSError, ValueError):  # macOS has no limit of memory
-            resource.setrlimit(kind, (value, value))
 
 
 def check_archive(file: IO[bytes]) -> bool:
@@ -139,7 +115,7 @@ def _worksheet(file: IO[bytes], sheet: str | None, data_only: bool) -> Any:
     if not names:
         raise Unreadable("file", "is a workbook without worksheets")
     if sheet is None:
-        # A list that somebody has put out of sight is not the one that he sends.
+        # A hidden sheet is not the list that is meant to be sent.
         shown = (one for one in names.values() if one.sheet_state == "visible")
         found = next(shown, next(iter(names.values())))
     else:
@@ -191,28 +167,20 @@ def write_row(row: list[Any]) -> None:
     sys.stdout.buffer.write(line)
 
 
-def exit_refused(field: str, message: str, cause: BaseException | None = None) -> NoReturn:
-    """End the process with status REFUSED, and say why on its standard error."""
-    print(json.dumps([field, message]), file=sys.stderr)
-    if cause is not None:
-        print(f"{type(cause).__name__}: {cause}"[:1000], file=sys.stderr)
-    sys.exit(REFUSED)
-
-
 def main() -> None:
     """Read the workbook on the standard input, within the limits."""
-    limit_process()
+    limit_process(memory=MAX_PROCESS_BYTES, seconds=MAX_SECONDS, output=MAX_OUTPUT)
     warnings.simplefilter("ignore")
     try:
         for row in read_rows(sys.stdin.buffer, json.loads(sys.argv[1])):
             write_row(row)
         sys.stdout.flush()
     except Unreadable as error:
-        exit_refused(*error.args)
+        exit_refused(json.dumps(error.args))
     except (MemoryError, OSError) as error:  # what it has written is too large for a file
-        exit_refused("file", WORKBOOK_TOO_LARGE, error)
+        exit_refused(json.dumps(["file", WORKBOOK_TOO_LARGE]), error)
     except Exception as error:  # whatever a library meets in what a stranger has put into a file
-        exit_refused("file", DAMAGED, error)
+        exit_refused(json.dumps(["file", DAMAGED]), error)
 
 
 if __name__ == "__main__":

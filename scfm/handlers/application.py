@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import tornado.web
 from tornado.httputil import (
@@ -18,25 +17,36 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from scfm.calls.account_flows import AccountFlows
 from scfm.calls.preflight import Preflight
 from scfm.calls.webhook_accounts import WebhookAccounts
+from scfm.endpoint_client.client import EndpointClient
+from scfm.handlers.audit_log import AuditLog
 from scfm.handlers.authentication import Authenticator
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.large_answers import LargeAnswers
+from scfm.handlers.readiness import Readiness
+from scfm.handlers.request_log import NO_ROUTE, log_answer
 from scfm.handlers.request_tracker import RequestTracker
+from scfm.handlers.stored_chunks import StoredChunks
 from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
 from scfm.models.fields import Rules
 from scfm.models.platform import Platform
+from scfm.models.stored_documents import PhoneCallDocument
 from scfm.results.progress_feeds import ProgressFeeds
+from scfm.results.queue_figures import QueueFigures
 from scfm.results.statistics_reader import StatisticsReader
 from scfm.runtime.account_concurrency import AccountConcurrency
+from scfm.runtime.log_limit import LimitedLines
+from scfm.runtime.metrics import observe_request
 from scfm.runtime.outage import DatabaseOutage
+from scfm.runtime.secret_box import SecretBox
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.twiml.registry import Registry
 
-log = logging.getLogger("scfm.http")
+if TYPE_CHECKING:  # it takes 11 MB, and is loaded where an issuer is set
+    from scfm.openid.issuer import Issuer
 
 
 @dataclass(frozen=True)
@@ -45,25 +55,27 @@ class Collaborators:
 
     store: Store
     settings: Settings
-    flows: Registry
+    flows: AccountFlows
     rules: Rules
     platform: Platform
     authenticator: Authenticator
+    # What clients do is recorded.
+    audit: AuditLog
     # The accounts that a provider's webhook may be for, by its AccountSid.
     webhook_accounts: WebhookAccounts
     webhook_rejections: WebhookRejectionLog
+    # The lines in the log for those who are refused to sign in.
+    sign_in_refusals: LimitedLines
     # Tells the background that there is something to do.
     wake: Callable[[], None]
     # An event has changed the status of this callout: its queued calls wait, go on or are canceled.
     callout_status_changed: Callable[[Document], Awaitable[None]]
     # The number of the contact with this id may have changed.
     contact_renumbered: Callable[[int], None]
-    # Numbers of the account with this id may have been opted out: none of its calls may leave to one of them.
-    opt_outs_changed: Callable[[int], None]
     # The calls of the account with this id, None for all, have just been held or released.
     calls_held_changed: Callable[[int | None], None]
     # This phone call is to end, which is stored: it is canceled if it has not left; the call as it then is.
-    call_withdrawn: Callable[[Document], Awaitable[Document]]
+    call_withdrawn: Callable[[PhoneCallDocument], Awaitable[PhoneCallDocument]]
     # What the background has cached of accounts is old.
     calling_accounts_changed: Callable[[], None]
     # The requests that are being answered.
@@ -76,18 +88,30 @@ class Collaborators:
     imports: AccountConcurrency
     # The exports and results that are being sent.
     downloads: AccountConcurrency
+    # The parts of stored audio files that were sent last.
+    stored_chunks: StoredChunks
     # The statistics of callouts and accounts, and those that are followed.
     statistics: StatisticsReader
     progress_feeds: ProgressFeeds
+    # What waits in the database, and whether this process does its work.
+    queue_figures: QueueFigures
+    readiness: Readiness
     # The files of answers that are too large for memory.
     large_answers: LargeAnswers
     # Looks at plans before they start.
     preflight: Preflight
+    # Seals the secrets of webhook endpoints.
+    secret_box: SecretBox
+    # Looks at where webhook endpoints are.
+    endpoint_client: EndpointClient
+    # Where people may sign in with accounts of their organisation; None where no issuer is set.
+    issuer: Issuer | None
 
     def forget_accounts(self) -> None:
         """An account or an access token has changed: ask the database again who clients and providers are."""
         self.authenticator.forget()
         self.webhook_accounts.forget()
+        self.flows.forget()
         self.calling_accounts_changed()
 
 
@@ -111,19 +135,13 @@ class WebApplication(tornado.web.Application):
 
     def log_request(self, handler: tornado.web.RequestHandler) -> None:
         """Tornado's way out: the answer has been given."""
-        self.collaborators.request_tracker.ended(handler.request.connection)
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s", _described(handler))
-
-
-def _described(handler: tornado.web.RequestHandler) -> str:
-    """A request and its answer, for the log: the route and not the path, and no query, which may hold a number."""
-    answered = handler.request.method, vars(handler).get("route", "(no route)"), handler.get_status()
-    account = getattr(vars(handler).get("client"), "account_id", "-")
-    milliseconds = handler.request.request_time() * 1000
-    return "{} {} {} {:.1f} ms, account {} (request {})".format(
-        *answered, milliseconds, account, vars(handler).get("request_id", "-")
-    )
+        request = handler.request
+        self.collaborators.request_tracker.ended(request.connection)
+        route = vars(handler).get("route", NO_ROUTE)
+        observe_request(route, request.method or "", handler.get_status(), request.request_time())
+        if (end_span := vars(handler).get("end_span")) is not None:
+            end_span(handler.get_status())
+        log_answer(handler)
 
 
 class _Request(HTTPMessageDelegate):

@@ -1,45 +1,127 @@
-"""Who a request comes from: HTTP Basic with the access token as user name, or a Bearer token (RFC 6750)."""
+"""Who a request comes from: an access token, by HTTP Basic or as a Bearer token (RFC 6750), or else a session."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
+from tornado.httputil import HTTPServerRequest
+
+from scfm.clock import now
 from scfm.errors import Unauthorized
+from scfm.handlers.session_cookie import check_csrf, session_secret
+from scfm.handlers.token_uses import TokenUses
 from scfm.models.access_token import digest
-from scfm.models.account import SUPER_ADMIN, country_of
+from scfm.models.account import SUPER_ADMIN, country_of, requires_approval
+from scfm.models.roles import role_of
 from scfm.models.scope import Client
+from scfm.models.session import find_session
+from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
 
-# A token revoked by another process is refused here no later than this.
+# A token revoked, or a session ended, by another process is refused here no later than this.
 TOKEN_CACHE_SECONDS = 2.0
 
 
+@dataclass(frozen=True)
+class SignedIn:
+    """Who has signed in: the client of the session, its user and account as they are stored, and when it ends."""
+
+    client: Client
+    user: Document
+    account: Document
+    expires_at: datetime
+
+
 class Authenticator:
-    """Finds the client of a token, with a TTL cache."""
+    """Finds the client of a token, or of a session, with a TTL cache.
 
-    def __init__(self, store: Store) -> None:
+    USES is told of each token that is used. PUBLIC_URL, the setting, names the session's cookie.
+    """
+
+    def __init__(self, store: Store, uses: TokenUses, public_url: str) -> None:
         self._store = store
+        self._public_url = public_url
+        self._uses = uses
         self._clients = TTLCache(self._find, TOKEN_CACHE_SECONDS)
+        self._sessions = TTLCache(self._find_session, TOKEN_CACHE_SECONDS)
 
-    async def client(self, authorization: str | None) -> Client:
-        """The client whose token the Authorization header carries; raises Unauthorized."""
+    async def client(self, request: HTTPServerRequest) -> Client:
+        """The client whose token the Authorization header carries, or, without that header, whose session the cookie.
+
+        Raises Unauthorized; Forbidden for a write by cookie without the session's csrf token.
+        """
+        authorization = request.headers.get("Authorization")
+        secret = session_secret(request, self._public_url) if authorization is None else None
+        if secret is not None:
+            signed_in = await self.signed_in(secret)
+            check_csrf(request, secret)
+            return signed_in.client
         token = token_in(authorization or "")
         if token is None:
             raise Unauthorized
-        return await self._clients.get(digest(token))
+        client, token_id, expires_at = await self._clients.get(digest(token))
+        if expires_at is not None and expires_at <= now():
+            raise Unauthorized
+        self._uses.record(client.account_id, token_id)
+        return client
+
+    async def signed_in(self, secret: str) -> SignedIn:
+        """Whose session it is that has this secret; raises Unauthorized."""
+        found = await self._sessions.get(digest(secret))
+        if found.expires_at <= now():
+            raise Unauthorized
+        return found
 
     def forget(self) -> None:
-        """Ask the database again: a token or an account has changed."""
+        """Ask the database again: a token, a user or an account has changed."""
         self._clients.forget()
+        self._sessions.forget()
 
-    async def _find(self, key: str) -> Client:
+    def forget_session(self, secret: str) -> None:
+        """The session with this secret has ended."""
+        self._sessions.forget(digest(secret))
+
+    async def _find(self, key: str) -> tuple[Client, int, datetime | None]:
+        """The client of the token with this digest, the token's id, and from when on it is refused."""
         token = await self._store.all_tenants.find_one("access_tokens", {"digest": key})
         account = token and await self._store.all_tenants.find_one("accounts", {"_id": token["account_id"]})
         if not token or not account:
             raise Unauthorized
-        return Client(account["_id"], token["_id"], SUPER_ADMIN in account["permissions"], country_of(account))
+        return _client_of(account, token, token_id=token["_id"]), token["_id"], token.get("expires_at")
+
+    async def _find_session(self, key: str) -> SignedIn:
+        """Whose session it is whose secret has this digest."""
+        found = await find_session(self._store, key)
+        if found is None:
+            raise Unauthorized
+        user, session = found
+        account = await self._store.all_tenants.find_one("accounts", {"_id": user["account_id"]})
+        if account is None:
+            raise Unauthorized
+        return SignedIn(
+            _client_of(account, user, user_id=user["_id"], email=user["email"]),
+            user,
+            account,
+            session["expires_at"],
+        )
+
+
+def _client_of(account: Document, whose: Document, **named: Any) -> Client:
+    """A client of an account, with the role of WHOSE, a token or a user; NAMED says which one it is."""
+    return Client(
+        account["_id"],
+        named.pop("token_id", None),
+        super_admin=SUPER_ADMIN in account["permissions"],
+        country=country_of(account),
+        role=role_of(whose),
+        approval_required=requires_approval(account),
+        **named,
+    )
 
 
 def token_in(authorization: str) -> str | None:

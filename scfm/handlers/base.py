@@ -22,6 +22,7 @@ from scfm.errors import (
     NotFound,
     Overloaded,
     TooLarge,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
     Unreachable,
@@ -30,6 +31,8 @@ from scfm.errors import (
 from scfm.handlers.application import WebApplication
 from scfm.handlers.header_checks import check_headers
 from scfm.handlers.request_body import RequestBodyHandler
+from scfm.handlers.request_log import NO_ROUTE
+from scfm.runtime import log_context, telemetry
 
 log = logging.getLogger("scfm.http")
 
@@ -47,9 +50,11 @@ STATUS_BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
     (TooLarge, 413),
     (UnsupportedMediaType, 415),
     (Invalid, 422),
+    (TooManyRequests, 429),
     (Unavailable, 503),
 )
-_REQUEST_ID = re.compile(r"[A-Za-z0-9@_-]{1,255}")
+# What a client may call its request. What looks like an access token is none: it would be in the log.
+_REQUEST_ID = re.compile(r"(?![0-9a-f]{64}\Z)[A-Za-z0-9@_-]{1,255}")
 
 
 class BaseHandler(RequestBodyHandler):
@@ -60,7 +65,7 @@ class BaseHandler(RequestBodyHandler):
     # The body of the answer as it may be given again: a secret that is shown once is not in it.
     replayable_body = b""
 
-    def initialize(self, verbs: str = "GET", route: str = "(no route)", **options: Any) -> None:
+    def initialize(self, verbs: str = "GET", route: str = NO_ROUTE, **options: Any) -> None:
         """Tornado's way to hand over what a route says; ``route_options`` is what is particular to its handler."""
         self.app = cast(WebApplication, self.application).collaborators
         # For the log: a path may hold what it must not show.
@@ -84,8 +89,11 @@ class BaseHandler(RequestBodyHandler):
 
     async def prepare(self) -> None:
         """Refuse what can be refused before the body is read; raises NotFound, BadRequest, TooLarge, Unauthorized…"""
+        log_context.work_for(self.request_id)
         if self.request.method not in self.verbs:
             raise NotFound
+        if (spans := telemetry.spans()) is not None:
+            self.end_span = spans.begin_request(self.request.method, self.route)
         self._refuse_large_body()
         check_headers(self.request)
         await self.admit()
@@ -151,6 +159,8 @@ class BaseHandler(RequestBodyHandler):
         else:
             if status_code == 503:
                 self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+            if isinstance(error, TooManyRequests):
+                self.set_header("Retry-After", str(error.retry_after))
             self.write_entity(orjson.dumps(_problem(status_code, error)))
 
     def log_exception(
@@ -160,15 +170,15 @@ class BaseHandler(RequestBodyHandler):
         tb: TracebackType | None,
     ) -> None:
         """Log what an operator has to know of: failures with their trace, and not what a client did wrong."""
-        where = (self.request.method, self.route, self.request_id)
+        where = (self.request.method, self.route)
         if isinstance(value, Unreachable):
             self.app.outage.noticed(value)
         elif isinstance(value, Overloaded):
-            pass  # whoever raises it logs it, and not for every request
+            pass  # it is logged where it is raised, and not for every request
         elif isinstance(value, Unavailable):
-            log.error("%s %s (request %s): %s", *where, value)
+            log.error("%s %s: %s", *where, value)
         elif not isinstance(value, (tornado.web.HTTPError, *(kind for kind, _ in STATUS_BY_ERROR))):
-            log.error("%s %s failed (request %s)", *where, exc_info=value)
+            log.error("%s %s failed", *where, exc_info=value)
 
 
 def base_url(handler: BaseHandler) -> str:

@@ -6,14 +6,18 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from scfm.contacts_bulk.csv_format import csv_line
+from scfm.contacts_bulk.harmless_cell import BYTE_ORDER_MARK
 from scfm.contacts_bulk.import_file import XLSX
 from scfm.contacts_bulk.json_lines import json_line
 from scfm.contacts_bulk.text_lines import cell_text
 from scfm.handlers.download import DownloadHandler, chosen_format
 from scfm.handlers.export_contacts import CONTENT_TYPES
-from scfm.handlers.parameters import boolean
+from scfm.handlers.parameters import boolean, parse_id
+from scfm.models.audited_change import subject_of
 from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
+from scfm.models.filter_formats import check_filters
+from scfm.models.masking import shown_to
 from scfm.results.result import Result, results
 from scfm.results.result_table import Cell, ResultTable
 from scfm.results.workbook_writer import WorkbookWriter
@@ -21,7 +25,6 @@ from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Query
 
 RESULT_TYPES = {**CONTENT_TYPES, "xlsx": XLSX}
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class CalloutResultsHandler(DownloadHandler):
@@ -35,11 +38,14 @@ class CalloutResultsHandler(DownloadHandler):
         chosen = chosen_format(parameters, RESULT_TYPES, "csv")
         self.mark = BYTE_ORDER_MARK if boolean(parameters, "bom") else b""
         view = self.own_scope().view
-        callout = await view.get(CALLOUTS.collection, self.parse_id(id_text))
+        callout = await view.get(CALLOUTS.collection, parse_id(id_text))
         given, country = parameters.get("q"), self.client.country
+        if given is not None:
+            check_filters("callout_participation_filters", given, country)
         query = await self.filtered(lambda: CALLOUT_PARTICIPATIONS.under("callout", callout, given, country))
         written = {"csv": self._csv, "jsonl": self._json_lines, "xlsx": self._xlsx}[chosen]
-        await self.download(f"callout-{callout['_id']}-results.{chosen}", RESULT_TYPES[chosen], written(query))
+        name, subject = f"callout-{callout['_id']}-results.{chosen}", subject_of(self.own_scope(), CALLOUTS, callout)
+        await self.download(name, RESULT_TYPES[chosen], written(query), subject)
 
     head = get
 
@@ -75,7 +81,7 @@ class CalloutResultsHandler(DownloadHandler):
             async for some in pieces:
                 self.check_client()
                 for result in some:
-                    table.add(result)
+                    table.add(shown_to(self.role, result))
                     await time_slice.pause()
         return table
 
@@ -86,7 +92,7 @@ class CalloutResultsHandler(DownloadHandler):
             async for some in pieces:
                 part = bytearray()
                 for result in some:
-                    part += written(result)
+                    part += written(shown_to(self.role, result))
                     await time_slice.pause()
                 yield bytes(part)
 

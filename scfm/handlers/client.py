@@ -9,59 +9,78 @@ from typing import Any, cast
 import orjson
 from tornado.iostream import StreamClosedError
 
-from scfm.errors import NotFound, Unauthorized
+from scfm.errors import Forbidden, Unauthorized
 from scfm.handlers.base import FRESH, BaseHandler, base_url
+from scfm.handlers.forms import media_type
 from scfm.handlers.pagination import PageRequest
-from scfm.handlers.parameters import is_json
-from scfm.models.filters import as_id
+from scfm.handlers.parameters import JSON, is_json
 from scfm.models.idempotency import IdempotentRequest
+from scfm.models.masking import masked, masked_json, masked_text, names_a_number, shown_to
 from scfm.models.resource import Resource
+from scfm.models.roles import Role
 from scfm.models.scope import Client, Scope
 from scfm.runtime.offload import offload
+from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.large_page import LargePage
-from scfm.storage.query import Query
+from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
+
+# Verbs that need what another does.
+NO_NUMBERS = "a viewer is shown no full phone numbers, and may not look for one; an operator may"
+SAME_ROLE = {"HEAD": "GET", "PUT": "PATCH"}
 
 
 class ClientHandler(BaseHandler):
-    """A handler for clients, who are known by an access token, and see their own account."""
+    """A handler for clients, known by an access token or a session, who see their own account."""
 
     client: Client
+    # What is seen of an answer: of one that is given before the client is known, all.
+    role = Role.ADMIN
     idempotent_request: IdempotentRequest | None = None
 
     async def admit(self) -> None:
-        """Find the client by its access token; raises Unauthorized, also for what is for super admins alone."""
-        self.client = await self.app.authenticator.client(self.request.headers.get("Authorization"))
+        """Find the client by its token or session; raises Unauthorized, also for what is for super admins alone.
+
+        Raises Forbidden where its role does not reach what the route needs for this verb.
+        """
+        self.client = await self.app.authenticator.client(self.request)
+        self.role = self.client.role
         if self.route_options.get("super_admin") and not self.client.super_admin:
             raise Unauthorized(challenge=False)
+        verb = str(self.request.method)
+        await self.require(self.route_options["roles"][SAME_ROLE.get(verb, verb)])
+
+    async def require(self, needed: Role) -> None:
+        """Raise Forbidden where the client's role does not include NEEDED. Roles are refused nowhere else."""
+        if not self.client.role.includes(needed):
+            asked = f"{self.request.method} {self.route}"
+            await self.app.audit.record_role_refused(self.own_scope(), needed, asked)
+            raise Forbidden
 
     def scope_of(self, view: TenantView) -> Scope:
         """Within what documents of a view are read and written: the client, its country, its idempotent request."""
         rules = self.app.rules.for_country(self.client.country)
         request = self.idempotent_request
+        name = None if request is None else request.name
         return Scope(
             view,
             rules,
             self.client,
-            request=None if request is None else request.name,
+            request=name,
             is_retry=request is not None and request.is_retry,
             form=not is_json(self.request.headers.get("Content-Type", "")),
             plan_blockers=self.app.preflight.blockers,
+            webhook_url_error=self.app.endpoint_client.url_error,
+            audit=self.app.audit.trail(self.request, self.request_id, self.client, name),
         )
 
     def own_scope(self) -> Scope:
         """The scope of the client's own account."""
         return self.scope_of(self.app.store.for_account(self.client.account_id))
 
-    def parse_id(self, id_text: str) -> int:
-        """The id in a path; raises NotFound for what cannot be one."""
-        document_id = as_id(id_text)
-        if not document_id:
-            raise NotFound
-        return document_id
-
     async def filtered(self, narrow: Callable[[], Query]) -> Query:
-        """What NARROW makes of the request's filters; raises BadRequest."""
+        """What NARROW makes of the request's filters; raises BadRequest, Forbidden."""
+        refuse_numbers(self.role, self.parameters().get("q"))
         return await offload(len(self.request.query) + self.size, narrow)
 
     async def answer_page(self, scope: Scope, query: Query, resource: Resource, parameters: dict[str, Any]) -> None:
@@ -71,15 +90,41 @@ class ClientHandler(BaseHandler):
         found, total = await view.list_of(query).page_with_total(page.skip, page.size)
         for name, value in page.headers(total, base_url(self) + self.request.path, self.request.query).items():
             self.set_header(name, value)
+        shown = 0 if self.request.method == "HEAD" else min(page.size, max(0, total - page.skip))
+        await self.app.audit.record_numbers_read(scope, resource, shown, parameters)
         if isinstance(found, LargePage):
-            await self._answer_large(self._json_array(view, resource, found))
+            await self._answer_large(self._presented(view, resource, found))
+        elif self.client.role is Role.VIEWER:
+            await self._answer_masked(await resource.present(view, found))
         else:
             self.answer(200, await resource.present(view, found))
 
-    async def _answer_large(self, parts: AsyncGenerator[bytes, None]) -> None:
-        """Answer with the JSON that PARTS make, at the pace at which the client takes it."""
+    def write_entity(self, content: bytes) -> None:
+        """Write the whole body, as the client may see it; whoever repeats the request gets it as its own role may."""
+        if self.role is Role.VIEWER:
+            content_type = media_type(self._headers.get("Content-Type", ""))
+            super().write_entity(
+                masked_json(content) if content_type == JSON else masked_text(content.decode()).encode()
+            )
+        else:
+            super().write_entity(content)
+        self.replayable_body = content
+
+    async def _answer_masked(self, shown: list[Document]) -> None:
+        """Answer with documents whose numbers are masked; others are served meanwhile."""
+        time_slice = TimeSlice()
+        parts = []
+        for document in shown:
+            parts.append(orjson.dumps(masked(document)))
+            await time_slice.pause()
+        self.set_header("Cache-Control", FRESH)
+        super().write_entity(b"[" + b",".join(parts) + b"]")
+
+    async def _answer_large(self, documents: AsyncGenerator[Document, None]) -> None:
+        """Answer with the JSON array of DOCUMENTS, at the pace at which the client takes it."""
         self.set_header("Cache-Control", FRESH)
         stream = cast(Any, self.request.connection).stream
+        parts = _json_array(documents, self.role)
         with suppress(StreamClosedError):  # the client has gone
             async with self.app.large_answers.collected(parts, stream.abort) as answer:
                 self.etag = f'W/"{answer.digest}"'
@@ -95,14 +140,29 @@ class ClientHandler(BaseHandler):
                     self.write(part)
                     await self.flush()
 
-    async def _json_array(self, view: TenantView, resource: Resource, page: LargePage) -> AsyncGenerator[bytes, None]:
-        """The page as JSON; raises StreamClosedError when nobody waits for it any more."""
-        separator = b"["
+    async def _presented(
+        self, view: TenantView, resource: Resource, page: LargePage
+    ) -> AsyncGenerator[Document, None]:
+        """The documents of the page; raises StreamClosedError when nobody waits for them any more."""
         async with aclosing(page.pieces()) as pieces:
             async for documents in pieces:
                 if cast(Any, self.request.connection).stream.closed():
                     raise StreamClosedError
                 for document in await resource.present(view, documents):
-                    yield separator + orjson.dumps(document)
-                    separator = b","
-        yield b"]"
+                    yield document
+
+
+def refuse_numbers(role: Role, given: Any) -> None:
+    """Raise Forbidden where a viewer's filters name a phone number: what they find would tell whose it is."""
+    if role is Role.VIEWER and names_a_number(given):
+        raise Forbidden(NO_NUMBERS)
+
+
+async def _json_array(documents: AsyncGenerator[Document, None], role: Role) -> AsyncGenerator[bytes, None]:
+    """Documents as JSON, as who has ROLE sees them."""
+    separator = b"["
+    async with aclosing(documents):
+        async for document in documents:
+            yield separator + orjson.dumps(shown_to(role, document))
+            separator = b","
+    yield b"]" if separator == b"," else b"[]"

@@ -24,7 +24,7 @@ ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: the system forgets at once what ha
 
 
 class ConnectionRegistry(Protocol):
-    """Who is told of each connection.
+    """What is told of each connection.
 
     ``waiting``: those without a request, since when (monotonic clock); ``writing``: those with an answer on its way;
     both with the longest first. ``unsent``: the bytes of answers that clients have not taken yet, of all of them.
@@ -55,7 +55,9 @@ class ClientStream(IOStream):
         self.watched_bytes = 0
 
     def await_request(self) -> None:
-        """From now on nothing is under way on this connection."""
+        """From now on nothing is under way on this connection. One that is closed already waits for nothing."""
+        if self.closed():
+            return
         self.received_before = self.received
         self.head_size = 0
         self.watched_since = None

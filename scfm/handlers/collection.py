@@ -9,14 +9,19 @@ import orjson
 from scfm.errors import NotFound
 from scfm.handlers.client import ClientHandler
 from scfm.handlers.idempotency import idempotent
+from scfm.handlers.parameters import parse_id
 from scfm.models.access_token import ACCESS_TOKENS
 from scfm.models.account import ACCOUNTS
+from scfm.models.audio_file import AUDIO_FILES
 from scfm.models.batch_operation import BATCH_OPERATIONS, TYPES, validated_type
-from scfm.models.batch_operations.operation import Operation
+from scfm.models.call_flow import CALL_FLOWS
 from scfm.models.filters import as_id, text
 from scfm.models.opt_out import OPT_OUTS
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
+from scfm.models.stored_documents import OPERATIONS
+from scfm.models.user import USERS
+from scfm.models.webhook_endpoint import WEBHOOK_ENDPOINTS
 from scfm.storage.query import Document, Query
 
 
@@ -32,6 +37,10 @@ class ResourceHandler(ClientHandler):
     def resource(self) -> Resource:
         return cast(Resource, self.route_options["resource"])
 
+    @property
+    def _max_parameters(self) -> int:
+        return self.resource.max_parameters
+
     def scope_for(self, parameters: dict[str, Any]) -> Scope:
         """The scope of the request: all accounts, the one that a super admin names, else the client's own."""
         if not self.resource.tenant:
@@ -45,9 +54,12 @@ class ResourceHandler(ClientHandler):
         """A document has been created, changed or deleted: drop what is cached of it, and begin what follows."""
         if self.resource in (ACCOUNTS, ACCESS_TOKENS):
             self.app.forget_accounts()
-        if self.resource is OPT_OUTS:
-            self.app.opt_outs_changed(self.client.account_id)
+        if self.resource is USERS:
+            self.app.authenticator.forget()
+        if self.resource in (OPT_OUTS, WEBHOOK_ENDPOINTS):
             self.app.wake()
+        if self.resource in (CALL_FLOWS, AUDIO_FILES):
+            self.app.flows.forget(self.client.account_id)
 
 
 class CollectionHandler(ResourceHandler):
@@ -95,7 +107,7 @@ class NestedHandler(CollectionHandler):
     async def get(self, id_text: str) -> None:  # type: ignore[override]
         parameters = self.parameters()
         scope = self.scope_for(parameters)
-        parent = await scope.view.get(self._parent.collection, self.parse_id(id_text))
+        parent = await scope.view.get(self._parent.collection, parse_id(id_text))
         kind, given, country = self._parent.kind, parameters.get("q"), self.client.country
         query = await self.filtered(
             lambda: self._by_type(self.resource.under(kind, parent, given, country), parameters)
@@ -108,13 +120,10 @@ class NestedHandler(CollectionHandler):
     async def post(self, id_text: str) -> None:
         parameters = self.parameters()
         scope = self.scope_for(parameters)
-        parent = await scope.view.get(self._parent.collection, self.parse_id(id_text))
-        await self.create_and_answer(scope, parameters, **self._inherited(parent))
-
-    def _inherited(self, parent: Document) -> Document:
-        """What a child takes from its parent: its id, and the ids that the parent itself was made with."""
-        names = [reference.field for reference in self._parent.references]
-        return {f"{self._parent.kind}_id": parent["_id"], **{name: parent[name] for name in names}}
+        parent = await scope.view.get(self._parent.collection, parse_id(id_text))
+        # A child takes from its parent the ids that the parent itself was made with, too.
+        inherited = {reference.field: parent[reference.field] for reference in self._parent.references}
+        await self.create_and_answer(scope, parameters, **{f"{self._parent.kind}_id": parent["_id"], **inherited})
 
 
 class PreviewHandler(ResourceHandler):
@@ -123,11 +132,11 @@ class PreviewHandler(ResourceHandler):
     async def get(self, id_text: str) -> None:
         parameters = self.parameters()
         scope = self.own_scope()
-        operation = await scope.view.get(BATCH_OPERATIONS.collection, self.parse_id(id_text))
+        operation = await scope.view.get(OPERATIONS, parse_id(id_text))
         if self.resource.collection not in TYPES[operation["type"]].preview_collections:
             raise NotFound
         operation_type = await validated_type(scope.view, operation)
-        previewed = await operation_type.preview(scope.view, cast(Operation, operation), self.resource.collection)
+        previewed = await operation_type.preview(scope.view, operation, self.resource.collection)
         given, country = parameters.get("q"), self.client.country
         query = await self.filtered(lambda: self.resource.filtered(previewed, given, country))
         await self.answer_page(scope, query, self.resource, parameters)

@@ -17,8 +17,11 @@ from tornado.web import Application
 
 from scfm.handlers.client_stream import ClientStream
 from scfm.handlers.request_tracker import RequestTracker
+from scfm.handlers.spare_file import SpareFile
 from scfm.handlers.time_limits import DEFAULT_TIMES, TimeLimits
+from scfm.runtime import metrics
 from scfm.runtime.log_limit import LogLimit
+from scfm.runtime.outage import Outage
 
 log = logging.getLogger("scfm.http")
 
@@ -29,7 +32,7 @@ MAX_HEADS_BYTES = 16 << 20
 MAX_UNSENT_BYTES = 64 << 20
 # How many connections are taken before other work has its turn.
 MAX_ACCEPTS = 64
-# Who has just connected has had no chance to send a request.
+# A client that has just connected has had no chance to send a request.
 MIN_WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 1.0
 # When the server stops: in these seconds a client that is connected can still begin a request; how often it is seen
@@ -39,6 +42,19 @@ FIRST_BYTE_SECONDS, REQUESTS_LOOK_SECONDS = 0.2, 0.01
 MAX_LATE_SECONDS = 2.0
 # accept(2): there are no more files, or there is no memory, in this process or in the system.
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# Which connections are closed: as the metric names the reason, and as the log does.
+CLOSED_FOR = {
+    "idle": "idle",
+    "limit": "without a whole request, for others",
+    "slow_head": "that did not send the head of a request in time",
+    "slow_body": "that sent a body too slowly",
+    "slow_reader": "that took an answer too slowly",
+    "unsent_answers": "that did not take an answer, for want of memory",
+    "large_head": "with a large head, for want of memory",
+    "no_room": "refused with 503, for want of files",
+}
+# Those who wait meanwhile are refused when there has been no room for so long.
+MAX_FULL_SECONDS = 2.0
 
 
 class Connections:
@@ -46,6 +62,9 @@ class Connections:
 
     At the limit the connection that has waited longest for a request is closed for each new one, else one that sends
     its body too slowly. Where there is none, new ones wait in the system's queue until a connection ends.
+
+    So it is before the limit, too, if the process has no more files; but after MAX_FULL_SECONDS those who wait are
+    refused with 503.
     """
 
     def __init__(
@@ -66,11 +85,17 @@ class Connections:
         self._accepting = False
         self._closed: Counter[str] = Counter()
         self._summary, self._warning = LogLimit(), LogLimit()
+        # That there are no files for more, and since when.
+        self._full = Outage("no connection can be accepted", "connections can be accepted again")
+        self._full_since: float | None = None
+        self._spare = SpareFile()
         self._swept_at = time.monotonic()
         self._sweeping = PeriodicCallback(self.sweep, SWEEP_SECONDS * 1000)
 
     def start(self) -> None:
         """Begin to accept."""
+        metrics.HTTP_CONNECTIONS_OPEN.set_function(lambda: len(self._open))
+        metrics.HTTP_CONNECTIONS_LIMIT.set(self._limit)
         self._resume()
         self._swept_at = time.monotonic()
         self._sweeping.start()
@@ -87,6 +112,8 @@ class Connections:
     async def close(self) -> None:
         """Close every connection."""
         self._sweeping.stop()
+        self._full.close()
+        self._spare.close()
         await self._http.close_all_connections()
 
     def forget(self, stream: ClientStream) -> None:
@@ -104,7 +131,7 @@ class Connections:
         """A part of an answer has not been sent yet. Where that is too much, the slowest readers lose theirs."""
         self.writing.setdefault(stream)
         while self.unsent > MAX_UNSENT_BYTES and len(self.writing) > 1:
-            self._closed["that did not take an answer, for want of memory"] += 1
+            self._count("unsent_answers")
             next(iter(self.writing)).abort()
 
     def _resume(self) -> None:
@@ -120,9 +147,11 @@ class Connections:
     def _accept(self, _listener: Any, _events: int) -> None:
         for _ in range(MAX_ACCEPTS):
             full = len(self._open) >= self._limit
-            if full and (least := self._least_worthy()) is None:
-                self._pause()
-                return
+            if full:
+                self._warn(f"{self._limit} connections are open, as many as there are files for: see ulimit -n")
+                if (least := self._least_worthy()) is None:
+                    self._pause()
+                    return
             try:
                 connection, address = self._listener.accept()
             except BlockingIOError:
@@ -130,17 +159,36 @@ class Connections:
             except OSError as error:
                 if error.errno not in NO_ROOM:
                     continue  # a connection that broke before it was accepted: accept(2), error handling
-                self._warn(f"no connection can be accepted: {error.strerror}")
+                if self._has_made_room(error):
+                    continue
                 self._pause()  # until one is closed, or the next sweep
                 return
+            if self._full_since is not None:
+                self._full_since = None
+                self._full.answered()
             if full and least is not None:
-                self._closed["without a whole request, for others"] += 1
+                self._count("limit")
                 least.close()
             self._serve(connection, address)
 
+    def _has_made_room(self, error: OSError) -> bool:
+        """There are no files for another connection, says ERROR: whether one has been closed for it.
+
+        Else those who wait go on waiting, or, where that has taken too long, are refused.
+        """
+        now = time.monotonic()
+        self._full.failed(str(error.strerror))
+        self._full_since = now if self._full_since is None else self._full_since
+        if (least := self._least_worthy()) is not None:
+            self._count("limit")
+            least.close()
+            return True
+        if now - self._full_since >= MAX_FULL_SECONDS and (refused := self._spare.refuse_waiting(self._listener)):
+            self._count("no_room", refused)
+        return False
+
     def _least_worthy(self) -> ClientStream | None:
         """What is closed for a new connection: the longest without a request, else one with a body that is slow."""
-        self._warn(f"{self._limit} connections are open, as many as there are files for: see ulimit -n")
         waiting, since = next(iter(self.waiting.items()), (None, 0.0))
         if waiting is not None and time.monotonic() >= since + MIN_WAIT_SECONDS:
             return waiting
@@ -173,13 +221,14 @@ class Connections:
         self._slow.clear()
         for stream in list(self._open):
             if reason := self._overdue(stream, moment):
-                self._closed[reason] += 1
+                self._count(reason)
                 stream.abort() if stream.writing() else stream.close()
         self._close_large_heads()
         if self._closed and self._summary.allows(moment):
-            closed = ", ".join(f"{count} {reason}" for reason, count in self._closed.items())
+            closed = ", ".join(f"{count} {CLOSED_FOR[reason]}" for reason, count in self._closed.items())
             log.info("connections closed: %s", closed)
             self._closed.clear()
+        self._spare.take_back()
         self._resume()
 
     def _close_large_heads(self) -> None:
@@ -189,7 +238,7 @@ class Connections:
         while total > MAX_HEADS_BYTES:
             largest = held.pop()
             total -= self._held_head(largest)
-            self._closed["with a large head, for want of memory"] += 1
+            self._count("large_head")
             largest.close()
 
     def _held_head(self, stream: ClientStream) -> int:
@@ -199,6 +248,7 @@ class Connections:
         return stream.head_size if stream.reading() else 0
 
     def _overdue(self, stream: ClientStream, moment: float) -> str | None:
+        """Why a connection is to be closed, as in CLOSED_FOR; None where it is not."""
         times = self._times
         if (since := self.waiting.get(stream)) is not None and stream.received == stream.received_before:
             return "idle" if moment - since > times.idle else None
@@ -210,16 +260,20 @@ class Connections:
             stream.watched_since, stream.watched_bytes = moment, passed
         elapsed = moment - stream.watched_since
         if since is not None:
-            return "that did not send the head of a request in time" if elapsed > times.head else None
+            return "slow_head" if elapsed > times.head else None
         slow = passed - stream.watched_bytes < times.rate * elapsed
         if elapsed < times.window:
             if slow and elapsed >= MIN_WAIT_SECONDS and not stream.writing():
                 self._slow[stream] = None
             return None
         if slow:
-            return "that took an answer too slowly" if stream.writing() else "that sent a body too slowly"
+            return "slow_reader" if stream.writing() else "slow_body"
         stream.watched_since = None
         return None
+
+    def _count(self, reason: str, count: int = 1) -> None:
+        self._closed[reason] += count
+        metrics.HTTP_CONNECTIONS_CLOSED.labels(reason).inc(count)
 
     def _warn(self, message: str) -> None:
         """Log a warning, but not for every connection."""

@@ -13,12 +13,15 @@ from importlib.resources import files
 from scfm import schemas
 from scfm.errors import NotFound
 from scfm.handlers.base import FRESH, BaseHandler, way_to_root
+from scfm.handlers.static_files import StaticFiles, read_folder
 
-# The page may speak to this server and to nobody else.
+# The page runs and loads its own files alone, and speaks to this server and to nobody else. Swagger UI has its icons
+# as data URLs in its style sheet; it runs no text, and sets styles by script only, which no policy restricts.
 DOCUMENTATION_POLICY = (
-    "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+INDEX_FILE = "index.html"
 
 
 class DocumentHandler(BaseHandler):
@@ -46,15 +49,31 @@ class DocumentationHandler(BaseHandler):
     """``GET /api/docs``: a page that shows the document, and tries it."""
 
     async def get(self) -> None:
+        page: DocumentationFiles = self.route_options["files"]
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", DOCUMENTATION_POLICY)
+        self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cache-Control", FRESH)
-        self.write_entity(documentation_page().replace(b"{root}", way_to_root(self).encode()))
+        self.write_entity(page.index(way_to_root(self)))
 
     head = get
 
 
+class DocumentationFiles(StaticFiles):
+    """The files of the page, which is Swagger UI and what shows this server's document in it."""
+
+    def __init__(self, contents: dict[str, bytes]) -> None:
+        """CONTENTS are the files, with ``index.html``, which has places for ``{root}`` and ``{files}``."""
+        super().__init__({name: content for name, content in contents.items() if name != INDEX_FILE})
+        self._index = contents[INDEX_FILE].decode()
+
+    def index(self, root: str) -> bytes:
+        """The HTML, where ROOT leads from it to the server's root, such as ``..``."""
+        filled = self._index.replace("{files}", f"{root}/static/{self.digest}").replace("{root}", root)
+        return filled.encode()
+
+
 @cache
-def documentation_page() -> bytes:
-    """The page, in one file, which fetches nothing but the document; ``{root}`` is the way to the server's root."""
-    return files("scfm.handlers").joinpath("static", "documentation.html").read_bytes()
+def documentation_files() -> DocumentationFiles:
+    """The files of this version of the page."""
+    return DocumentationFiles(read_folder(files("scfm.handlers").joinpath("static", "documentation")))

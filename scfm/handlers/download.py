@@ -11,9 +11,12 @@ from typing import Any, cast
 from tornado.iostream import StreamClosedError
 
 from scfm.errors import Invalid
+from scfm.handlers.audit_log import EXPORT, asked, shown_now
 from scfm.handlers.base import FRESH
 from scfm.handlers.client import ClientHandler
+from scfm.models.audit_trail import Subject
 from scfm.models.fields import NOT_IN_LIST
+from scfm.models.roles import Role
 from scfm.runtime.account_concurrency import AccountConcurrency
 
 log = logging.getLogger("scfm.http")
@@ -44,8 +47,10 @@ class DownloadHandler(ClientHandler):
     with its connection: ended in the ordinary way, half a file would look like a whole one.
     """
 
-    async def download(self, name: str, content_type: str, parts: AsyncGenerator[bytes, None]) -> None:
-        """Answer with the file NAME that PARTS make, at the pace at which the client takes them.
+    async def download(
+        self, name: str, content_type: str, parts: AsyncGenerator[bytes, None], subject: Subject
+    ) -> None:
+        """Answer with the file NAME that PARTS make, at the pace at which the client takes them; SUBJECT is in it.
 
         What is raised before the first part is an answer as any other. Raises Overloaded where the account's other
         downloads take too long.
@@ -53,6 +58,9 @@ class DownloadHandler(ClientHandler):
         try:
             async with self.app.downloads.slot(self.client.account_id), aclosing(parts):
                 async with asyncio.timeout(MAX_DOWNLOAD_SECONDS):
+                    if self.request.method != "HEAD" and self.client.role is not Role.VIEWER:
+                        what = shown_now({"file": name, **asked(self.parameters())})
+                        await self.own_scope().audit.record(subject, EXPORT, what)
                     await self._send(name, content_type, parts)
         except StreamClosedError:
             pass  # the client has gone
@@ -60,12 +68,7 @@ class DownloadHandler(ClientHandler):
             if not self._headers_written:
                 raise
             if isinstance(failure, TimeoutError):
-                log.warning(
-                    "%s took longer than %g s and was cut off (request %s)",
-                    name,
-                    MAX_DOWNLOAD_SECONDS,
-                    self.request_id,
-                )
+                log.warning("%s took longer than %g s and was cut off", name, MAX_DOWNLOAD_SECONDS)
             else:
                 self.log_exception(type(failure), failure, failure.__traceback__)
             self.detach().close()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_qp
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from scfm.errors import BadRequest, TooLarge
+from scfm.handlers.multipart import multipart_parts
 from scfm.handlers.parameter_limits import Limits
 
 Params = dict[str, Any]
@@ -22,13 +22,8 @@ Fields = dict[str, list[str]]
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
-MAX_PART_HEAD = 8192  # bytes of one multipart part's headers
-
 _NAME = re.compile(r"[\[\]]*+([^\[\]]++)\]*+")
 _ELEMENT_KEY = re.compile(r"\[\]\[([^\[\]]+)\]")
-_BOUNDARY = re.compile(r";\s*boundary=\"?([\w'()+,./:=? -]{1,70})", re.ASCII | re.IGNORECASE)
-_DISPOSITION = re.compile(rb"(?:\A|\r\n)content-disposition:[ \t]*form-data\b([^\r\n]*)", re.IGNORECASE)
-_DISPOSITION_PARAMETER = re.compile(rb';[ \t]*([\w*-]++)=(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^;\s"]*+))')
 
 
 def media_type(content_type: str) -> str:
@@ -82,8 +77,13 @@ def nested_form(body: bytes, limits: Limits) -> Params:
 
 def nested_multipart(body: bytes, content_type: str, limits: Limits) -> Params:
     """The parameters of a multipart form, without its files."""
+    return nested_fields(multipart_fields(body, content_type, limits), limits)
+
+
+def nested_fields(fields: Iterable[tuple[str, str]], limits: Limits) -> Params:
+    """The parameters that FIELDS, names with values, make."""
     params: Params = {}
-    for name, value in multipart_fields(body, content_type, limits):
+    for name, value in fields:
         _nest(params, name, value, limits)
     return params
 
@@ -171,52 +171,14 @@ def _has(element: Any, name: str) -> bool:
     return True
 
 
-# Multipart
-
-
 def multipart_fields(body: bytes, content_type: str, limits: Limits) -> Iterator[tuple[str, str]]:
     """The name and the value of each field of a multipart form, in order; files are left out.
 
     Not by Tornado's parser, which groups fields by name, so that the elements of a list could not be told apart.
     """
-    for head, content in _parts(body, content_type, limits):
-        name = _part_name(head)
-        if name is None:
+    for part in multipart_parts(body, content_type, limits):
+        if part.name is None or part.filename is not None:
             continue
-        if len(content) > limits.value:
+        if part.end - part.begin > limits.value:
             limits.too_long()
-        yield name, content.decode()
-
-
-def _parts(body: bytes, content_type: str, limits: Limits) -> Iterator[tuple[bytes, bytes]]:
-    """Each part's headers and content (RFC 2046, section 5.1.1)."""
-    boundary = _BOUNDARY.search(content_type)
-    if not boundary:
-        raise BadRequest
-    delimiter = b"\r\n--" + boundary[1].rstrip().encode()
-    _, *parts = (b"\r\n" + body).split(delimiter, limits.fields + 1)
-    for number, part in enumerate(parts):
-        if part.startswith(b"--"):
-            return
-        if number == limits.fields:
-            limits.too_many()
-        padding, _, rest = part.partition(b"\r\n")
-        head, blank, content = rest.partition(b"\r\n\r\n")
-        if padding.strip(b" \t") or not blank:
-            raise BadRequest
-        yield head, content
-    raise BadRequest  # the closing delimiter is missing
-
-
-def _part_name(head: bytes) -> str | None:
-    """The name of a part's field; None for a file (RFC 7578, section 4.2)."""
-    disposition = _DISPOSITION.search(head[:MAX_PART_HEAD])
-    if not disposition:
-        raise BadRequest
-    found = islice(_DISPOSITION_PARAMETER.finditer(disposition[1]), 3)  # name, filename, filename*
-    parameters = {match[1].lower(): match[2] or match[3] or b"" for match in found}
-    if b"filename" in parameters or b"filename*" in parameters:
-        return None
-    if b"name" not in parameters:
-        raise BadRequest
-    return parameters[b"name"].replace(b'\\"', b'"').replace(rb"\\", b"\\").decode()
+        yield part.name, body[part.begin : part.end].decode()

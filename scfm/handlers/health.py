@@ -7,9 +7,7 @@ import asyncio
 from scfm import __version__
 from scfm.errors import Unreachable
 from scfm.handlers.base import BaseHandler
-
-# Who asks waits two seconds, as orchestrators do. The driver would wait for a minute.
-PING_SECONDS = 1.5
+from scfm.handlers.readiness import PING_SECONDS
 
 
 class HealthHandler(BaseHandler):

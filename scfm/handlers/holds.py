@@ -6,10 +6,13 @@ import logging
 
 from scfm import __version__
 from scfm.clock import iso
+from scfm.handlers.audit_log import shown_now
 from scfm.handlers.client import ClientHandler
 from scfm.handlers.hang_up import hang_up_changes
 from scfm.handlers.idempotency import idempotent
+from scfm.handlers.parameters import parse_id
 from scfm.models.account import ACCOUNTS
+from scfm.models.audit_trail import Subject
 from scfm.models.call_hold import HELD_AT, hold_or_release, server_state
 from scfm.storage.query import Document
 
@@ -26,8 +29,12 @@ class HoldHandler(ClientHandler):
         hang_up = bool(hang_up_changes(parameters, event == "hold"))
         changed = await hold_or_release(self.app.store.all_tenants, account_id, event, hang_up=hang_up)
         self.app.calls_held_changed(account_id)
+        subject = Subject("server" if account_id is None else "account", changed["_id"], account_id)
+        await self.own_scope().audit.record(
+            subject, str(event), shown_now({HELD_AT: iso(changed[HELD_AT]), "hang_up": hang_up})
+        )
         done = f"{event}, and hang up" if hang_up else event
-        log.info("calls of %s: %s (account %d, request %s)", whose, done, self.client.account_id, self.request_id)
+        log.info("calls of %s: %s (account %d)", whose, done, self.client.account_id)
         self.app.wake()
         return changed
 
@@ -47,7 +54,7 @@ class AccountEventsHandler(HoldHandler):
 
     @idempotent
     async def post(self, id_text: str) -> None:
-        account_id = self.parse_id(id_text)
+        account_id = parse_id(id_text)
         account = await self.hold_or_release(account_id, f"account {account_id}")
         self.answer(201, ACCOUNTS.show(account), f"/api/accounts/{account_id}")
 

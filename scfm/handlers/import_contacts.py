@@ -1,4 +1,7 @@
-"""``POST /api/contacts/import`` and ``/api/opt_outs/import``: in bulk, read and stored as they arrive."""
+"""``POST /api/contacts/import`` and ``/api/opt_outs/import``: in bulk, read and stored as they arrive.
+
+With ``preview=true`` nothing is stored, and the answer says what would be.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,20 @@ from scfm.contacts_bulk.bulk_import import BulkImport
 from scfm.contacts_bulk.import_contacts import ContactImport
 from scfm.contacts_bulk.import_file import ContactFile
 from scfm.contacts_bulk.import_opt_outs import OptOutImport
-from scfm.contacts_bulk.text_lines import ReadStep
-from scfm.errors import TooLarge
+from scfm.contacts_bulk.import_preview import ContactPreview, columns_of
+from scfm.contacts_bulk.json_lines import checked_metadata
+from scfm.contacts_bulk.number_column import NumberColumn, NumberColumnMissing
+from scfm.contacts_bulk.text_lines import ReadStep, Row, RowError
+from scfm.errors import Invalid, TooLarge
+from scfm.handlers.audit_log import IMPORT, shown_now
 from scfm.handlers.client import ClientHandler
 from scfm.handlers.idempotency import carry_out, idempotency_key, own_view
 from scfm.handlers.parameter_limits import Limits
-from scfm.handlers.parameters import parse_parameters
+from scfm.handlers.parameters import boolean, parse_parameters
 from scfm.models import idempotency
+from scfm.models.audit_trail import Subject
 from scfm.runtime.time_slice import TimeSlice
+from scfm.storage.query import Document
 
 MAX_IMPORT = 1 << 30
 
@@ -28,10 +37,15 @@ class ImportContactsHandler(ClientHandler):
 
     file: ContactFile
     lines: BulkImport
+    # Metadata that every line is given.
+    common: Document
     failure: Exception | None = None
     # The bytes of the file that are in memory, as far as the budget of bodies knows.
     held_bytes = 0
     giving_up: asyncio.Task[None] | None = None
+    ending: asyncio.Task[None] | None = None
+    # What the audit event of the import is found by, once something has been stored.
+    event: Document | None = None
 
     # A larger one that says so is refused at once, as so much is not read to be thrown away.
     drained_sizes = 1
@@ -44,9 +58,14 @@ class ImportContactsHandler(ClientHandler):
         await super().admit()
         parameters = parse_parameters(self.request.query, b"", "", Limits())
         content_type = self.request.headers.get("Content-Type", "")
-        self.file = ContactFile(content_type, parameters.get("sheet"), self.client.country)
-        mode = parameters.get("metadata_merge_mode", self.file.mode)
-        self.lines = self._begin_import(mode)
+        preview = boolean(parameters, "preview")
+        try:
+            self.common = checked_metadata(parameters.get("metadata"))
+        except RowError as error:
+            raise Invalid({"metadata": [error.reason]}) from None
+        number = NumberColumn.of(parameters.get("msisdn_column"), guess=preview)
+        self.file = ContactFile(content_type, parameters.get("sheet"), self.client.country, number)
+        self.lines = self._begin_import(parameters.get("metadata_merge_mode", self.file.mode), preview=preview)
         # Under an Idempotency-Key: what the body is shows at its end, so a replay reads it and does no more.
         self.digest = hashlib.sha256()
         if (key := idempotency_key(self)) is not None:
@@ -55,15 +74,18 @@ class ImportContactsHandler(ClientHandler):
                 own_view(self), key, json.dumps(content, sort_keys=True).encode()
             )
 
-    def _begin_import(self, mode: object) -> BulkImport:
-        """What the lines go to; MODE is a ``metadata_merge_mode``."""
-        return ContactImport(self.own_scope().view, mode, self.app.imports)
+    def _begin_import(self, mode: object, *, preview: bool) -> BulkImport:
+        """What the lines go to; MODE is a ``metadata_merge_mode``. Raises Invalid where there is no PREVIEW."""
+        if preview:
+            return ContactPreview(self.own_scope().view, mode, self.app.imports)
+        return ContactImport(self.own_scope().view, mode, self.app.imports, self._begin_event)
 
     def on_connection_close(self) -> None:
         """The client has gone before it had its answer: it may try again at once."""
         super().on_connection_close()
         if self.body_is_unfinished:
             self._close()
+            self.ending = asyncio.ensure_future(self._end_event())
         self._give_up()
 
     def refuse_body(self) -> None:
@@ -104,8 +126,21 @@ class ImportContactsHandler(ClientHandler):
         time_slice = TimeSlice()
         for found in steps:
             if found is not None:
-                await self.lines.add(found)
+                joined = found.joined_by(self.common) if self.common and isinstance(found, Row) else found
+                await self.lines.add(joined)
             await time_slice.pause()
+
+    async def _begin_event(self) -> None:
+        """Record the import before anything of it is stored: of one that is cut off by a crash that much is told."""
+        subject = Subject(self.route_options["resource"].kind, None, self.client.account_id)
+        self.event = await self.own_scope().audit.record(subject, IMPORT)
+
+    async def _end_event(self) -> None:
+        """Record what the import has come to, though it be cut off."""
+        if self.event is not None:
+            tally = self.lines.tally
+            counts = {name: getattr(tally, name) for name in ("created", "updated", "unchanged", "failed")}
+            await self.own_scope().audit.complete(self.event, shown_now(counts))
 
     async def post(self) -> None:
         if self.idempotent_request is None:
@@ -114,23 +149,39 @@ class ImportContactsHandler(ClientHandler):
             await carry_out(self, self.idempotent_request, self._conclude, self.digest.hexdigest())
 
     async def _conclude(self) -> None:
+        if not isinstance(self.lines, ContactPreview):
+            try:
+                await self._read_to_the_end()
+            finally:  # what was stored before a failure stays
+                await self._end_event()
+            self.answer(200, self.lines.tally.as_json())
+            return
+        try:
+            await self._read_to_the_end()
+        except NumberColumnMissing:
+            if self.file.table.number.name is not None:
+                raise
+            self.lines.complete = False  # nothing can be counted before it is known
+        self.answer(200, {**columns_of(self.file), **self.lines.as_json()})
+
+    async def _read_to_the_end(self) -> None:
         if self.failure is not None:
             raise self.failure
         await self.file.finish()
         await self._add(self.file.end())
         await self.lines.flush()
-        self.answer(200, self.lines.tally.as_json())
 
 
 class ImportOptOutsHandler(ImportContactsHandler):
     """The same for opt-outs: from the answer on no call leaves for one of the numbers."""
 
-    def _begin_import(self, mode: object) -> BulkImport:
-        return OptOutImport(self.own_scope().view, self.app.imports)
+    def _begin_import(self, mode: object, *, preview: bool) -> BulkImport:
+        if preview:
+            raise Invalid({"preview": ["is there for contacts alone"]})
+        return OptOutImport(self.own_scope().view, self.app.imports, self._begin_event)
 
     async def _conclude(self) -> None:
         try:
             await super()._conclude()
         finally:  # what was stored before a failure stays
-            self.app.opt_outs_changed(self.client.account_id)
             self.app.wake()

@@ -1,4 +1,4 @@
-"""``/`` and ``/api``: where to go from here, as a page for browsers and as JSON for programs. Needs no token."""
+"""``/api``: where to go from here, as a page for browsers and as JSON for programs. Needs no token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENTRANCES = {
 
 
 class IndexHandler(BaseHandler):
-    """``GET /`` and ``GET /api``."""
+    """``GET /api``, and ``GET /`` of programs."""
 
     async def get(self) -> None:
         self.set_header("Vary", "Accept")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
-from scfm.errors import BadRequest, Invalid, TooLarge
+from scfm.errors import BadRequest, Invalid, NotFound, TooLarge
 from scfm.handlers.forms import FORM, MULTIPART, Params, media_type, nested_form, nested_multipart
 from scfm.handlers.parameter_limits import DEFAULT_LIMITS, Limits
-from scfm.models.filters import text
+from scfm.models.filters import as_id, text
 from scfm.schemas.strict_json import finite, no_constant
 
 JSON = "application/json"
@@ -36,12 +37,27 @@ def parse_parameters(query: str, body: bytes, content_type: str, limits: Limits 
         raise TooLarge
     if not query and not body:
         return {}
+    return joined_parameters(query, lambda: _body(body, content_type, limits), limits)
+
+
+def joined_parameters(query: str, body: Callable[[], Params], limits: Limits = DEFAULT_LIMITS) -> Params:
+    """The parameters of a query, and those that BODY gives; raises BadRequest."""
     try:
-        params = _body(body, content_type, limits) | nested_form(query.encode("latin-1"), limits)
+        params = body()
+        if query:
+            params |= nested_form(query.encode("latin-1"), limits)
         _check(params, limits)
     except ValueError as error:  # also what json and the codecs raise
         raise BadRequest from error
     return params
+
+
+def parse_id(written: str) -> int:
+    """The id in a path; raises NotFound for what cannot be one."""
+    document_id = as_id(written)
+    if not document_id:
+        raise NotFound
+    return document_id
 
 
 def boolean(params: Params, name: str) -> bool:

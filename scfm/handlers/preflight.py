@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from scfm.handlers.client import refuse_numbers
 from scfm.handlers.collection import ResourceHandler
 from scfm.handlers.idempotency import idempotent
+from scfm.handlers.parameters import parse_id
 from scfm.models.callout import with_plan
+from scfm.models.stored_documents import CALLOUT_COLLECTION
 
 
 class PreflightHandler(ResourceHandler):
@@ -13,7 +16,8 @@ class PreflightHandler(ResourceHandler):
     @idempotent
     async def post(self, id_text: str) -> None:
         parameters = self.parameters()
+        refuse_numbers(self.role, parameters.get("plan"))
         scope = self.own_scope()
-        callout = await scope.view.get(self.resource.collection, self.parse_id(id_text))
+        callout = await scope.view.get(CALLOUT_COLLECTION, parse_id(id_text))
         planned = await with_plan(scope, callout, parameters)
         self.answer(200, {**await self.app.preflight.report(scope.view, planned)})

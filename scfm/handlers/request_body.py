@@ -37,6 +37,11 @@ class RequestBodyHandler(tornado.web.RequestHandler):
         """Bytes: a larger body is refused with 413."""
         return self.app.settings.max_body_size
 
+    @property
+    def _max_parameters(self) -> int:
+        """Names and list elements of which the parameters may consist."""
+        return Limits.fields
+
     def _refuse_large_body(self) -> None:
         limit = self._max_body_size
         if "Content-Length" in self.request.headers and self._declared_length() > limit * self.drained_sizes:
@@ -105,6 +110,6 @@ class RequestBodyHandler(tornado.web.RequestHandler):
         """The request's parameters, wherever they stand; raises BadRequest, TooLarge."""
         if self.size > self._max_body_size:
             raise TooLarge
-        limits = Limits(body=self._max_body_size)
+        limits = Limits(body=self._max_body_size, fields=self._max_parameters)
         content_type = self.request.headers.get("Content-Type", "")
         return parse_parameters(self.request.query, bytes(self.content), content_type, limits)

@@ -99,6 +99,11 @@ class RequestTracker:
         self._leaving_at = min(max(self._leaving_at, moment - CATCH_UP_SECONDS), moment) + self._leaving_seconds
         self._call_cost.count(moment)
 
+    async def yield_to_requests(self) -> None:
+        """Awaited before something that can wait: as ``yield_to_webhooks``, but it takes no call's turn."""
+        await self._clock.sleep(SPACING_SECONDS if self.webhooks_recent else 0.0)
+        await self._quiet(self._clock.monotonic() + MAX_YIELD_SECONDS)
+
     @property
     def _leaving_seconds(self) -> float:
         return LEAVING_CALLS * self._call_cost.seconds

@@ -14,6 +14,7 @@ from scfm.errors import BadRequest, Invalid, TooLarge
 from scfm.handlers.collection import CollectionHandler
 from scfm.handlers.forms import Fields, flat_form, is_form
 from scfm.handlers.parameter_limits import Limits
+from scfm.runtime.metrics import WEBHOOK_LAST_RECEIVED
 
 TWIML_TYPE = "application/xml; charset=utf-8"
 SIGNATURE_REFUSED = "Twilio Request Validation Failed."
@@ -41,11 +42,12 @@ class RemotePhoneCallEventsHandler(CollectionHandler):
             signature = headers.get("X-Twilio-Signature") or headers.get("X-SignalWire-Signature", "")
             form = SignedForm(url, fields, signature)
             sender = await self.app.webhook_accounts.verify(details.get("AccountSid", ""), form)
+            WEBHOOK_LAST_RECEIVED.set_to_current_time()
             token = deliveries.token_key(headers.get("I-Twilio-Idempotency-Token", ""))
             event = CallEvent.read(sender, details, url, token)
             async with call_lock(event.sid):
                 with self.app.request_tracker.webhook():
-                    answer = await handle_call_event(self.app.store, self.app.flows, self.app.settings, event)
+                    answer = await handle_call_event(self.app.store, self.app.flows, event)
         except InvalidSignature as refused:
             self._log_refused(403, str(refused), details)
             self.set_header("Content-Type", "text/plain; charset=utf-8")

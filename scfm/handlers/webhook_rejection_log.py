@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import Mapping
 
+from scfm.runtime.log_format import fields
+from scfm.runtime.log_limit import LimitedLines
+from scfm.runtime.redaction import redacted
+
 log = logging.getLogger("scfm.webhook")
 
-# So many lines in so many seconds for each status; how many more there were is said at the end of the time.
-MAX_REJECTION_LINES = 5
-REJECTION_SECONDS = 10.0
 MAX_SHOWN_URL = 200
 
 _SID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}\Z")
@@ -22,31 +22,24 @@ class WebhookRejectionLog:
     """Counts the webhooks that are refused, and writes the first of them down."""
 
     def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
+        self._lines = LimitedLines(log, "%d more webhooks were refused with %d in the last %g s")
 
     def record(self, status: int, reason: str, details: Mapping[str, str], url: str) -> None:
         """Write down that a webhook to a public URL was refused with a status: 403, 422…
 
         ``details`` may be what anybody has made up. Of them nothing is written but the ids, if they look like ids.
         """
-        count = self._counts.get(status, 0)
-        self._counts[status] = count + 1
-        if count == 0:
-            asyncio.get_running_loop().call_later(REJECTION_SECONDS, self._end, status)
-        if count < MAX_REJECTION_LINES:
-            ids = ", ".join(f"{name} {_id(details.get(name, ''))}" for name in ("AccountSid", "CallSid"))
-            log.warning("webhook refused with %d: %s (%s, as sent to %s)", status, reason, ids, _shown(url))
-
-    def _end(self, status: int) -> None:
-        more = self._counts.pop(status) - MAX_REJECTION_LINES
-        if more > 0:
-            log.warning("%d more webhooks were refused with %d in the last %g s", more, status, REJECTION_SECONDS)
+        ids = ", ".join(f"{name} {_id(details.get(name, ''))}" for name in ("AccountSid", "CallSid"))
+        extra = fields(status=status, reason=reason)
+        self._lines.warn(
+            status, "webhook refused with %d: %s (%s, as sent to %s)", status, reason, ids, _shown(url), extra=extra
+        )
 
 
 def _id(sent: str) -> str:
     if not sent:
         return "missing"
-    return sent if _SID.match(sent) else "not an id"
+    return sent if _SID.match(sent) and redacted(sent) == sent else "not an id"
 
 
 def _shown(url: str) -> str:

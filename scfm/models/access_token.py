@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
+from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models.declaration import COMMON_FILTERS, children_by
 from scfm.models.draft import Draft
-from scfm.models.fields import Field, Id, Metadata, Time
-from scfm.models.resource import Resource
+from scfm.models.fields import Field, FieldError, Id, Metadata, Rules, Time
+from scfm.models.filters import moment_of
+from scfm.models.resource import Beside, Resource
+from scfm.models.roles import RoleField, check_own_role
 from scfm.models.scope import Scope
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 NOT_THE_CREATOR = "Cannot delete record because the destroyer is not the creator"
+NO_TIME, NOT_IN_FUTURE = "must be a time, such as 2026-11-30T07:00:00+07:00", "must be in the future"
+
+
+@dataclass(frozen=True)
+class Expiry(Time):
+    """From when on the token is refused; null is never. What a client gives must be in the future."""
+
+    settable = True
+
+    def read(self, given: Document, old: Any, rules: Rules) -> Any:
+        value = given.get(self.name, old)
+        if value is None or value == "":
+            return None
+        if self.name not in given or isinstance(value, (dict, list)):
+            return old
+        moment, bare = moment_of(value)
+        if moment is None or bare:
+            raise FieldError(NO_TIME)
+        moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        if moment <= now() and moment != old:  # who sends back what is shown changes nothing
+            raise FieldError(NOT_IN_FUTURE)
+        return moment
 
 
 class AccessTokens(Resource):
@@ -28,12 +54,17 @@ class AccessTokens(Resource):
         Time("created_at"),
         Time("updated_at"),
         Metadata("metadata", {}),
+        RoleField("role"),
+        Expiry("expires_at"),
+        Time("last_used_at"),
     )
     filters = COMMON_FILTERS
     parents = {"account": children_by("access_tokens", "account_id")}
     indexes = (Index("account_id", "_id"), Index("digest", unique=True))
+    secrets = {"digest": "token"}
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
+        check_own_role(draft, scope.client.token_id)
         if draft.new:
             draft.document["token"] = secrets.token_hex(32)
             draft.document["created_by_id"] = scope.client.account_id
@@ -47,10 +78,10 @@ class AccessTokens(Resource):
         await scope.view.update_one(self.collection, {"_id": document["_id"]}, {"$set": {"digest": digest(token)}})
         return {**document, "token": token}
 
-    async def insert(self, view: TenantView, document: Document) -> Document:
+    async def insert(self, view: TenantView, document: Document, beside: Beside | None = None) -> Document:
         """Store the token's digest; the document returned is the only one that still has the token."""
         token = document["token"]
-        stored = await super().insert(view, {**document, "token": None, "digest": digest(token)})
+        stored = await super().insert(view, {**document, "token": None, "digest": digest(token)}, beside)
         return {**stored, "token": token}
 
     async def check_delete(self, scope: Scope, document: Document) -> None:

@@ -10,13 +10,19 @@ from datetime import timedelta
 from typing import Any
 
 from scfm.clock import now
+from scfm.errors import SecretUnreadable
 from scfm.models import hints, msisdn
 from scfm.models.call_hold import HELD_AT
 from scfm.models.call_work import HANG_UP_INDEX
 from scfm.models.declaration import COMMON_FILTERS, Guard
+from scfm.models.dial_allow_list import DIAL_ALLOW_LIST, read_dial_allow_list
 from scfm.models.fields import Field, FieldError, Id, Metadata, Rules, Text, Time
 from scfm.models.filters import text
+from scfm.models.opt_out_digest import OPT_OUT_KEY
 from scfm.models.resource import Resource
+from scfm.models.stored_secrets import nothing
+from scfm.models.webhook_event import TO_TELL_INDEX
+from scfm.runtime.secret_box import SecretBox, is_sealed, shown_of
 from scfm.schemas import Formats, Schema, violations
 from scfm.settings import PROVIDERS
 from scfm.storage.index import Index
@@ -24,11 +30,13 @@ from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 SUPER_ADMIN = "super_admin"
+APPROVAL_REQUIRED = "approval_required"
 
 
 # Of an auth token. Those of Twilio have 32 characters, those of Somleng 64.
 MAX_AUTH_TOKEN = 256
-# What was replaced of an account's credentials: ``[{sid, token, at}]``, the oldest first. It is never shown.
+# What was replaced of an account's credentials: ``[{sid, token, at}]``, the oldest first, the tokens as they were
+# stored. It is never shown.
 FORMER = "_former_credentials"
 # For so long it still checks webhooks, and so many pairs of an account are kept.
 FORMER_RETENTION = timedelta(days=1)
@@ -53,7 +61,7 @@ class Sid(Text):
 
 @dataclass(frozen=True)
 class Secret(Text):
-    """A provider's auth token: taken, never given back; only its last four characters are shown."""
+    """A provider's auth token: taken, never given back; only its last four characters are shown. Stored sealed."""
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
         value = super().read(given, old, rules)
@@ -64,18 +72,36 @@ class Secret(Text):
             raise FieldError("is invalid")
         if len(value) > MAX_AUTH_TOKEN:
             raise FieldError(f"is too long (maximum is {MAX_AUTH_TOKEN} characters)")
-        return value or None
+        if not value:
+            return None
+        box = rules.secret_box
+        if box is None:
+            return value
+        return old if old is not None and _is_sealed_in(box, old, value) else box.seal(value, _shown_end(value))
 
     def show(self, document: Document) -> Any:
         value = document.get(self.name)
-        return None if value is None else "*" * 8 + (value[-4:] if len(value) > 8 else "")
+        return None if value is None else "*" * 8 + (shown_of(value) if is_sealed(value) else _shown_end(value))
+
+
+def _shown_end(token: str) -> str:
+    return token[-4:] if len(token) > 8 else ""
+
+
+def _is_sealed_in(box: SecretBox, sealed: str, token: str) -> bool:
+    """Whether this is the token that was sealed; not where that cannot be read any more."""
+    try:
+        return is_sealed(sealed) and box.unseal(sealed) == token
+    except SecretUnreadable:
+        return False
 
 
 @dataclass(frozen=True)
 class AccountSettings(Field):
     """How the account calls, as the schema ``account_settings`` has it.
 
-    A client sets each by its own name, at the top level; an object or array given for one is ignored.
+    A client sets each by its own name, at the top level; an object or array given for one is ignored, but for the
+    list of numbers that may be dialled.
     """
 
     settable = True
@@ -86,11 +112,20 @@ class AccountSettings(Field):
         return {**schemas, "default_country": {**schemas["default_country"], "enum": [*COUNTRY_CHOICES, "", None]}}
 
     def read(self, given: Document, old: Any, rules: Rules) -> Any:
-        names = [name for name in SETTINGS if name in given and not isinstance(given[name], dict | list)]
-        values = {name: given[name] for name in names}
-        if found := violations("account_settings", values, FORMATS):
-            hint = {"platform_provider_name": hints.choice_of(PROVIDERS)}
-            errors = {str(name): FieldError(message, hint=hint.get(str(name))) for (name,), message in found.items()}
+        values = {
+            name: given[name]
+            for name in SETTINGS
+            if name in given and name != DIAL_ALLOW_LIST and not isinstance(given[name], dict | list)
+        }
+        found = violations("account_settings", values, FORMATS)
+        hint = {"platform_provider_name": hints.choice_of(PROVIDERS)}
+        errors = {str(name): FieldError(message, hint=hint.get(str(name))) for (name,), message in found.items()}
+        if DIAL_ALLOW_LIST in given:
+            try:
+                values[DIAL_ALLOW_LIST] = read_dial_allow_list(given[DIAL_ALLOW_LIST], rules.country) or None
+            except FieldError as error:
+                errors[DIAL_ALLOW_LIST] = error
+        if errors:
             raise FieldError(parts=errors)
         kept = {name: value for name, value in old.items() if name not in values}
         return kept | {name: SETTINGS[name](value) for name, value in values.items() if value not in CLEARED}
@@ -105,6 +140,8 @@ SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "calls_per_second": float,
     "calls_in_flight": int,
     "default_country": lambda country: country.strip().upper(),
+    DIAL_ALLOW_LIST: list,
+    APPROVAL_REQUIRED: lambda given: text(given) == "true",
 }
 
 
@@ -146,13 +183,19 @@ class Accounts(Resource):
     )
     guards = tuple(
         Guard(name, "account_id")
-        for name in ("access_tokens", "users", "contacts", "callouts", "batch_operations", "opt_outs")
+        for name in (
+            *("access_tokens", "users", "contacts", "callouts", "batch_operations", "opt_outs", "call_flows"),
+            *("audio_files", "webhook_endpoints"),
+        )
     )
     filters = COMMON_FILTERS
+    secrets = {name: name for name in ("twilio_auth_token", "somleng_auth_token", "twilio_signing_key")}
+    sealed = {**dict.fromkeys(secrets, _shown_end), f"{FORMER}.token": nothing, OPT_OUT_KEY: nothing}
     indexes = (
         Index("twilio_account_sid"),
         Index("somleng_account_sid"),
         HANG_UP_INDEX,
+        TO_TELL_INDEX,
         Index(f"{FORMER}.at", name="former_credentials", only={f"{FORMER}.at": {"$exists": True}}),
     )
 
@@ -195,9 +238,17 @@ ACCOUNTS = Accounts()
 
 
 def webhook_secret(account: Document, provider: str) -> str | None:
-    """What webhooks for the account's own sid at a provider are signed with: its signing key, else its auth token."""
+    """What webhooks for the account's own sid at a provider are signed with: its signing key, else its auth token.
+
+    As it is stored: sealed.
+    """
     secret: str | None = account.get(f"{provider}_signing_key") or account[f"{provider}_auth_token"]
     return secret
+
+
+def requires_approval(account: Document) -> bool:
+    """Whether the account's plans are started by approvers alone: see ``plan_approval``."""
+    return account["settings"].get(APPROVAL_REQUIRED) is True
 
 
 def country_of(account: Document) -> str | None:

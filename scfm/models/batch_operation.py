@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters, hints
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.callout_population import CalloutPopulation
 from scfm.models.batch_operations.operation import Operation
+from scfm.models.batch_operations.operation_run import OPERATION_DUE, queue_run
 from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.parameters import misplaced
 from scfm.models.batch_operations.phone_call_create import PhoneCallCreate
@@ -20,10 +20,12 @@ from scfm.models.batch_operations.selection import country_for
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, children_by
 from scfm.models.draft import Draft
 from scfm.models.fields import BLANK, Field, Id, Json, Link, Metadata, Status, Time
+from scfm.models.plan_approval import refuse_without_approval
 from scfm.models.references import MUST_EXIST
 from scfm.models.resource import Resource
 from scfm.models.scope import Scope
 from scfm.models.state_machine import StateMachine
+from scfm.models.stored_documents import CALLOUT_COLLECTION
 from scfm.schemas import Schema
 from scfm.storage.index import Index
 from scfm.storage.query import Document
@@ -81,7 +83,7 @@ class BatchOperations(Resource):
     indexes = (
         Index("account_id", "_id"),
         Index("callout_id", "_id"),
-        Index("_work.due", name="work", only={"_work.due": {"$exists": True}}),
+        Index(OPERATION_DUE, name="work", only={OPERATION_DUE: {"$exists": True}}),
     )
 
     async def complete(self, scope: Scope, draft: Draft) -> None:
@@ -117,8 +119,10 @@ class BatchOperations(Resource):
 
         Raises Invalid for parameters that an older version has stored and this one does not understand.
         """
-        await validated_type(scope.view, document)
-        return {"_work": {"due": now()}}
+        operation_type = await validated_type(scope.view, document)
+        if operation_type.name == operation_links.QUEUE:
+            refuse_without_approval(scope)
+        return queue_run()
 
 
 async def validated_type(view: TenantView, operation: Mapping[str, Any]) -> OperationType:
@@ -133,7 +137,7 @@ async def _check_callout(scope: Scope, draft: Draft) -> None:
     callout_id = draft.document["callout_id"]
     if callout_id is None:
         callout_id = filters.as_id(filters.text(draft.given.get("callout_id")) or "")
-    if await scope.view.exists("callouts", {"_id": callout_id}):
+    if await scope.view.exists(CALLOUT_COLLECTION, {"_id": callout_id}):
         draft.document["callout_id"] = callout_id
     else:
         draft.errors.add("callout", MUST_EXIST, hint=hints.CALLOUT)

@@ -6,10 +6,13 @@ from scfm.clock import now
 from scfm.models.call_lifecycle import CallStatus, Transition, claimed, unclaimed
 from scfm.models.call_work import CANCELED_FOR, DUE, EXISTS, HANG_UP_WISH, HELD, LEASE, WORK, CancelReason, same_call
 from scfm.models.outcome import MARK, new_mark
+from scfm.models.stored_documents import PhoneCallDocument
 from scfm.storage.query import Document
 
 # What is shown of a call whose number is opted out.
 OPTED_OUT_MESSAGE = "opted out"
+# And of one whose person is erased.
+ERASED_MESSAGE = "not called: the person's data are erased"
 
 
 def _canceled(reason: CancelReason, message: str | None = None) -> Document:
@@ -22,7 +25,7 @@ def _canceled(reason: CancelReason, message: str | None = None) -> Document:
 # By its callout, which is stopped.
 
 
-def cancel(call: Document) -> Transition:
+def cancel(call: PhoneCallDocument) -> Transition:
     """A claimed call is not sent: its callout was stopped."""
     return Transition(claimed(call), _canceled("stopped"))
 
@@ -36,7 +39,7 @@ def cancel_callout(account_id: int, callout_id: int) -> Transition:
 # By its callout's plan.
 
 
-def cancel_shut(call: Document, *, too_late: bool) -> Transition:
+def cancel_shut(call: PhoneCallDocument, *, too_late: bool) -> Transition:
     """A claimed call is not sent: its plan's window is closed, or its ``not_after`` has passed, if it is TOO_LATE."""
     if too_late:
         return Transition(claimed(call), _canceled("too_late", "not called: not_after of the plan has passed"))
@@ -46,7 +49,7 @@ def cancel_shut(call: Document, *, too_late: bool) -> Transition:
 # By an opt-out: no call is sent to its number.
 
 
-def cancel_opted_out(call: Document) -> Transition:
+def cancel_opted_out(call: PhoneCallDocument) -> Transition:
     """A claimed call is not sent: its number is opted out."""
     return Transition(claimed(call), _canceled("opted_out", OPTED_OUT_MESSAGE))
 
@@ -63,16 +66,25 @@ def waiting_to(participation_ids: list[int], msisdn: str) -> Document:
     return {"callout_participation_id": {"$in": participation_ids}, "msisdn": msisdn, "status": CallStatus.QUEUED}
 
 
+# By the erasure of its person: see scfm/privacy/erasure.py.
+
+
+def cancel_erased_many(calls: Document) -> Transition:
+    """No call of CALLS (a condition) leaves that nobody has: who was to be called is erased."""
+    condition = {**calls, "status": {"$in": [CallStatus.CREATED, CallStatus.QUEUED]}, LEASE: None}
+    return Transition(condition, _canceled("opted_out", ERASED_MESSAGE))
+
+
 # By a client: see call_hang_up.
 
 
-def cancel_wanted(call: Document) -> Transition:
+def cancel_wanted(call: PhoneCallDocument) -> Transition:
     """A call that is to end, and that nobody has, does not leave."""
     condition = {**same_call(call), "status": {"$in": [CallStatus.CREATED, CallStatus.QUEUED]}, LEASE: None}
     return Transition(condition, _as_wanted())
 
 
-def cancel_wanted_claimed(call: Document) -> Transition:
+def cancel_wanted_claimed(call: PhoneCallDocument) -> Transition:
     """A claimed call that is to end, and has not left, does not."""
     return Transition(claimed(call), _as_wanted())
 
@@ -87,7 +99,7 @@ def _as_wanted() -> Document:
 # By a change of its contact's number: see renumbering.
 
 
-def cancel_renumbered(call: Document, msisdn: str) -> Transition:
+def cancel_renumbered(call: PhoneCallDocument, msisdn: str) -> Transition:
     """A claimed call is not sent: its contact's new number is another participation's in the callout."""
     return Transition(claimed(call), _canceled_as_taken(msisdn))
 

@@ -13,6 +13,8 @@ from scfm.models.call_endings import answerer_fields, ending_fields
 from scfm.models.call_lifecycle import AT_PROVIDER, FINAL, CallStatus, Transition
 from scfm.models.call_work import CHECK, DUE, ENDED_AT, FETCH_FROM, TRIES, WORK, same_call
 from scfm.models.outcome import mark_of
+from scfm.models.stored_documents import PhoneCallDocument
+from scfm.providers.answers import RemoteCall
 from scfm.providers.call_facts import call_facts
 from scfm.storage.query import Document
 
@@ -29,12 +31,12 @@ STATUS_BY_WORD: Mapping[str, CallStatus] = {
 # By the status fetcher: what was queued to be asked about.
 
 
-def requeue_remote_fetch(call: Document) -> Transition:
-    """Whoever was to ask about a call did not finish: it is due again."""
+def requeue_remote_fetch(call: PhoneCallDocument) -> Transition:
+    """The process that was to ask about a call did not finish: it is due again."""
     return Transition(_to_be_fetched(call), {"$set": {WORK: {"due": now()}}})
 
 
-def record_fetch(call: Document, response: Document) -> Transition:
+def record_fetch(call: PhoneCallDocument, response: RemoteCall) -> Transition:
     """The provider has answered: the call is what it says, else what it was before."""
     word = response.get("status")
     status = STATUS_BY_WORD.get(str(word), _before_fetch(call))
@@ -50,50 +52,50 @@ def record_fetch(call: Document, response: Document) -> Transition:
     return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
 
 
-def record_fetch_error(call: Document, message: str) -> Transition:
+def record_fetch_error(call: PhoneCallDocument, message: str) -> Transition:
     """The provider could not be asked: the call is what it was before."""
     change = {"status": _before_fetch(call), "updated_at": now(), "remote_error_message": message, **mark_of(call)}
     return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
 
 
-def abandon_fetch(call: Document, message: str) -> Transition:
+def abandon_fetch(call: PhoneCallDocument, message: str) -> Transition:
     """Asking broke: the call is what it was before, and does not count as updated."""
     change = {"status": _before_fetch(call), "remote_error_message": message, **mark_of(call)}
     return Transition(_to_be_fetched(call), {"$set": change, "$unset": {WORK: "", FETCH_FROM: ""}})
 
 
-def _to_be_fetched(call: Document) -> Document:
+def _to_be_fetched(call: PhoneCallDocument) -> Document:
     return {**same_call(call), "status": CallStatus.REMOTE_FETCH_QUEUED}
 
 
-def _before_fetch(call: Document) -> str:
+def _before_fetch(call: PhoneCallDocument) -> str:
     return str(call.get(FETCH_FROM, AT_PROVIDER[0]))
 
 
 # By the status poller: calls about which nobody has told anything for a while. AGAIN is when to ask next, if ever.
 
 
-def claim_check(call: Document, moment: datetime, lease: datetime) -> Transition:
-    """A call that was to be asked about by MOMENT is asked about by whoever has it until LEASE."""
+def claim_check(call: PhoneCallDocument, moment: datetime, lease: datetime) -> Transition:
+    """A call that was to be asked about by MOMENT is asked about by the process that has it until LEASE."""
     return Transition({**same_call(call), CHECK: {"$lte": moment}}, {"$set": {CHECK: lease}})
 
 
-def schedule_check(call: Document, again: datetime | None) -> Transition:
+def schedule_check(call: PhoneCallDocument, again: datetime | None) -> Transition:
     """A claimed call need not be asked about now."""
     return Transition(_same_check(call), _checked(again))
 
 
-def schedule_check_after_failure(call: Document, again: datetime | None) -> Transition:
+def schedule_check_after_failure(call: PhoneCallDocument, again: datetime | None) -> Transition:
     """Asking about a call broke."""
     return Transition(same_call(call), _checked(again))
 
 
-def postpone_check(call: Document, lease: datetime) -> Transition:
+def postpone_check(call: PhoneCallDocument, lease: datetime) -> Transition:
     """A report came while a call was asked about, and knows better."""
     return Transition(_same_check(call), {"$set": {CHECK: lease}})
 
 
-def record_check(call: Document, change: Document, again: datetime | None) -> Transition:
+def record_check(call: PhoneCallDocument, change: Document, again: datetime | None) -> Transition:
     """The provider has answered, or could not: CHANGE, see ``checked``. Only while no report has moved the call."""
     update = _checked(again)
     moved = mark_of(call) if change.get("status", call["status"]) != call["status"] else {}
@@ -101,7 +103,7 @@ def record_check(call: Document, change: Document, again: datetime | None) -> Tr
     return Transition({**_same_check(call), "status": call["status"]}, update)
 
 
-def checked(call: Document, response: Document) -> Document:
+def checked(call: PhoneCallDocument, response: RemoteCall) -> Document:
     """What changes of a call as the provider's answer says."""
     word = str(response.get("status"))
     status = STATUS_BY_WORD.get(word, call["status"])
@@ -114,14 +116,14 @@ def checked(call: Document, response: Document) -> Document:
     }
 
 
-def _facts(call: Document, response: Document, status: str) -> Document:
+def _facts(call: PhoneCallDocument, response: RemoteCall, status: str) -> Document:
     """What the provider's answer tells beside the status, and when the call was over."""
     facts = call_facts(response)
     ended = {ENDED_AT: now()} if status in FINAL else {}
     return {**answerer_fields(call, facts), **ending_fields(facts, status), **ended}
 
 
-def _same_check(call: Document) -> Document:
+def _same_check(call: PhoneCallDocument) -> Document:
     return {**same_call(call), CHECK: call[CHECK]}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from scfm.models.call_lifecycle import FINAL, CallStatus
 from scfm.models.call_work import PERSON, REFUSAL
 from scfm.models.plan import Plan
+from scfm.models.stored_documents import PhoneCallDocument
 from scfm.providers.call_facts import CallFacts, call_facts, is_machine
 from scfm.storage.query import Document
 
@@ -40,7 +41,7 @@ def answerer_fields(call: Mapping[str, Any], facts: CallFacts) -> Document:
     return {"answered_by": told} if told not in (None, known) and known in (None, UNKNOWN_ANSWERER) else {}
 
 
-def answered_by_machine(call: Document) -> bool:
+def answered_by_machine(call: Mapping[str, Any]) -> bool:
     """Whether a machine answered, and nobody has pressed a key since."""
     return is_machine(call.get("answered_by")) and not call.get(PERSON)
 
@@ -56,7 +57,7 @@ def ends_for_machine(call: Mapping[str, Any], callout: Mapping[str, Any] | None,
     return answered_by_machine({**call, **answerer_fields(call, call_facts(told))})
 
 
-def unreached_reason(call: Document) -> str:
+def unreached_reason(call: PhoneCallDocument) -> str:
     """Why a call that has ended without being answered reached nobody: an ``outcome_reason`` of a participation.
 
     ``busy``, ``not_answered``, ``canceled``, ``failed`` or ``errored``, or in place of the last two

@@ -1,6 +1,6 @@
 """Ending a phone call because a client wants it: transitions like those of ``call_lifecycle``.
 
-The wish, ``HANG_UP_WISH``, is stored in the call first, whatever its status. Then whoever finds it cancels a call
+The wish, ``HANG_UP_WISH``, is stored in the call first, whatever its status. Then a job that finds it cancels a call
 that has not left, and has the provider hang up one that it has; what becomes of that one is told by the provider's
 report. See ``workers/hang_ups.py``.
 """
@@ -21,6 +21,7 @@ from scfm.models.call_work import (
     new_hang_up,
     same_call,
 )
+from scfm.models.stored_documents import PhoneCallDocument
 from scfm.storage.query import Document
 
 # Of a call that has not left: it can be canceled.
@@ -29,7 +30,7 @@ NOT_LEFT = (CallStatus.CREATED, CallStatus.QUEUED)
 RINGS_OR_TALKS = (*AT_PROVIDER, CallStatus.REMOTE_FETCH_QUEUED)
 
 
-def want_end(call: Document) -> Transition:
+def want_end(call: PhoneCallDocument) -> Transition:
     """A client wants the call to end."""
     condition = {**same_call(call), "status": call["status"]}
     return Transition(condition, {"$set": {**_wish("request"), "updated_at": now()}})
@@ -42,7 +43,7 @@ def want_end_of_callout(account_id: int, callout_id: int) -> Transition:
 
 
 def want_end_of_account(account_id: int) -> Transition:
-    """Whatever rings or talks for an account is to end; but nobody who has called in himself is cut off."""
+    """Whatever rings or talks for an account is to end, but for inbound calls."""
     calls = {
         "account_id": account_id,
         "status": {"$in": list(RINGS_OR_TALKS)},
@@ -56,31 +57,31 @@ def _wish(reason: CancelReason) -> Document:
     return {HANG_UP_WISH: new_hang_up(), CANCELED_FOR: reason}
 
 
-# By whoever carries it out: see workers/hang_ups.
+# By the job that carries it out: see workers/hang_ups.
 
 
-def claim_hang_up(call: Document, moment: datetime, lease: datetime) -> Transition:
-    """A call that was to end by MOMENT is ended by whoever has it until LEASE."""
+def claim_hang_up(call: PhoneCallDocument, moment: datetime, lease: datetime) -> Transition:
+    """A call that was to end by MOMENT is ended by the process that has it until LEASE."""
     return Transition({**same_call(call), HANG_UP_DUE: {"$lte": moment}}, {"$set": {HANG_UP_DUE: lease}})
 
 
-def hang_up_later(call: Document, due: datetime, message: str | None) -> Transition:
+def hang_up_later(call: PhoneCallDocument, due: datetime, message: str | None) -> Transition:
     """The call could not be ended: it is tried again from DUE on. MESSAGE is shown, if the provider gave one."""
     shown = {} if message is None else {"remote_error_message": message, "updated_at": now()}
     later: HangUp = {"due": due, "tries": call[HANG_UP_WISH]["tries"] + 1}
     return Transition(_same_hang_up(call), {"$set": {HANG_UP_WISH: later, **shown}})
 
 
-def hung_up(call: Document, check: datetime) -> Transition:
+def hung_up(call: PhoneCallDocument, check: datetime) -> Transition:
     """The provider has been asked to end the call; if it does not report what became of it, it is asked at CHECK."""
     asked: HangUp = {"asked": now()}
     return Transition(_same_hang_up(call), {"$set": {CHECK: check, HANG_UP_WISH: asked}})
 
 
-def has_ended(call: Document) -> Transition:
+def has_ended(call: PhoneCallDocument) -> Transition:
     """There is nothing to be ended any more."""
     return Transition(_same_hang_up(call), {"$unset": {HANG_UP_WISH: ""}})
 
 
-def _same_hang_up(call: Document) -> Document:
+def _same_hang_up(call: PhoneCallDocument) -> Document:
     return {**same_call(call), HANG_UP_DUE: call[HANG_UP_WISH]["due"]}

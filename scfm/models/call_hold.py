@@ -1,7 +1,7 @@
 """Holds: while an account's calls, or those of the whole server, are held, none of them leaves.
 
 A hold is a time, ``calls_held_at``, in the account's document or in that of the server; each is lifted where it was
-made. Calls that are queued stay so. Who sends calls looks at both before each leaves: see ``workers/call_holds``.
+made. Calls that are queued stay so. The dispatcher looks at both before each call leaves: see ``workers/call_holds``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from scfm.errors import Invalid, NotFound
 from scfm.models import hints
 from scfm.models.call_work import HANG_UP_WISH, new_hang_up
 from scfm.models.state_machine import NOT_AN_EVENT
+from scfm.models.webhook_event import ACCOUNT_HELD, telling
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -39,9 +40,12 @@ async def hold_or_release(
     if not isinstance(event, str) or event not in HOLD_EVENTS:
         raise Invalid({"event": [NOT_AN_EVENT]}, {"event": hints.choice_of(HOLD_EVENTS)})
     collection, document_id = (SERVER_STATES, SERVER_STATE_ID) if account_id is None else ("accounts", account_id)
-    if account_id is None:
-        await _ensure_server_document(view)
-    for condition, update in _release() if event == "release" else _hold(hang_up=hang_up):
+    if account_id is None and not await view.exists(SERVER_STATES, {"_id": SERVER_STATE_ID}):
+        with suppress(DuplicateKey):  # another request has stored it
+            await view.insert(SERVER_STATES, {"_id": SERVER_STATE_ID, HELD_AT: None})
+    for condition, update in (
+        _release() if event == "release" else _hold(hang_up=hang_up, tell=account_id is not None)
+    ):
         updated = await view.update_one(collection, {"_id": document_id, **condition}, update)
         if updated is not None:
             return updated
@@ -51,19 +55,17 @@ async def hold_or_release(
     return found
 
 
-async def _ensure_server_document(view: TenantView) -> None:
-    if not await view.exists(SERVER_STATES, {"_id": SERVER_STATE_ID}):
-        with suppress(DuplicateKey):  # another request has done it
-            await view.insert(SERVER_STATES, {"_id": SERVER_STATE_ID, HELD_AT: None})
-
-
 # What the events change, by pairs of a condition and an update: the first that fits is carried out.
 
 
-def _hold(*, hang_up: bool) -> list[tuple[Document, Document]]:
+def _hold(*, hang_up: bool, tell: bool) -> list[tuple[Document, Document]]:
     moment = now()
     wanted: Document = {HANG_UP_WISH: new_hang_up()} if hang_up else {}
-    held = ({HELD_AT: None}, {"$set": {HELD_AT: moment, "updated_at": moment, **wanted}})
+    change = {HELD_AT: moment, "updated_at": moment}
+    held = (
+        {HELD_AT: None},
+        {"$set": {**change, **wanted}, **(telling(ACCOUNT_HELD, moment, change) if tell else {})},
+    )
     return [held, ({HELD_AT: {"$ne": None}}, {"$set": wanted})] if wanted else [held]
 
 

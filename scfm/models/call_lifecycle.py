@@ -6,7 +6,8 @@ background does with a call meanwhile is in ``_work`` (``CallWork``), which is n
     created -> queued: waiting -> claimed -> remotely_queued -> in_progress -> a final status
                        held       unknown
 
-A transition is a function that reads the call and the clock, and nothing else. It gives the condition under which the
+A transition is a function that reads the call, the clock, and for what is queued the id of the request that had it
+queued (``log_context``), and nothing else. It gives the condition under which the
 call may be changed, as MongoDB compares it at that moment, and the update. What cancels a call before it leaves is in
 ``call_cancellations``; what the provider's answers and reports make of one in ``call_placement``, ``call_checks`` and
 ``call_reports``. docs/architecture.md draws all of it ("The life of a phone call").
@@ -35,6 +36,8 @@ from scfm.models.call_work import (
 )
 from scfm.models.outcome import MARK, mark_of, new_mark
 from scfm.models.state_machine import StateMachine
+from scfm.models.stored_documents import PhoneCallDocument
+from scfm.runtime import log_context
 from scfm.storage.query import Document
 
 
@@ -99,7 +102,7 @@ class Transition(NamedTuple):
 # Conditions that several transitions share, or by which calls are looked for.
 
 
-def claimed(call: Document) -> Document:
+def claimed(call: PhoneCallDocument) -> Document:
     """The call, if it is still queued, and claimed by the attempt that it was read with."""
     return {
         "account_id": call["account_id"],
@@ -109,7 +112,7 @@ def claimed(call: Document) -> Document:
     }
 
 
-def leased(call: Document) -> Document:
+def leased(call: PhoneCallDocument) -> Document:
     """The call, if it is still had under the lease that it was read with."""
     return {**same_call(call), LEASE: call[WORK]["lease"]}
 
@@ -132,7 +135,7 @@ def claimed_under(log_id: str) -> Document:
 # By a client's event, or by a batch operation for many.
 
 
-def queue(call: Document, place: Document) -> Transition:
+def queue(call: PhoneCallDocument, place: Document) -> Transition:
     """A new call is to be sent; PLACE is where it waits: see ``queue_place``."""
     change = {"status": CallStatus.QUEUED, WORK: {"due": now()}, **place, "updated_at": now(), **mark_of(call)}
     return Transition({**same_call(call), "status": CallStatus.CREATED}, {"$set": change})
@@ -140,7 +143,7 @@ def queue(call: Document, place: Document) -> Transition:
 
 def queued_fields(place: Document) -> Document:
     """The fields of a call that is to be sent as soon as it is created; see ``queue``."""
-    return {"status": CallStatus.QUEUED, WORK: {"due": now()}, **place}
+    return {"status": CallStatus.QUEUED, WORK: {"due": now()}, **place, **log_context.stored()}
 
 
 def queue_many(call_ids: list[int], operation_id: int, place: Document) -> Transition:
@@ -151,12 +154,13 @@ def queue_many(call_ids: list[int], operation_id: int, place: Document) -> Trans
         "updated_at": now(),
         WORK: {"due": now()},
         **place,
+        **log_context.stored(),
         MARK: new_mark(),
     }
     return Transition({"_id": {"$in": call_ids}, "status": CallStatus.CREATED}, {"$set": change})
 
 
-def queue_remote_fetch(call: Document) -> Transition:
+def queue_remote_fetch(call: PhoneCallDocument) -> Transition:
     """The provider is to be asked about a call that it has."""
     change = {
         "status": CallStatus.REMOTE_FETCH_QUEUED,
@@ -175,6 +179,7 @@ def queue_remote_fetch_many(call_ids: list[int], operation_id: int) -> list[Tran
         "queue_remote_fetch_batch_operation_id": operation_id,
         "updated_at": now(),
         WORK: {"due": now()},
+        **log_context.stored(),
         MARK: new_mark(),
     }
     return [
@@ -186,7 +191,7 @@ def queue_remote_fetch_many(call_ids: list[int], operation_id: int) -> list[Tran
     ]
 
 
-# By whoever takes calls that wait: see workers/claims.
+# By the jobs that take calls that wait: see workers/claims.
 
 
 def claim(call_ids: list[int], status: str, moment: datetime, lease: datetime, attempt: Attempt | None) -> Transition:
@@ -204,7 +209,7 @@ def claimed_by(call_ids: list[int], status: str, lease: datetime, attempt: Attem
 # By the callout: a call is held back while it is paused.
 
 
-def hold(call: Document) -> Transition:
+def hold(call: PhoneCallDocument) -> Transition:
     """A claimed call does not leave while its callout is paused."""
     return Transition(claimed(call), {"$set": {WORK: {"held": True}}})
 
@@ -224,7 +229,7 @@ def release_callout(account_id: int, callout_id: int) -> Transition:
 # By a change of its contact's number: see renumbering.
 
 
-def renumber(call: Document, msisdn: str) -> Transition:
+def renumber(call: PhoneCallDocument, msisdn: str) -> Transition:
     """A claimed call waits again, with its contact's new number."""
     change = {"msisdn": msisdn, "updated_at": now(), WORK: {"due": now(), "tries": tries_of(call)}}
     return Transition(claimed(call), {"$set": change})
@@ -244,7 +249,7 @@ def renumber_many(condition: Document, call_ids: list[int], msisdn: str) -> Tran
 # By the dispatcher, of a call that has not left.
 
 
-def requeue(call: Document, delay: float, tries: int, change: Document | None = None) -> Transition:
+def requeue(call: PhoneCallDocument, delay: float, tries: int, change: Document | None = None) -> Transition:
     """A claimed call that provably did not leave, or that the provider did not take, is due again in DELAY seconds.
 
     CHANGE is what is shown of why.

@@ -29,6 +29,8 @@ from scfm.models.call_work import (
     work_of,
 )
 from scfm.models.outcome import mark_of
+from scfm.models.stored_documents import PhoneCallDocument
+from scfm.providers.answers import RemoteCall
 from scfm.providers.call_facts import call_facts
 from scfm.storage.query import Document
 
@@ -41,7 +43,7 @@ MOVED_ON: Document = {"$ne": CallStatus.QUEUED}
 # the second is of a call that a report has moved on before.
 
 
-def accept(call: Document, response: Document, check: datetime | None) -> tuple[Transition, Transition]:
+def accept(call: PhoneCallDocument, response: RemoteCall, check: datetime | None) -> tuple[Transition, Transition]:
     """The provider has taken a claimed call: RESPONSE. CHECK is when to ask how it ended, if nobody has told."""
     moment = now()
     answer = {
@@ -67,19 +69,19 @@ def accept(call: Document, response: Document, check: datetime | None) -> tuple[
     )
 
 
-def reject(call: Document, message: str, error_code: int | None = None) -> Transition:
+def reject(call: PhoneCallDocument, message: str, error_code: int | None = None) -> Transition:
     """The provider will not place a claimed call, for ERROR_CODE if it gave one, or it is given up."""
     refused = {} if error_code is None else ending_fields(call_facts({"error_code": error_code}), CallStatus.ERRORED)
     return Transition(claimed(call), _errored(call, message, refused))
 
 
-def give_up_unanswered(call: Document, message: str) -> Transition:
+def give_up_unanswered(call: PhoneCallDocument, message: str) -> Transition:
     """A claimed call may have rung, and the provider could not be asked for long enough."""
     return Transition(claimed(call), _errored(call, message, {MAY_HAVE_RUNG_FIELD: True}))
 
 
 def mark_unknown(
-    call: Document, reason: str, lease: datetime, check: datetime | None
+    call: PhoneCallDocument, reason: str, lease: datetime, check: datetime | None
 ) -> tuple[Transition, Transition]:
     """It is not known whether a claimed call has left; the provider is asked from LEASE on."""
     change = {
@@ -92,7 +94,7 @@ def mark_unknown(
     return Transition(mine, {"$set": change}), Transition({**mine, "status": MOVED_ON}, _placed(call, check))
 
 
-def _errored(call: Document, message: str, why: Document | None = None) -> Document:
+def _errored(call: PhoneCallDocument, message: str, why: Document | None = None) -> Document:
     """The update of a call that is not placed, or given up; WHY are the fields that tell more."""
     moment = now()
     change = {
@@ -107,7 +109,7 @@ def _errored(call: Document, message: str, why: Document | None = None) -> Docum
     return {"$set": change, "$unset": {WORK: ""}}
 
 
-def _placed(call: Document, check: datetime | None) -> Document:
+def _placed(call: PhoneCallDocument, check: datetime | None) -> Document:
     """The update of a call that a report has shown to be placed, and whose answer will not come any more."""
     change = {"remotely_queued_at": work_of(call)["attempt"]["at"], "updated_at": now(), **mark_of(call)}
     if check is not None:
@@ -118,7 +120,7 @@ def _placed(call: Document, check: datetime | None) -> Document:
 # By the reconciler, of calls that somebody had and did not finish.
 
 
-def take_over(call: Document, log_id: str, *, may_have_left: bool, grace: float) -> Transition:
+def take_over(call: PhoneCallDocument, log_id: str, *, may_have_left: bool, grace: float) -> Transition:
     """A call of a dead process, whose send journal is LOG_ID: waits again, or is settled after GRACE seconds."""
     if call["status"] != CallStatus.QUEUED:
         change: Document = {ATTEMPT_LOG: None, LEASE: now()}
@@ -132,22 +134,22 @@ def take_over(call: Document, log_id: str, *, may_have_left: bool, grace: float)
     return Transition(same, {"$set": change})
 
 
-def claim_expired(call: Document, moment: datetime, lease: datetime) -> Transition:
-    """A call whose lease had run out at MOMENT is settled by whoever has it until LEASE."""
+def claim_expired(call: PhoneCallDocument, moment: datetime, lease: datetime) -> Transition:
+    """A call whose lease had run out at MOMENT is settled by the process that has it until LEASE."""
     return Transition({**same_call(call), LEASE: {"$lt": moment}}, {"$set": {LEASE: lease, SETTLING: True}})
 
 
-def requeue_unsent(call: Document) -> Transition:
+def requeue_unsent(call: PhoneCallDocument) -> Transition:
     """A claimed call that provably never left waits again."""
     return Transition(claimed(call), {"$set": {WORK: {"due": now()}}})
 
 
-def settle_later(call: Document, lease: datetime) -> Transition:
+def settle_later(call: PhoneCallDocument, lease: datetime) -> Transition:
     """Nothing can be told of a claimed call yet: look again from LEASE on."""
     return Transition(claimed(call), {"$set": {LEASE: lease}})
 
 
-def mark_unlisted(call: Document, reason: str, lease: datetime) -> Transition:
+def mark_unlisted(call: PhoneCallDocument, reason: str, lease: datetime) -> Transition:
     """The provider does not list an unknown call; it is asked once more from LEASE on."""
     change = {
         ASKED: work_of(call).get("asked", 0) + 1,
@@ -158,29 +160,29 @@ def mark_unlisted(call: Document, reason: str, lease: datetime) -> Transition:
     return Transition(claimed(call), {"$set": change})
 
 
-def reject_unlisted(call: Document, message: str) -> Transition:
+def reject_unlisted(call: PhoneCallDocument, message: str) -> Transition:
     """The provider has no such call, and no report has named one meanwhile."""
     return Transition({**claimed(call), "remote_call_id": None}, _errored(call, message))
 
 
-def mark_unanswered(call: Document, message: str, lease: datetime) -> Transition:
+def mark_unanswered(call: PhoneCallDocument, message: str, lease: datetime) -> Transition:
     """The provider could not be asked about an unknown call; it is asked from LEASE on."""
     change = {LEASE: lease, "remote_error_message": UNKNOWN + message, "updated_at": now()}
     return Transition(claimed(call), {"$set": change})
 
 
-def settle_again(call: Document, failures: int, lease: datetime) -> Transition:
+def settle_again(call: PhoneCallDocument, failures: int, lease: datetime) -> Transition:
     """Settling a call broke for the FAILURES-th time: look again from LEASE on."""
     return Transition(leased(call), {"$set": {FAILURES: failures, LEASE: lease}})
 
 
-def give_up_settling(call: Document, message: str) -> Transition:
+def give_up_settling(call: PhoneCallDocument, message: str) -> Transition:
     """Settling a call broke too often: its owner sees why. It may have rung."""
     update = _errored(call, message, {MAY_HAVE_RUNG_FIELD: True})
     return Transition({**leased(call), "status": CallStatus.QUEUED}, update)
 
 
-def finish(call: Document, check: datetime | None) -> Transition:
+def finish(call: PhoneCallDocument, check: datetime | None) -> Transition:
     """A report has moved a call on while it was under way, and nobody has heard the answer to its request."""
     update = _placed(call, check) if "attempt" in work_of(call) else {"$unset": {WORK: ""}}
     return Transition(leased(call), update)
@@ -195,7 +197,7 @@ def bring_back_settling(moment: datetime, late: datetime) -> Transition:
     return Transition({LEASE: {"$gt": late}, "$or": settled}, {"$set": {LEASE: moment}})
 
 
-def rivals_of(call: Document) -> Document:
+def rivals_of(call: PhoneCallDocument) -> Document:
     """The other calls to the number that may have placed what the provider lists.
 
     Those that are settled go by their ids; those that are under way come first.

@@ -119,7 +119,7 @@ def report(call: Mapping[str, Any], reported: ReportedStatus) -> Transition | No
             fields[ENDED_AT] = fields["updated_at"]
     update: Document = {"$set": fields, **latest}
     if target is not None and call["status"] in UNDER_WAY:
-        # Whoever is placing the call, or has to settle it, still has it: its answer may come later than its report.
+        # The process that is placing the call, or settles it, still has it: the answer may come after the report.
         update["$unset"] = {DUE: "", FETCH_FROM: ""}
     allowed: list[Document] = [{"status": {"$in": list(UNDER_WAY)}, **_in_order(word, sequence)}]
     if target in FINAL and sequence is not None:

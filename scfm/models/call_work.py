@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from scfm.clock import now
 from scfm.storage.index import Index
@@ -55,31 +55,40 @@ class HangUp(TypedDict, total=False):
 
 
 # The same as paths of a condition, an update or an index.
-WORK = "_work"
+WORK: Final = "_work"
 DUE, LEASE, HELD, TRIES = "_work.due", "_work.lease", "_work.held", "_work.tries"
 ATTEMPT, ATTEMPT_ID, ATTEMPT_LOG = "_work.attempt", "_work.attempt.id", "_work.attempt.log"
+ATTEMPT_AT = "_work.attempt.at"
 REASON, SETTLING, ASKED, FAILURES = "_work.reason", "_work.settling", "_work.asked", "_work.failures"
 # Where a call waits among its account's: the lane of its callout, if that has limits of its own, and its rank, which
 # is lower for a higher priority. See ``queue_place``; calls that an older version has queued have neither.
-LANE, RANK = "_lane", "_rank"
+LANE: Final = "_lane"
+RANK: Final = "_rank"
 # When to ask the provider how a call ended; the status from which it was queued to be asked about; and the number of
 # the last report.
-CHECK, FETCH_FROM, SEQUENCE = "_check", "_fetch_from", "_sequence"
+CHECK: Final = "_check"
+FETCH_FROM: Final = "_fetch_from"
+SEQUENCE: Final = "_sequence"
 # That the provider refused the number, and how (``Refusal``); and that a key was pressed, so a person was there.
-REFUSAL, PERSON = "_refusal", "_person"
+REFUSAL: Final = "_refusal"
+PERSON: Final = "_person"
 # Why a call was canceled before it left, or hung up before anybody answered: see CancelReason.
-CANCELED_FOR = "_canceled_for"
+CANCELED_FOR: Final = "_canceled_for"
 # Its callout was stopped; its number is opted out; its plan lets no call leave at this time, or its ``not_after`` has
 # passed; its contact's new number is another's; a client asked for it.
 CancelReason = Literal["stopped", "opted_out", "not_now", "too_late", "renumbered", "request"]
 # When it ended; and that it may have rung although nobody can tell.
-ENDED_AT, MAY_HAVE_RUNG_FIELD = "_ended", "_may_have_rung"
+ENDED_AT: Final = "_ended"
+MAY_HAVE_RUNG_FIELD: Final = "_may_have_rung"
 
 # That somebody wants the call to end (``HangUp``), or, in the document of a callout, an account or the server, all of
 # its calls; and from when on that may be carried out.
-HANG_UP_WISH, HANG_UP_DUE = "_hang_up", "_hang_up.due"
+HANG_UP_WISH: Final = "_hang_up"
+HANG_UP_DUE = "_hang_up.due"
 
 EXISTS: Document = {"$exists": True}
+# The name of the index by which calls that wait are found.
+WAITING_INDEX: Final = "waiting"
 HANG_UP_INDEX = Index(HANG_UP_DUE, name="hang_up", only={HANG_UP_DUE: EXISTS})
 # What has not gone out to the provider, and never will once it is taken back.
 UNSENT: Document = {ATTEMPT: None}
@@ -90,7 +99,7 @@ def new_hang_up() -> HangUp:
     return {"due": now(), "tries": 0}
 
 
-def work_of(call: Document) -> CallWork:
+def work_of(call: Mapping[str, Any]) -> CallWork:
     """What the background knows of a call that is queued, or that somebody has."""
     work: CallWork = call[WORK]
     return work
@@ -101,11 +110,11 @@ def same_call(call: Mapping[str, Any]) -> Document:
     return {"account_id": call["account_id"], "_id": call["_id"]}
 
 
-def tries_of(call: Document) -> int:
+def tries_of(call: Mapping[str, Any]) -> int:
     """How often the call was claimed and did not leave."""
     return int(call[WORK].get("tries", 0))
 
 
-def attempt_of(call: Document) -> tuple[str, int]:
+def attempt_of(call: Mapping[str, Any]) -> tuple[str, int]:
     """What a claimed call is in the send journal: its attempt's id, and its own."""
     return call[WORK]["attempt"]["id"], call["_id"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scfm.errors import NotFound
@@ -10,7 +10,9 @@ from scfm.models import filters, hints, renumbering
 from scfm.models.batch_operations import operation_links
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, Unique, children_by
 from scfm.models.draft import Draft
-from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Msisdn, Status, Time
+from scfm.models.erasable_fields import ErasableLink, ErasableMsisdn
+from scfm.models.fields import CallFlowLogic, Field, Id, Link, Metadata, Status, Time
+from scfm.models.flow_names import NAMED_FLOW_INDEX
 from scfm.models.joining import JoinedCallout
 from scfm.models.outcome import (
     ATTEMPT_DUE,
@@ -24,8 +26,10 @@ from scfm.models.outcome import (
     new_mark,
 )
 from scfm.models.references import MUST_EXIST
-from scfm.models.resource import Resource
+from scfm.models.resource import Beside, Resource
 from scfm.models.scope import Scope
+from scfm.models.stored_documents import CALLOUT_COLLECTION, CONTACT_COLLECTION, ContactDocument
+from scfm.models.webhook_event import TO_TELL_INDEX
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 from scfm.storage.query import Document
@@ -38,9 +42,9 @@ class CalloutParticipations(Resource):
     fields = (
         Id("id"),
         Link("callout_id"),
-        Link("contact_id"),
+        ErasableLink("contact_id"),
         Link("callout_population_id"),
-        Msisdn("msisdn", optional=True),
+        ErasableMsisdn("msisdn", optional=True),
         CallFlowLogic("call_flow_logic"),
         Metadata("metadata", {}),
         Time("created_at"),
@@ -116,6 +120,8 @@ class CalloutParticipations(Resource):
         renumbering.STRAYS_INDEX,
         Index("callout_population_id", "_id", only={"callout_population_id": {"$gt": 0}}),
         MARK_INDEX,
+        NAMED_FLOW_INDEX,
+        TO_TELL_INDEX,
         Index("callout_id", ATTEMPT_DUE, name="unsettled_by_plan", only={ATTEMPT_NUMBER: {"$exists": True}}),
     )
 
@@ -145,10 +151,10 @@ class CalloutParticipations(Resource):
             metadata = draft.document["metadata"]
             draft.document["metadata"] = {key: metadata[key] for key in metadata if key != renumbering.NUMBER_TAKEN}
 
-    async def insert(self, view: TenantView, document: Document) -> Document:
+    async def insert(self, view: TenantView, document: Document, beside: Beside | None = None) -> Document:
         """Store it, unless its callout is completed; its contact's number may have been corrected meanwhile."""
         callout = await JoinedCallout.read(view, document["callout_id"])
-        stored = await super().insert(view, {**document, **callout.new_fields()})
+        stored = await super().insert(view, {**document, **callout.new_fields()}, beside)
         await callout.confirm(view, [document["contact_id"]])
         return await renumbering.with_current_msisdn(view, self.collection, stored)
 
@@ -163,21 +169,21 @@ class CalloutParticipations(Resource):
         ]
 
 
-async def callout_flows(view: TenantView, documents: Sequence[Document]) -> dict[int, str]:
+async def callout_flows(view: TenantView, documents: Sequence[Mapping[str, Any]]) -> dict[int, str | None]:
     """By the callout's id, the call flows of the callouts of those documents that have none of their own."""
     without_flow = (document for document in documents if not document["call_flow_logic"])
     callout_ids = {document["callout_id"] for document in without_flow if document["callout_id"]}
     if not callout_ids:
         return {}
     condition = {"_id": {"$in": sorted(callout_ids)}}
-    callouts = await view.find("callouts", condition, fields=["call_flow_logic"], sort=())
+    callouts = await view.find(CALLOUT_COLLECTION, condition, fields=["call_flow_logic"], sort=())
     return {callout["_id"]: callout["call_flow_logic"] for callout in callouts}
 
 
-async def _contact(view: TenantView, contact_id: Any) -> Document | None:
+async def _contact(view: TenantView, contact_id: Any) -> ContactDocument | None:
     """The contact with the id that a client gave, however it is written."""
     try:
-        return await view.get("contacts", filters.as_id(filters.text(contact_id) or ""))
+        return await view.get(CONTACT_COLLECTION, filters.as_id(filters.text(contact_id) or ""))
     except NotFound:
         return None
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from scfm.models import filters, renumbering
 from scfm.models.batch_operations import operation_links
 from scfm.models.declaration import COMMON_FILTERS, Guard, Unique, children_by, children_through
 from scfm.models.fields import Id, Link, MetadataWithMemory, Msisdn, Time
 from scfm.models.merge import MEMORY_PATH
 from scfm.models.resource import Resource
+from scfm.models.stored_documents import ContactDocument
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 from scfm.storage.query import Document
@@ -45,11 +48,12 @@ class Contacts(Resource):
         """Store CHANGES; give a new number to the contact's participations, and to its calls that have not left."""
         if "msisdn" not in changes:
             return await super().replace(view, old, changes)
-        if renumbering.is_open(old):
+        contact = cast(ContactDocument, old)
+        if renumbering.is_open(contact):
             # One change at a time, so that contacts may exchange their numbers.
             await renumbering.propagate(view, old["_id"])
             return None
-        change = renumbering.mark_change(old, changes["msisdn"])
+        change = renumbering.mark_change(contact, changes["msisdn"])
         updated = await super().replace(view, old, {**changes, **change})
         if updated is not None:
             await renumbering.propagate(view, updated["_id"])

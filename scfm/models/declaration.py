@@ -28,7 +28,7 @@ TAKEN = "has already been taken"
 
 @dataclass(frozen=True)
 class Unique:
-    """Fields whose values no two documents share; an error is reported under ``error_name``.
+    """Fields whose values no two documents share; an error is reported under ``error_name``, with ``hint``.
 
     ``only``: a condition on the documents that it is about. ``everywhere``: over all accounts.
     """
@@ -37,6 +37,7 @@ class Unique:
     error_name: str
     only: Document | None = None
     everywhere: bool = False
+    hint: str | None = None
 
     @property
     def index(self) -> Index:
@@ -76,12 +77,17 @@ class Declaration:
     """What a resource declares, and what it may add to what all resources do.
 
     ``kind`` is its noun, ``collection`` the plural, in routes and in MongoDB. ``fields`` are in the order in which
-    they are shown. ``guards``: what keeps a document from being deleted. ``parents``: by kind, under what its
-    documents are listed. ``machine``: where its status can go. ``accepts``: what a client may give beside the fields,
-    always, and ``accepts_new`` for a new document only; ``required``: what it must give for a new one. ``counted``:
-    for a collection that may become so large that its totals are remembered. ``conditions``: by field, under what
-    condition, from the document as it was read, it may still be changed. ``tenant``: its documents belong to an
-    account.
+    they are shown. ``guards``: what keeps a document from being deleted; ``owned``: what goes with it. ``parents``:
+    by kind, under what its documents are listed. ``machine``: where its status can go. ``told_statuses``:
+    by status, the type of the webhook event that tells that a document has got it. ``accepts``: what a client
+    may give beside the fields, always, and ``accepts_new`` for a new document only; ``required``: what it must give
+    for a new one. ``counted``: for a collection that may become so large that its totals are remembered.
+    ``conditions``: by field, under what condition, from the document as it was read, it may still be changed.
+    ``secrets``: what no audit event tells, by the stored field the name that clients give it by.
+    ``sealed``: by path, ``field``, or ``list.field`` of its objects, what is stored sealed, and what is shown of it:
+    see ``stored_secrets``.
+    ``audit_notes``: by action, from the document what its audit event tells beside: ``{name: [before, after]}``.
+    ``tenant``: its documents belong to an account. ``max_parameters``: names and list elements of one request.
     """
 
     kind: ClassVar[str]
@@ -90,16 +96,22 @@ class Declaration:
     unique: ClassVar[tuple[Unique, ...]] = ()
     references: ClassVar[tuple[Reference, ...]] = ()
     guards: ClassVar[tuple[Guard, ...]] = ()
+    owned: ClassVar[tuple[Guard, ...]] = ()
     filters: ClassVar[Mapping[str, Filter]] = {}
     parents: ClassVar[Mapping[str, ChildQuery]] = {}
     machine: ClassVar[StateMachine | None] = None
+    told_statuses: ClassVar[Mapping[str, str]] = {}
     accepts: ClassVar[Mapping[str, Schema]] = {}
     accepts_new: ClassVar[Mapping[str, Schema]] = {}
     required: ClassVar[tuple[str, ...]] = ()
     indexes: ClassVar[tuple[Index, ...]] = ()
     counted: ClassVar[CountedFields | None] = None
     conditions: ClassVar[Mapping[str, Callable[[Document], Document]]] = {}
+    secrets: ClassVar[Mapping[str, str]] = {}
+    sealed: ClassVar[Mapping[str, Callable[[str], str]]] = {}
+    audit_notes: ClassVar[Mapping[str, Callable[[Document], Document]]] = {}
     tenant: ClassVar[bool] = True
+    max_parameters: ClassVar[int] = 1000
 
     # What a resource may add.
 
@@ -127,7 +139,8 @@ class Declaration:
         """The error that says which field a unique index has refused; raises REFUSAL for an index of another kind."""
         for unique in self.unique:
             if unique.index.name == refusal.index:
-                return Invalid({unique.error_name: [TAKEN]})
+                hints = {} if unique.hint is None else {unique.error_name: unique.hint}
+                return Invalid({unique.error_name: [TAKEN]}, hints)
         raise refusal
 
     def show(self, document: Document) -> Document:

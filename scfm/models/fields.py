@@ -11,10 +11,12 @@ from typing import Any
 import orjson
 
 from scfm.clock import iso
+from scfm.errors import Invalid
 from scfm.models import hints, msisdn
 from scfm.models.filters import MAX_INTEGER, text
 from scfm.models.merge import MODES, merge, with_memory, without_memory
 from scfm.providers.call_parameters import CALL_PARAMETERS
+from scfm.runtime.secret_box import SecretBox
 from scfm.schemas import Formats, Schema, violations
 from scfm.storage.query import Document
 
@@ -50,6 +52,10 @@ class FieldError(Exception):
         self.hint = hint
         self.parts = parts
 
+    def of(self, name: str) -> Invalid:
+        """The same as the error of a request that has the value under NAME."""
+        return Invalid({name: [*self.args]}, {name: self.hint} if self.hint else {})
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -57,6 +63,7 @@ class Rules:
 
     flows: frozenset[str] = frozenset()
     country: str | None = None
+    secret_box: SecretBox | None = None  # seals what is secret; without it that is stored in the clear
 
     def for_country(self, country: str | None) -> Rules:
         """The same for an account with that ``default_country``."""
@@ -231,10 +238,9 @@ class MetadataWithMemory(Metadata):
 
 @dataclass(frozen=True)
 class Json(Field):
-    """Free JSON that an update replaces whole.
+    """Free JSON that an update replaces whole. ``accepted``: the JSON Schema of what it may hold.
 
-    ``accepted``: the JSON Schema of what it may hold. Anything but an object is refused where there is one, and
-    ignored where not.
+    With one, anything but an object is refused, else ignored.
     """
 
     accepted: Schema | None = None

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from scfm.errors import Invalid
 from scfm.models import msisdn, paths
 from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.callout_status import STATUSES as STATUSES_OF_A_CALLOUT
 from scfm.models.filters import as_count, as_id, choices, moment_of, text
 from scfm.models.outcome import OUTCOMES
 from scfm.models.texts import trimmed
+from scfm.schemas import Formats, pointer, violations
 
 # Characters of a value that an error quotes.
 MAX_QUOTED = 60
@@ -43,6 +45,21 @@ def filter_formats(country: str | None) -> Mapping[str, Format]:
         "date-or-time-or-null": lambda value: value is None or moment_of(value)[0] is not None,
         "paths": lambda value: not isinstance(value, dict) or _check_paths(value),
     }
+
+
+@lru_cache(maxsize=256)
+def _checker(country: str | None) -> Formats:
+    return Formats(filter_formats(country))
+
+
+def check_filters(schema: str, given: Any, country: str | None) -> None:
+    """Raise Invalid for filters of a client, ``q``, that are not understood: what is wrong by the SCHEMA, by place.
+
+    Where somebody acts on what fits, a filter that is passed over, or fits nobody for its spelling, misleads.
+    """
+    found = violations(schema, given, _checker(country))
+    if found:
+        raise Invalid({"q": [": ".join(filter(None, (pointer(path), problem))) for path, problem in found.items()]})
 
 
 def _each(check: Callable[[str], None], by_comma: bool = True) -> Format:

@@ -255,6 +255,18 @@ def json_field(field: str) -> Filter:
     return build
 
 
+def parts_of(parts: Mapping[str, Filter]) -> Filter:
+    """``q[actor][type]=user&q[actor][id]=1``: an object of which each of these PARTS is as asked."""
+
+    def build(value: Any, country: str | None) -> Clause | None:
+        if not isinstance(value, Mapping):
+            return None
+        clauses = [parts[name](inner, country) for name, inner in value.items() if name in parts]
+        return Clause(all_of([clause.condition for clause in clauses if clause is not None]))
+
+    return build
+
+
 def _newest_call(statuses: Sequence[str] | None, none: bool) -> Clause:
     among = None if statuses is None else tuple(statuses)
     return Clause({}, (Newest("phone_calls", "callout_participation_id", "status", among, none),))

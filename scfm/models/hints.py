@@ -12,11 +12,18 @@ from scfm.twiml.registry import BUILT_IN, Registry
 
 # How many of the names that a client got wrong are looked at, and how many characters of each are shown.
 MAX_NAMES, MAX_SHOWN_NAME = 5, 40
+AUDIO_NAME = (
+    "what an audio file plays never changes: take another name, or delete the one of this name first; "
+    "GET /api/audio_files?q[name]=NAME has its id"
+)
 PHONE_NUMBER = "a phone number with its country code, such as +252662345678"
+DEFINITION = "what a definition may hold: GET /api/schemas/call_flow.json"
+DIAL_NUMBERS = f"{PHONE_NUMBER}, or a short one, such as 115; in a form, dial_allow_list[]=115 for each"
 KNOWN_CONTACT = "contact_id is the id of a contact of yours: see GET /api/contacts"
 CALLOUT = "a population belongs to a callout: POST /api/callouts/1/batch_operations, or give callout_id"
 MSISDN_COLUMN = (
-    "msisdn is the phone number: name that column so in the first row, and remove rows above it, such as a title"
+    "msisdn is the phone number: name that column so in the first row, or say which it is (msisdn_column=Phone), and "
+    "remove rows above it, such as a title"
 )
 FOLLOW_UP = (
     'only a plan is followed up: create a callout whose plan has audience={"follow_up": {"callout_id": 1, "q": {}}}'

@@ -11,16 +11,15 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NotRequired, TypedDict, cast
+from typing import Final, NotRequired, TypedDict
 
 from scfm.clock import now
 from scfm.errors import Conflict, Invalid
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
-from scfm.storage.query import Document
+from scfm.storage.query import CollectionName
 from scfm.storage.tenant_view import TenantView
 
-COLLECTION = "idempotency_keys"
 RETENTION = timedelta(hours=24)
 # How long a request may take before its process is taken for dead.
 REQUEST_LEASE = timedelta(seconds=60)
@@ -40,8 +39,8 @@ class Record(TypedDict):
     """A request as it is stored. ``_id`` is the digest of the account's id and the key.
 
     ``name``: what the request leaves on what it creates. ``fingerprint``: the digest of all that makes it what it is,
-    but for a body that is streamed: of that ``body`` is the digest. ``until``: whoever carries it out has it until
-    then, as long as there is no ``answer``.
+    but for a body that is streamed: of that ``body`` is the digest. ``until``: the process that carries it out has it
+    until then, as long as there is no ``answer``.
     """
 
     _id: str
@@ -52,6 +51,9 @@ class Record(TypedDict):
     until: datetime
     answer: NotRequired[StoredAnswer]
     body: NotRequired[str]
+
+
+COLLECTION: Final = CollectionName[Record]("idempotency_keys")
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ async def begin(view: TenantView, key: str, content: bytes) -> IdempotentRequest
             "until": moment + REQUEST_LEASE,
         }
         try:
-            await view.insert(COLLECTION, cast(Document, record))
+            await view.insert(COLLECTION, record)
         except DuplicateKey:
             stored = await view.find_one(COLLECTION, {"_id": record_id})
         else:
@@ -108,17 +110,18 @@ async def begin(view: TenantView, key: str, content: bytes) -> IdempotentRequest
         if stored["created_at"] < moment - RETENTION:
             await view.remove(COLLECTION, {"_id": record_id, "created_at": stored["created_at"]})
             continue
-        return await _resume(view, cast(Record, stored), fingerprint)
+        return await _resume(view, stored, fingerprint)
 
 
 async def _resume(view: TenantView, record: Record, fingerprint: str) -> IdempotentRequest:
     """A request that has begun before: with its answer, or to be carried out again if its process is dead."""
     if record["fingerprint"] != fingerprint:
         raise Invalid({"idempotency_key": [OTHER_REQUEST]})
+    # An older version gave its records no name, and no digest.
+    name = record.get("name") or record["_id"]
     if "answer" in record:
-        return IdempotentRequest(
-            record["_id"], record["name"], answer=ReplayedAnswer(**record["answer"]), body=record["body"]
-        )
+        answer = ReplayedAnswer(**record["answer"])
+        return IdempotentRequest(record["_id"], name, answer=answer, body=record.get("body", ""))
     claimed = await view.update_one(
         COLLECTION,
         {"_id": record["_id"], "until": {"$lt": now()}, "answer": None},
@@ -126,7 +129,7 @@ async def _resume(view: TenantView, record: Record, fingerprint: str) -> Idempot
     )
     if claimed is None:
         raise Conflict
-    return IdempotentRequest(record["_id"], record["name"], is_retry=True)
+    return IdempotentRequest(record["_id"], name, is_retry=True)
 
 
 async def end(view: TenantView, request: IdempotentRequest, answer: ReplayedAnswer, body: str = "") -> None:

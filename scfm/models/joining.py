@@ -1,7 +1,7 @@
-"""Who joins a callout that carries its plan out, is called by it; one that is completed is not joined any more.
+"""New participations of a callout whose plan goes on are called by it; a completed callout takes none any more.
 
-The plan ends when nobody is left who is not settled. So that nobody joins unseen, a callout is marked before that is
-looked at for the last time (``_run.ending``), and who joins looks at the callout again once he is stored.
+The plan ends when every participation is settled. So that none is created unseen, the callout is marked before that
+is looked at for the last time (``_run.ending``), and looked at again once a new participation is stored.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Invalid, Unavailable
-from scfm.models.callout_run import CALLOUT_COLLECTION, is_ending, look_soon
+from scfm.models.callout_run import is_ending, look_soon
 from scfm.models.callout_status import COMPLETED
 from scfm.models.outcome import ATTEMPT_NUMBER
 from scfm.models.planned_participation import new_outcome
+from scfm.models.stored_documents import CALLOUT_COLLECTION, PARTICIPATIONS, CalloutDocument
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
-PARTICIPATIONS = "callout_participations"
 IS_COMPLETED = "is completed"
 # How often, and how many seconds apart, a callout is looked at that is about to be completed.
 MAX_ENDING_LOOKS, ENDING_LOOK_SECONDS = 250, 0.02
@@ -28,7 +28,7 @@ MAX_ENDING_LOOKS, ENDING_LOOK_SECONDS = 250, 0.02
 class JoinedCallout:
     """The callout that new participations belong to, as it was read before they are stored."""
 
-    def __init__(self, callout: Document) -> None:
+    def __init__(self, callout: CalloutDocument) -> None:
         self._callout = callout
 
     @classmethod
@@ -64,7 +64,7 @@ class JoinedCallout:
         raise Unavailable("the callout is about to be completed")
 
 
-async def _read(view: TenantView, callout_id: int) -> Document:
+async def _read(view: TenantView, callout_id: int) -> CalloutDocument:
     """What is needed of a callout; of one that is gone, that it is nothing."""
     found = await view.first_by(CALLOUT_COLLECTION, "_id", callout_id)
     return found or {"_id": callout_id, "status": "stopped", "plan": None}

@@ -41,8 +41,8 @@ def with_memory(given: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]
 
 
 def _deep(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    return {**old, **{key: _join(old.get(key), value) for key, value in new.items()}}
-
-
-def _join(old: object, new: object) -> object:
-    return _deep(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
+    joined = dict(old)
+    for key, value in new.items():
+        known = old.get(key)
+        joined[key] = _deep(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return joined

@@ -133,7 +133,7 @@ def _is_dropped(character: str) -> bool:
     return unicodedata.category(character) in ("Cf", "Pd")
 
 
-# A caller's number is read at each of his webhooks, and reading one costs as much as asking the database.
+# A caller's number is read at each webhook of the call, and reading one costs as much as asking the database.
 @lru_cache(maxsize=4096)
 def _read(digits: str, country: str | None) -> str | None:
     """The number in its one form: a national one of COUNTRY, or else one that begins with its country code."""

@@ -1,29 +1,43 @@
 """Opt-outs: the numbers that an account does not call any more. One outlives the contact that had the number.
 
-No call leaves to such a number: whoever sends calls looks for it before (``opted_out``). What was created before the
+No call leaves to such a number: the dispatcher looks for it before (``opted_out``). What was created before the
 opt-out is settled in the background, by the job ``SettleOptOuts``: a mark, ``_settle_from``, is stored with the
 opt-out, or with its new number, in the same write, and goes when that is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final, cast
 
 from scfm.clock import now
 from scfm.errors import Invalid
 from scfm.models import filters
 from scfm.models.declaration import COMMON_FILTERS, Unique
-from scfm.models.fields import Choice, Id, Link, Metadata, Msisdn, Text, Time
-from scfm.models.resource import Resource
+from scfm.models.erasable_fields import ErasableMsisdn
+from scfm.models.fields import Choice, Id, Link, Metadata, Text, Time
+from scfm.models.resource import Beside, Resource
+from scfm.models.stored_documents import OPT_OUT_COLLECTION, CalloutDocument, OptOutDocument
+from scfm.models.webhook_event import OPT_OUT_CREATED, TO_TELL_INDEX, told_at_first
+from scfm.schemas import Schema
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
-OPT_OUT_COLLECTION = "opt_outs"
 # Where an opt-out came from: a client, a turn of a call flow, a file.
 SOURCES = ("api", "flow", "import")
 # From when on a process may settle what was created before the opt-out; absent once that is done.
-SETTLE_FROM = "_settle_from"
+SETTLE_FROM: Final = "_settle_from"
+
+
+@dataclass(frozen=True)
+class OptOutMsisdn(ErasableMsisdn):
+    """The number that is opted out: null where its person was erased, and only a digest is left."""
+
+    @property
+    def schema(self) -> Schema:
+        return {**super().schema, "type": ["string", "null"]}
 
 
 class OptOuts(Resource):
@@ -31,7 +45,7 @@ class OptOuts(Resource):
     collection = OPT_OUT_COLLECTION
     fields = (
         Id("id"),
-        Msisdn("msisdn"),
+        OptOutMsisdn("msisdn"),
         Text("reason"),
         Choice("source", SOURCES[0], SOURCES),
         Metadata("metadata", {}),
@@ -50,11 +64,14 @@ class OptOuts(Resource):
     indexes = (
         Index("account_id", "_id"),
         Index(SETTLE_FROM, name="to_settle", only={SETTLE_FROM: {"$exists": True}}),
+        TO_TELL_INDEX,
     )
 
-    async def insert(self, view: TenantView, document: Document) -> Document:
-        """Store it, with the mark that what was created before has yet to be settled."""
-        return await super().insert(view, {**document, SETTLE_FROM: now()})
+    async def insert(self, view: TenantView, document: Document, beside: Beside | None = None) -> Document:
+        """Store it, with the mark that what was created before has yet to be settled, and that it is to be told."""
+        moment = now()
+        marks = {SETTLE_FROM: moment, **told_at_first(OPT_OUT_CREATED, moment)}
+        return await super().insert(view, {**document, **marks}, beside)
 
     async def replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         """Store CHANGES; another number is opted out like that of a new opt-out, and the former no more."""
@@ -65,11 +82,10 @@ class OptOuts(Resource):
 OPT_OUTS = OptOuts()
 
 
-async def opt_out(view: TenantView, msisdn: str, *, source: str, reason: str | None = None) -> Document:
+async def opt_out(view: TenantView, msisdn: str, *, source: str, reason: str | None = None) -> OptOutDocument:
     """Opt the account's number MSISDN (normalised) out; its opt-out, which may have been there before.
 
-    SOURCE is one of SOURCES. Calls about to leave this process are only kept back once ``opt_outs_changed`` (of the
-    handlers' Collaborators) is told. Raises Invalid where the account is being deleted, and Unavailable.
+    SOURCE is one of SOURCES. Raises Invalid where the account is being deleted, and Unavailable.
     """
     found = await view.first_by(OPT_OUT_COLLECTION, "msisdn", msisdn)
     while found is None:
@@ -80,7 +96,7 @@ async def opt_out(view: TenantView, msisdn: str, *, source: str, reason: str | N
         document |= {"msisdn": msisdn, "reason": reason, "source": source}
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1}
         try:
-            return await OPT_OUTS.insert(view, {**document, **stamps})
+            return cast(OptOutDocument, await OPT_OUTS.insert(view, {**document, **stamps}))
         except Invalid as error:
             if "msisdn" not in error.errors:
                 raise
@@ -89,15 +105,19 @@ async def opt_out(view: TenantView, msisdn: str, *, source: str, reason: str | N
     return found
 
 
-async def opted_out(view: TenantView, msisdns: Collection[str]) -> set[str]:
-    """Which of the numbers (normalised) are opted out of the account's calls, by one query. Raises Unavailable."""
+async def opted_out(view: TenantView, msisdns: Collection[str], digests: Mapping[str, str] | None = None) -> set[str]:
+    """Which of the numbers (normalised) are opted out of the account's calls, by one query. Raises Unavailable.
+
+    DIGESTS: those of the numbers, where the account has opt-outs of which nothing else is left.
+    """
     if not msisdns:
         return set()
-    condition = {"msisdn": {"$in": list(msisdns)}}
+    known = {digest: msisdn for msisdn, digest in (digests or {}).items()}
+    condition = {"msisdn": {"$in": [*msisdns, *known]}}
     found = await view.find(OPT_OUT_COLLECTION, condition, fields=["msisdn"], sort=())
-    return {one["msisdn"] for one in found}
+    return {known.get(one["msisdn"], one["msisdn"]) for one in found}
 
 
-def goes_over_opt_outs(callout: Document) -> bool:
+def goes_over_opt_outs(callout: CalloutDocument) -> bool:
     """Whether the callout's plan is an emergency."""
     return (callout.get("plan") or {}).get("emergency") is not None

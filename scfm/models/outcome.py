@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from scfm.clock import now
+from scfm.models.stored_documents import PARTICIPATIONS
 from scfm.providers.refusals import Refusal
 from scfm.storage.index import Index
 from scfm.storage.query import Document
@@ -61,11 +63,14 @@ MARKED: Final[Document] = {MARK: {"$exists": True}}
 MARK_INDEX: Final = Index(MARK, name="unsettled", only=MARKED)
 # From when on the next attempt of a participation may be made; the ordinal of a call among those of its plan, and of
 # the open or next call of a participation.
-ATTEMPT_DUE, ATTEMPT_NUMBER = "_due", "_attempt"
+ATTEMPT_DUE: Final = "_due"
+ATTEMPT_NUMBER: Final = "_attempt"
 # On a participation: when the person first acknowledged, and opted out, in a call or by an opt-out of the account.
-ACKNOWLEDGED_AT, OPTED_OUT_AT = "_acknowledged", "_opted_out"
+ACKNOWLEDGED_AT: Final = "_acknowledged"
+OPTED_OUT_AT: Final = "_opted_out"
 # On a participation, for statistics: when its first call left, and its calls (``CallFigures``).
-FIRST_ATTEMPT_AT, CALL_FIGURES = "_first_attempt_at", "_calls"
+FIRST_ATTEMPT_AT: Final = "_first_attempt_at"
+CALL_FIGURES: Final = "_calls"
 # Which derivation of its outcome a participation has: a number that each gives anew, for a compare-and-set.
 OUTCOME_VERSION: Final = "_outcome_version"
 
@@ -80,6 +85,11 @@ def new_mark() -> int:
     return (milliseconds << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)) << 1
 
 
+def marked_at(mark: int) -> datetime:
+    """When a mark was made."""
+    return datetime.fromtimestamp((mark >> 1 >> _CHANCE_BITS) / 1000, UTC)
+
+
 def mark_of(call: Mapping[str, Any]) -> Document:
     """A new mark of one call, by its field; none of a call without a participation, which has no outcome."""
     return {} if call.get("callout_participation_id", 0) is None else {MARK: new_mark() | ONE_ONLY}
@@ -88,7 +98,7 @@ def mark_of(call: Mapping[str, Any]) -> Document:
 async def mark_participation(view: TenantView, deleted_call: Document) -> None:
     """Mark the participation of a call that has just been deleted: it has one less.
 
-    Who dies before leaves that to the repair of outcomes at the next start.
+    A process that dies before leaves that to the repair of outcomes at the next start.
     """
     if (participation_id := deleted_call.get("callout_participation_id")) is not None:
-        await view.update_one("callout_participations", {"_id": participation_id}, {"$set": {MARK: new_mark()}})
+        await view.update_one(PARTICIPATIONS, {"_id": participation_id}, {"$set": {MARK: new_mark()}})

@@ -10,6 +10,7 @@ from scfm.models.call_endings import answered_by_machine, unreached_reason
 from scfm.models.call_lifecycle import FINAL, UNDER_WAY, CallStatus
 from scfm.models.call_work import CANCELED_FOR, ENDED_AT, MAY_HAVE_RUNG_FIELD, PERSON, REFUSAL
 from scfm.models.callout_status import COMPLETED
+from scfm.models.erased import ERASED
 from scfm.models.outcome import (
     ACKNOWLEDGED_AT,
     ATTEMPT_DUE,
@@ -20,10 +21,10 @@ from scfm.models.outcome import (
 )
 from scfm.models.plan import Plan
 from scfm.models.renumbering import MSISDN_KIND, SET_ASIDE
-from scfm.storage.query import Document
+from scfm.models.stored_documents import CallFigures, CalloutDocument, ParticipationDocument, PhoneCallDocument
 
 # What ``derive`` reads of a participation (besides what it derives), of a call and of a callout.
-PARTICIPATION_FIELDS = ("callout_id", MSISDN_KIND, ACKNOWLEDGED_AT, OPTED_OUT_AT)
+PARTICIPATION_FIELDS = ("callout_id", MSISDN_KIND, ACKNOWLEDGED_AT, OPTED_OUT_AT, ERASED)
 CALL_FIELDS = (
     "callout_participation_id",
     "status",
@@ -44,18 +45,6 @@ CALLOUT_FIELDS = ("status", "plan")
 PLAN_GOES_ON = ("running", "paused")
 # What ``_canceled_for`` says of a call that a client has canceled, and of one that went with its callout.
 CANCELED_BY_REQUEST, CANCELED_BY_STOP = "request", "stopped"
-
-
-class CallFigures(TypedDict):
-    """One call of a participation, for statistics.
-
-    ``placed``: the minute in which the provider has accepted it, null where it has not. ``duration``: seconds.
-    """
-
-    status: str
-    placed: datetime | None
-    answered: bool
-    duration: int | None
 
 
 class DerivedOutcome(TypedDict):
@@ -84,7 +73,12 @@ class _Verdict(NamedTuple):
     due: datetime | None = None
 
 
-def derive(participation: Document, callout: Document, calls: Sequence[Document], moment: datetime) -> DerivedOutcome:
+def derive(
+    participation: ParticipationDocument,
+    callout: CalloutDocument,
+    calls: Sequence[PhoneCallDocument],
+    moment: datetime,
+) -> DerivedOutcome:
     """What became of the person of a participation at MOMENT; CALLS are all that it has, in any order.
 
     The same documents at a later moment give the same, but for what the time does to a plan: an attempt that was in
@@ -111,7 +105,7 @@ def derive(participation: Document, callout: Document, calls: Sequence[Document]
     }
 
 
-def has_left(call: Document) -> bool:
+def has_left(call: PhoneCallDocument) -> bool:
     """Whether a call counts as an attempt: the provider has it or had it, or has refused it.
 
     A report may tell of it before the answer to its request has come.
@@ -120,10 +114,10 @@ def has_left(call: Document) -> bool:
 
 
 def _verdict(
-    participation: Document,
+    participation: ParticipationDocument,
     callout_status: str,
     plan: Plan | None,
-    calls: Sequence[Document],
+    calls: Sequence[PhoneCallDocument],
     attempts: int,
     moment: datetime,
 ) -> _Verdict:
@@ -131,17 +125,22 @@ def _verdict(
     if (outcome := _whatever_else(participation, calls, over)) is not None:
         return _Verdict(outcome, Reason.OPTED_OUT if outcome == Outcome.EXCLUDED else None)
     aside = participation.get(MSISDN_KIND) == SET_ASIDE
-    goes_on = plan if callout_status in PLAN_GOES_ON and not aside else None
+    erased = bool(participation.get(ERASED))
+    goes_on = plan if callout_status in PLAN_GOES_ON and not aside and not erased else None
     counted = [call for call in over if has_left(call) or call.get(CANCELED_FOR) == CANCELED_BY_REQUEST]
     if counted:
         acknowledge = plan is not None and plan.acknowledge
         return _called(counted, goes_on, attempts, moment, acknowledge=acknowledge)
     if aside:
         return _Verdict(Outcome.EXCLUDED, Reason.DUPLICATE_NUMBER)
+    if erased and plan is not None and callout_status in PLAN_GOES_ON:  # it was stopped once, and goes on without it
+        return _Verdict(Outcome.UNREACHED, Reason.STOPPED)
     return _uncalled(participation, callout_status, plan, moment)
 
 
-def _whatever_else(participation: Document, calls: Sequence[Document], over: Sequence[Document]) -> Outcome | None:
+def _whatever_else(
+    participation: ParticipationDocument, calls: Sequence[PhoneCallDocument], over: Sequence[PhoneCallDocument]
+) -> Outcome | None:
     """What holds whatever else is known; OVER are those of the CALLS that are."""
     if participation.get(ACKNOWLEDGED_AT) is not None:
         return Outcome.ACKNOWLEDGED
@@ -149,16 +148,18 @@ def _whatever_else(participation: Document, calls: Sequence[Document], over: Seq
         return Outcome.EXCLUDED
     if any(call["status"] in UNDER_WAY for call in calls):
         return Outcome.CALLING
-    if over and over[-1].get(CANCELED_FOR) == Reason.OPTED_OUT:
+    if over and over[-1].get(CANCELED_FOR) == "opted_out":
         return Outcome.EXCLUDED
     return None
 
 
 def _called(
-    calls: Sequence[Document], plan: Plan | None, attempts: int, moment: datetime, *, acknowledge: bool
+    calls: Sequence[PhoneCallDocument], plan: Plan | None, attempts: int, moment: datetime, *, acknowledge: bool
 ) -> _Verdict:
     """Of somebody whose CALLS are over; PLAN is the one that goes on."""
-    if not acknowledge and any(map(_was_answered_by_person, calls)):
+    if not acknowledge and any(
+        one["status"] == CallStatus.COMPLETED and not answered_by_machine(one) for one in calls
+    ):
         return _Verdict(Outcome.REACHED)
     last = calls[-1]
     if last["status"] == CallStatus.ERRORED and last.get(MAY_HAVE_RUNG_FIELD):
@@ -170,7 +171,9 @@ def _called(
     return _Verdict(Outcome.UNREACHED, reason)
 
 
-def _uncalled(participation: Document, callout_status: str, plan: Plan | None, moment: datetime) -> _Verdict:
+def _uncalled(
+    participation: ParticipationDocument, callout_status: str, plan: Plan | None, moment: datetime
+) -> _Verdict:
     """Of somebody of whom no call has left."""
     if plan is None or callout_status == "initialized":
         return _Verdict(Outcome.PENDING)
@@ -187,18 +190,16 @@ def _uncalled(participation: Document, callout_status: str, plan: Plan | None, m
     return _Verdict(Outcome.PENDING, None, moment if known is None else min(known, moment))
 
 
-def _was_answered_by_person(call: Document) -> bool:
-    return call["status"] == CallStatus.COMPLETED and not answered_by_machine(call)
-
-
-def _reason(call: Document) -> Reason:
+def _reason(call: PhoneCallDocument) -> Reason:
     """Why a call that is over has not reached the person."""
     if call["status"] == CallStatus.COMPLETED:
         return Reason.MACHINE if answered_by_machine(call) else Reason.NOT_ACKNOWLEDGED
     return Reason(unreached_reason(call))
 
 
-def _retry_at(plan: Plan, last: Document, reason: Reason, attempts: int, moment: datetime) -> datetime | None:
+def _retry_at(
+    plan: Plan, last: PhoneCallDocument, reason: Reason, attempts: int, moment: datetime
+) -> datetime | None:
     """When the person is called again after the LAST call; None where that is not wanted, or not possible."""
     if attempts >= plan.retry.max_attempts:
         return None
@@ -216,14 +217,14 @@ def _retry_at(plan: Plan, last: Document, reason: Reason, attempts: int, moment:
     return wished if possible is not None and possible <= moment else possible
 
 
-def _ordinal(calls: Sequence[Document]) -> int:
+def _ordinal(calls: Sequence[PhoneCallDocument]) -> int:
     """That of the plan's open call, else that of its next."""
     numbered = [call for call in calls if call.get(ATTEMPT_NUMBER) is not None]
     highest = max((int(call[ATTEMPT_NUMBER]) for call in numbered), default=0)
     return highest if any(call["status"] in UNDER_WAY for call in numbered) else highest + 1
 
 
-def _figures(call: Document) -> CallFigures:
+def _figures(call: PhoneCallDocument) -> CallFigures:
     accepted = call["remotely_queued_at"] if call["remote_call_id"] is not None else None
     return {
         "status": str(call["status"]),

@@ -57,7 +57,7 @@ def _weight(path: KeyPath) -> int:
 def at(field: str, path: KeyPath, value: str | None) -> Document:
     """The condition that the value at PATH inside FIELD reads VALUE as text, or is null or missing for None.
 
-    The names may be stored in NFC or in NFD as well as given: all of a path in one, as who writes a document does.
+    The names may be stored in NFC or in NFD as well as given: all of a path in one form, as in one document.
     """
     wanted = None if value is None else [pair for text in spellings(value) for pair in _typed(text)]
     if all(map(str.isascii, path)):

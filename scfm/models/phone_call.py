@@ -5,8 +5,8 @@ How its status changes is in ``call_lifecycle``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from scfm.errors import Invalid
 from scfm.models import filters, renumbering
@@ -14,7 +14,7 @@ from scfm.models.attempt_ordinals import ANOTHER_IS_OPEN, attempt_ordinals
 from scfm.models.batch_operations import operation_links
 from scfm.models.call_hang_up import want_end
 from scfm.models.call_lifecycle import CALL_MACHINE, CALL_STATUSES, CallStatus, queue, queue_remote_fetch
-from scfm.models.call_work import CHECK, DUE, EXISTS, HANG_UP_INDEX, HELD, LANE, LEASE, RANK
+from scfm.models.call_work import CHECK, DUE, EXISTS, HANG_UP_INDEX, HELD, LANE, LEASE, RANK, WAITING_INDEX
 from scfm.models.callout_participation import callout_flows
 from scfm.models.declaration import COMMON_FILTERS, Guard, Reference, children_by
 from scfm.models.draft import Draft
@@ -31,12 +31,15 @@ from scfm.models.fields import (
     Status,
     Time,
 )
+from scfm.models.flow_names import NAMED_FLOW_INDEX
 from scfm.models.merge import MEMORY_PATH
 from scfm.models.outcome import ATTEMPT_NUMBER, MARK_INDEX, mark_of
+from scfm.models.plan_approval import check_waiting_call, refuse_without_approval
 from scfm.models.queue_place import queue_place, read_callouts
-from scfm.models.resource import Resource
+from scfm.models.resource import Beside, Resource
 from scfm.models.scope import Scope
 from scfm.models.state_machine import NOT_AN_EVENT
+from scfm.models.stored_documents import PARTICIPATIONS, PhoneCallDocument
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
@@ -150,8 +153,9 @@ class PhoneCalls(Resource):
             unique=True,
             only={"remote_direction": "inbound"},
         ),
-        Index("status", "account_id", LANE, RANK, DUE, name="waiting", only={DUE: EXISTS}),
+        Index("status", "account_id", LANE, RANK, DUE, name=WAITING_INDEX, only={DUE: EXISTS}),
         MARK_INDEX,
+        NAMED_FLOW_INDEX,
         # However often an attempt of a plan is made, there is one call of it.
         Index(
             "account_id",
@@ -169,6 +173,7 @@ class PhoneCalls(Resource):
             draft.document |= mark_of(draft.document)
         if draft.new and not draft.document["remote_request_params"] and "remote_request_params" not in draft.errors:
             draft.errors.add("remote_request_params", BLANK)
+        check_waiting_call(scope, draft)
         if draft.new and draft.document["msisdn"] is None:
             await self._copy_msisdn(scope, draft)
         elif draft.document["contact_id"] is not None and (
@@ -180,16 +185,18 @@ class PhoneCalls(Resource):
     async def _copy_msisdn(self, scope: Scope, draft: Draft) -> None:
         """Copy the number of the call's participation."""
         participation_id = draft.document["callout_participation_id"]
-        participation = await scope.view.get("callout_participations", participation_id)
+        participation = await scope.view.get(PARTICIPATIONS, participation_id)
         if participation.get(renumbering.MSISDN_KIND) == renumbering.SET_ASIDE:
             draft.errors.add("msisdn", NUMBER_IS_TAKEN)
         elif participation.get(renumbering.MSISDN_KIND):
             draft.document[renumbering.MSISDN_KIND] = renumbering.OWN
         draft.document["msisdn"] = participation["msisdn"]
 
-    async def insert(self, view: TenantView, document: Document) -> Document:
+    async def insert(self, view: TenantView, document: Document, beside: Beside | None = None) -> Document:
         """Store it; its contact's number may have been corrected since that was read."""
-        return await renumbering.with_current_msisdn(view, self.collection, await super().insert(view, document))
+        return await renumbering.with_current_msisdn(
+            view, self.collection, await super().insert(view, document, beside)
+        )
 
     async def present(self, view: TenantView, documents: Sequence[Document]) -> list[Document]:
         """A phone call shows its own call flow, its participation's or its callout's."""
@@ -213,33 +220,34 @@ class PhoneCalls(Resource):
 
     async def event_changes(self, scope: Scope, document: Document, event: str) -> Document:
         """What the event's transition sets; its condition is not used, as ``fire`` compares the status itself."""
+        call = cast(PhoneCallDocument, document)
         if event == "queue_remote_fetch":
-            if document["remote_call_id"] is None:
+            if call["remote_call_id"] is None:
                 raise Invalid({"event": [NOT_AN_EVENT]})
-            transition = queue_remote_fetch(document)
+            transition = queue_remote_fetch(call)
         elif event == "cancel":
-            transition = want_end(document)
+            transition = want_end(call)
         else:
-            callouts = await read_callouts(scope.view, [document["callout_id"]])
-            ordinals = await attempt_ordinals(scope.view, [document], callouts)
-            place = queue_place(callouts.get(document["callout_id"] or 0))
-            if document["_id"] in ordinals:
-                place[ATTEMPT_NUMBER] = ordinals[document["_id"]]
-            transition = queue(document, place)
+            if call["callout_id"] is not None:  # that of a recording has none
+                refuse_without_approval(scope)
+            callouts = await read_callouts(scope.view, [call["callout_id"]])
+            ordinals = await attempt_ordinals(scope.view, [call], callouts)
+            place = queue_place(callouts.get(call["callout_id"] or 0))
+            if call["_id"] in ordinals:
+                place[ATTEMPT_NUMBER] = ordinals[call["_id"]]
+            transition = queue(call, place)
         change: Document = transition.update["$set"]
         return change
 
 
-async def inherited_flows(view: TenantView, calls: Sequence[Document]) -> dict[int, str | None]:
+async def inherited_flows(view: TenantView, calls: Sequence[Mapping[str, Any]]) -> dict[int, str | None]:
     """By the call's id: its own call flow, else its participation's, else its callout's."""
     without_flow = [call for call in calls if not call["call_flow_logic"]]
     links = sorted({call["callout_participation_id"] for call in without_flow if call["callout_participation_id"]})
     of_participations: dict[int, str | None] = {}
     if links:
         condition = {"_id": {"$in": links}}
-        for participation in await view.find(
-            "callout_participations", condition, fields=["call_flow_logic"], sort=()
-        ):
+        for participation in await view.find(PARTICIPATIONS, condition, fields=["call_flow_logic"], sort=()):
             of_participations[participation["_id"]] = participation.get("call_flow_logic")
     flows = {
         call["_id"]: call["call_flow_logic"] or of_participations.get(call["callout_participation_id"])

@@ -14,13 +14,14 @@ from scfm.models.batch_operations.populate import populate
 from scfm.models.batch_operations.selection import matching
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
+from scfm.models.excluded_contacts import excluded_contact_ids
 from scfm.models.opt_out import OPT_OUTS
 from scfm.models.plan import Plan
 from scfm.models.planned_participation import new_outcome
+from scfm.models.stored_documents import CONTACT_COLLECTION, PARTICIPATIONS, CalloutDocument
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
 
-PARTICIPATIONS = "callout_participations"
 # So many are looked for together.
 BATCH = 1000
 # Whose number is another's in the callout.
@@ -52,7 +53,7 @@ async def audience_of(view: TenantView, plan: Plan) -> Query:
     return Query("contacts", through=participations, key="contact_id")
 
 
-async def take_audience(view: TenantView, callout: Document, plan: Plan, cursor: int, size: int) -> int | None:
+async def take_audience(view: TenantView, callout: CalloutDocument, plan: Plan, cursor: int, size: int) -> int | None:
     """Make participations of the next SIZE contacts with ids beyond CURSOR; the id of the last, None at the end."""
     batch: list[Document]
     async with aclosing(view.list_of(await audience_of(view, plan)).batches(cursor, size, ("msisdn",))) as batches:
@@ -65,7 +66,7 @@ async def take_audience(view: TenantView, callout: Document, plan: Plan, cursor:
 async def count_audience(view: TenantView, callout_id: int, plan: Plan) -> Headcount:
     """How many people the callout calls with PLAN: its participations, and those whom it does not have yet."""
     contacts = await audience_of(view, plan)
-    left_out = await renumbering.excluded_contact_ids(view, callout_id)
+    left_out = await excluded_contact_ids(view, callout_id)
     duplicates = await view.list_of(_among(contacts, left_out)).count() if left_out else 0
     set_aside = await view.list_of(_participations(callout_id, **ASIDE)).count()
     opted_out = await _count_opted_out(view, callout_id, contacts, set(left_out))
@@ -95,7 +96,7 @@ async def _count_opted_out(view: TenantView, callout_id: int, contacts: Query, l
             msisdns = {"$in": [one["msisdn"] for one in batch]}
             joined = _participations(callout_id, **NOT_ASIDE)
             count += await view.list_of(joined.narrowed({"msisdn": msisdns})).count()
-            found = await view.find("contacts", {"msisdn": msisdns}, fields=["_id"], sort=())
+            found = await view.find(CONTACT_COLLECTION, {"msisdn": msisdns}, fields=["_id"], sort=())
             ids = await _ids(view, _among(contacts, [contact["_id"] for contact in found]))
             own = {"callout_id": callout_id, "contact_id": {"$in": ids}}
             known = await view.find(PARTICIPATIONS, own, fields=["contact_id"], sort=())

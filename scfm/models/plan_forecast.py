@@ -58,7 +58,7 @@ def forecast(
         if leaving < size:
             cut_off = True
             uncalled += size - leaving if ordinal == 1 else 0
-            # Who is due waits for his turn until nothing may leave any more; who would be due then is settled before.
+            # An attempt that is due waits for its turn until nothing may leave; a later one is settled before.
             ends_at = max(ends_at, ended if plan.next_moment(due) is None else calls.latest)
         if begins is None or not leaving:
             continue

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from scfm.models.call_lifecycle import CallStatus
 from scfm.models.outcome import ATTEMPT_DUE, ATTEMPT_NUMBER, OUTCOME_VERSION, Outcome, new_mark
-from scfm.models.participation_outcome import CallFigures, derive
+from scfm.models.participation_outcome import derive
+from scfm.models.stored_documents import CallFigures, CalloutDocument
 from scfm.storage.query import Document
 
 # A participation whose plan will call the person, or whose call is open: neither settled nor without a plan.
@@ -18,8 +19,8 @@ def due_by(callout_id: int, moment: datetime) -> Document:
     return {"callout_id": callout_id, **UNSETTLED, ATTEMPT_DUE: {"$lte": moment}}
 
 
-def new_outcome(callout: Document, moment: datetime) -> Document:
-    """The fields of the outcome of somebody who joins a CALLOUT at MOMENT: its plan, if it goes on, calls him."""
+def new_outcome(callout: CalloutDocument, moment: datetime) -> Document:
+    """The fields of the outcome of a new participation in CALLOUT at MOMENT: its plan, if it goes on, calls it."""
     derived = derive({}, callout, (), moment)
     return {name: value for name, value in derived.items() if value is not None or not name.startswith("_")}
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from scfm.errors import SecretUnreadable
 from scfm.models.account import FORMER
 from scfm.providers.abilities import is_signalwire
 from scfm.providers.credentials import Credentials
+from scfm.runtime.secret_box import SecretBox, key_of
 from scfm.settings import Settings
 from scfm.storage.query import Document
 
@@ -16,10 +18,14 @@ TWILIO_SID = "AC"
 
 @dataclass(frozen=True)
 class Platform:
-    """The server's own settings; ``simulator`` are the credentials at the built-in carrier, if it runs."""
+    """The server's own settings; ``simulator`` are the credentials at the built-in carrier, if it runs.
+
+    ``secret_box`` unseals the auth tokens of accounts.
+    """
 
     settings: Settings
     simulator: Credentials | None = None
+    secret_box: SecretBox | None = None
 
     def credentials(self, account: Document) -> Credentials:
         """The credentials with which ACCOUNT calls."""
@@ -30,14 +36,22 @@ class Platform:
         sid, token = account[f"{provider}_account_sid"], account[f"{provider}_auth_token"]
         if not sid and not token:
             sid, token = self._of_server(provider)
-        return Credentials(provider, sid or "", token or "", self._base_url(provider))
+        return self._unsealed(provider, sid or "", token or "")
+
+    def unseal(self, stored: str) -> str:
+        """The auth token or signing key of an account that is STORED so. Raises SecretUnreadable."""
+        if self.secret_box is not None:
+            return self.secret_box.unseal(stored)
+        if (key := key_of(stored)) is not None:
+            raise SecretUnreadable(key)
+        return stored
 
     def former_credentials(self, account: Document, since: datetime) -> list[Credentials]:
         """The credentials of other sids that ACCOUNT had at some time after SINCE, the latest first."""
         sid = self.credentials(account).account_sid
         former = [pair for pair in account.get(FORMER, ()) if pair["at"] >= since and pair["sid"] != sid]
         return [
-            Credentials(provider, pair["sid"], pair["token"], self._base_url(provider))
+            self._unsealed(provider, pair["sid"], pair["token"])
             for pair in reversed(former)
             for provider in self.providers_of(pair["sid"])[-1:]
         ]
@@ -62,6 +76,15 @@ class Platform:
         if by_form != "twilio" and is_signalwire(self._base_url("twilio")):
             return (by_form, "twilio")
         return (by_form,)
+
+    def _unsealed(self, provider: str, sid: str, stored: str) -> Credentials:
+        """The credentials of an account, whose auth token is STORED so."""
+        token = unreadable = ""
+        try:
+            token = self.unseal(stored)
+        except SecretUnreadable as error:
+            unreadable = str(error)
+        return Credentials(provider, sid, token, self._base_url(provider), unreadable)
 
     def _of_server(self, provider: str) -> tuple[str, str]:
         """The server's own sid and auth token at a provider; '' where they are not set."""

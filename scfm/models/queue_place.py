@@ -7,8 +7,9 @@ from typing import Any
 
 from scfm.models.call_lifecycle import CallStatus
 from scfm.models.call_work import DUE, EXISTS, LANE, RANK
-from scfm.models.callout_run import CALLOUT_COLLECTION, RUN_STARTED_AT
+from scfm.models.callout_run import RUN_STARTED_AT
 from scfm.models.plan import DEFAULT_PRIORITY, MAX_PRIORITY
+from scfm.models.stored_documents import CALLOUT_COLLECTION, CalloutDocument
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
@@ -22,7 +23,7 @@ def queue_place(callout: Mapping[str, Any] | None) -> Document:
     return place
 
 
-async def read_callouts(view: TenantView, callout_ids: Collection[int | None]) -> dict[int, Document]:
+async def read_callouts(view: TenantView, callout_ids: Collection[int | None]) -> dict[int, CalloutDocument]:
     """By id, what the place of their calls depends on: the callouts' plans, and whether they are carried out."""
     among = {"_id": {"$in": sorted(callout_id for callout_id in callout_ids if callout_id is not None)}}
     found = (

@@ -1,7 +1,7 @@
 """References stay whole without transactions, which a standalone MongoDB lacks.
 
-Who deletes a document marks it first (``_deleting``) and looks for what refers to it second. Who refers to it stores
-the reference first and looks for the mark second. Whichever comes first, one of the two sees the other. See
+A deletion marks the document first (``_deleting``) and looks for what refers to it second. A new reference is stored
+first, and the mark is looked for second. Whichever comes first, one of the two sees the other. See
 docs/decisions/0001.
 
 A process that dies between storing a reference and looking for the mark may have stored it after the deletion looked
@@ -15,21 +15,32 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final, TypedDict
 
 from scfm.clock import now
 from scfm.errors import Invalid, NotFound, Unavailable
+from scfm.models.audited_change import DELETED, record_change
 from scfm.models.call_work import UNSENT
 from scfm.models.declaration import Declaration
 from scfm.models.scope import Scope
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.index import Index
-from scfm.storage.query import Document
+from scfm.storage.query import CollectionName, Document
 from scfm.storage.tenant_view import TenantView
 
-# ``{_id: token of the mark, account_id, collection, number: id of the document, due}`` of each deletion.
-DELETIONS = "deletions"
+
+class DeletionRecord(TypedDict):
+    """A deletion that is written down: ``_id`` is the token of its mark, ``number`` the id of the document."""
+
+    _id: str
+    account_id: int | None
+    collection: str
+    number: int
+    due: datetime
+
+
+DELETIONS: Final = CollectionName[DeletionRecord]("deletions")
 DELETIONS_INDEXES = (Index("due"), Index("collection", "number"))
 # A document with a mark, ``_deleting: {token, until}``, is looked for among many.
 DELETING_INDEX = Index("_deleting.until", name="deleting", only={"_deleting.until": {"$exists": True}})
@@ -85,19 +96,13 @@ async def record_deletion(view: TenantView, token: str, collection: str, documen
 
 async def live_ids(view: TenantView, collection: str, ids: Sequence[int]) -> set[int]:
     """Which of the documents are there and are not being deleted. Marks whose lease has run out are removed."""
-    found = await _with_marks(view, collection, ids)
+    among, fields = {"_id": {"$in": list(ids)}}, ["_id", "_deleting"]
+    found = await view.find(collection, among, fields=fields, sort=())
     if any(document.get("_deleting") for document in found):
-        abandoned = {"_id": {"$in": list(ids)}, "_deleting.until": {"$lt": now()}}
+        abandoned = {**among, "_deleting.until": {"$lt": now()}}
         await view.update_many(collection, abandoned, {"$unset": {"_deleting": ""}})
-        found = await _with_marks(view, collection, ids)
+        found = await view.find(collection, among, fields=fields, sort=())
     return {document["_id"] for document in found if not document.get("_deleting")}
-
-
-async def _with_marks(view: TenantView, collection: str, ids: Sequence[int]) -> list[Document]:
-    if len(ids) == 1:
-        found = await view.first_by(collection, "_id", ids[0])
-        return [] if found is None else [found]
-    return await view.find(collection, {"_id": {"$in": list(ids)}}, fields=["_id", "_deleting"], sort=())
 
 
 async def recently_deleted_ids(view: TenantView, ids: Mapping[str, set[int]]) -> dict[str, set[int]]:
@@ -186,7 +191,9 @@ async def missing_reference(resource: Declaration, view: TenantView, document: M
         targets.append(("account", "accounts", view.account_id))
     for target in targets:
         _, collection, document_id = target
-        if not await live_ids(view, collection, [document_id]):
+        # Many who refer to something at the same time look for it together.
+        found = await view.first_by(collection, "_id", document_id)
+        if found is None or (found.get("_deleting") and not await live_ids(view, collection, [document_id])):
             return target
     return None
 
@@ -195,7 +202,7 @@ async def withdraw_if_dangling(resource: Declaration, view: TenantView, stored: 
     """Remove a document just stored if something that it refers to is being deleted: what that is."""
     for _ in range(MAX_DELETION_LOOKS):
         missing = await missing_reference(resource, view, stored)
-        if missing is None or await _try_withdraw(resource, view, stored["_id"]):
+        if missing is None or await try_withdraw(resource, view, stored["_id"]):
             return missing
         await asyncio.sleep(DELETION_LOOK_SECONDS)
     raise Unavailable(f"{resource.kind} {stored['_id']} can neither stay nor go")
@@ -204,13 +211,13 @@ async def withdraw_if_dangling(resource: Declaration, view: TenantView, stored: 
 async def withdraw(resource: Declaration, view: TenantView, document_id: int) -> None:
     """Remove a document just stored, once nothing refers to it; raises Unavailable if something goes on to."""
     for _ in range(MAX_DELETION_LOOKS):
-        if await _try_withdraw(resource, view, document_id):
+        if await try_withdraw(resource, view, document_id):
             return
         await asyncio.sleep(DELETION_LOOK_SECONDS)
     raise Unavailable(f"{resource.kind} {document_id} cannot be taken back")
 
 
-async def _try_withdraw(resource: Declaration, view: TenantView, document_id: int) -> bool:
+async def try_withdraw(resource: Declaration, view: TenantView, document_id: int) -> bool:
     """Remove a document by the rules of every deletion, as somebody may refer to it already; whether it is gone."""
     try:
         token = await mark_deleting(view, resource.collection, document_id)
@@ -244,10 +251,7 @@ async def _wait_for_end(view: TenantView, target: Target) -> None:
 
 
 async def delete(resource: Declaration, scope: Scope, document_id: int) -> Document:
-    """Delete a document that nothing refers to; what it was.
-
-    Raises NotFound; Invalid where it may not be deleted; Unavailable.
-    """
+    """Delete a document that nothing refers to; what it was. Raises NotFound, Invalid, Unavailable."""
     view = scope.view
     await _check_deletable(resource, scope, document_id)
     token = await mark_deleting(view, resource.collection, document_id)
@@ -263,6 +267,7 @@ async def delete(resource: Declaration, scope: Scope, document_id: int) -> Docum
         await view.get(resource.collection, document_id)
         raise Invalid({"base": [CHANGED_MEANWHILE]})
     await remove_dangling(resource, view, document_id)
+    await record_change(scope, resource, DELETED, document, None)
     return document
 
 
@@ -280,7 +285,12 @@ async def _check_unreferenced(resource: Declaration, view: TenantView, document_
 
 
 async def remove_dangling(resource: Declaration, view: TenantView, document_id: int) -> None:
-    """Remove what refers to a deleted document: left by who died between storing it and looking for the mark."""
+    """Remove what refers to a deleted document: stored by a process that died before it looked for the mark.
+
+    What it owned goes with it.
+    """
+    for owned in resource.owned:
+        await view.remove(owned.collection, {owned.field: document_id})
     for guard in resource.guards:
         dangling = {guard.field: document_id, **UNSENT}
         for document in await view.find(guard.collection, dangling, fields=["_id"]) if guard.created else ():

@@ -9,8 +9,6 @@ from scfm.models.resource import Resource
 from scfm.storage.counted_fields import CountedFields
 from scfm.storage.index import Index
 
-# Where providers report, and ask what to say.
-WEBHOOK_PATH = "/api/remote_phone_call_events"
 # One event a delivery: see scfm.calls.deliveries.
 UNIQUE_DELIVERY = Index(
     "account_id",

@@ -7,28 +7,37 @@ own file adds only what is its own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from scfm.clock import now
-from scfm.errors import Invalid, NotFound, Unavailable
+from scfm.errors import Forbidden, Invalid, NotFound, Unavailable
 from scfm.models import hints
+from scfm.models.audited_change import CREATED, UPDATED, Creation, record_change
 from scfm.models.declaration import TAKEN, Declaration, initial_fields
 from scfm.models.draft import Draft
-from scfm.models.fields import FieldError
+from scfm.models.fields import CallFlowLogic, FieldError
+from scfm.models.flow_names import NAMING_FIELD, confirm_flow, with_published_flows
 from scfm.models.references import (
     DELETION_LOOK_SECONDS,
     MAX_DELETION_LOOKS,
     confirm,
     insert_unconfirmed,
     not_being_deleted,
+    withdraw,
     withdraw_if_dangling,
 )
 from scfm.models.scope import Scope
+from scfm.models.webhook_event import telling
+from scfm.runtime import log_context
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
+
+Beside = Callable[[Document], Awaitable[None]]
+"""What is done with a document that is stored, while it is looked at whether it may stay."""
 
 
 class Resource(Declaration):
@@ -40,24 +49,28 @@ class Resource(Declaration):
         A retry of an idempotent request gives the document that the first try created.
         """
         if scope.is_retry and (earlier := await self._created_before(scope)):
-            return earlier
+            await record_change(scope, self, CREATED, None, earlier)
+            return await self._with_its_flow(scope, earlier)
         document = initial_fields(self)
         draft = Draft(given, document | known)
-        self._read_fields(scope, draft)
+        await self._read_fields(scope, draft)
         await self.complete(scope, draft)
         if draft.errors:
             await self._raise_all(scope.view, draft)
         moment = now()
         stamps = {"created_at": moment, "updated_at": moment, "_version": 1, **_request_mark(scope, "_request")}
-        try:
-            return await self.insert(scope.view, {**draft.document, **stamps})
-        except DuplicateKey:
-            if earlier := await self._created_before(scope):
-                return earlier
-            raise
-        except Invalid:
-            await self._raise_all(scope.view, draft)  # with whatever else is taken
-            raise
+        async with Creation(scope, self) as creation:
+            try:
+                stored = await self.insert(scope.view, {**draft.document, **stamps}, creation.stored)
+            except DuplicateKey:
+                if earlier := await self._created_before(scope):
+                    await record_change(scope, self, CREATED, None, earlier)
+                    return earlier
+                raise
+            except Invalid:
+                await self._raise_all(scope.view, draft)  # with whatever else is taken
+                raise
+            return await creation.confirmed(await self._with_its_flow(scope, stored))
 
     async def _raise_all(self, view: TenantView, draft: Draft) -> None:
         """Raise Invalid with all that is wrong with the draft, and with what the unique indexes would refuse."""
@@ -73,16 +86,20 @@ class Resource(Declaration):
             return earlier
         return None
 
-    async def insert(self, view: TenantView, document: Document) -> Document:
+    async def insert(self, view: TenantView, document: Document, beside: Beside | None = None) -> Document:
         """Store a complete document, once all that it refers to is known to stay. Raises Invalid, DuplicateKey."""
-        return await confirm(self, view, await insert_unconfirmed(self, view, document))
+        stored = await insert_unconfirmed(self, view, document)
+        if beside is None:
+            return await confirm(self, view, stored)
+        confirmed, _ = await asyncio.gather(confirm(self, view, stored), beside(stored))
+        return confirmed
 
     async def update(self, scope: Scope, document_id: int, given: Document) -> Document:
         """Change a document as the client asks; the document as it then is. Raises NotFound, Invalid."""
         while True:
             old = await scope.view.get(self.collection, document_id)
             draft = Draft(given, dict(old), old=old)
-            self._read_fields(scope, draft)
+            await self._read_fields(scope, draft)
             await self.complete(scope, draft)
             changes = {name: value for name, value in draft.document.items() if not same_json(value, old.get(name))}
             if changes:
@@ -90,7 +107,30 @@ class Resource(Declaration):
             draft.errors.check()
             updated = await self.replace(scope.view, old, changes) if changes else old
             if updated is not None:
+                if NAMING_FIELD in changes:
+                    await self._keep_its_flow(scope, old, updated)
+                if changes:
+                    await record_change(scope, self, UPDATED, old, updated)
                 return updated
+
+    async def _with_its_flow(self, scope: Scope, stored: Document) -> Document:
+        """A document just stored; it is taken back, and Invalid raised, where the flow that it names is gone."""
+        try:
+            await confirm_flow(scope, stored)
+        except Invalid:
+            await withdraw(self, scope.view, stored["_id"])
+            raise
+        return stored
+
+    async def _keep_its_flow(self, scope: Scope, old: Document, updated: Document) -> None:
+        """Give a document the flow back that it named before, and raise Invalid, where its new one is gone."""
+        try:
+            await confirm_flow(scope, updated)
+        except Invalid:
+            renamed = {"_id": old["_id"], NAMING_FIELD: updated[NAMING_FIELD]}
+            former = {"$set": {NAMING_FIELD: old.get(NAMING_FIELD)}, "$inc": {"_version": 1}}
+            await scope.view.update_one(self.collection, renamed, former)
+            raise
 
     async def replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
         """Store CHANGES, by field, in the document OLD; it as it then is, None if it is not as it was read any more.
@@ -112,7 +152,9 @@ class Resource(Declaration):
             condition |= self.conditions[name](old)
         return condition
 
-    def _read_fields(self, scope: Scope, draft: Draft) -> None:
+    async def _read_fields(self, scope: Scope, draft: Draft) -> None:
+        if any(isinstance(field, CallFlowLogic) for field in self.fields):
+            scope = await with_published_flows(scope, draft.given)
         for field in self.fields:
             if not field.settable:
                 continue
@@ -133,7 +175,7 @@ class Resource(Declaration):
             else:
                 taken = await view.exists(self.collection, {**key, "_id": {"$ne": document_id}})
             if taken:
-                draft.errors.add(unique.error_name, TAKEN)
+                draft.errors.add(unique.error_name, TAKEN, hint=unique.hint)
 
     async def fire(self, scope: Scope, document_id: int, event: Any, more: Document | None = None) -> Document:
         """Carry out EVENT; the document in its new status. Raises NotFound, Invalid, Unavailable.
@@ -145,6 +187,7 @@ class Resource(Declaration):
         for _ in range(MAX_DELETION_LOOKS):
             document = await scope.view.get(self.collection, document_id)
             if scope.is_retry and document.get("_event_request") == scope.request:
+                await record_change(scope, self, event, document, document)
                 return document
             try:
                 changes = await self._changes_by(scope, document, event)
@@ -155,11 +198,16 @@ class Resource(Declaration):
             unchanged = {"_id": document_id, "status": document["status"], "_version": document.get("_version")}
             condition = {**unchanged, **self._condition(document, changes), **not_being_deleted()}
             version = document.get("_version", 1) + 1
-            stamps = {"updated_at": now(), "_version": version, **_request_mark(scope, "_event_request")}
+            moment = now()
+            stamps = {"updated_at": moment, "_version": version, **_request_mark(scope, "_event_request")}
+            stamps |= log_context.stored()
             # A mark that is still there was abandoned: without it the deletion cannot go on behind our back.
             update = {"$set": {**changes, **(more or {}), **stamps}, "$unset": {"_deleting": ""}}
+            if changes["status"] != document["status"] and (told := self.told_statuses.get(changes["status"])):
+                update |= telling(told, moment, {"status": changes["status"], "updated_at": moment})
             updated = await scope.view.update_one(self.collection, condition, update)
             if updated is not None:
+                await record_change(scope, self, event, document, updated)
                 return updated
             await asyncio.sleep(DELETION_LOOK_SECONDS)  # lost a race, or a deletion is under way: look again
         raise Unavailable(f"the deletion of {self.kind} {document_id} does not end")
@@ -174,7 +222,7 @@ class Resource(Declaration):
         """Which events are possible now."""
         possible = []
         for event in self.machine.events if self.machine else ():
-            with suppress(Invalid):
+            with suppress(Invalid, Forbidden):
                 await self._changes_by(scope, document, event)
                 possible.append(event)
         return {"event": hints.events(self.kind.replace("_", " "), document["status"], possible)}

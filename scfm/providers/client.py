@@ -19,9 +19,20 @@ from twilio.rest import Client  # type: ignore[import-untyped]
 from scfm.providers.answers import RemoteCall, is_since, is_to, next_query, parse_call, parse_calls, parse_object
 from scfm.providers.call_parameters import encode_form
 from scfm.providers.credentials import Credentials
-from scfm.providers.errors import CREATE_FAILED, FETCH_FAILED, HANG_UP_FAILED, AccountRefused, CallRejected, Unknown
+from scfm.providers.errors import (
+    CREATE_FAILED,
+    DELETE_FAILED,
+    FETCH_FAILED,
+    HANG_UP_FAILED,
+    AccountRefused,
+    CallRejected,
+    Unknown,
+)
 from scfm.providers.failures import answer_error, translate_failures
+from scfm.providers.measured import measured
+from scfm.providers.recording_urls import file_url, is_recording_of
 from scfm.providers.transport import BeforeSend, CallForm, Transport
+from scfm.runtime.metrics import CALLS_PLACED
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +95,9 @@ class Provider:
             self._answered(credentials.provider, time.monotonic() - began)
             raise
         self._answered(credentials.provider, time.monotonic() - began)
-        return parse_call(payload, CREATE_FAILED)
+        call = parse_call(payload, CREATE_FAILED)
+        CALLS_PLACED.labels(credentials.provider).inc()
+        return call
 
     def request_seconds(self, provider: str) -> float | None:
         """How long PROVIDER, by its name, takes to answer a request for a call; None where it has answered none."""
@@ -125,6 +138,31 @@ class Provider:
                 return found
         raise Unknown(f"{FETCH_FAILED}: there are more than {MAX_PAGES} pages of calls to {to}")
 
+    async def fetch_recording(self, credentials: Credentials, url: str, max_bytes: int) -> bytes:
+        """The recording of the account at URL, of MAX_BYTES at most, as a WAV.
+
+        It is asked for at the provider's own host and port alone, as it is asked with the account's credentials.
+        Raises CallRejected where it cannot be had, NotSent, Unknown.
+        """
+        self._check(credentials, "Recordings", FETCH_FAILED)
+        if not is_recording_of(credentials, url):
+            raise CallRejected(f"{FETCH_FAILED}: {url[:200]} is no recording of the account at its provider")
+        with measured(credentials.provider, "GET Recordings"), translate_failures(FETCH_FAILED):
+            auth = (credentials.account_sid, credentials.auth_token)
+            status, content = await self._transport.download(file_url(url), auth, max_bytes)
+        if status != 200:
+            raise Unknown(f"{FETCH_FAILED}: HTTP {status}")
+        return content
+
+    async def delete_recording(self, credentials: Credentials, url: str) -> None:
+        """Delete the recording of the account at URL, one that ``is_recording_of``.
+
+        To be asked again does no harm. Raises CallRejected where it is not there, AccountRefused, NotSent, Unknown.
+        """
+        sid = urlsplit(url).path.rpartition("/")[2].partition(".")[0]
+        resource = f"Recordings/{quote(sid, safe='')}.json"
+        await self._request(credentials, "DELETE", resource, DELETE_FAILED, empty=True)
+
     async def close(self) -> None:
         """Close every connection. What is in flight fails as Unknown."""
         await self._transport.close()
@@ -141,25 +179,39 @@ class Provider:
         return client.api.v2010
 
     async def _request(
-        self, credentials: Credentials, method: str, resource: str, failure: str, **request: Any
+        self,
+        credentials: Credentials,
+        method: str,
+        resource: str,
+        failure: str,
+        *,
+        empty: bool = False,
+        **request: Any,
     ) -> dict[str, Any]:
-        """The JSON object that the account's ``resource`` answers with. ``failure`` begins every message."""
+        """The JSON object that the account's ``resource`` answers with. ``failure`` begins every message.
+
+        EMPTY: a success has no body, and gives an object without anything.
+        """
         self._check(credentials, resource, failure)
         path = f"/Accounts/{quote(credentials.account_sid, safe='')}/{resource}"
-        with translate_failures(failure):
-            response = await self._library_client(credentials).request_async(method, path, **request)
-        if not 200 <= response.status_code < 300:
-            raise answer_error(response, method, path, failure)
-        return parse_object(response.text, failure)
+        name = f"{method} {resource.partition('/')[0].removesuffix('.json')}"
+        with measured(credentials.provider, name, request.get("data")):
+            with translate_failures(failure):
+                response = await self._library_client(credentials).request_async(method, path, **request)
+            if not 200 <= response.status_code < 300:
+                raise answer_error(response, method, path, failure)
+            return {} if empty else parse_object(response.text, failure)
 
     def _check(self, credentials: Credentials, resource: str, failure: str) -> None:
-        """Raises AccountRefused if something of the credentials is missing, CallRejected if their URL is none."""
+        """Raises AccountRefused if credentials are missing or unreadable, CallRejected if their URL is none."""
         setting = credentials.provider.upper()
         if not credentials.account_sid:
             self._warn_once(f"{setting}_ACCOUNT_SID")
             # The words of the guide: what the provider answers where the sid is left out.
             path = f"/2010-04-01/Accounts//{resource}"
             raise AccountRefused(f"{failure}: The requested resource {path} was not found", missing=True)
+        if credentials.unreadable:
+            raise AccountRefused(f"{failure}: {credentials.unreadable}", unreadable=True)
         if not credentials.auth_token:
             self._warn_once(f"{setting}_AUTH_TOKEN")
             raise AccountRefused(f"{failure}: {setting}_AUTH_TOKEN is not set", missing=True)

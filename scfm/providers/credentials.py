@@ -10,9 +10,11 @@ class Credentials:
     """An account at a provider: who it is there, and at which address.
 
     ``base_url`` may have a path, ``https://somleng.example/api``. None is https://api.twilio.com, for Twilio only.
+    ``unreadable``: why the auth token, which is stored sealed, cannot be read; it is "" then.
     """
 
     provider: str  # twilio, somleng or simulator
     account_sid: str
     auth_token: str = field(repr=False)
     base_url: str | None = None
+    unreadable: str = ""

@@ -13,6 +13,7 @@ from scfm.errors import ScfmError
 CREATE_FAILED = "Unable to create record"
 FETCH_FAILED = "Unable to fetch record"
 HANG_UP_FAILED = "Unable to update record"
+DELETE_FAILED = "Unable to delete record"
 MAX_MESSAGE = 1000
 
 
@@ -37,11 +38,17 @@ class CallRejected(ProviderError):
 
 
 class AccountRefused(CallRejected):
-    """The provider refuses every request of the account (401, 403), or a setting of it is ``missing``."""
+    """The provider refuses every request of the account (401, 403), or a setting of it is ``missing``.
 
-    def __init__(self, message: str, code: int | None = None, *, missing: bool = False) -> None:
+    ``unreadable``: its auth token is there, but cannot be read, which is mended on this side.
+    """
+
+    def __init__(
+        self, message: str, code: int | None = None, *, missing: bool = False, unreadable: bool = False
+    ) -> None:
         super().__init__(message, code)
         self.missing = missing
+        self.unreadable = unreadable
 
 
 class NotSent(ProviderError):

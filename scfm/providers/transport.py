@@ -72,8 +72,7 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
         **_: Any,
     ) -> Response:
         """The whole answer to one request, sent once. Raises ValueError for a success that is too long to be read."""
-        credentials = base64.b64encode(":".join(auth).encode()).decode()
-        headers = {**headers, "Authorization": f"Basic {credentials}", "Accept-Encoding": "identity"}
+        headers = {**headers, "Authorization": _basic(auth), "Accept-Encoding": "identity"}
         max_bytes = MAX_PAGE_BYTES if params else MAX_ANSWER_BYTES  # only lists have a query
         sending = self._open_session().request(
             method,
@@ -92,6 +91,12 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
                 body = b""  # what a refusal means is told by its status
             return Response(answer.status, body.decode("utf-8", "replace"), answer.headers)
 
+    async def download(self, url: str, auth: tuple[str, str], max_bytes: int) -> tuple[int, bytes]:
+        """The status and the body of what is at URL. Raises ValueError for a body that is too long."""
+        headers = {"Authorization": _basic(auth), "Accept-Encoding": "identity"}
+        async with self._open_session().get(url, headers=headers, allow_redirects=False) as answer:
+            return answer.status, await read_body(answer, max_bytes)
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
@@ -106,3 +111,7 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]
                 auto_decompress=False,  # it would decompress whatever comes: see bounded_body.py
             )
         return self._session
+
+
+def _basic(auth: tuple[str, str]) -> str:
+    return f"Basic {base64.b64encode(':'.join(auth).encode()).decode()}"

@@ -15,6 +15,7 @@ from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.callout_run import started_at
 from scfm.models.outcome import REASONS, Outcome
 from scfm.models.plan_pace import Pace
+from scfm.models.stored_documents import CalloutDocument
 from scfm.results.expected_end import Progress, expected_end
 from scfm.results.limits import limited_by
 from scfm.results.people import OUTCOME_OF, People, counted, people_in, people_query
@@ -112,7 +113,7 @@ async def people_of(view: TenantView, callout_id: int) -> People:
 
 
 def statistics_of(
-    callout: Document, tallied: Tallied, moment: datetime, pace: Pace, health: Health
+    callout: CalloutDocument, tallied: Tallied, moment: datetime, pace: Pace, health: Health
 ) -> CalloutStatistics:
     """The statistics at MOMENT of a callout as it is stored, with what CALLOUT_TALLY has found.
 

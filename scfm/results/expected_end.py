@@ -9,9 +9,9 @@ from typing import Final, NamedTuple, Self
 from scfm.models.outcome import OPEN_OUTCOMES
 from scfm.models.plan import Plan
 from scfm.models.plan_pace import Pace
+from scfm.models.stored_documents import CalloutDocument
 from scfm.results.people import counted
 from scfm.storage.block_tallies import Tallied
-from scfm.storage.query import Document
 
 # The rate of calls is that of the last minutes, and of less only if there are no more.
 RATE_SECONDS: Final = 300.0
@@ -56,7 +56,7 @@ def _placed(tallied: Tallied, moment: datetime) -> float:
     return placed / seconds if seconds >= MIN_RATE_SECONDS else 0.0
 
 
-def expected_end(callout: Document, progress: Progress, moment: datetime) -> datetime | None:
+def expected_end(callout: CalloutDocument, progress: Progress, moment: datetime) -> datetime | None:
     """When everybody will have been called, to the minute; None for a callout that does not run, or if unknown.
 
     A plan calls on by itself, as fast as it may until it is seen how fast that is, and while its window is open. It

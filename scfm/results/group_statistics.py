@@ -6,9 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Final, TypedDict
 
-from scfm.contacts_bulk.table import path_of
-from scfm.contacts_bulk.text_lines import MAX_DEPTH, RowError, cell_text
-from scfm.errors import Invalid
+from scfm.contacts_bulk.text_lines import cell_text
 from scfm.models.contact import CONTACTS
 from scfm.models.paths import KeyPath
 from scfm.models.texts import composed, trimmed
@@ -17,8 +15,6 @@ from scfm.storage.block_tallies import Tallied, Tally, TallyKey
 from scfm.storage.codec import escape_name, restore_document
 from scfm.storage.query import Document
 
-METADATA: Final = "metadata."
-MAX_PATH: Final = 1000
 # Groups that are shown, the one of all others included.
 MAX_GROUPS_SHOWN: Final = 200
 OTHERS: Final = "(other)"
@@ -29,25 +25,10 @@ TOO_MANY_GROUPS: Final = f"has too many values (about {MAX_GROUP_KEYS})"
 
 
 class GroupStatistics(TypedDict):
-    """One group: ``value`` is null for who has none."""
+    """One group: ``value`` is null for those without one."""
 
     value: str | None
     people: People
-
-
-def group_path(written: object) -> KeyPath:
-    """The names in the contact's metadata that a ``group_by`` is made of; raises Invalid."""
-    if not isinstance(written, str) or not written.startswith(METADATA) or len(written) > MAX_PATH:
-        raise Invalid({"group_by": ["must be a path in the contacts' metadata, such as metadata.district"]})
-    try:
-        path = path_of(written.removeprefix(METADATA))
-    except RowError as error:
-        raise Invalid({"group_by": [error.reason]}) from None
-    if len(path) > MAX_DEPTH:
-        raise Invalid({"group_by": [f"has too many names (maximum is {MAX_DEPTH})"]})
-    if not CONTACTS.counted.announced(".".join(("metadata", *path))):
-        raise Invalid({"group_by": ["cannot be what call flows remember"]})
-    return path
 
 
 def group_tally(path: KeyPath) -> Tally:

@@ -7,15 +7,15 @@ from typing import Final
 
 from scfm.models.outcome import OPEN_OUTCOMES, Outcome
 from scfm.models.plan import Plan
+from scfm.models.stored_documents import CalloutDocument
 from scfm.results.people import people_in
 from scfm.storage.block_tallies import Tallied
-from scfm.storage.query import Document
 
 # By what the provider does, if that is not ``ok``.
 BY_PROVIDER: Final = {"failing": "the provider does not answer", "refusing": "the provider refuses the account"}
 
 
-def limited_by(callout: Document, tallied: Tallied, provider: str, moment: datetime, pace: str) -> str | None:
+def limited_by(callout: CalloutDocument, tallied: Tallied, provider: str, moment: datetime, pace: str) -> str | None:
     """What a callout waits for at MOMENT, in words; None for one that does not run, or that has nobody left.
 
     PROVIDER: see ``Health``. PACE: the limit of calls that holds where nothing else does.

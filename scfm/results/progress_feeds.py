@@ -39,7 +39,7 @@ class ProgressUpdate(NamedTuple):
 
     @classmethod
     def of(cls, statistics: CalloutStatistics) -> ProgressUpdate:
-        """Whoever computes the same statistics gives them the same id."""
+        """Any process that computes the same statistics gives them the same id."""
         data = orjson.dumps(statistics)
         event_id = hashlib.md5(data, usedforsecurity=False).hexdigest()
         event = b"event: statistics\nid: %s\ndata: %s\n\n" % (event_id.encode(), data)

@@ -8,9 +8,10 @@ from typing import TypedDict
 import orjson
 
 from scfm.clock import iso
-from scfm.models.contact import CONTACTS
+from scfm.models.erased import shown_link, shown_msisdn
 from scfm.models.merge import without_memory
 from scfm.models.outcome import Outcome
+from scfm.models.stored_documents import CONTACT_COLLECTION
 from scfm.storage.large_page import MAX_PIECE
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_list import MIN_PIECE
@@ -36,7 +37,7 @@ class Result(TypedDict):
     ``metadata``: the contact's, without what call flows remember. ``duration``: seconds of the answered call.
     """
 
-    contact_id: int
+    contact_id: int | None
     msisdn: str | None
     metadata: Document
     outcome: str
@@ -66,7 +67,7 @@ async def results(view: TenantView, query: Query) -> AsyncGenerator[list[Result]
 async def _metadata(view: TenantView, contact_ids: Sequence[int]) -> dict[int, Document]:
     """By the contact's id, the metadata of these contacts."""
     condition = {"_id": {"$in": list(contact_ids)}}
-    contacts = await view.find(CONTACTS.collection, condition, fields=["metadata"], sort=())
+    contacts = await view.find(CONTACT_COLLECTION, condition, fields=["metadata"], sort=())
     return {contact["_id"]: without_memory(contact["metadata"]) for contact in contacts}
 
 
@@ -74,8 +75,8 @@ def _result(participation: Document, metadata: Mapping[int, Document]) -> Result
     """That of a participation, which may lack what older versions did not store."""
     contact_id = participation["contact_id"]
     return {
-        "contact_id": contact_id,
-        "msisdn": participation["msisdn"],
+        "contact_id": shown_link(contact_id),
+        "msisdn": shown_msisdn(participation["msisdn"]),
         "metadata": metadata.get(contact_id, {}),
         "outcome": participation.get("outcome", Outcome.PENDING.value),
         "outcome_reason": participation.get("outcome_reason"),

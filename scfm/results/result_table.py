@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from scfm.contacts_bulk.columns import Columns
+from scfm.contacts_bulk.harmless_cell import harmless
 from scfm.contacts_bulk.text_lines import cell_text
 from scfm.results.result import Result
 
-# What a spreadsheet takes for a formula (https://owasp.org/www-community/attacks/CSV_Injection).
-FORMULA_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
 BEFORE_METADATA: Final = ("contact_id", "msisdn")
 AFTER_METADATA: Final = (
     "outcome",
@@ -45,7 +44,7 @@ class ResultTable:
         """The names of the columns."""
         metadata = map(_metadata_column, self._metadata.names)
         answers = (ANSWERS + name for name in self._answers.names)
-        return [*BEFORE_METADATA, *map(_harmless_text, metadata), *AFTER_METADATA, *answers]
+        return [*BEFORE_METADATA, *map(harmless, metadata), *AFTER_METADATA, *answers]
 
     def row(self, result: Result) -> list[Cell]:
         """The cells of one person."""
@@ -64,8 +63,8 @@ class ResultTable:
 
 
 def _metadata_column(name: str) -> str:
-    taken = name in BEFORE_METADATA or name in AFTER_METADATA or name.startswith(ANSWERS)
-    return "\\" + name if taken else name
+    reserved = name in BEFORE_METADATA or name in AFTER_METADATA or name.startswith(ANSWERS)
+    return "\\" + name if reserved else name
 
 
 def _harmless(values: Iterable[Any]) -> Iterator[Cell]:
@@ -74,8 +73,4 @@ def _harmless(values: Iterable[Any]) -> Iterator[Cell]:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             yield value
         else:
-            yield _harmless_text(cell_text(value))
-
-
-def _harmless_text(text: str) -> str:
-    return "'" + text if text.startswith(FORMULA_SIGNS) else text
+            yield harmless(cell_text(value))

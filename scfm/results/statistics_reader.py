@@ -10,11 +10,10 @@ from datetime import datetime
 from scfm.clock import iso, now
 from scfm.errors import Invalid
 from scfm.models.account import ACCOUNTS
-from scfm.models.callout import CALLOUTS
 from scfm.models.paths import KeyPath
 from scfm.models.plan import Plan
 from scfm.models.plan_pace import Pace
-from scfm.models.remote_phone_call_event import REMOTE_PHONE_CALL_EVENTS
+from scfm.models.stored_documents import CALLOUT_COLLECTION, EVENT_COLLECTION
 from scfm.results.account_statistics import (
     ACCOUNT_TALLY,
     PEOPLE_OF_ACCOUNT,
@@ -30,7 +29,7 @@ from scfm.storage.block_tallies import TooManyKeys
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
-# Who asks for groups gets those of the same moment, if it takes no more looks than these.
+# A request for groups gets those of the same moment, if it takes no more looks than these.
 MAX_LOOKS = 3
 
 
@@ -58,7 +57,7 @@ class StatisticsReader:
     async def of_callout(self, view: TenantView, callout_id: int) -> CalloutStatistics:
         """The statistics of a callout, as they are now."""
         # First the callout: whom it says to be settled the people are, too.
-        callout = await view.get(CALLOUTS.collection, callout_id)
+        callout = await view.get(CALLOUT_COLLECTION, callout_id)
         account_id = callout["account_id"]
         tallied, account, webhook_last_at, held = await asyncio.gather(
             view.list_of(people_query(callout_id)).tallied(CALLOUT_TALLY),
@@ -99,7 +98,5 @@ class StatisticsReader:
 
 async def _webhook_last_at(view: TenantView) -> datetime | None:
     """When the last webhook of the view's account came."""
-    newest = await view.find(
-        REMOTE_PHONE_CALL_EVENTS.collection, {}, fields=["created_at"], sort=[("_id", -1)], limit=1
-    )
+    newest = await view.find(EVENT_COLLECTION, {}, fields=["created_at"], sort=[("_id", -1)], limit=1)
     return newest[0]["created_at"] if newest else None

@@ -72,9 +72,9 @@ class WorkbookWriter:
 
     def take(self) -> bytes:
         """The bytes that have been written since this was called last."""
-        taken = bytes(self._output.written)
+        written = bytes(self._output.written)
         self._output.written.clear()
-        return taken
+        return written
 
     def close(self) -> None:
         """Write what belongs at the end."""
@@ -138,9 +138,5 @@ def _cell(value: Cell) -> str:
         if isinstance(value, float) or abs(value) <= MAX_EXACT_INTEGER:
             return f"<c><v>{orjson.dumps(value).decode()}</v></c>"
         value = str(value)
-    text = escape(_SPECIAL.sub(_numbered, value[:MAX_CHARACTERS]))
+    text = escape(_SPECIAL.sub(lambda found: f"_x{ord(found[0]):04X}_", value[:MAX_CHARACTERS]))
     return f'<c t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
-
-
-def _numbered(found: re.Match[str]) -> str:
-    return f"_x{ord(found[0]):04X}_"

@@ -12,7 +12,7 @@ from scfm.runtime.timed_lock import TimedLock
 class AccountConcurrency:
     """A semaphore for each account: MAX_AT_ONCE slots, taken in the order in which they are asked for.
 
-    Whoever waits for longer than MAX_WAIT seconds, if that is not None, gets Overloaded, whose text names WORK.
+    A caller that waits for longer than MAX_WAIT seconds, if that is not None, gets Overloaded, whose text names WORK.
     No slot may be taken within another one of the same kind: the account's others may all be waiting there too.
     """
 
@@ -28,7 +28,4 @@ class AccountConcurrency:
         semaphore = self._semaphores.get(account_id)
         if semaphore is None:
             semaphore = self._semaphores[account_id] = asyncio.Semaphore(self._max_at_once)
-        return TimedLock(semaphore, self._max_wait, self._overloaded)
-
-    def _overloaded(self) -> Overloaded:
-        return Overloaded(f"too many {self._work} at once; try again")
+        return TimedLock(semaphore, self._max_wait, lambda: Overloaded(f"too many {self._work} at once; try again"))

@@ -11,8 +11,9 @@ T = TypeVar("T")
 
 # For so many bytes of input to compute at once is quicker than to use the thread.
 MAX_INLINE = 4096
-# One thread, so that the event loop never waits for the GIL behind more than one.
+# One thread for each, so that the event loop never waits for the GIL behind more than two.
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="offload")
+_LONG_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="offload-long")
 
 
 async def offload(size: int, work: Callable[[], T]) -> T:
@@ -24,3 +25,8 @@ async def offload(size: int, work: Callable[[], T]) -> T:
     if size <= MAX_INLINE:
         return work()
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
+
+
+async def offload_long(work: Callable[[], T]) -> T:
+    """As ``offload``, for what may take seconds: in a thread of its own, where nothing short waits for it."""
+    return await asyncio.get_running_loop().run_in_executor(_LONG_THREAD, work)

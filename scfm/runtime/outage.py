@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from scfm.errors import ScfmError, Unreachable
+from scfm.runtime import log_context
+from scfm.runtime.log_format import fields
 
 log = logging.getLogger("scfm")
 
@@ -19,7 +21,7 @@ MAX_OUTAGE_REASON = 200
 
 
 class Outage:
-    """The outages of something that is asked: who asks it calls ``answered`` or ``failed``, in the event loop.
+    """The outages of something that is asked: its callers call ``answered`` or ``failed``, in the event loop.
 
     ``began`` is the first line, to which the reason is added; ``over`` the second, to which is added how many seconds
     the outage lasted. ``quiet``: see QUIET_SECONDS.
@@ -39,7 +41,8 @@ class Outage:
         self.close()
         if self._began is None:
             self._began = self._failed_at
-            log.error("%s: %s", self._began_line, " ".join(reason.split())[:MAX_OUTAGE_REASON])
+            # It is nobody's in particular who has met it first.
+            log_context.nobody().run(self._tell_begin, " ".join(reason.split())[:MAX_OUTAGE_REASON])
 
     def answered(self) -> None:
         """It answered. Does nothing, and costs next to nothing, where there is no outage."""
@@ -47,11 +50,18 @@ class Outage:
             return
         now = time.monotonic()
         quiet_in = max(0.0, self._failed_at + self._quiet - now)
-        self._ending = asyncio.get_running_loop().call_later(quiet_in, self._end, now - self._began)
+        self._ending = asyncio.get_running_loop().call_later(
+            quiet_in, self._end, now - self._began, context=log_context.nobody()
+        )
+
+    def _tell_begin(self, reason: str) -> None:
+        log.error("%s: %s", self._began_line, reason, extra=fields(outage="began"))
 
     def _end(self, seconds: float) -> None:
         self._began = self._ending = None
-        log.warning("%s, after %.1f s", self._over_line, seconds)
+        log.warning(
+            "%s, after %.1f s", self._over_line, seconds, extra=fields(outage="over", seconds=round(seconds, 1))
+        )
 
     def close(self) -> None:
         """Cancel the end that is about to be logged: the outage is over only after another answer."""
@@ -75,7 +85,7 @@ class DatabaseOutage:
         """A request or a job could not reach the database."""
         self._outage.failed(str(error))
         if self._probing is None or self._probing.done():
-            self._probing = asyncio.create_task(self._probe())
+            self._probing = asyncio.create_task(self._probe(), context=log_context.nobody())
 
     async def _probe(self) -> None:
         while True:

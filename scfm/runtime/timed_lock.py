@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class TimedLock:
-    """``async with`` it: LOCK is held. Whoever waits for longer than SECONDS, if that is not None, gets LATE()."""
+    """``async with`` it: LOCK is held. A caller that waits longer than SECONDS, if that is not None, gets LATE()."""
 
     __slots__ = ("_late", "_lock", "_seconds")
 

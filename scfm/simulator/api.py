@@ -20,6 +20,7 @@ from scfm.simulator.call import Call
 from scfm.simulator.call_options import Form
 from scfm.simulator.carrier import Carrier
 from scfm.simulator.ledger import CreateRequest, call_summary
+from scfm.simulator.recordings import recording
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +48,12 @@ class TwilioApi:
 
     def __init__(self, carrier: Carrier) -> None:
         self._carrier = carrier
+        self._deleted_recordings: set[str] = set()
         self._addresses: dict[re.Pattern[str], dict[str, Endpoint]] = {
             re.compile(ACCOUNT + r"/Calls\.json"): {"GET": self._list, "POST": self._create},
             re.compile(ACCOUNT + r"/Calls/([^/]+)\.json"): {"GET": self._show, "POST": self._update},
+            re.compile(ACCOUNT + r"/Recordings/(RE[0-9a-f]{32})(?:\.wav)?"): {"GET": self._show_recording},
+            re.compile(ACCOUNT + r"/Recordings/(RE[0-9a-f]{32})\.json"): {"DELETE": self._delete_recording},
             re.compile(r"/ledger\.json"): {"GET": self._show_ledger},
             re.compile(r"/transcripts/([^/]+)\.json"): {"GET": self._show_transcript},
         }
@@ -147,6 +151,25 @@ class TwilioApi:
         if call is None:
             raise not_found(_from_version(_path(request)))
         return call
+
+    # /Accounts/{Sid}/Recordings/{RecordingSid}.wav
+
+    async def _show_recording(self, request: web.Request, account_sid: str, sid: str) -> web.Response:
+        """A recording, which is a tone."""
+        self._token(request, account_sid)
+        self._check_recording(request, sid)
+        return web.Response(body=recording(sid), headers={"Content-Type": "audio/x-wav"})
+
+    async def _delete_recording(self, request: web.Request, account_sid: str, sid: str) -> web.Response:
+        """From now on there is none; a simulator that is started again does not know of it."""
+        self._token(request, account_sid)
+        self._check_recording(request, sid)
+        self._deleted_recordings.add(sid)
+        return web.Response(status=204)
+
+    def _check_recording(self, request: web.Request, sid: str) -> None:
+        if sid in self._deleted_recordings:
+            raise not_found(_from_version(_path(request)))
 
     # The simulator's own
 

@@ -93,9 +93,9 @@ class Directory:
 
     def callee(self, msisdn: str, attempt: int = 1) -> Callee:
         """Who has this number, at the ``attempt``-th call to it. A rule for the very number wins over the others."""
-        named = self._named.get(msisdn)
-        if named is not None:
-            return named.at(attempt)
+        rule_for_number = self._named.get(msisdn)
+        if rule_for_number is not None:
+            return rule_for_number.at(attempt)
         for rule in self._rules:
             if rule.covers(msisdn):
                 return rule.at(attempt)

@@ -88,9 +88,9 @@ class Carrier:
             self.calls.add(call)
 
     def resume(self) -> None:
-        """Go on with the calls that an earlier simulator left under way, and tell who has yet to hear of an end.
+        """Go on with the calls that an earlier simulator left under way, and with the callbacks that it left undone.
 
-        For when the application can be reached. Who had been answered hung up; the others are rung again.
+        For when the application can be reached. Calls that had been answered are over; the others ring again.
         """
         for call in list(self.calls):
             if call.status == "in-progress":

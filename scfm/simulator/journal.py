@@ -221,3 +221,12 @@ def _parsed(line: bytes) -> Entry | None:
     except orjson.JSONDecodeError:
         return None
     return entry if isinstance(entry, dict) and isinstance(entry.get("sid", ""), str) else None
+
+
+def open_journal(path: Path) -> Journal:
+    """Where a simulator keeps its calls; in memory only, if they cannot be kept at PATH."""
+    try:
+        return Journal.open(path)
+    except StartError as error:
+        log.error("%s", error)
+        return Journal()

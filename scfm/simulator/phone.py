@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from scfm.errors import ScfmError
 from scfm.simulator.application_reply import ApplicationError, placeholder, read_reply, read_twiml
-from scfm.simulator.call import Call, new_sid
+from scfm.simulator.call import Call
 from scfm.simulator.callee import Callee
 from scfm.simulator.debugger import Debugger
+from scfm.simulator.recordings import recording_sid
 from scfm.simulator.transcript import Transcript
 from scfm.simulator.webhook_client import ApplicationUnreachable, WebhookClient, is_local
 from scfm.twiml.interpreter import CalleeAnswer, End, NextRequest, Verb, Walk, heard
@@ -183,7 +184,7 @@ class Phone:
             await self._silence(verb)
             return None
         await self._pass(seconds)
-        path = f"2010-04-01/Accounts/{self._call.account_sid}/Recordings/{new_sid('RE')}"
+        path = f"2010-04-01/Accounts/{self._call.account_sid}/Recordings/{recording_sid(seconds)}"
         answer = CalleeAnswer(recording_url=f"{self._base_url}/{path}", seconds=seconds, hung_up=self._leaves)
         self._note("recorded", seconds=seconds, url=answer.recording_url)
         return answer

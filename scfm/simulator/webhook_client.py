@@ -77,20 +77,21 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self) -> None:
         super().__init__(limit=0, keepalive_timeout=WEBHOOK_KEEP_ALIVE, resolver=LoopbackResolver())
-        self._used = WeakSet[asyncio.Transport]()
+        # Those that were used before, by their protocol: uvloop's transport of TLS can have no weak reference.
+        self._used = WeakSet[asyncio.Protocol]()
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
         """A connection for a request, as the library asks for it. Raises aiohttp.ClientError."""
         while True:
             connection = await super().connect(*args, **kwargs)
-            transport = connection.transport
-            if transport is None or transport not in self._used:
+            transport, protocol = connection.transport, connection.protocol
+            if transport is None or protocol is None or protocol not in self._used:
                 break
             if not _has_news(transport):
                 return connection
             connection.close()
-        if transport is not None:
-            self._used.add(transport)
+        if protocol is not None:
+            self._used.add(protocol)
         return connection
 
 

@@ -11,6 +11,7 @@ from scfm.storage.counted_fields import CountedFields
 from scfm.storage.counters import Counters
 from scfm.storage.database import Database
 from scfm.storage.document_batches import DocumentBatches
+from scfm.storage.write_watch import WriteWatchers
 from scfm.storage.written_fields import WrittenFields
 
 # How large an answer is shows when it has come, and it may have 16 MB: so many of an account's come at once.
@@ -24,7 +25,8 @@ class Backend:
         """COUNTED: by collection, what those declare whose totals are remembered."""
         self.database = database
         self.counted = counted
-        self.batches = DocumentBatches(database)
+        self.watchers: WriteWatchers = {}
+        self.batches = DocumentBatches(database, self.watchers)
         self.counters = Counters(database)
         self.written = WrittenFields()
         self.counts = BlockCounts(database, self.counters, counted)

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from scfm.errors import Unavailable
+from scfm.runtime import log_context
+from scfm.runtime.metrics import ASKED_TOGETHER
 
 Request = TypeVar("Request")
 T = TypeVar("T")
@@ -46,8 +48,8 @@ async def isolate_failures(
 class Batcher(Generic[Request, T]):
     """Carries out many small requests in few round trips, one after the other.
 
-    CARRY_OUT gets up to MAX_BATCH requests and gives the answer to each, in their order; an exception in place of an
-    answer is raised to whoever made the request, and what CARRY_OUT raises to all of them. A round trip begins after
+    CARRY_OUT gets up to MAX_BATCH requests and gives the answer to each, in their order; an exception in place of
+    an answer is raised to the caller of that request, and what CARRY_OUT raises to all. A round trip begins after
     each of its requests, so nobody is told of a state from before the request.
 
     While round trips follow one another, each waits up to GATHER_SECONDS after the one before, unless MANY wait.
@@ -74,11 +76,11 @@ class Batcher(Generic[Request, T]):
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, answer))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+            self._task = asyncio.create_task(self._run(), context=log_context.nobody())
         return await answer
 
     def close(self) -> None:
-        """Carry out nothing more; whoever waits is cancelled."""
+        """Carry out nothing more; callers that wait are cancelled."""
         if self._task is not None:
             self._task.cancel()
         # A task that has not begun yet does not learn that it is cancelled, and cannot tell them.
@@ -95,6 +97,7 @@ class Batcher(Generic[Request, T]):
                 self._next_at = time.monotonic() + self._gather_seconds
             size = self._max_batch or MAX_BATCH
             group, self._waiting = self._waiting[:size], self._waiting[size:]
+            ASKED_TOGETHER.observe(len(group))
             try:
                 answers = await self._carry_out([request for request, _ in group])
             except Exception as error:
@@ -106,7 +109,7 @@ class Batcher(Generic[Request, T]):
                 self._waiting = []
                 raise
             for (_, waiting), answer in zip(group, answers, strict=True):
-                if waiting.done():  # whoever asked has gone
+                if waiting.done():  # its caller has gone
                     continue
                 if isinstance(answer, Exception):
                     waiting.set_exception(answer)

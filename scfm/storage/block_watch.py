@@ -34,7 +34,7 @@ def spans_of(blocks: Iterable[int]) -> list[Span]:
 
 
 class ChangeWatch:
-    """Which blocks of one kind may have changed, for one who looks again and again."""
+    """Which blocks of one kind may have changed since the last look."""
 
     def __init__(self) -> None:
         self._number = self._floor = -1
@@ -64,11 +64,11 @@ def changing_blocks(state: CounterState) -> set[int] | None:
 
 
 class BlockWatch:
-    """The blocks of one kind, for one who remembers something of each.
+    """The blocks of one kind, for what remembers something of each.
 
     ``full``: so many blocks, from the first on, are full, and nothing new comes into them; from ``tail_from`` on
     everything is to be counted each time. ``unknown``: those of the full ones that were not counted since they may
-    have changed; whoever counts them takes them away.
+    have changed; once counted, they are removed.
     """
 
     def __init__(self) -> None:

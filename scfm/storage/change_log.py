@@ -47,11 +47,11 @@ def blocks_of(conditions: Iterable[Document]) -> Sequence[int] | None:
     """The blocks of the ids that these conditions name; None where one names none, so that all may be meant."""
     blocks: set[int] = set()
     for condition in conditions:
-        named = condition.get("_id")
-        if isinstance(named, int):
-            blocks.add(named // BLOCK)
-        elif isinstance(named, dict) and "$in" in named:
-            blocks.update(document_id // BLOCK for document_id in named["$in"])
+        ids = condition.get("_id")
+        if isinstance(ids, int):
+            blocks.add(ids // BLOCK)
+        elif isinstance(ids, dict) and "$in" in ids:
+            blocks.update(document_id // BLOCK for document_id in ids["$in"])
         else:
             return None
     return sorted(blocks)

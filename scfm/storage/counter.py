@@ -84,7 +84,7 @@ class Counter:
         self._database = database
         self._kind = kind
         self._process = secrets.token_hex(6)
-        # Whether the document has, or may have, an entry of ours; and when those of the dead were last looked for.
+        # Whether the document has, or may have, an entry of ours; and when those of dead processes were last removed.
         self._told = False
         self._cleaned = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
@@ -124,7 +124,9 @@ class Counter:
         released = sorted((one.released for one in requests if one.released is not None), reverse=True)
         counts = [one.count for one in requests]
         changes = [one for one in requests if one.change]
-        self._forget()
+        until = boot_seconds() - FORGET_SECONDS  # what was begun earlier has come to nothing
+        self.open_ids = [ids for ids in self.open_ids if ids.at > until]
+        self.open_changes = {number: one for number, one in self.open_changes.items() if one.at > until}
         pipeline = [*map(_taken_back, released)]
         if changes:
             pipeline += _dirtied(changes)
@@ -183,12 +185,6 @@ class Counter:
             self.open_changes[number] = OpenChanges(changes)
         return answers
 
-    def _forget(self) -> None:
-        """What was begun too long ago has come to nothing."""
-        until = boot_seconds() - FORGET_SECONDS
-        self.open_ids = [ids for ids in self.open_ids if ids.at > until]
-        self.open_changes = {number: one for number, one in self.open_changes.items() if one.at > until}
-
     @property
     def _to_tell(self) -> bool:
         """Whether nothing of ours is under way any more, and the document does not know it yet."""
@@ -200,9 +196,9 @@ class Counter:
             self._closing = asyncio.create_task(self._tell())
 
     async def _tell(self) -> None:
-        """Write our entry as it is, and remove those of the dead."""
+        """Write our entry as it is, and remove those of dead processes."""
         self._cleaned = time.monotonic()
-        with suppress(Unavailable):  # the next who writes says it, too
+        with suppress(Unavailable):  # the next write says it, too
             await self.requests.submit(CounterRequest())
 
     async def _read(self, asked: list[None]) -> Sequence[CounterState]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -11,6 +12,7 @@ from pymongo.errors import ConnectionFailure, NotPrimaryError, OperationFailure,
 from pymongo.write_concern import WriteConcern
 
 from scfm.errors import StartError
+from scfm.runtime import telemetry
 from scfm.storage import driver
 from scfm.storage.errors import map_driver_errors, map_startup_errors
 from scfm.storage.index import Index
@@ -43,7 +45,7 @@ class Database:
         self._database = client.get_database(
             name,
             codec_options=CodecOptions(tz_aware=True),
-            # What has been written must be seen by the next who reads, whatever the URI says.
+            # What has been written must be seen by the next read, whatever the URI says.
             read_preference=ReadPreference.PRIMARY,
             write_concern=DURABLE,
         )
@@ -64,6 +66,7 @@ class Database:
                 # Not timeoutMS, which would wait as long for a server that is not there.
                 socketTimeoutMS=60000,
                 appname="scfm",
+                **_listeners(),
             )
         except (PyMongoError, ValueError) as error:
             raise StartError(f"MONGODB_URI cannot be used: {error}") from None
@@ -79,7 +82,7 @@ class Database:
     def collection(self, name: str) -> driver.Collection:
         """The MongoDB collection of that name."""
         if name not in self._collections:
-            self._collections[name] = self._database[name]
+            self._collections[name] = self._database[str(name)]
         return self._collections[name]
 
     async def ping(self) -> None:
@@ -93,9 +96,9 @@ class Database:
         """Make the indexes that are missing; INDEXES maps a collection to those it needs.
 
         OBSOLETE maps a collection to the names of indexes of older versions, which are dropped when all others are
-        there, so that what is unique is so at any time; who dies in between leaves it to the next. Others go on
-        reading and writing meanwhile. Raises StartError for a database that does not let us in, or that has them in
-        another form.
+        there, so that what is unique is so at any time; a process that dies in between leaves it to the next start.
+        Others go on reading and writing meanwhile. Raises StartError for a database that does not let us in, or that
+        has them in another form.
         """
         with map_startup_errors(), map_driver_errors():
             hello = await self.client.admin.command("hello")
@@ -108,6 +111,12 @@ class Database:
             for collection, names in (obsolete or {}).items():
                 for name in names:
                     await self._drop_index(collection, name)
+
+    async def collection_names(self) -> list[str]:
+        """The names of all collections, without MongoDB's own."""
+        with map_driver_errors():
+            found: list[str] = await self._database.list_collection_names()
+        return sorted(name for name in found if not name.startswith("system."))
 
     async def _drop_index(self, collection: str, name: str) -> None:
         try:
@@ -138,3 +147,12 @@ class Database:
         """The collection of that name, whose documents are for ``driver.decoded``."""
         raw: driver.Collection = self._database.get_collection(name, codec_options=driver.RAW)
         return raw
+
+
+def _listeners() -> dict[str, Any]:
+    """Who hears of commands, as an option of the driver: nobody, unless traces are wanted."""
+    if (spans := telemetry.spans()) is None:
+        return {}
+    from scfm.storage.command_spans import CommandSpans  # noqa: PLC0415 (OpenTelemetry may not be installed)
+
+    return {"event_listeners": [CommandSpans(spans)]}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError
@@ -18,6 +18,7 @@ from scfm.storage.codec import escape_document, restore_document
 from scfm.storage.database import Database
 from scfm.storage.errors import DUPLICATE, DuplicateKey, index_of, map_driver_errors, reason
 from scfm.storage.query import Document
+from scfm.storage.write_watch import WriteWatchers
 
 # How many documents come with the first answer of a cursor.
 FIRST_BATCH = 1000
@@ -75,18 +76,30 @@ class Update:
     @property
     def account_id(self) -> int | None:
         """Whose document it is, where the condition says so."""
-        named = self.condition.get("account_id")
-        return named if isinstance(named, int) else None
+        account_id = self.condition.get("account_id")
+        return account_id if isinstance(account_id, int) else None
+
+
+class Updated(NamedTuple):
+    """The BOOKKEEPING of a document after an update; None if it is gone.
+
+    ``fitted``: whether the document fitted the condition, and was updated; None where the database did not tell. Then
+    the BOOKKEEPING has what the collection's watcher tells by.
+    """
+
+    bookkeeping: Document | None
+    fitted: bool | None
 
 
 class DocumentBatches:
     """One Batcher for each LookupKey, and for the inserts and the updates of each collection."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, watchers: WriteWatchers) -> None:
         self._database = database
+        self._watchers = watchers
         self._finds: dict[LookupKey, Batcher[Wanted, list[Document]]] = {}
         self._inserts: dict[str, Batcher[Document, None]] = {}
-        self._updates: dict[str, Batcher[Update, Document | None]] = {}
+        self._updates: dict[str, Batcher[Update, Updated]] = {}
 
     async def find_by(self, key: LookupKey, wanted: Wanted) -> list[Document]:
         """Every document that is wanted, by id; each caller has its own."""
@@ -151,35 +164,37 @@ class DocumentBatches:
             return error
         return None
 
-    async def update_one(self, collection: str, update: Update) -> Document | None:
-        """Carry out an update. Gives the document's BOOKKEEPING then, or None if it is gone.
-
-        That does not tell whether it fitted: what is asked at the same time goes to the database together.
-        """
+    async def update_one(self, collection: str, update: Update) -> Updated:
+        """Carry out an update; what is asked at the same time goes to the database together."""
         if collection not in self._updates:
-            together = partial(self._update_together, self._database.collection(collection))
+            together = partial(self._update_together, collection)
             self._updates[collection] = Batcher(partial(isolate_failures, together))
         return await self._updates[collection].submit(update)
 
-    @staticmethod
-    async def _update_together(collection: driver.Collection, updates: list[Update]) -> list[Document | None]:
+    async def _update_together(self, name: str, updates: list[Update]) -> list[Updated]:
+        collection = self._database.collection(name)
         writes = [(one.condition, one.update) for one in updates if one.update is not None]
+        fitted: bool | None = False
         with map_driver_errors():
             if len(updates) == len(writes) == 1:
                 bookkeeping = await collection.find_one_and_update(
                     *writes[0], BOOKKEEPING, return_document=ReturnDocument.AFTER
                 )
                 if bookkeeping is not None:
-                    return [bookkeeping]
+                    return [Updated(bookkeeping, fitted=True)]
             elif writes:
-                await collection.bulk_write([UpdateOne(*write) for write in writes], ordered=False)
+                result = await collection.bulk_write([UpdateOne(*write) for write in writes], ordered=False)
+                fitted = True if result.matched_count == len(writes) else None  # which of them is not told
             document_ids = [one.document_id for one in updates]
             these: Document = {"_id": {"$in": document_ids}}
             if None not in (account_ids := {one.account_id for one in updates}):
                 these["account_id"] = one_of(account_ids)
-            found = await collection.find(these, BOOKKEEPING).to_list(None)
+            watched = self._watchers[name].fields if fitted is None and name in self._watchers else ()
+            found = await collection.find(these, (*BOOKKEEPING, *watched)).to_list(None)
         after = {document["_id"]: document for document in found}
-        return [after.get(document_id) for document_id in document_ids]
+        return [
+            Updated(after.get(one.document_id), fitted=fitted if one.update is not None else False) for one in updates
+        ]
 
 
 def one_of(values: Collection[Any]) -> Any:

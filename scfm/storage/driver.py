@@ -75,7 +75,7 @@ def decoded(raw: RawBSONDocument) -> Document:
 
 
 async def _run(_loop: Any, operation: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> T:
-    """Carry out an operation. Whoever is cancelled meanwhile is, however the operation ends.
+    """Carry out an operation. A caller that is cancelled meanwhile stays so, however the operation ends.
 
     Python 3.11 can lose a cancellation where the driver sends, or waits for a server.
     """
@@ -104,6 +104,7 @@ class Collection(AgnosticCollection[Document]):
     __delegate_class__ = AsyncCollection
 
     find: Any = DelegateMethod()
+    find_raw_batches: Any = DelegateMethod()
     aggregate: Any = AsyncRead()
 
     def __init__(self, database: DriverDatabase, delegate: AsyncCollection[Document]) -> None:

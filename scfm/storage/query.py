@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 Document = dict[str, Any]
+Stored = TypeVar("Stored")
+Stored_co = TypeVar("Stored_co", covariant=True)
+
+
+class CollectionName(str, Generic[Stored_co]):
+    """The name of a collection. The type checker knows by it what is read there, a TypedDict: see TenantReads."""
+
+    __slots__ = ()  # at run time it is a name, and nothing more
+
 
 NOTHING: Document = {"_id": {"$in": []}}
 BY_ID: Document = {"$sort": {"_id": 1}}
@@ -40,12 +49,12 @@ class Newest:
     def stages(self) -> list[Document]:
         """The stages that leave the documents of which it holds."""
         # A join without a pipeline of its own is ten times faster: MongoDB compiles it.
-        named = {"from": self.collection, "localField": "_id", "foreignField": self.key, "as": "_newest"}
+        join = {"from": self.collection, "localField": "_id", "foreignField": self.key, "as": "_newest"}
         newest = {"$slice": [{"$sortArray": {"input": "$_newest", "sortBy": {"_id": -1}}}, 1]}
         absent: Document = {"_newest": []}
         fits: Document = {"$nor": [absent]} if self.values is None else {f"_newest.{self.field}": self._one_of}
         return [
-            {"$lookup": named},
+            {"$lookup": join},
             {"$set": {"_newest": newest}},
             {"$match": {"$or": [fits, absent]} if self.none else fits},
             {"$unset": "_newest"},
@@ -114,10 +123,10 @@ class Query:
         The parent steps into the document's place while conditions are put to it. A pipeline inside the join
         would be shorter, and ten times slower.
         """
-        named = {"from": parents.collection, "localField": key, "foreignField": "_id", "as": "_parents"}
+        join = {"from": parents.collection, "localField": key, "foreignField": "_id", "as": "_parents"}
         return self.narrowed(
             stages=(
-                {"$lookup": named},
+                {"$lookup": join},
                 {"$match": {"_parents": {"$ne": []}}},
                 {"$replaceRoot": {"newRoot": {"$mergeObjects": [{"$first": "$_parents"}, {"_child": "$$ROOT"}]}}},
                 {"$match": parents.condition},
@@ -146,10 +155,10 @@ class Query:
     def condition(self) -> Document:
         """The account and all of ``where`` as one condition."""
         # Those of all accounts are named by their ids: MongoDB then walks an index even to count them.
-        named: Document = {"_id": {"$gt": 0}}
+        owned: Document = {"_id": {"$gt": 0}}
         if self.account_id is not None:
-            named = {owner_field(self.collection): self.account_id}
-        return all_of([named, *self.where])
+            owned = {owner_field(self.collection): self.account_id}
+        return all_of([owned, *self.where])
 
     def within(self, spans: Sequence[tuple[int, int]]) -> Document:
         """The condition with ids in one of SPANS, in order, each up to but not including its second number.
@@ -161,7 +170,7 @@ class Query:
         ids: list[Document] = [{"_id": {"$gte": begin, "$lt": end}} for begin, end in spans]
         return all_of([self.condition, ids[0] if len(ids) == 1 else {"$or": ids}])
 
-    def pipeline(self, after: int | None = None) -> list[Document]:
+    def pipeline(self, after: int | str | None = None) -> list[Document]:
         """The aggregation that yields the documents in order of id; AFTER leaves out ids up to it."""
         return [*self._found(after, [BY_ID]), *self._limit()]
 
@@ -187,14 +196,14 @@ class Query:
     def _joins(self) -> list[Document]:
         return [*(stage for one in self.newest for stage in one.stages), *self.stages]
 
-    def _found(self, after: int | None, order: Sequence[Document]) -> list[Document]:
+    def _found(self, after: int | str | None, order: Sequence[Document]) -> list[Document]:
         if self.through is not None:
             # Sorted after they are fetched: MongoDB compiles what comes before a sort, and that is five times faster.
             return [*self._named(self.through, after), *self._fetched(), *order, *self._joins]
         beyond = [{"_id": {"$gt": after}}] if after is not None else []
         return [{"$match": all_of([self.condition, *beyond])}, *order, *self._joins]
 
-    def _named(self, through: Query, after: int | None = None) -> list[Document]:
+    def _named(self, through: Query, after: int | str | None = None) -> list[Document]:
         order = [] if through.limit is None else [BY_ID]
         return [
             *through._found(None, order),
@@ -204,9 +213,9 @@ class Query:
         ]
 
     def _fetched(self) -> list[Document]:
-        named = {"from": self.collection, "localField": "_id", "foreignField": "_id", "as": "found"}
+        join = {"from": self.collection, "localField": "_id", "foreignField": "_id", "as": "found"}
         return [
-            {"$lookup": named},
+            {"$lookup": join},
             {"$replaceRoot": {"newRoot": {"$first": "$found"}}},
             {"$match": self.condition},
         ]

@@ -31,6 +31,7 @@ class Store:
         self.backend = Backend(database, counted)
         self.counters = self.backend.counters
         self.written = self.backend.written
+        self.watchers = self.backend.watchers
         self.all_tenants = TenantView(self.backend, None)
 
     @classmethod

@@ -105,18 +105,25 @@ class TenantList:
             counted = await counting.to_list(1)
         return int(counted[0]["total"]) if counted else 0
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether all that the query asks changes only with an announcement, so that it may be ``tallied``."""
+        return self._backend.counts.remembers(self._query)
+
     async def tallied(self, tally: Tally) -> Tallied:
         """What the documents of a plain query hold, counted; not to be changed. Raises TooManyKeys, Unavailable."""
         return await self._backend.tallies.tallied(self._query, tally)
 
-    async def pieces(self, fields: Sequence[str] | None = None) -> AsyncGenerator[list[Document], None]:
-        """All of them, by id, in lists of about MAX_PIECE bytes; only FIELDS of them when named.
+    async def pieces(
+        self, fields: Sequence[str] | None = None, after: int | str = 0
+    ) -> AsyncGenerator[list[Document], None]:
+        """All with ids beyond AFTER, by id, in lists of about MAX_PIECE bytes; only FIELDS of them when named.
 
         Nothing but the list is held while the caller uses it, however long that takes. How many documents are asked
         for follows from the size of those before: what MongoDB sends at once has 16 MB at most, and most of the time
         little more than a list. The query's own limit is not applied. Times are without a zone, as in a page.
         """
-        last, count = 0, MIN_PIECE
+        last, count = after, MIN_PIECE
         while True:
             found, size = await self._piece(last, fields, count)
             if not found:
@@ -125,7 +132,7 @@ class TenantList:
             count = max(1, min(4 * count, len(found) * MAX_PIECE // size, FIRST_BATCH))
             yield found
 
-    async def _piece(self, last: int, fields: Sequence[str] | None, count: int) -> tuple[list[Document], int]:
+    async def _piece(self, last: int | str, fields: Sequence[str] | None, count: int) -> tuple[list[Document], int]:
         """Up to COUNT documents beyond the id LAST, of about MAX_PIECE bytes in all; they, and their bytes."""
         raw = self._database.raw_collection
         async with self._backend.reads.slot(self._query.account_id):
@@ -187,7 +194,7 @@ class TenantList:
     async def _open_cursor(
         self,
         query: Query,
-        last: int,
+        last: int | str,
         fields: Sequence[str] | None,
         size: int,
         limit: int = 0,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from scfm.errors import NotFound
 from scfm.storage.backend import Backend
 from scfm.storage.codec import restore_document
 from scfm.storage.document_batches import LookupKey
 from scfm.storage.errors import map_driver_errors
-from scfm.storage.query import Document, Query, owner_field
+from scfm.storage.query import CollectionName, Document, Query, Stored, owner_field
 from scfm.storage.tenant_list import TenantList
+
+Projection = Sequence[str] | Mapping[str, Any]
 
 
 class TenantReads:
     """Reads within one account, or, for ``account_id`` None, within all of them.
+
+    What is read of a collection whose name says what it holds (``CollectionName``) has that type, else ``Document``.
 
     Of the collection of accounts, a view of one account has this account alone.
     """
@@ -43,14 +47,26 @@ class TenantReads:
         """What the query finds within the account, as a list."""
         return TenantList(self._backend, query if self.account_id is None else query.owned_by(self.account_id))
 
-    async def get(self, collection: str, document_id: int) -> Document:
+    @overload
+    async def get(self, collection: CollectionName[Stored], document_id: int) -> Stored: ...  # type: ignore[overload-overlap]
+
+    @overload
+    async def get(self, collection: str, document_id: int) -> Document: ...
+
+    async def get(self, collection: str, document_id: int) -> Any:
         """The document with that id; raises NotFound."""
         document = await self.first_by(collection, "_id", document_id)
         if document is None:
             raise NotFound
         return document
 
-    async def first_by(self, collection: str, name: str, value: Any) -> Document | None:
+    @overload
+    async def first_by(self, collection: CollectionName[Stored], name: str, value: Any) -> Stored | None: ...
+
+    @overload
+    async def first_by(self, collection: str, name: str, value: Any) -> Document | None: ...
+
+    async def first_by(self, collection: str, name: str, value: Any) -> Any:
         """The first document, by id, with VALUE in the field NAME, or None; cheaper than ``find_one`` under load.
 
         Raises Unavailable.
@@ -68,25 +84,55 @@ class TenantReads:
         key = self._lookup_key(collection, name, references)
         found = []
         for document in await self._backend.batches.find_by(key, (self.account_id, value)):
-            named = document.pop("_named")
-            found.append((document, {field: next(iter(named[field]), None) for field in references}))
+            referred = document.pop("_named")
+            found.append((document, {field: next(iter(referred[field]), None) for field in references}))
         return found
 
-    async def find_one(self, collection: str, condition: Document) -> Document | None:
+    @overload
+    async def find_one(  # type: ignore[overload-overlap]
+        self, collection: CollectionName[Stored], condition: Document
+    ) -> Stored | None: ...
+
+    @overload
+    async def find_one(self, collection: str, condition: Document) -> Document | None: ...
+
+    async def find_one(self, collection: str, condition: Document) -> Any:
         """A document that fits, or None."""
         with map_driver_errors():
             document = await self._database.collection(collection).find_one(self._scoped(collection, condition))
         return restore_document(document) if document is not None else None
+
+    @overload
+    async def find(  # type: ignore[overload-overlap]
+        self,
+        collection: CollectionName[Stored],
+        condition: Document,
+        *,
+        fields: Projection | None = None,
+        sort: Sequence[tuple[str, int]] = (("_id", 1),),
+        limit: int = 0,
+    ) -> list[Stored]: ...
+
+    @overload
+    async def find(
+        self,
+        collection: str,
+        condition: Document,
+        *,
+        fields: Projection | None = None,
+        sort: Sequence[tuple[str, int]] = (("_id", 1),),
+        limit: int = 0,
+    ) -> list[Document]: ...
 
     async def find(
         self,
         collection: str,
         condition: Document,
         *,
-        fields: Sequence[str] | Mapping[str, Any] | None = None,
+        fields: Projection | None = None,
         sort: Sequence[tuple[str, int]] = (("_id", 1),),
         limit: int = 0,
-    ) -> list[Document]:
+    ) -> Any:
         """All documents that fit, or the first LIMIT, sorted; only FIELDS of them when named.
 
         FIELDS may be a projection, ``{"name": 1, "_id": 0}``.

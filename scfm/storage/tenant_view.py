@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, overload
 
 from pymongo import ReturnDocument, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
@@ -14,8 +14,10 @@ from scfm.storage.change_log import blocks_of
 from scfm.storage.codec import escape_document, escape_update, restore_document
 from scfm.storage.document_batches import Update
 from scfm.storage.errors import DUPLICATE, DuplicateKey, index_of, map_driver_errors
-from scfm.storage.query import ACCOUNT_COLLECTION, Document, owner_field
+from scfm.storage.query import ACCOUNT_COLLECTION, CollectionName, Document, Stored, owner_field
+from scfm.storage.status_log import log_changes
 from scfm.storage.tenant_reads import TenantReads
+from scfm.storage.write_watch import carried_out
 
 # The change log takes a removal as a change of every field.
 REMOVAL: Document = {"$unset": {"_id": ""}}
@@ -52,6 +54,7 @@ class TenantView(TenantReads):
             else:
                 ids.commit([document_id])
                 self._backend.written.tell(new)
+                self._tell(collection, new, {"$set": new}, 1)
                 return new
 
     async def insert_many(
@@ -92,14 +95,26 @@ class TenantView(TenantReads):
             return {stored[failure["index"]]["_id"] for failure in failures}
         return set()
 
-    async def update_one(self, collection: str, condition: Document, update: Document) -> Document | None:
+    @overload
+    async def update_one(  # type: ignore[overload-overlap]
+        self, collection: CollectionName[Stored], condition: Document, update: Document
+    ) -> Stored | None: ...
+
+    @overload
+    async def update_one(self, collection: str, condition: Document, update: Document) -> Document | None: ...
+
+    async def update_one(self, collection: str, condition: Document, update: Document) -> Any:
         """Apply MongoDB's UPDATE to one document that fits; it as it then is, or None. Raises DuplicateKey."""
         async with self._change(collection, [(condition, update)]):
             with map_driver_errors():
                 document = await self._database.collection(collection).find_one_and_update(
                     self._scoped(collection, condition), escape_update(update), return_document=ReturnDocument.AFTER
                 )
-        return restore_document(document) if document is not None else None
+        if document is None:
+            return None
+        log_changes(collection, [(condition, update)], 1, self.account_id)
+        self._tell(collection, document, update, 1)
+        return restore_document(document)
 
     async def update_batched(
         self, collection: str, document_id: int, condition: Document | None = None, update: Document | None = None
@@ -112,7 +127,14 @@ class TenantView(TenantReads):
         condition = {"_id": document_id, **(condition or {})}
         one = Update(document_id, self._scoped(collection, condition), escape_update(update) if update else None)
         async with self._change(collection, [(condition, update)] if update else []):
-            bookkeeping = await self._backend.batches.update_one(collection, one)
+            bookkeeping, fitted = await self._backend.batches.update_one(collection, one)
+        if fitted is None and (watcher := self._backend.watchers.get(collection)):
+            fitted = carried_out(update or {}, bookkeeping, watcher.fields)
+        if fitted and bookkeeping and update:
+            self._tell(collection, bookkeeping, update, 1)
+        if update:
+            changed = None if fitted is None else int(fitted)
+            log_changes(collection, [(condition, update)], changed, self.account_id)
         mine = bookkeeping and self.account_id in (None, bookkeeping.get(owner_field(collection)))
         return bookkeeping if mine else None
 
@@ -123,12 +145,23 @@ class TenantView(TenantReads):
                 changed = self._database.collection(collection).update_many(
                     self._scoped(collection, condition), escape_update(update)
                 )
-                return int((await changed).modified_count)
+                count = int((await changed).modified_count)
+        self._tell(collection, condition, update, count)
+        log_changes(collection, [(condition, update)], count, self.account_id)
+        return count
 
     async def bulk_update(
-        self, collection: str, updates: Iterable[tuple[Document, Document]], *, many: bool = False
+        self,
+        collection: str,
+        updates: Iterable[tuple[Document, Document]],
+        *,
+        many: bool = False,
+        logged: bool = True,
     ) -> int:
-        """Apply each (condition, update) of UPDATES in one round trip; how many documents were changed."""
+        """Apply each (condition, update) of UPDATES in one round trip; how many documents were changed.
+
+        LOGGED: whether the log tells of them, at debug; else the caller does.
+        """
         operation = UpdateMany if many else UpdateOne
         updates = list(updates)
         operations = [
@@ -139,6 +172,10 @@ class TenantView(TenantReads):
         async with self._change(collection, updates):
             with map_driver_errors():
                 result = await self._database.collection(collection).bulk_write(operations, ordered=False)
+        if collection in self._backend.watchers and not many:
+            await self._tell_each(collection, updates, all_fitted=result.matched_count == len(updates))
+        if logged:
+            log_changes(collection, updates, int(result.modified_count), self.account_id)
         return int(result.modified_count)
 
     async def remove(self, collection: str, condition: Document) -> int:
@@ -148,6 +185,31 @@ class TenantView(TenantReads):
                 condition = self._scoped(collection, condition)
                 result = await self._database.collection(collection).delete_many(condition)
         return int(result.deleted_count)
+
+    def _tell(self, collection: str, of: Mapping[str, Any], update: Document, count: int) -> None:
+        """UPDATE has changed COUNT documents; OF, one of them or the condition, names the account."""
+        watcher = self._backend.watchers.get(collection)
+        if watcher is not None and count and watcher.notable(update):
+            watcher.written(of.get("account_id", self.account_id), update, count)
+
+    async def _tell_each(
+        self, collection: str, updates: Sequence[tuple[Document, Document]], *, all_fitted: bool
+    ) -> None:
+        """The same of updates that went together; where some did not fit, the documents tell which."""
+        watcher = self._backend.watchers[collection]
+        notable = [(condition, update) for condition, update in updates if watcher.notable(update)]
+        if notable and not all_fitted:
+            among = {
+                name: {"$in": [condition.get(name) for condition, _ in notable]} for name in ("account_id", "_id")
+            }
+            try:
+                found = await self.find(collection, among, fields=["account_id", *watcher.fields])
+            except Unavailable:  # the updates are on disk all the same
+                return
+            after = {document["_id"]: document for document in found}
+            notable = [one for one in notable if carried_out(one[1], after.get(one[0].get("_id")), watcher.fields)]
+        for condition, update in notable:
+            self._tell(collection, condition, update, 1)
 
     def _own(self, collection: str) -> Document:
         """What makes a new document the account's; raises ValueError for an account, which no account makes."""
@@ -164,7 +226,7 @@ class TenantView(TenantReads):
         What fails may still be carried out, so then the change is not ended: see ChangeLog.
         """
         counted = self._backend.counted.get(collection)
-        set_by = [update.get("$set", {}) for _, update in updates]
+        set_by = [update[name] for _, update in updates for name in ("$set", "$push") if name in update]
         conditions = [condition for condition, update in updates if counted is not None and counted.announces(update)]
         if counted is None or not conditions:
             yield

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection
 
 
 class WrittenFields:
-    """Who is to be told, by field. A process that dies between a write and telling of it tells nobody."""
+    """Callbacks by field, called after a write. Not by a process that dies between the write and the callback."""
 
     def __init__(self) -> None:
         self._told: dict[str, Callable[[], None]] = {}
 
     def watch(self, name: str, told: Callable[[], None]) -> None:
-        """TOLD is called, from now on, after each write of a field NAME, in whatever collection."""
+        """TOLD, in place of any other for this NAME, is called after each write of that field, in any collection."""
         self._told[name] = told
 
     def tell(self, *written: Collection[str]) -> None:

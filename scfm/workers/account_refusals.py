@@ -1,5 +1,7 @@
 """CallingAccounts that the provider refuses although it took calls of them before: that is not their calls' fault.
 
+It is not, either, where the auth token of the account cannot be unsealed.
+
 Their calls wait, as in an outage: single ones try, less and less often. Whatever keeps an account's calls back, a
 refusal, an outage or a 429, is of the credentials that they were sent with: when these change, calls try at once.
 """
@@ -8,15 +10,16 @@ from __future__ import annotations
 
 from scfm.errors import NotFound
 from scfm.models.call_lifecycle import TAKEN_BY_PROVIDER, explain_waiting, try_now
+from scfm.models.stored_documents import CALLS
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import AccountRefused
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.circuit_breaker import CircuitBreakers
-from scfm.workers.claims import CALLS
 
 WAITS = " (the provider refuses the account; its calls wait until its credentials are good again)"
+WAITS_UNREADABLE = " (the calls of the account wait until then)"
 
 
 class AccountRefusals:
@@ -39,11 +42,11 @@ class AccountRefusals:
         """
         if await self._accounts.fresh_credentials(account_id) != credentials:
             return {}  # they were old ones
-        if error.missing or not await self._has_called(account_id):
+        if error.missing or not (error.unreadable or await self._has_called(account_id)):
             return None
         self._breakers[account_id].refused(error.message)
         self.kept_back(account_id, credentials)
-        change = {"remote_error_message": error.message + WAITS}
+        change = {"remote_error_message": error.message + (WAITS_UNREADABLE if error.unreadable else WAITS)}
         if account_id not in self._refused:
             self._refused[account_id] = change
             await self._tell(account_id, change)

@@ -8,27 +8,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any
 
-from scfm.clock import now
 from scfm.models.batch_operation import TYPES, validated_type
 from scfm.models.batch_operations.operation import Operation, OperationWork, Skipped
+from scfm.models.batch_operations.operation_run import finish_run, save_progress
 from scfm.models.batch_operations.operation_type import OperationType
+from scfm.models.stored_documents import OPERATIONS
+from scfm.runtime.metrics import LEASE_LOSSES
+from scfm.runtime.rest import rest
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 from scfm.workers.runner import cancel_all
 
-OPERATIONS = "batch_operations"
 MAX_BATCH_IDS = 1000
 # So many batches are acted on at the same time: while the database stores one, the next is made.
 AT_ONCE = 2
-# While people are on the phone, so many are acted on at once, and then it rests so many times as long as that took.
-PART, REST, MAX_REST = 50, 4, 0.1
+# While people are on the phone, so many are acted on at once, and then it rests, so many seconds at most.
+PART, MAX_PART_REST = 50, 0.1
 OLD_SECONDS = 60.0
-SHOWN_SKIPPED = "metadata.skipped"
 
 Batches = AsyncGenerator[list[Document], None]
 Acting = deque[tuple[int, asyncio.Task[Skipped]]]
@@ -37,11 +37,6 @@ Acting = deque[tuple[int, asyncio.Task[Skipped]]]
 
 class LeaseLost(Exception):
     """Another process has claimed the operation."""
-
-
-def still_claimed(operation: Mapping[str, Any]) -> Document:
-    """The operation, if it is still claimed as it was when it was read."""
-    return {"_id": operation["_id"], "_work.holder": operation["_work"]["holder"]}
 
 
 class BatchRun:
@@ -75,23 +70,19 @@ class BatchRun:
         query = await self._type.subjects(self._view, self._operation)
         if "cursor" not in self._work:
             limit = await self._type.limit(self._view, self._operation)
-            await self._save({"_work.cursor": 0, "_work.left": limit, "_work.pinned": []})
+            await self._save({"cursor": 0, "left": limit, "pinned": []})
         self._skipped.update(self._work.get("skipped", {}))
-        if documents := await self._pinned():
-            self._skipped.update(await self._act(documents, time.monotonic()))
+        if pinned := self._work["pinned"]:  # what was about to be acted on when the run was cut off
+            self._skipped.update(await self._act(await self._read_again(pinned), time.monotonic()))
         batches = self._view.list_of(query).batches(self._work["cursor"], MAX_BATCH_IDS, self._type.needed_fields)
         async with aclosing(batches):
             await (self._walk(batches) if self._work["left"] is None else self._walk_limited(batches))
-        finished: Document = {"status": "finished", "updated_at": now()}
-        if self._skipped:
-            await self._save({**finished, SHOWN_SKIPPED: dict(self._skipped)}, {"_work": ""})
-        else:
-            await self._save(finished, {"_work": "", SHOWN_SKIPPED: ""})
+        await self._update(*finish_run(self._operation, self._skipped))
 
     async def _walk(self, batches: Batches) -> None:
         """Act on everything, on some while the next are read, and write down after it how far that is.
 
-        Who goes on with a run that was cut off acts on the last of it again.
+        A run that was cut off acts on the last of it again.
         """
         acting: Acting = deque()
         reading = _next(batches)
@@ -118,30 +109,25 @@ class BatchRun:
         """
         while (left := self._work["left"]) and (batch := await _next(batches))[0]:
             documents, read = batch[0][:left], batch[1]
-            await self._pin(documents, left - len(documents))
+            ids = [document["_id"] for document in documents]
+            await self._save(self._with_skipped({"pinned": ids, "cursor": ids[-1], "left": left - len(documents)}))
             self._skipped.update(await self._act(documents, read))
-
-    async def _pinned(self) -> list[Document]:
-        """What was about to be acted on when the run was cut off."""
-        pinned = self._work["pinned"]
-        return await self._read_again(pinned) if pinned else []
 
     async def _read_again(self, ids: Sequence[int]) -> list[Document]:
         among = {"_id": {"$in": list(ids)}}
         return await self._view.find(self._type.subject_collection, among, fields=self._type.needed_fields)
 
-    async def _first(self, acting: Acting) -> Document:
+    async def _first(self, acting: Acting) -> OperationWork:
         """How far it is when the first of these has come to its end, and whom it has left out until then.
 
         Both are saved together, so that nobody is counted twice when the rest is acted on again.
         """
         last, task = acting.popleft()
         self._skipped.update(await task)
-        return {"_work.cursor": last, **self._skipped_until_now}
+        return self._with_skipped({"cursor": last})
 
-    @property
-    def _skipped_until_now(self) -> Document:
-        return {"_work.skipped": dict(self._skipped)} if self._skipped else {}
+    def _with_skipped(self, progress: OperationWork) -> OperationWork:
+        return {**progress, "skipped": dict(self._skipped)} if self._skipped else progress
 
     async def _act(self, documents: list[Document], read: float) -> Skipped:
         """Act on what was READ then; while people are on the phone in small parts, with a rest after each.
@@ -161,22 +147,17 @@ class BatchRun:
             if self._type.wakes_jobs:
                 self._wake()
             if self._webhooks_recent():
-                await asyncio.sleep(min(REST * (time.monotonic() - began), MAX_REST))
+                await rest(began, MAX_PART_REST)
         return skipped
 
-    async def _pin(self, documents: list[Document], left: int) -> None:
-        """Write down what is acted on next, and how many may be LEFT to act on after it."""
-        ids = [document["_id"] for document in documents]
-        pinned = {"_work.pinned": ids, "_work.cursor": ids[-1], "_work.left": left}
-        await self._save({**pinned, **self._skipped_until_now})
-
-    async def _save(self, change: Document, unset: Document | None = None) -> None:
+    async def _save(self, progress: OperationWork) -> None:
         """Write down how far the run is, and hold it for longer; raises LeaseLost if it is no longer ours."""
-        update: Document = {"$set": change if unset else {**change, "_work.due": self._until()}}
-        if unset:  # the end: a client's update that does not know of it is made anew
-            update |= {"$unset": unset, "$inc": {"_version": 1}}
-        saved = await self._view.update_one(OPERATIONS, still_claimed(self._operation), update)
+        await self._update(*save_progress(self._operation, progress, self._until()))
+
+    async def _update(self, condition: Document, update: Document) -> None:
+        saved = await self._view.update_one(OPERATIONS, condition, update)
         if saved is None:
+            LEASE_LOSSES.labels("batch_operation").inc()
             raise LeaseLost
         self._work = saved.get("_work", {})
 

@@ -9,15 +9,24 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import cast
 
-from scfm.clock import now
+from scfm.clock import later, now
 from scfm.errors import Invalid, Unavailable
 from scfm.models.batch_operations.operation import Operation
+from scfm.models.batch_operations.operation_run import (
+    OPERATION_DUE,
+    claim_run,
+    hand_back_run,
+    retry_run,
+    runs_due,
+    set_run_aside,
+)
+from scfm.models.stored_documents import OPERATIONS
 from scfm.runtime.backoff import Backoff
+from scfm.runtime.log_format import fields
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.batch_run import OPERATIONS, BatchRun, LeaseLost, still_claimed
+from scfm.workers.batch_run import BatchRun, LeaseLost
 from scfm.workers.claims import claim_each
 from scfm.workers.runner import HAND_BACK_SECONDS, Job
 
@@ -26,7 +35,7 @@ log = logging.getLogger("scfm.work")
 MAX_RUN_TRIES = 5
 BACKOFF = Backoff(first=2.0, longest=8.0)
 MAX_FAILURE = 500
-# Who is called with these has been called before.
+# People who are called with these have been called before.
 REDIAL_FILTERS = frozenset({"last_phone_call_attempt", "no_phone_calls_or_last_attempt"})
 
 
@@ -54,60 +63,50 @@ class BatchRunner(Job):
         self._wake = wake
         self._webhooks_recent = webhooks_recent
 
-    async def claim(self, limit: int) -> Sequence[Document]:
-        waiting = {"_work.due": {"$lte": now()}, "status": {"$in": ["queued", "running"]}}
+    async def claim(self, limit: int) -> Sequence[Operation]:
+        waiting = runs_due(now())
 
-        def claiming(found: Document) -> tuple[Document, Document]:
-            return {**found, **waiting}, {"$set": self._claim_fields()}
+        def claiming(found: Operation) -> tuple[Document, Document]:
+            return {**found, **waiting}, claim_run(uuid.uuid4().hex, self._log, self._until())
 
-        return await claim_each(self._store.all_tenants, OPERATIONS, waiting, "_work.due", limit, claiming)
-
-    def _claim_fields(self) -> Document:
-        return {
-            "status": "running",
-            "_work.due": self._until(),
-            "_work.holder": uuid.uuid4().hex,
-            # By this a process on the same machine sees that this one has ended: see SendJournal.
-            "_work.log": self._log,
-            "updated_at": now(),
-        }
+        return await claim_each(self._store.all_tenants, OPERATIONS, waiting, OPERATION_DUE, limit, claiming)
 
     def _until(self) -> datetime:
         return now() + self._lease
 
-    async def process(self, item: Document) -> None:
+    async def process(self, item: Operation) -> None:
         view = self._store.for_account(item["account_id"])
-        run = BatchRun(view, cast(Operation, item), self._until, self._wake, self._webhooks_recent)
+        run = BatchRun(view, item, self._until, self._wake, self._webhooks_recent)
         began = time.monotonic()
-        log.info("%s %s", _described(item), "goes on" if "cursor" in item["_work"] else "begins")
+        extra = fields(batch_operation_id=item["_id"], account_id=item["account_id"], callout_id=item["callout_id"])
+        log.info("%s %s", _described(item), "goes on" if "cursor" in item["_work"] else "begins", extra=extra)
         try:
             await run.finish()
             seconds = time.monotonic() - began
-            log.info("%s has finished: %d %s in %.1f s", _described(item), run.acted, run.subjects, seconds)
+            log.info(
+                "%s has finished: %d %s in %.1f s", _described(item), run.acted, run.subjects, seconds, extra=extra
+            )
         except LeaseLost:
             log.warning("batch operation %s was taken over by another process", item["_id"])
         except asyncio.CancelledError:
             # The server stops: the next need not wait for the lease to run out.
             with suppress(TimeoutError, Unavailable):
                 async with asyncio.timeout(HAND_BACK_SECONDS):
-                    await view.update_one(OPERATIONS, still_claimed(item), {"$set": {"_work.due": now()}})
+                    await view.update_one(OPERATIONS, *hand_back_run(item))
             raise
 
-    async def on_error(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: Operation, error: Exception) -> None:
         """Try again a few times, then set the run aside, where its owner can see why.
 
         What it is asked to do is not understood better by trying again.
         """
         tries = item["_work"].get("tries", 0) + 1
-        view, mine = self._store.for_account(item["account_id"]), still_claimed(item)
         if tries < MAX_RUN_TRIES and not isinstance(error, Invalid):
-            change = {"_work.tries": tries, "_work.due": now() + timedelta(seconds=BACKOFF.seconds(tries))}
-            await view.update_one(OPERATIONS, mine, {"$set": change})
-            return
-        metadata = {**item["metadata"], "failure": _reason(error)[:MAX_FAILURE]}
-        change = {"status": "finished", "metadata": metadata, "updated_at": now()}
-        log.error("%s is given up after %d tries: see metadata.failure", _described(item), tries)
-        await view.update_one(OPERATIONS, mine, {"$set": change, "$unset": {"_work": ""}})
+            moved = retry_run(item, tries, later(BACKOFF.seconds(tries)))
+        else:
+            log.error("%s is given up after %d tries: see metadata.failure", _described(item), tries)
+            moved = set_run_aside(item, _reason(error)[:MAX_FAILURE])
+        await self._store.for_account(item["account_id"]).update_one(OPERATIONS, *moved)
 
 
 def _reason(error: Exception) -> str:
@@ -116,7 +115,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _described(operation: Document) -> str:
+def _described(operation: Operation) -> str:
     """The operation, for the log."""
     kind = str(operation["type"]).rpartition("::")[2]
     if operation["callout_id"]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from scfm.models.call_cancellations import cancel_wanted, cancel_wanted_claimed
 from scfm.models.call_hang_up import NOT_LEFT
 from scfm.models.call_work import attempt_of
-from scfm.storage.query import Document
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
 from scfm.storage.store import Store
 from scfm.workers.callout_hold import CalloutHold
-from scfm.workers.claims import CALLS
 from scfm.workers.send_journal import SendJournal
 
 # A call may be claimed, or queued again, between a look at it and the update.
@@ -23,7 +22,7 @@ class CallWithdrawal:
         self._callout_hold = callout_hold
         self._send_journal = send_journal
 
-    async def withdraw(self, call: Document) -> Document:
+    async def withdraw(self, call: PhoneCallDocument) -> PhoneCallDocument:
         """The call as it is after that; canceled, unless it has left or may have. Raises Unavailable.
 
         That it is to end has been stored before: from now on it does not leave this process.
@@ -39,10 +38,10 @@ class CallWithdrawal:
             call = await self._all_tenants.get(CALLS, call["_id"])
         return call
 
-    def _is_claimed(self, call: Document) -> bool:
+    def _is_claimed(self, call: PhoneCallDocument) -> bool:
         return "lease" in call.get("_work", {})
 
-    def _may_leave(self, call: Document) -> bool:
+    def _may_leave(self, call: PhoneCallDocument) -> bool:
         """Whether it is claimed, and has left this process, or is another's."""
         if not self._is_claimed(call):
             return False

@@ -30,6 +30,10 @@ class CallingAccounts:
         """The credentials with which the account calls."""
         return self._platform.credentials(await self._accounts.get(account_id))
 
+    async def provider(self, account_id: int) -> str:
+        """The name of the provider through which the account calls."""
+        return (await self.credentials(account_id)).provider
+
     async def fresh_credentials(self, account_id: int) -> Credentials:
         """The same, as the database has them now."""
         self._accounts.forget(account_id)

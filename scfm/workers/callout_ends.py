@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scfm.models.call_lifecycle import FINAL, UNDER_WAY
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
+from scfm.runtime.log_format import fields
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
-from scfm.workers.claims import CALLS
 from scfm.workers.runner import Job
 
 log = logging.getLogger("scfm.work")
@@ -38,7 +39,7 @@ class CalloutEnds(Job):
         self._followed: dict[int, _Followed] = {}
         self._logged_at: dict[int, float] = {}
 
-    def sent(self, call: Document) -> None:
+    def sent(self, call: PhoneCallDocument) -> None:
         """A call has been sent: its callout is followed from now on."""
         callout_id = call.get("callout_id")
         if callout_id is not None and callout_id not in self._followed:
@@ -71,5 +72,7 @@ class CalloutEnds(Job):
         }
         words = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
         log.info(
-            "callout %d of account %d: no call waits or goes on any more (%s)", callout_id, view.account_id, words
+            "callout %d of account %d: no call waits or goes on any more (%s)",
+            *(callout_id, view.account_id, words),
+            extra=fields(callout_id=callout_id, account_id=view.account_id),
         )

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from scfm.clock import now
 from scfm.models import renumbering
 from scfm.models.call_cancellations import cancel_callout
 from scfm.models.call_lifecycle import CallStatus, Transition, hold_callout, release_callout
 from scfm.models.call_work import HANG_UP_WISH, HELD
+from scfm.models.opt_out_digest import OptOutDigests
 from scfm.models.plan import Plan
-from scfm.storage.query import Document
+from scfm.models.stored_documents import CALLOUT_COLLECTION, CALLS, PhoneCallDocument
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
 from scfm.workers.call_holds import CallHolds
-from scfm.workers.claims import CALLS
 from scfm.workers.opt_out_looks import OptOutLooks
 
 CALLOUT_CACHE_SECONDS = 0.1
@@ -63,15 +64,16 @@ class CalloutHold:
     Is told by the handlers of this process what clients change. Every method that is awaited raises Unavailable.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, digests: OptOutDigests | None = None) -> None:
+        """DIGESTS: of numbers whose persons were erased, see ``OptOutLooks``."""
         self._store = store
         self.holds = CallHolds(store)
-        self.opt_outs = OptOutLooks(store)
+        self.opt_outs = OptOutLooks(store, digests)
         self._callouts = TTLCache(self._read, CALLOUT_CACHE_SECONDS)
         # When, by the monotonic clock, this process was last told of a change: by collection and id, oldest first.
         self._changed_at: dict[tuple[str, int | None], float] = {}
 
-    async def blocking_status(self, call: Document) -> str | None:
+    async def blocking_status(self, call: PhoneCallDocument) -> str | None:
         """What keeps the call back, None for nothing.
 
         ``withdrawn``, ``held``, ``paused``, ``stopped``, ``not_now``, ``too_late`` or ``opted_out``.
@@ -81,7 +83,7 @@ class CalloutHold:
             return OPTED_OUT
         return blocking
 
-    async def blocking_statuses(self, account_id: int, calls: Sequence[Document]) -> list[str | None]:
+    async def blocking_statuses(self, account_id: int, calls: Sequence[PhoneCallDocument]) -> list[str | None]:
         """The same for many calls of an account, with fewer look-ups."""
         found = [await self._blocking(call) for call in calls]
         msisdns = {call["msisdn"] for call, (_, may_be) in zip(calls, found, strict=True) if may_be}
@@ -91,33 +93,34 @@ class CalloutHold:
             for call, (blocking, may_be) in zip(calls, found, strict=True)
         ]
 
-    async def _blocking(self, call: Document) -> tuple[str | None, bool]:
+    async def _blocking(self, call: PhoneCallDocument) -> tuple[str | None, bool]:
         """What keeps the call back but for opt-outs, and whether these are to be looked at."""
         if await self._is_withdrawn(call):
             return WITHDRAWN, False
         if await self.holds.held(call["account_id"]):
             return HELD_BACK, False
-        if call.get("callout_id") is None:
+        if (callout_id := call.get("callout_id")) is None:
             return None, True
-        callout = await self._callouts.get((call["account_id"], call["callout_id"]))
+        callout = await self._callouts.get((call["account_id"], callout_id))
         if callout.status in BLOCKING:
             return callout.status, callout.status == "paused" and not callout.goes_over_opt_outs
         shut = callout.shut(now())
         return shut, shut is None and not callout.goes_over_opt_outs
 
-    def shut_now(self, call: Document) -> bool:
+    def shut_now(self, call: PhoneCallDocument) -> bool:
         """Whether the plan of the call's callout, as it was looked at last, lets no call leave in this moment."""
-        callout = self._callouts.peek((call["account_id"], call["callout_id"])) if call.get("callout_id") else None
+        callout_id = call.get("callout_id")
+        callout = self._callouts.peek((call["account_id"], callout_id)) if callout_id else None
         return callout is not None and callout.shut(now()) is not None
 
-    async def _is_withdrawn(self, call: Document) -> bool:
+    async def _is_withdrawn(self, call: PhoneCallDocument) -> bool:
         """Whether somebody wants the call to end, as far as this process was told."""
         if (CALLS, call.get("_id")) not in self._changed_at:
             return False
         still = {"_id": call["_id"], "status": CallStatus.QUEUED, HANG_UP_WISH: None}
         return not await self._store.for_account(call["account_id"]).exists(CALLS, still)
 
-    async def outdated(self, call: Document) -> Transition | None:
+    async def outdated(self, call: PhoneCallDocument) -> Transition | None:
         """What becomes of a claimed call whose number is not its contact's any more; None for any other."""
         callout_id = call.get("callout_id")
         known = ("contacts", call.get("contact_id")) in self._changed_at
@@ -127,10 +130,10 @@ class CalloutHold:
             return await renumbering.correct_msisdn(self._store.for_account(call["account_id"]), call)
         return None
 
-    def changed_since(self, call: Document, moment: float) -> bool:
+    def changed_since(self, call: PhoneCallDocument, moment: float) -> bool:
         """Whether this process was told since the monotonic MOMENT of a change of what may keep the call back."""
         account_id = call["account_id"]
-        if self.holds.changed_since(account_id, moment) or self.opt_outs.changed_since(account_id, moment):
+        if self.holds.changed_since(account_id, moment) or self.opt_outs.changed_since(moment):
             return True
         about = (
             ("callouts", call.get("callout_id")),
@@ -144,7 +147,7 @@ class CalloutHold:
         account_id, callout_id = callout
         fields = ["status", renumbering.CALLOUT_MARK, "plan"]
         found = await self._store.for_account(account_id).find(
-            "callouts", {"_id": callout_id}, fields=fields, sort=()
+            CALLOUT_COLLECTION, {"_id": callout_id}, fields=fields, sort=()
         )
         # A callout is not deleted while it has calls; should it be gone, so is what it was for.
         if not found:
@@ -170,7 +173,7 @@ class CalloutHold:
         self._changed_at.pop((collection, document_id), None)
         self._changed_at[collection, document_id] = moment
 
-    async def on_event(self, callout: Document) -> None:
+    async def on_event(self, callout: Mapping[str, Any]) -> None:
         """An event has moved the callout: hold its queued calls, let them go, or cancel them."""
         self._callouts.forget((callout["account_id"], callout["_id"]))
         self._record_change("callouts", callout["_id"])
@@ -199,7 +202,7 @@ class CalloutHold:
             )
             if not found:
                 return
-            account_id, last = found[0]["account_id"], found[0]["callout_id"]
+            account_id, last = found[0]["account_id"], found[0]["callout_id"] or 0
             status = (await self._read((account_id, last))).status
             if status != "paused":
                 await self._apply_status(account_id, last, status)

@@ -6,9 +6,11 @@ import logging
 import time
 from collections.abc import Sequence
 
-from scfm.models.callout_run import AUDIENCE, CALLOUT_COLLECTION, REVIEW, RUN_DUE, RUN_LOG, TOLD, told_tenth
+from scfm.models.callout_run import AUDIENCE, REVIEW, RUN_DUE, RUN_LOG, TOLD, tell_tenth, told_tenth
+from scfm.models.stored_documents import CALLOUT_COLLECTION, CalloutDocument
 from scfm.results.callout_statistics import people_of
 from scfm.results.people import outcome_words, people_left
+from scfm.runtime.log_format import fields
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.runner import Job
@@ -53,20 +55,18 @@ class CalloutTenths(Job):
         self._look_at = began + max(TENTHS_LOOK_SECONDS, took / TENTHS_LOOK_SHARE)
         return ()
 
-    async def _look(self, callout: Document) -> None:
+    async def _look(self, callout: CalloutDocument) -> None:
         callout_id, view = callout["_id"], self._store.for_account(callout["account_id"])
         people = await people_of(view, callout_id)
         settled = people["total"] - people_left(people)
         tenth = 10 * settled // max(1, people["total"])
         if not told_tenth(callout) < tenth < 10:
             return
-        not_told = {"_id": callout_id, "$or": [{TOLD: None}, {TOLD: {"$lt": tenth}}]}
-        if await view.update_one(CALLOUT_COLLECTION, not_told, {"$set": {TOLD: tenth}}):
+        if await view.update_one(CALLOUT_COLLECTION, *tell_tenth(callout_id, tenth)):
             log.info(
                 "callout %d of account %d: %d of %d people are settled (%s)",
-                callout_id,
-                view.account_id,
-                settled,
-                people["total"],
-                outcome_words(people),
+                *(callout_id, view.account_id, settled, people["total"], outcome_words(people)),
+                extra=fields(
+                    callout_id=callout_id, account_id=view.account_id, settled=settled, people=people["total"]
+                ),
             )

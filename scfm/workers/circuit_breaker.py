@@ -9,11 +9,13 @@ known to this process alone.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from scfm.clock import MonotonicClock, now
 from scfm.results.provider_state import ProviderState
 from scfm.runtime.backoff import Backoff
+from scfm.runtime.metrics import PROVIDERS_FAILING
 from scfm.runtime.outage import Outage
 
 FAILURES_TO_OPEN = 5
@@ -101,6 +103,12 @@ class CircuitBreakers(dict[int, CircuitBreaker]):
     def __init__(self, clock: MonotonicClock) -> None:
         super().__init__()
         self._clock = clock
+        for state in ("failing", "refusing"):
+            PROVIDERS_FAILING.labels(state).set_function(partial(self._count, state))
+
+    def _count(self, state: str) -> int:
+        """How many accounts have a provider of that state."""
+        return sum(breaker.state.state == state for breaker in self.values())
 
     def state(self, account_id: int) -> ProviderState:
         """What is known of the provider of an account."""

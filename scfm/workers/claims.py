@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import cast
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import claim, claimed_by, due
-from scfm.models.call_work import DUE, LANE, RANK, WORK, Attempt, CallWork
-from scfm.storage.query import Document
+from scfm.models.call_work import DUE, LANE, RANK, WORK, Attempt
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
+from scfm.storage.query import CollectionName, Document, Stored
 from scfm.storage.tenant_view import TenantView
-
-CALLS = "phone_calls"
 
 
 async def claim_each(
     view: TenantView,
-    collection: str,
+    collection: CollectionName[Stored],
     waiting: Document,
     due_field: str,
     limit: int,
-    claiming: Callable[[Document], tuple[Document, Document]],
-) -> list[Document]:
+    claiming: Callable[[Stored], tuple[Document, Document]],
+) -> list[Stored]:
     """Claim up to LIMIT documents that are WAITING (a condition), the longest due first; they, as they are now.
 
     CLAIMING gets a document's ``_id`` and ``account_id``, and gives the condition under which it is still to be had,
@@ -41,6 +41,21 @@ async def claim_each(
     return claimed
 
 
+async def claim_due(
+    view: TenantView, collection: CollectionName[Stored], lease: timedelta, limit: int
+) -> list[Stored]:
+    """Claim up to LIMIT documents whose field ``due`` says so: until the LEASE has run out they are due no more."""
+    waiting = {"due": {"$lte": now()}}
+    return await claim_each(
+        view,
+        collection,
+        waiting,
+        "due",
+        limit,
+        lambda found: ({**cast(Document, found), **waiting}, {"$set": {"due": now() + lease}}),
+    )
+
+
 async def claim_calls(
     view: TenantView,
     status: str,
@@ -48,7 +63,7 @@ async def claim_calls(
     lease: datetime,
     attempt: Attempt | None,
     lanes: Mapping[int, int] | None = None,
-) -> list[Document]:
+) -> list[PhoneCallDocument]:
     """Claim up to LIMIT calls of a status until LEASE, the highest priority first, of one the longest due.
 
     LANES: how many may be claimed of each lane, by its callout's id, where they are claimed lane by lane. Gives the
@@ -65,10 +80,9 @@ async def claim_calls(
     count = await view.update_many(CALLS, *claim(call_ids, status, moment, lease, attempt))
     if count == len(found):
         for call in found:
-            work: CallWork = call[WORK]
-            work["lease"] = lease
+            call["_work"]["lease"] = lease
             if attempt:
-                work["attempt"] = attempt
+                call["_work"]["attempt"] = attempt
         return found
     # Another process was at the same calls: which of them are ours?
     return await view.find(CALLS, claimed_by(call_ids, status, lease, attempt))
@@ -76,16 +90,18 @@ async def claim_calls(
 
 async def _first_waiting(
     view: TenantView, waiting: Document, limit: int, lanes: Mapping[int, int] | None
-) -> list[Document]:
+) -> list[PhoneCallDocument]:
     """The first LIMIT of the calls that are WAITING (a condition)."""
     if lanes is None:
         return await view.find(CALLS, waiting, sort=[(LANE, 1), (RANK, 1), (DUE, 1)], limit=limit)
-
-    async def in_lane(lane: int | None, room: int) -> list[Document]:
-        return await view.find(CALLS, {**waiting, LANE: lane}, sort=[(RANK, 1), (DUE, 1)], limit=min(limit, room))
-
     rooms: list[tuple[int | None, int]] = [(None, limit), *lanes.items()]
-    found = await asyncio.gather(*(in_lane(lane, room) for lane, room in rooms if room > 0))
+    found = await asyncio.gather(
+        *(
+            view.find(CALLS, {**waiting, LANE: lane}, sort=[(RANK, 1), (DUE, 1)], limit=min(limit, room))
+            for lane, room in rooms
+            if room > 0
+        )
+    )
     if len(found) == 1:
         return found[0]
     # Those that an older version has queued have no rank, and go first.

@@ -14,18 +14,25 @@ from datetime import datetime, timedelta
 
 from scfm import clock
 from scfm.models import idempotency, renumbering
+from scfm.models.audio_content import AUDIO_CONTENTS, CONTENT_SWEEP_DELAY, SWEEP_AT
+from scfm.models.audio_recording import AUDIO_RECORDINGS
+from scfm.models.batch_operations.operation_run import bring_back_operations
 from scfm.models.call_checks import bring_back_check, bring_back_due
 from scfm.models.call_placement import bring_back_settling
-from scfm.models.callout_run import CALLOUT_COLLECTION, bring_back_run
+from scfm.models.callout_run import bring_back_run
+from scfm.models.doomed_recording import DOOMED_RECORDINGS
+from scfm.models.erasure_record import ERASURES
 from scfm.models.references import DELETION_LEASE, DELETIONS, SWEEP_DELAY
 from scfm.models.registry import RESOURCES
+from scfm.models.stored_documents import CALLOUT_COLLECTION, CALLS, OPERATIONS
+from scfm.models.webhook_attempts import bring_back_webhooks
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
-from scfm.workers.batch_run import OPERATIONS
+from scfm.workers.audio_recorder import RECORDING_LEASE
 from scfm.workers.batch_runner import BACKOFF
-from scfm.workers.claims import CALLS
 from scfm.workers.clock_watch import TOLERANCE, ClockWatch
+from scfm.workers.delete_recordings import MAX_DELETION_PAUSE
 from scfm.workers.plan_runner import MAX_STEP_SECONDS
 from scfm.workers.runner import Job
 from scfm.workers.status_poller import MAX_CHECK_INTERVAL
@@ -95,27 +102,34 @@ class ClockRepair(Job):
 
     def _operations(self, moment: datetime, late: datetime) -> list[tuple[str, Document, Document]]:
         backoff = late + timedelta(seconds=BACKOFF.longest)
-        due = {"_work.due": moment}
-        # Whoever runs one does no harm to another who goes on with it.
-        step = max(late + self._lease, late + timedelta(seconds=MAX_STEP_SECONDS))
-        runs, bring_back = bring_back_run(moment, step)
-        return [
-            (OPERATIONS, {"status": "queued", "_work.due": {"$gt": backoff}}, due),
-            (OPERATIONS, {"status": "running", "_work.due": {"$gt": max(backoff, late + self._lease)}}, due),
-            (CALLOUT_COLLECTION, runs, bring_back["$set"]),
-        ]
+        step = late + timedelta(seconds=MAX_STEP_SECONDS)
+        # Two processes that run the same one do each other no harm.
+        queued = bring_back_operations("queued", moment, backoff)
+        running = bring_back_operations("running", moment, max(backoff, late + self._lease))
+        runs = bring_back_run(moment, max(step, late + self._lease))
+        of_collection = ((OPERATIONS, queued), (OPERATIONS, running), (CALLOUT_COLLECTION, runs))
+        return [(collection, condition, update["$set"]) for collection, (condition, update) in of_collection]
 
     def _others(self, moment: datetime, late: datetime, *, everything: bool) -> list[tuple[str, Document, Document]]:
         mark = "_deleting.until"
         look = f"{renumbering.RENUMBERED}.due"
         found: list[tuple[str, Document, Document]] = [
             (DELETIONS, {"due": {"$gt": late + SWEEP_DELAY}}, {"due": moment + SWEEP_DELAY}),
+            (ERASURES, {"due": {"$gt": late + SWEEP_DELAY}}, {"due": moment}),
+            (DOOMED_RECORDINGS, {"due": {"$gt": late + MAX_DELETION_PAUSE}}, {"due": moment}),
+            (AUDIO_RECORDINGS, {"due": {"$gt": late + RECORDING_LEASE}}, {"due": moment}),
+            (  # not at once: a request of just now may hold what no audio file names yet
+                AUDIO_CONTENTS,
+                {SWEEP_AT: {"$gt": late + CONTENT_SWEEP_DELAY}},
+                {SWEEP_AT: moment + CONTENT_SWEEP_DELAY},
+            ),
             ("contacts", {look: {"$gt": late + renumbering.MARK_RETENTION}}, {look: moment}),
             *(
                 (one.collection, {mark: {"$gt": late + DELETION_LEASE}}, {mark: moment + DELETION_LEASE})
                 for one in RESOURCES
             ),
         ]
+        found += bring_back_webhooks(moment, late, everything=everything)
         if everything:  # there is no index for it
             running = {"until": {"$gt": late + idempotency.REQUEST_LEASE}, "answer": None}
             found.append((idempotency.COLLECTION, running, {"until": moment + idempotency.REQUEST_LEASE}))

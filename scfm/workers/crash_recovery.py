@@ -6,13 +6,13 @@ import logging
 import time
 
 from scfm.clock import now
+from scfm.models.batch_operations.operation_run import take_over_operations
 from scfm.models.call_lifecycle import claimed_under
 from scfm.models.call_placement import take_over
 from scfm.models.call_work import WORK, attempt_of
-from scfm.models.callout_run import CALLOUT_COLLECTION, take_over_run
+from scfm.models.callout_run import take_over_run
+from scfm.models.stored_documents import CALLOUT_COLLECTION, CALLS, OPERATIONS
 from scfm.storage.store import Store
-from scfm.workers.batch_run import OPERATIONS
-from scfm.workers.claims import CALLS
 from scfm.workers.send_journal import SendJournal
 
 log = logging.getLogger("scfm.work")
@@ -56,6 +56,5 @@ class CrashRecovery:
         await self._all_tenants.bulk_update(CALLS, updates)
         if calls:
             log.info("%d calls of an ended process are taken over", len(calls))
-        run = {"_work.due": {"$exists": True}, "_work.log": journal_id}
-        await self._all_tenants.update_many(OPERATIONS, run, {"$set": {"_work.due": now()}})
+        await self._all_tenants.update_many(OPERATIONS, *take_over_operations(journal_id))
         await self._all_tenants.update_many(CALLOUT_COLLECTION, *take_over_run(journal_id, now()))

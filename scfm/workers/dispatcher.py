@@ -16,12 +16,13 @@ from functools import partial
 from scfm.clock import SYSTEM_CLOCK, MonotonicClock, now
 from scfm.errors import Unavailable
 from scfm.models.call_work import WORK, attempt_of, tries_of
+from scfm.models.stored_documents import PhoneCallDocument
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import CREATE_FAILED, AccountRefused, CallRejected, NotSent, Unknown
 from scfm.runtime.backoff import Backoff
+from scfm.runtime.metrics import LEASE_LOSSES
 from scfm.settings import Settings
-from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.account_refusals import AccountRefusals
 from scfm.workers.calling_accounts import CallingAccounts
@@ -67,7 +68,7 @@ class Dispatcher(Job):
         callout_hold: CalloutHold,
         settings: Settings,
         yield_to_webhooks: Callable[[], Awaitable[None]] | None = None,
-        sent: Callable[[Document], None] = lambda call: None,
+        sent: Callable[[PhoneCallDocument], None] = lambda call: None,
         clock: MonotonicClock = SYSTEM_CLOCK,
     ) -> None:
         """``sent`` is told of each call that the provider has accepted."""
@@ -127,13 +128,18 @@ class Dispatcher(Job):
             self.wake()  # there was no room for more, and now there is
         return scheduled_calls
 
+    def request_of(self, item: ScheduledCall) -> str | None:
+        return item.call.get("_request_id")
+
     async def process(self, item: ScheduledCall) -> None:
         call = item.call
         try:
             try:
                 record_placement = await self._place(item)
-            finally:
-                self._landed(item)
+            finally:  # it is no longer in flight; more may be claimed if that leaves few
+                self._rate_limiter.call_ended(call["account_id"], call.get("callout_id"))
+                if self._rate_limiter.in_flight <= self._few:
+                    self.wake()
             await record_placement()
         except Unavailable:
             # Nothing raises this once the call has left.
@@ -142,12 +148,6 @@ class Dispatcher(Job):
         except asyncio.CancelledError:
             await self._hand_back(call)
             raise
-
-    def _landed(self, item: ScheduledCall) -> None:
-        """The call is no longer in flight; more may be claimed if that leaves few."""
-        self._rate_limiter.call_ended(item.call["account_id"], item.call.get("callout_id"))
-        if self._rate_limiter.in_flight <= self._few:
-            self.wake()
 
     async def _place(self, item: ScheduledCall) -> RecordPlacement:
         """Send the call when its moment has come, if nothing keeps it back."""
@@ -164,13 +164,13 @@ class Dispatcher(Job):
             return partial(self._record_put_off, call)
         return await self._send(call, credentials, looked_at)
 
-    async def _record_put_off(self, call: Document) -> None:
+    async def _record_put_off(self, call: PhoneCallDocument) -> None:
         """The call did not leave: it is due again, and says why, if its account is refused."""
         await self._placements.record_requeued(
             call, 0, tries_of(call), self._refusals.explanation(call["account_id"])
         )
 
-    async def _hand_back(self, call: Document) -> None:
+    async def _hand_back(self, call: PhoneCallDocument) -> None:
         """The server stops: others go on with the call, if the database can still be told in time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(HAND_BACK_SECONDS):
@@ -190,7 +190,7 @@ class Dispatcher(Job):
         else:
             await self._placements.record_rejected(call, reason.message)
 
-    async def _leave(self, call: Document, looked_at: float) -> None:
+    async def _leave(self, call: PhoneCallDocument, looked_at: float) -> None:
         """Append the call to the send journal: its request leaves now. Raises NotSent: then it does not leave.
 
         Nothing is awaited between the last look at what may keep the call back and the entry in the journal.
@@ -208,13 +208,14 @@ class Dispatcher(Job):
         if self._callout_hold.changed_since(call, looked_at) or self._callout_hold.shut_now(call):
             raise Withheld(CHANGED)
         if now() >= call[WORK]["lease"]:
+            LEASE_LOSSES.labels("phone_call").inc()
             raise NotSent(f"{CREATE_FAILED}: the connection came too late")
         try:
             self._send_journal.append(*attempt_of(call))
         except OSError as error:
             raise NotSent(f"{CREATE_FAILED}: {error.strerror} in the data folder") from error
 
-    async def _send(self, call: Document, credentials: Credentials, looked_at: float) -> RecordPlacement:
+    async def _send(self, call: PhoneCallDocument, credentials: Credentials, looked_at: float) -> RecordPlacement:
         account_id = call["account_id"]
         params = sent_params(call["remote_request_params"], self._public_url)
         try:
@@ -252,7 +253,7 @@ class Dispatcher(Job):
         self._refusals.answered(account_id)
 
     async def _account_refused(
-        self, call: Document, credentials: Credentials, error: AccountRefused
+        self, call: PhoneCallDocument, credentials: Credentials, error: AccountRefused
     ) -> RecordPlacement:
         try:
             change = await self._refusals.waiting(call["account_id"], credentials, error)

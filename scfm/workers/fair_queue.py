@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from scfm.clock import now
 from scfm.models.call_lifecycle import due
 from scfm.models.call_work import LANE, Attempt
-from scfm.storage.query import Document
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 from scfm.storage.ttl_cache import TTLCache
-from scfm.workers.claims import CALLS, claim_calls
+from scfm.workers.claims import claim_calls
 
 # For so long at most the calls of an account that had none wait until its turn comes.
 IN_TURN_SECONDS = 0.25
@@ -44,20 +45,23 @@ class FairQueue:
 
     async def claim(
         self, limit: int, lease: datetime, attempt: Attempt | None = None, allowance: Allowance | None = None
-    ) -> list[Document]:
+    ) -> list[PhoneCallDocument]:
         """Claim up to LIMIT calls until LEASE; each account has its share, and no more than its ALLOWANCE.
 
         ATTEMPT is that of calls that are about to be sent. Raises Unavailable; then some may be claimed all the same.
         """
         remembered = bool(self._accounts) and time.monotonic() < self._known_until
         accounts = await self._in_turn()
-        claimed: list[Document] = []
+        claimed: list[PhoneCallDocument] = []
         for position, account_id in enumerate(accounts):
             share = -(-(limit - len(claimed)) // (len(accounts) - position))
             if allowance is not None:
                 share = min(share, await allowance(account_id))
             if share > 0:
-                lanes = await self._rooms(account_id)
+                lanes = None
+                if self._lane_allowance is not None:
+                    waiting = await self._lanes.get(account_id)
+                    lanes = {lane: await self._lane_allowance(account_id, lane) for lane in waiting}
                 view = self._store.for_account(account_id)
                 calls = await claim_calls(view, self._status, share, lease, attempt, lanes)
                 claimed += calls
@@ -76,16 +80,9 @@ class FairQueue:
         later = [account for account in self._accounts if account > self._last]
         return later + [account for account in self._accounts if account <= self._last]
 
-    async def _rooms(self, account_id: int) -> dict[int, int] | None:
-        """How many calls may be claimed of each of the account's lanes."""
-        if self._lane_allowance is None:
-            return None
-        return {lane: await self._lane_allowance(account_id, lane) for lane in await self._lanes.get(account_id)}
-
-    async def accounts(self) -> AsyncIterator[int]:
+    def accounts(self) -> AsyncIterator[int]:
         """The accounts that have such calls."""
-        async for account_id in self._distinct(self._store.all_tenants, "account_id"):
-            yield account_id
+        return self._distinct(self._store.all_tenants, "account_id")
 
     async def _waiting_lanes(self, account_id: int) -> list[int]:
         return [lane async for lane in self._distinct(self._store.for_account(account_id), LANE)]
@@ -95,7 +92,9 @@ class FairQueue:
         last = 0
         while True:
             condition = {**due(self._status, now()), field: {"$gt": last}}
-            found = await view.find(CALLS, condition, fields=[field], sort=[(field, 1)], limit=1)
+            found: Sequence[Mapping[str, Any]] = await view.find(
+                CALLS, condition, fields=[field], sort=[(field, 1)], limit=1
+            )
             if not found:
                 return
             last = found[0][field]

@@ -11,14 +11,14 @@ from scfm.models import call_hang_up
 from scfm.models.call_hang_up import NOT_LEFT
 from scfm.models.call_lifecycle import FINAL, Transition
 from scfm.models.call_work import HANG_UP_DUE, HANG_UP_WISH
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
 from scfm.providers.client import Provider
 from scfm.providers.errors import AccountRefused, CallRejected, NotSent, ProviderError
 from scfm.runtime.backoff import Backoff
-from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.call_withdrawal import CallWithdrawal
 from scfm.workers.calling_accounts import CallingAccounts
-from scfm.workers.claims import CALLS, claim_each
+from scfm.workers.claims import claim_each
 from scfm.workers.runner import Job
 
 log = logging.getLogger("scfm.work")
@@ -46,7 +46,7 @@ class HangUps(Job):
         self._withdrawal = withdrawal
         self._lease = lease
 
-    async def claim(self, limit: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[PhoneCallDocument]:
         moment = now()
         return await claim_each(
             self._all_tenants,
@@ -57,20 +57,19 @@ class HangUps(Job):
             lambda call: call_hang_up.claim_hang_up(call, moment, later(self._lease)),
         )
 
-    async def process(self, item: Document) -> None:
+    async def process(self, item: PhoneCallDocument) -> None:
         if item["status"] in NOT_LEFT:
             withdrawn = await self._withdrawal.withdraw(item)
             if withdrawn["status"] in NOT_LEFT:  # it is unknown whether it has left, or is about to be known
                 await self._try_later(item)
         elif item["status"] in FINAL or now() - item["created_at"] > MAX_WISH_AGE:
             await self._update(call_hang_up.has_ended(item))
-        elif item["remote_call_id"] is None:
+        elif (sid := item["remote_call_id"]) is None:
             await self._try_later(item)
         else:
-            await self._hang_up(item)
+            await self._hang_up(item, sid)
 
-    async def _hang_up(self, call: Document) -> None:
-        sid = call["remote_call_id"]
+    async def _hang_up(self, call: PhoneCallDocument, sid: str) -> None:
         try:
             await self._accounts.ask(call["account_id"], lambda own: self._provider.hang_up(own, sid))
         except AccountRefused as refused:
@@ -84,12 +83,12 @@ class HangUps(Job):
         else:
             await self._update(call_hang_up.hung_up(call, later(TOLD_SECONDS)))
 
-    async def _try_later(self, call: Document, message: str | None = None, wait: float = 0.0) -> None:
+    async def _try_later(self, call: PhoneCallDocument, message: str | None = None, wait: float = 0.0) -> None:
         seconds = max(HANG_UP_BACKOFF.seconds(call[HANG_UP_WISH]["tries"] + 1), wait)
         await self._update(call_hang_up.hang_up_later(call, later(seconds), message))
 
     async def _update(self, transition: Transition) -> None:
         await self._all_tenants.update_one(CALLS, *transition)
 
-    async def on_error(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: PhoneCallDocument, error: Exception) -> None:
         await self._try_later(item)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from scfm.clock import later, now
 from scfm.models.call_hang_up import want_end_of_account, want_end_of_callout
-from scfm.models.call_hold import HELD_AT, SERVER_STATES
+from scfm.models.call_hold import SERVER_STATES
 from scfm.models.call_lifecycle import CallStatus
 from scfm.models.call_work import EXISTS, HANG_UP_DUE, HANG_UP_WISH, LEASE, HangUp
+from scfm.models.stored_documents import CALLOUT_COLLECTION, CALLS, StoredDocument
 from scfm.runtime.backoff import Backoff
-from scfm.storage.query import Document
+from scfm.storage.query import ACCOUNT_COLLECTION, CollectionName, Document
 from scfm.storage.store import Store
-from scfm.workers.claims import CALLS, claim_each
+from scfm.workers.claims import claim_each
 from scfm.workers.runner import Job
 
 OF_MANY_BACKOFF = Backoff(first=1.0, longest=60.0)
@@ -25,11 +26,24 @@ MIN_PASSES = 2
 MAX_ACCOUNTS = 1000
 
 
+class WithWish(StoredDocument, total=False):
+    """A callout, an account or the server, as far as its calls are to end."""
+
+    status: str
+    calls_held_at: datetime | None
+    _hang_up: HangUp
+
+
+WITH_WISHES = tuple(
+    CollectionName[WithWish](name) for name in (CALLOUT_COLLECTION, ACCOUNT_COLLECTION, SERVER_STATES)
+)
+
+
 class Wish(NamedTuple):
     """A callout, an account or the server whose calls are to end: its document, and the collection that it is in."""
 
-    collection: str
-    document: Document
+    collection: CollectionName[WithWish]
+    document: WithWish
 
 
 class HangUpsOfMany(Job):
@@ -47,7 +61,7 @@ class HangUpsOfMany(Job):
         lease = now() + OF_MANY_LEASE
         return [
             Wish(collection, document)
-            for collection in ("callouts", "accounts", SERVER_STATES)
+            for collection in WITH_WISHES
             for document in await claim_each(
                 self._store.all_tenants,
                 collection,
@@ -59,27 +73,25 @@ class HangUpsOfMany(Job):
         ]
 
     async def process(self, item: Wish) -> None:
-        if item.collection == "callouts":
-            again = await self._of_callout(item.document)
+        if item.collection == CALLOUT_COLLECTION:
+            if item.document["status"] == "stopped":
+                wanted = want_end_of_callout(item.document["account_id"], item.document["_id"])
+                await self._store.all_tenants.update_many(CALLS, *wanted)
+            again = False  # a call that has been claimed is noted as well, and none is claimed any more
         else:
-            again = item.document.get(HELD_AT) is not None and await self._of_held(item)
+            again = item.document.get("calls_held_at") is not None and await self._of_held(item)
         self._wake()
-        hang_up: HangUp = item.document[HANG_UP_WISH]
+        hang_up = item.document[HANG_UP_WISH]
         passes = hang_up["tries"] + 1
-        same: Document = {name: item.document[name] for name in ("_id", "account_id") if name in item.document}
+        same: Document = {"_id": item.document["_id"]}
+        if "account_id" in item.document:
+            same["account_id"] = item.document["account_id"]
         if again or passes < MIN_PASSES:
             then: HangUp = {"due": later(OF_MANY_BACKOFF.seconds(passes)), "tries": passes}
             update: Document = {"$set": {HANG_UP_WISH: then}}
         else:
             update = {"$unset": {HANG_UP_WISH: ""}}
         await self._store.all_tenants.update_one(item.collection, {**same, HANG_UP_DUE: hang_up["due"]}, update)
-
-    async def _of_callout(self, callout: Document) -> bool:
-        """False: a call of a stopped callout that has been claimed is noted as well, and none is claimed any more."""
-        if callout["status"] == "stopped":
-            wanted = want_end_of_callout(callout["account_id"], callout["_id"])
-            await self._store.all_tenants.update_many(CALLS, *wanted)
-        return False
 
     async def _of_held(self, wish: Wish) -> bool:
         """Whether calls are leaving that are to end once they have. One that does not leave waits."""
@@ -89,7 +101,7 @@ class HangUpsOfMany(Job):
         last, again = 0, False
         while True:
             accounts = await self._store.all_tenants.find(
-                "accounts", {"_id": {"$gt": last}}, fields=["_id"], sort=[("_id", 1)], limit=MAX_ACCOUNTS
+                ACCOUNT_COLLECTION, {"_id": {"$gt": last}}, fields=["_id"], sort=[("_id", 1)], limit=MAX_ACCOUNTS
             )
             if not accounts:
                 return again

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scfm.storage.query import Document
+from scfm.models.stored_documents import CALLOUT_COLLECTION, PhoneCallDocument
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
 
@@ -29,7 +29,7 @@ class Lanes:
         # By the ids of the account and the callout.
         self._lanes: TTLCache[tuple[int, int], Lane | None] = TTLCache(self._read, LANE_SECONDS)
 
-    async def of_call(self, call: Document) -> Lane | None:
+    async def of_call(self, call: PhoneCallDocument) -> Lane | None:
         """The lane of a call; None if its callout's plan, as it is now, sets no limits."""
         callout_id = call.get("callout_id")
         return None if callout_id is None else await self._lanes.get((call["account_id"], callout_id))
@@ -42,7 +42,7 @@ class Lanes:
         account_id, callout_id = callout
         fields = ["plan.calls_per_second", "plan.calls_in_flight"]
         found = await self._store.for_account(account_id).find(
-            "callouts", {"_id": callout_id}, fields=fields, sort=()
+            CALLOUT_COLLECTION, {"_id": callout_id}, fields=fields, sort=()
         )
         plan = (found[0].get("plan") if found else None) or {}
         rate, max_in_flight = plan.get("calls_per_second"), plan.get("calls_in_flight")

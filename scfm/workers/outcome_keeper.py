@@ -1,8 +1,8 @@
 """Works what has happened to people into the outcomes of their participations: see ``scfm.models.outcome``.
 
 What is marked is found by an index. The outcomes of its participations are derived and stored, and then exactly the
-marks that were found are removed. Who is cut off in between, or does it twice, or beside another process, does no
-more than once.
+marks that were found are removed. A process that is cut off in between, does it twice, or beside another one, does
+no more than once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from scfm.models.outcome import MARK, ONE_ONLY
-from scfm.storage.query import Document
+from scfm.models.stored_documents import CALLS, PARTICIPATIONS, ParticipationDocument, PhoneCallDocument
+from scfm.storage.query import CollectionName, Document, Stored
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.workers.outcome_writer import CALLS, PARTICIPATIONS, store_outcomes
+from scfm.workers.outcome_writer import store_outcomes
 from scfm.workers.runner import Job
 
 # What is marked; a damaged mark, which is no number, marks nothing.
@@ -34,8 +35,8 @@ class Marked:
     """What is marked of an account: documents with their marks."""
 
     account_id: int
-    calls: list[Document] = field(default_factory=list)
-    participations: list[Document] = field(default_factory=list)
+    calls: list[PhoneCallDocument] = field(default_factory=list)
+    participations: list[ParticipationDocument] = field(default_factory=list)
 
 
 class OutcomeKeeper(Job):
@@ -62,7 +63,7 @@ class OutcomeKeeper(Job):
         )
         by_account: dict[int, Marked] = {}
 
-        def account_of(document: Document) -> Marked:
+        def account_of(document: PhoneCallDocument | ParticipationDocument) -> Marked:
             account_id = document.get("account_id", 0)
             return by_account.setdefault(account_id, Marked(account_id))
 
@@ -73,7 +74,7 @@ class OutcomeKeeper(Job):
         self._gather = max(len(calls), len(participations)) < MAX_MARKS
         return [list(by_account.values())] if by_account else []
 
-    async def _first_marked(self, collection: str, *fields: str) -> list[Document]:
+    async def _first_marked(self, collection: CollectionName[Stored], *fields: str) -> list[Stored]:
         """Those that have been marked for longest."""
         return await self._store.all_tenants.find(
             collection, NUMBERED, fields=["account_id", MARK, *fields], sort=[(MARK, 1)], limit=MAX_MARKS
@@ -97,13 +98,15 @@ class OutcomeKeeper(Job):
         await _remove_marks(view, PARTICIPATIONS, [one for one in marked.participations if one["_id"] in settled])
 
 
-def _participation_id(call: Document) -> int | None:
+def _participation_id(call: PhoneCallDocument) -> int | None:
     """The id that a call names, whatever else a damaged one may hold."""
-    named = call.get("callout_participation_id")
-    return named if isinstance(named, int) else None
+    participation_id = call.get("callout_participation_id")
+    return participation_id if isinstance(participation_id, int) else None
 
 
-async def _remove_marks(view: TenantView, collection: str, marked: Iterable[Document]) -> None:
+async def _remove_marks(
+    view: TenantView, collection: str, marked: Iterable[PhoneCallDocument | ParticipationDocument]
+) -> None:
     """Remove these marks, and none that a document has got since."""
     by_mark: dict[int, list[int]] = defaultdict(list)
     for document in marked:

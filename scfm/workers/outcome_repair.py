@@ -5,27 +5,29 @@ On a sound database that finds nothing but what an older version has left: parti
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from scfm.clock import now
 from scfm.models.outcome import ATTEMPT_DUE, MARK, MARKED, OUTCOME_VERSION, new_mark
 from scfm.models.participation_outcome import DerivedOutcome
+from scfm.models.stored_documents import CALLS, PARTICIPATIONS, ParticipationDocument
+from scfm.runtime.rest import rest
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.workers.outcome_writer import CALLS, PARTICIPATIONS, STORED_FIELDS, changes_of, derive_all
+from scfm.workers.outcome_writer import STORED_FIELDS, changes_of, derive_all
 from scfm.workers.runner import Job
 
 log = logging.getLogger("scfm.work")
 
 REPAIR_BATCH = 200
-# Between two batches it rests for so many times as long as one took: it has time, and others have not.
-REST, MAX_REST_SECONDS = 4, 0.5
+# Between two batches it rests, so long at most: it has time, and others have not.
+MAX_REST_SECONDS = 0.5
 
 
 class OutcomeRepair(Job):
@@ -41,7 +43,7 @@ class OutcomeRepair(Job):
         # How many had a wrong outcome, and how many none.
         self.wrong, self.missing = 0, 0
 
-    async def claim(self, limit: int) -> Sequence[list[Document]]:
+    async def claim(self, limit: int) -> Sequence[list[ParticipationDocument]]:
         if self._ended:
             return []
         beyond = {"_id": {"$gt": self._last}}
@@ -54,17 +56,17 @@ class OutcomeRepair(Job):
                 log.warning("outcomes: %d were wrong, and %d not there", self.wrong, self.missing)
         return [batch] if batch else []
 
-    async def process(self, item: list[Document]) -> None:
+    async def process(self, item: list[ParticipationDocument]) -> None:
         began = time.monotonic()
-        by_account: dict[int, list[Document]] = defaultdict(list)
+        by_account: dict[int, list[ParticipationDocument]] = defaultdict(list)
         for participation in item:
             by_account[participation["account_id"]].append(participation)
         for account_id, participations in by_account.items():
             await self._look(account_id, participations)
         self._last = item[-1]["_id"]
-        await asyncio.sleep(min(REST * (time.monotonic() - began), MAX_REST_SECONDS))
+        await rest(began, MAX_REST_SECONDS)
 
-    async def _look(self, account_id: int, participations: list[Document]) -> None:
+    async def _look(self, account_id: int, participations: list[ParticipationDocument]) -> None:
         view = self._store.for_account(account_id)
         derived = await derive_all(view, participations)
         moment = now()
@@ -86,14 +88,14 @@ class OutcomeRepair(Job):
         await _mark(view, [one for one in left if "outcome" in one and ATTEMPT_DUE in one])
 
 
-async def _mark(view: TenantView, participations: list[Document]) -> int:
+async def _mark(view: TenantView, participations: list[ParticipationDocument]) -> int:
     """Mark those whose outcome has not been derived anew since they were read; how many."""
     unchanged = [{"_id": one["_id"], OUTCOME_VERSION: one.get(OUTCOME_VERSION), MARK: None} for one in participations]
     mark: Document = {"$set": {MARK: new_mark()}}
     return await view.bulk_update(PARTICIPATIONS, [(condition, mark) for condition in unchanged])
 
 
-def differs(participation: Document, derived: DerivedOutcome, moment: datetime) -> bool:
+def differs(participation: Mapping[str, Any], derived: DerivedOutcome, moment: datetime) -> bool:
     """Whether a participation has another outcome than is derived of it, apart from what is due at MOMENT."""
     changes = changes_of(participation, derived)
     for name in ("_due", "next_attempt_at"):

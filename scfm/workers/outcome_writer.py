@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 from scfm.clock import later, now
 from scfm.models.callout_run import look_soon
-from scfm.models.outcome import ATTEMPT_NUMBER, MARK, OUTCOME_VERSION, new_mark
+from scfm.models.outcome import ATTEMPT_NUMBER, MARK, OPEN_OUTCOMES, OUTCOME_VERSION, new_mark
 from scfm.models.participation_outcome import (
     CALL_FIELDS,
     CALLOUT_FIELDS,
@@ -17,13 +18,22 @@ from scfm.models.participation_outcome import (
     DerivedOutcome,
     derive,
 )
+from scfm.models.stored_documents import (
+    CALLOUT_COLLECTION,
+    CALLS,
+    PARTICIPATIONS,
+    CalloutDocument,
+    ParticipationDocument,
+    PhoneCallDocument,
+)
+from scfm.models.webhook_endpoint import wants
+from scfm.models.webhook_event import PARTICIPATION_SETTLED, telling
 from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
 log = logging.getLogger("scfm.work")
 
-PARTICIPATIONS, CALLS = "callout_participations", "phone_calls"
 # So many are read, derived and stored in one go.
 MAX_TOGETHER = 200
 # A plan is looked at so soon after an outcome of its callout has changed.
@@ -60,10 +70,14 @@ async def store_outcomes(view: TenantView, participation_ids: Sequence[int]) -> 
 async def _store_together(view: TenantView, participation_ids: Sequence[int]) -> set[int]:
     version = new_mark()
     # First the participations: what is derived is not older than the version that it takes the place of.
-    participations = await read_participations(view, {"_id": {"$in": list(participation_ids)}})
+    participations, told = await asyncio.gather(
+        read_participations(view, {"_id": {"$in": list(participation_ids)}}), wants(view, PARTICIPATION_SETTLED)
+    )
     derived = await derive_all(view, participations)
     updates = {
-        one["_id"]: _update(one, derived[one["_id"]], version) for one in participations if one["_id"] in derived
+        one["_id"]: _update(one, derived[one["_id"]], version, told=told)
+        for one in participations
+        if one["_id"] in derived
     }
     others = set(participation_ids) - updates.keys()
     planned = {
@@ -73,19 +87,19 @@ async def _store_together(view: TenantView, participation_ids: Sequence[int]) ->
     }
     changed = await view.bulk_update(PARTICIPATIONS, updates.values())
     if planned:  # there may be somebody to call, or nobody any more
-        await view.update_many("callouts", *look_soon(sorted(planned), later(PLAN_LOOK_SECONDS)))
+        await view.update_many(CALLOUT_COLLECTION, *look_soon(sorted(planned), later(PLAN_LOOK_SECONDS)))
     if changed == len(updates):
         return others | updates.keys()
     left = {"_id": {"$in": list(updates)}, OUTCOME_VERSION: {"$ne": version}}
     return others | (updates.keys() - {one["_id"] for one in await view.find(PARTICIPATIONS, left, fields=["_id"])})
 
 
-async def read_participations(view: TenantView, condition: Document, limit: int = 0) -> list[Document]:
+async def read_participations(view: TenantView, condition: Document, limit: int = 0) -> list[ParticipationDocument]:
     """The participations that fit, by id, as far as their outcomes go."""
     return await view.find(PARTICIPATIONS, condition, fields=STORED_FIELDS, limit=limit)
 
 
-async def derive_all(view: TenantView, participations: Sequence[Document]) -> dict[int, DerivedOutcome]:
+async def derive_all(view: TenantView, participations: Sequence[ParticipationDocument]) -> dict[int, DerivedOutcome]:
     """By the participation's id, its outcome as it is now.
 
     One whose documents cannot be understood has none, which the log tells; it must not keep others from theirs.
@@ -93,12 +107,12 @@ async def derive_all(view: TenantView, participations: Sequence[Document]) -> di
     if not participations:
         return {}
     ids = [participation["_id"] for participation in participations]
-    calls: dict[int, list[Document]] = defaultdict(list)
+    calls: dict[int | None, list[PhoneCallDocument]] = defaultdict(list)
     for call in await view.find(CALLS, {"callout_participation_id": {"$in": ids}}, fields=CALL_FIELDS, sort=()):
         calls[call["callout_participation_id"]].append(call)
     among = {"_id": {"$in": list({participation.get("callout_id") for participation in participations})}}
-    found = await view.find("callouts", among, fields=CALLOUT_FIELDS, sort=())
-    callouts = {callout["_id"]: callout for callout in found}
+    found = await view.find(CALLOUT_COLLECTION, among, fields=CALLOUT_FIELDS, sort=())
+    callouts: dict[int | None, CalloutDocument] = {callout["_id"]: callout for callout in found}
     time_slice, moment, derived = TimeSlice(), now(), {}
     for participation in participations:
         await time_slice.pause()
@@ -112,13 +126,18 @@ async def derive_all(view: TenantView, participations: Sequence[Document]) -> di
     return derived
 
 
-def changes_of(participation: Document, derived: DerivedOutcome) -> Document:
+def changes_of(participation: Mapping[str, Any], derived: DerivedOutcome) -> Document:
     """By field, what differs in a participation from what is DERIVED of it."""
     return {name: value for name, value in derived.items() if participation.get(name, WITHOUT[name]) != value}
 
 
-def _update(participation: Document, derived: DerivedOutcome, version: int) -> tuple[Document, Document]:
-    """The condition that nobody has stored another outcome, and the update that stores it and removes the mark."""
+def _update(
+    participation: ParticipationDocument, derived: DerivedOutcome, version: int, *, told: bool
+) -> tuple[Document, Document]:
+    """The condition that nobody has stored another outcome, and the update that stores it and removes the mark.
+
+    TOLD: that the person is settled, or settled otherwise, is told to webhook endpoints.
+    """
     changes = changes_of(participation, derived)
     unset = {name: "" for name, value in changes.items() if value is None and name.startswith("_")}
     changes = {name: value for name, value in changes.items() if name not in unset}
@@ -127,4 +146,8 @@ def _update(participation: Document, derived: DerivedOutcome, version: int) -> t
         same[MARK] = mark
         unset[MARK] = ""
     update: Document = {"$set": {**changes, OUTCOME_VERSION: version}}
+    if told and derived["outcome"] not in OPEN_OUTCOMES and changes.keys() & {"outcome", "outcome_reason"}:
+        update |= telling(
+            PARTICIPATION_SETTLED, now(), {name: value for name, value in derived.items() if name[0] != "_"}
+        )
     return same, {**update, "$unset": unset} if unset else update

@@ -11,6 +11,7 @@ from scfm.models.call_cancellations import cancel, cancel_opted_out, cancel_shut
 from scfm.models.call_lifecycle import Transition, hold, requeue
 from scfm.models.call_placement import accept, mark_unknown, reject
 from scfm.models.call_work import attempt_of, tries_of
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
 from scfm.providers.answers import RemoteCall
 from scfm.providers.errors import NotSent, ProviderError
 from scfm.runtime.backoff import Backoff
@@ -19,7 +20,6 @@ from scfm.storage.query import Document
 from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
 from scfm.workers.callout_hold import HELD_BACK, NOT_NOW, OPTED_OUT, TOO_LATE, WITHDRAWN
-from scfm.workers.claims import CALLS
 from scfm.workers.remote_status import first_check
 from scfm.workers.request_params import sent_params
 from scfm.workers.send_journal import SendJournal
@@ -29,7 +29,7 @@ SEND_BACKOFF = Backoff(first=1.0, longest=60.0)
 
 
 # What becomes of a claimed call, by what keeps it back: see CalloutHold.blocking_status.
-BLOCKED: Mapping[str, Callable[[Document], Transition]] = {
+BLOCKED: Mapping[str, Callable[[PhoneCallDocument], Transition]] = {
     HELD_BACK: lambda call: requeue(call, 0, tries_of(call)),
     OPTED_OUT: cancel_opted_out,
     NOT_NOW: partial(cancel_shut, too_late=False),
@@ -51,11 +51,13 @@ class PlacementRecorder:
         self._settings = settings
         self._updates = RetryingUpdates(store.all_tenants, CALLS)
 
-    async def record_requeued(self, call: Document, delay: float, tries: int, change: Document | None = None) -> None:
+    async def record_requeued(
+        self, call: PhoneCallDocument, delay: float, tries: int, change: Document | None = None
+    ) -> None:
         """The call provably did not leave: it is due again in DELAY seconds. CHANGE is what is shown of why."""
         await self._updates.add(requeue(call, delay, tries, change))
 
-    async def record_blocked(self, call: Document, blocking: str) -> None:
+    async def record_blocked(self, call: PhoneCallDocument, blocking: str) -> None:
         """BLOCKING (see CalloutHold.blocking_status) keeps the call back: it waits, is held, or is canceled."""
         await self._updates.add(BLOCKED[blocking](call))
 
@@ -63,22 +65,22 @@ class PlacementRecorder:
         """The number of a call's contact has changed: TRANSITION is what CalloutHold.outdated gives."""
         await self._updates.add(transition)
 
-    async def record_accepted(self, call: Document, response: RemoteCall) -> None:
+    async def record_accepted(self, call: PhoneCallDocument, response: RemoteCall) -> None:
         """The provider has taken the call."""
         await self._updates.add(*accept(call, response, self._first_check(call)))
         self._send_journal.forget(*attempt_of(call))
 
-    async def record_rejected(self, call: Document, message: str, error_code: int | None = None) -> None:
+    async def record_rejected(self, call: PhoneCallDocument, message: str, error_code: int | None = None) -> None:
         """The provider will not place the call, or it is given up. MESSAGE and its ERROR_CODE are shown."""
         await self._updates.add(reject(call, message, error_code))
         self._send_journal.forget(*attempt_of(call))
 
-    async def record_put_back(self, call: Document, change: Document) -> None:
+    async def record_put_back(self, call: PhoneCallDocument, change: Document) -> None:
         """The call left, and the provider did not take it: it is due again. CHANGE is what is shown of why."""
         await self._updates.add(requeue(call, 0, tries_of(call), change))
         self._send_journal.forget(*attempt_of(call))
 
-    async def record_not_sent(self, call: Document, reason: NotSent) -> None:
+    async def record_not_sent(self, call: PhoneCallDocument, reason: NotSent) -> None:
         """The request did not leave, or was answered that it comes too soon: it is sent again after a while."""
         tries = tries_of(call) + 1
         delay = max(SEND_BACKOFF.seconds(tries), reason.retry_after or 0)
@@ -86,11 +88,11 @@ class PlacementRecorder:
         await self._updates.add(requeue(call, delay, tries, {"remote_error_message": message}))
         self._send_journal.forget(*attempt_of(call))
 
-    async def record_unknown(self, call: Document, reason: ProviderError) -> None:
+    async def record_unknown(self, call: PhoneCallDocument, reason: ProviderError) -> None:
         """It is not known whether the provider has taken the call: the reconciler finds that out."""
         lease = later(self._settings.unknown_grace_seconds)
         await self._updates.add(*mark_unknown(call, reason.message, lease, self._first_check(call)))
 
-    def _first_check(self, call: Document) -> datetime | None:
+    def _first_check(self, call: PhoneCallDocument) -> datetime | None:
         params = sent_params(call["remote_request_params"], self._settings.public_url)
         return first_check(params, self._settings.status_check, self._settings.status_check_seconds)

@@ -21,15 +21,16 @@ from scfm.models.call_work import DUE as CALL_DUE
 from scfm.models.call_work import EXISTS, LANE, RANK
 from scfm.models.callout_run import (
     AUDIENCE,
-    CALLOUT_COLLECTION,
     ENDING,
-    HOLDER,
     REVIEW,
     RUN,
     RUN_DUE,
-    RUN_LEASE,
     CalloutRun,
     complete_run,
+    end_step,
+    end_stopped_run,
+    give_back_run,
+    retry_step,
     run_due,
     take_run,
 )
@@ -38,17 +39,26 @@ from scfm.models.plan import Plan
 from scfm.models.plan_audience import take_audience
 from scfm.models.planned_participation import UNSETTLED, due_by
 from scfm.models.queue_place import place_waiting, queue_place
+from scfm.models.stored_documents import (
+    CALLOUT_COLLECTION,
+    CALLS,
+    PARTICIPATIONS,
+    CalloutDocument,
+    ParticipationDocument,
+)
 from scfm.results.callout_statistics import people_of
 from scfm.results.people import outcome_words
 from scfm.runtime.backoff import Backoff
+from scfm.runtime.log_format import fields
+from scfm.runtime.metrics import LEASE_LOSSES
 from scfm.settings import Settings
 from scfm.storage.query import Document, Query
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 from scfm.workers.calling_accounts import CallingAccounts
-from scfm.workers.claims import CALLS, claim_each
+from scfm.workers.claims import claim_each
 from scfm.workers.outcome_writer import store_outcomes
-from scfm.workers.plan_attempts import NEEDED_FIELDS, PARTICIPATIONS, PlanAttempts
+from scfm.workers.plan_attempts import NEEDED_FIELDS, PlanAttempts
 from scfm.workers.runner import Job
 
 log = logging.getLogger("scfm.work")
@@ -101,10 +111,10 @@ class PlanRunner(Job):
         # By the callout's id, how many steps in a row have failed.
         self._failures: dict[int, int] = {}
 
-    async def claim(self, limit: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[CalloutDocument]:
         waiting = run_due(now())
 
-        def claiming(found: Document) -> tuple[Document, Document]:
+        def claiming(found: CalloutDocument) -> tuple[Document, Document]:
             return {**found, **waiting}, take_run(
                 uuid.uuid4().hex, self._log_id, later(IDLE_SECONDS), later(self._lease)
             )
@@ -113,32 +123,36 @@ class PlanRunner(Job):
         self.next_claim_in = ROOM_SECONDS if callouts else math.inf
         return callouts
 
-    async def process(self, item: Document) -> None:
+    async def process(self, item: CalloutDocument) -> None:
         view = self._store.for_account(item["account_id"])
         step = await self._step(view, item)
         self._failures.pop(item["_id"], None)
-        removed = [*step.removed, RUN_LEASE, *([RUN_DUE] if step.next_at is None else [])]
-        update: Document = {"$unset": dict.fromkeys(removed, "")}
-        if step.changes:
-            update["$set"] = dict(step.changes)
-        if step.next_at is not None:
-            update["$min"] = {RUN_DUE: step.next_at}  # somebody may have asked for a look that is sooner
-        # Where an event or a client has changed the callout meanwhile, its next step is due at once.
-        await view.update_one(CALLOUT_COLLECTION, _as_taken(item), update)
-        if step.next_at is not None and step.next_at <= now():
+        if await view.update_one(CALLOUT_COLLECTION, *end_step(item, *step)) is None:
+            await self._give_back(view, item)
+        elif step.next_at is not None and step.next_at <= now():
             self.wake()
 
-    async def on_error(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: CalloutDocument, error: Exception) -> None:
         """Try again after a while, for as long as it takes: people wait for it."""
         failures = self._failures[item["_id"]] = self._failures.get(item["_id"], 0) + 1
-        again = {"$set": {RUN_DUE: later(STEP_BACKOFF.seconds(failures))}, "$unset": {RUN_LEASE: ""}}
-        await self._store.for_account(item["account_id"]).update_one(CALLOUT_COLLECTION, _as_taken(item), again)
+        view, again = self._store.for_account(item["account_id"]), later(STEP_BACKOFF.seconds(failures))
+        if await view.update_one(CALLOUT_COLLECTION, *retry_step(item, again)) is None:
+            await self._give_back(view, item)
 
-    async def _step(self, view: TenantView, callout: Document) -> Step:
+    async def _give_back(self, view: TenantView, item: CalloutDocument) -> None:
+        """Another process may take the callout at once: it was changed meanwhile."""
+        if await view.update_one(CALLOUT_COLLECTION, *give_back_run(item)):
+            self.wake()
+        else:
+            LEASE_LOSSES.labels("plan").inc()
+
+    async def _step(self, view: TenantView, callout: CalloutDocument) -> Step:
         run: CalloutRun = callout[RUN]
         plan = Plan.of(callout)
         if "review" in run:
             return await self._review(view, callout, run["review"])
+        if plan is not None and callout["status"] == "stopped":
+            return await self._after_stop(view, callout)
         if plan is None or callout["status"] not in ("running", "paused"):
             return Step(None)
         if "audience" not in run:
@@ -151,7 +165,7 @@ class PlanRunner(Job):
             await self._call(view, callout, plan)
         return Step(now(), removed=[AUDIENCE]) if cursor is None else Step(now(), {AUDIENCE: cursor})
 
-    async def _review(self, view: TenantView, callout: Document, cursor: int) -> Step:
+    async def _review(self, view: TenantView, callout: CalloutDocument, cursor: int) -> Step:
         """Work out the outcomes of the participations after the one with the id CURSOR again."""
         if not cursor:
             await view.update_many(CALLS, *place_waiting(callout["_id"], queue_place(callout)))
@@ -161,7 +175,7 @@ class PlanRunner(Job):
         await _derive_all(view, ids)
         return Step(now(), removed=[REVIEW]) if len(ids) < STEP_SIZE else Step(now(), {REVIEW: ids[-1]})
 
-    async def _call(self, view: TenantView, callout: Document, plan: Plan) -> datetime | None:
+    async def _call(self, view: TenantView, callout: CalloutDocument, plan: Plan) -> datetime | None:
         """Make attempts that are due; when to look again, None where nobody is left who is not settled."""
         moment = now()
         if plan.may_leave(moment):
@@ -178,14 +192,16 @@ class PlanRunner(Job):
             return later(ROOM_SECONDS)
         return await self._next_look(view, callout["_id"], moment)
 
-    async def _due(self, view: TenantView, callout_id: int, moment: datetime, limit: int) -> list[Document]:
+    async def _due(
+        self, view: TenantView, callout_id: int, moment: datetime, limit: int
+    ) -> list[ParticipationDocument]:
         """Those whose attempt has been due for longest."""
         if limit <= 0:
             return []
         due = due_by(callout_id, moment)
         return await view.find(PARTICIPATIONS, due, fields=NEEDED_FIELDS, sort=[(ATTEMPT_DUE, 1)], limit=limit)
 
-    async def _room(self, view: TenantView, callout: Document, plan: Plan) -> int:
+    async def _room(self, view: TenantView, callout: CalloutDocument, plan: Plan) -> int:
         """How many calls more may be queued ahead, beside those that wait in the same place."""
         account_rate, _ = await self._accounts.limits(callout["account_id"])
         rates = [rate for rate in (plan.calls_per_second, account_rate, self._server_rate) if rate]
@@ -204,27 +220,39 @@ class PlanRunner(Job):
         look = later(OPEN_SECONDS if calling else IDLE_SECONDS)
         return min(look, first[0][ATTEMPT_DUE]) if first else look
 
-    async def _end(self, view: TenantView, callout: Document) -> Step:
+    async def _end(self, view: TenantView, callout: CalloutDocument) -> Step:
         """End a callout whose people are all settled, in two steps: see ``joining``."""
         if not callout[RUN].get("ending"):
             return Step(now(), {ENDING: True})
-        if await view.exists(PARTICIPATIONS, {"callout_id": callout["_id"], "outcome": {"$in": OPEN_OUTCOMES}}):
+        if await _is_anybody_open(view, callout):
             return Step(now(), {REVIEW: 0}, [ENDING])  # the plan was given to the callout while somebody joined it
-        if await view.update_one(CALLOUT_COLLECTION, _as_taken(callout), complete_run(now())):
-            people = await people_of(view, callout["_id"])
-            log.info(
-                "callout %d of account %d is completed: %d people (%s)",
-                callout["_id"],
-                view.account_id,
-                people["total"],
-                outcome_words(people),
-            )
+        if await view.update_one(CALLOUT_COLLECTION, *complete_run(callout, now())):
+            await _tell_end(view, callout, "completed")
+        return Step(None)
+
+    async def _after_stop(self, view: TenantView, callout: CalloutDocument) -> Step:
+        """Wait until what had left before the stop is over, and tell how the callout ended."""
+        if await _is_anybody_open(view, callout):
+            return Step(later(OPEN_SECONDS))
+        if await view.update_one(CALLOUT_COLLECTION, *end_stopped_run(callout)):
+            await _tell_end(view, callout, "stopped")
         return Step(None)
 
 
-def _as_taken(callout: Document) -> Document:
-    """The callout, if nobody else has taken or changed it since."""
-    return {"_id": callout["_id"], HOLDER: callout[RUN]["holder"], "_version": callout["_version"]}
+async def _is_anybody_open(view: TenantView, callout: CalloutDocument) -> bool:
+    """Whether somebody of the callout is not settled."""
+    return await view.exists(PARTICIPATIONS, {"callout_id": callout["_id"], "outcome": {"$in": OPEN_OUTCOMES}})
+
+
+async def _tell_end(view: TenantView, callout: CalloutDocument, status: str) -> None:
+    """Log what became of the people of a callout that has ended."""
+    people = await people_of(view, callout["_id"])
+    total, words = people["total"], outcome_words(people)
+    log.info(
+        "callout %d of account %d is %s: %d people (%s)",
+        *(callout["_id"], view.account_id, status, total, words),
+        extra=fields(callout_id=callout["_id"], account_id=view.account_id, becomes=status, people=total),
+    )
 
 
 async def _derive_all(view: TenantView, participation_ids: Sequence[int]) -> None:

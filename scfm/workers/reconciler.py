@@ -15,15 +15,16 @@ from scfm.models import call_placement
 from scfm.models.call_checks import requeue_remote_fetch
 from scfm.models.call_lifecycle import CallStatus, Transition, expired
 from scfm.models.call_work import LEASE, attempt_of, work_of
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
+from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
 from scfm.providers.errors import ProviderError
 from scfm.settings import Settings
-from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
-from scfm.workers.claims import CALLS, claim_each
+from scfm.workers.claims import claim_each
 from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.crash_recovery import CrashRecovery
 from scfm.workers.remote_status import first_check
@@ -71,7 +72,7 @@ class Reconciler(Job):
         self._limit = timedelta(seconds=settings.unknown_limit_seconds)
         self._crash_recovery = CrashRecovery(store, send_journal, grace=self._grace)
 
-    async def claim(self, limit: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[PhoneCallDocument]:
         await self._crash_recovery.take_over()
         await self._callout_hold.release_orphans()
         moment = now()  # before the look at the clock, which thus sees whatever this one may have seen
@@ -87,7 +88,7 @@ class Reconciler(Job):
             lambda call: call_placement.claim_expired(call, moment, later(self._lease)),
         )
 
-    async def process(self, item: Document) -> None:
+    async def process(self, item: PhoneCallDocument) -> None:
         if item["status"] == CallStatus.REMOTE_FETCH_QUEUED:
             await self._store.all_tenants.update_one(CALLS, *requeue_remote_fetch(item))
         elif item["status"] == CallStatus.QUEUED:
@@ -95,7 +96,7 @@ class Reconciler(Job):
         else:
             await self._store.all_tenants.update_one(CALLS, *call_placement.finish(item, self._first_check(item)))
 
-    async def on_error(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: PhoneCallDocument, error: Exception) -> None:
         """Try again a few times, then set the call aside, where its owner can see why."""
         failures = work_of(item).get("failures", 0) + 1
         if failures < MAX_FAILURES:
@@ -104,7 +105,7 @@ class Reconciler(Job):
             transition = call_placement.give_up_settling(item, f"{MAY_HAVE_RUNG}. {type(error).__name__}")
         await self._store.all_tenants.update_one(CALLS, *transition)
 
-    async def _settle(self, item: Document) -> None:
+    async def _settle(self, item: PhoneCallDocument) -> None:
         """Find out whether a call that is still queued has left, and what the provider made of it."""
         attempt = work_of(item)["attempt"]
         mine = attempt["log"] is not None and attempt["log"] == self._send_journal.id
@@ -126,7 +127,7 @@ class Reconciler(Job):
         else:
             await self._match(item, listed)
 
-    async def _listed(self, call: Document) -> list[Document]:
+    async def _listed(self, call: PhoneCallDocument) -> list[RemoteCall]:
         """The provider's calls that this one can be, also those of an account that has been left meanwhile."""
         listed = await self._accounts.ask(call["account_id"], lambda own: self._candidates(own, call))
         if not listed:
@@ -134,7 +135,7 @@ class Reconciler(Job):
                 listed += await self._candidates(former, call)
         return listed
 
-    async def _candidates(self, credentials: Credentials, call: Document) -> list[Document]:
+    async def _candidates(self, credentials: Credentials, call: PhoneCallDocument) -> list[RemoteCall]:
         """The provider's calls that this one can be: the one that a report has named, else those to its number."""
         if call["remote_call_id"] is not None:
             return [await self._provider.fetch_call(credentials, call["remote_call_id"])]
@@ -143,7 +144,7 @@ class Reconciler(Job):
             attempted = now() - self._limit
         return await self._provider.list_calls(credentials, call["msisdn"], attempted - SKEW)
 
-    async def _match(self, call: Document, listed: list[Document]) -> None:
+    async def _match(self, call: PhoneCallDocument, listed: list[RemoteCall]) -> None:
         """The call is the first of those that the provider has LISTED and that is no other call's."""
         # This must be looked at first: a rival that is no more has left its mark on the call that is its own.
         rivals = await self._store.all_tenants.exists(CALLS, call_placement.rivals_of(call))
@@ -161,7 +162,7 @@ class Reconciler(Job):
             return
         await self._not_listed(call)
 
-    async def _not_listed(self, call: Document) -> None:
+    async def _not_listed(self, call: PhoneCallDocument) -> None:
         reason = work_of(call).get("reason") or LOST
         if work_of(call).get("asked", 0) + 1 >= MAX_TIMES_ASKED:
             await self._settled(call, call_placement.reject_unlisted(call, reason))
@@ -169,7 +170,7 @@ class Reconciler(Job):
             unlisted = call_placement.mark_unlisted(call, reason, later(self._grace))
             await self._store.all_tenants.update_one(CALLS, *unlisted)
 
-    async def _provider_unreachable(self, call: Document, error: ProviderError) -> None:
+    async def _provider_unreachable(self, call: PhoneCallDocument, error: ProviderError) -> None:
         if now() - work_of(call)["attempt"]["at"] > self._limit:
             words = f"{MAY_HAVE_RUNG}. {work_of(call).get('reason') or error.message}"
             await self._settled(call, call_placement.give_up_unanswered(call, words))
@@ -177,11 +178,11 @@ class Reconciler(Job):
             unanswered = call_placement.mark_unanswered(call, error.message, later(max(self._grace, 1)))
             await self._store.all_tenants.update_one(CALLS, *unanswered)
 
-    async def _settled(self, call: Document, *updates: Transition) -> None:
+    async def _settled(self, call: PhoneCallDocument, *updates: Transition) -> None:
         await self._store.all_tenants.bulk_update(CALLS, updates)
         self._send_journal.forget(*attempt_of(call))
 
-    def _first_check(self, call: Document) -> datetime | None:
+    def _first_check(self, call: PhoneCallDocument) -> datetime | None:
         """Its reports may have come while nobody listened, so it is asked about even if it has a status callback."""
         policy = "always" if self._settings.status_check == "auto" else self._settings.status_check
         return first_check(call["remote_request_params"], policy, self._settings.status_check_seconds)

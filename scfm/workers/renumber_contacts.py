@@ -8,7 +8,7 @@ from datetime import timedelta
 from scfm.clock import now
 from scfm.models import renumbering
 from scfm.models.renumbering import RENUMBERED
-from scfm.storage.query import Document
+from scfm.models.stored_documents import CONTACT_COLLECTION, ContactDocument
 from scfm.storage.store import Store
 from scfm.workers.claims import claim_each
 from scfm.workers.runner import Job
@@ -25,21 +25,21 @@ class RenumberContacts(Job):
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def claim(self, limit: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[ContactDocument]:
         due_at = f"{RENUMBERED}.due"
         waiting = {due_at: {"$lte": now()}}
         return await claim_each(
             self._store.all_tenants,
-            "contacts",
+            CONTACT_COLLECTION,
             waiting,
             due_at,
             limit,
             lambda found: ({**found, **waiting}, {"$set": {due_at: now() + LOOK_LEASE}}),
         )
 
-    async def process(self, item: Document) -> None:
+    async def process(self, item: ContactDocument) -> None:
         view = self._store.for_account(item["account_id"])
         await renumbering.propagate(view, item["_id"])
-        contact = await view.find_one("contacts", {"_id": item["_id"]})
+        contact = await view.find_one(CONTACT_COLLECTION, {"_id": item["_id"]})
         if contact is not None and RENUMBERED in contact and renumbering.mark_ends_at(contact) <= now():
             await renumbering.clear_mark(view, contact)

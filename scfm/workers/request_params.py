@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from scfm.models.plan import Plan
-from scfm.models.remote_phone_call_event import WEBHOOK_PATH
 from scfm.providers.abilities import Abilities
 from scfm.providers.call_parameters import INSTRUCTIONS
 from scfm.storage.query import Document
+from scfm.twiml.flow import WEBHOOK_PATH
 
 
 def sent_params(stored: Document, public_url: str) -> Document:

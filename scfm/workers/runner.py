@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from scfm.errors import Unavailable, Unreachable
+from scfm.runtime import log_context, telemetry
 from scfm.runtime.backoff import Backoff
+from scfm.runtime.metrics import JOB_FAILURES
 from scfm.runtime.outage import DatabaseOutage
 
 log = logging.getLogger("scfm.work")
@@ -21,6 +24,8 @@ log = logging.getLogger("scfm.work")
 MAX_BACKOFF_SECONDS = 5.0
 # How long a job that is cancelled may take to hand back what it has claimed, and how long the runner waits for it.
 HAND_BACK_SECONDS, CANCEL_SECONDS = 1.0, 1.5
+# A job that has looked for work for so long is stuck: the driver waits a minute for an answer.
+MAX_CLAIM_SECONDS = 150.0
 # A task is cancelled so many times, and then left alone: it does not end. Two seldom go wrong (see ``cancel_all``).
 MAX_CANCELS = 4
 # New work is claimed when this part of the slots is free, so that it is claimed many at a time.
@@ -50,6 +55,10 @@ class Job:
         """Do one piece of work. It may be cut off at any line, and is claimed again when its lease has run out."""
         raise NotImplementedError
 
+    def request_of(self, item: Any) -> str | None:
+        """The id of the HTTP request that had a piece of work queued, where it is kept: for the log."""
+        return item.get(log_context.REQUEST_ID) if isinstance(item, Mapping) else None
+
     async def on_error(self, item: Any, error: Exception) -> None:
         """ERROR, which is not Unavailable, was raised by ``process``: see that ITEM does not come back for ever."""
 
@@ -69,6 +78,7 @@ class Runner:
 
     def add(self, job: Job) -> None:
         """Run JOB, too, from ``start`` on."""
+        JOB_FAILURES.labels(job.name)  # it is 0, and not absent, as long as nothing fails
         self._job_loops.append(_JobLoop(job, self._sweep, self._stopping, self._outage))
 
     def start(self) -> None:
@@ -80,6 +90,22 @@ class Runner:
         for job_loop in self._job_loops:
             if not names or job_loop.job.name in names:
                 job_loop.wake.set()
+
+    def faults(self) -> list[str]:
+        """The jobs that do nothing any more: one a sentence, none where all is well, or while the server stops."""
+        if self._stopping.is_set():
+            return []
+        if not self._tasks:
+            return ["the jobs have not begun"]
+        now = time.monotonic()
+        return [
+            *(f"the job {task.get_name()!r} has ended" for task in self._tasks if task.done()),
+            *(
+                f"the job {loop.job.name!r} has looked for work for {now - loop.claiming_since:.0f} s"
+                for loop in self._job_loops
+                if now - loop.claiming_since > MAX_CLAIM_SECONDS
+            ),
+        ]
 
     async def stop(self, patience: float) -> None:
         """Claim nothing more, wait PATIENCE seconds for what is being processed, and cancel the rest."""
@@ -100,16 +126,26 @@ async def cancel_all(tasks: Collection[asyncio.Task[Any]], times: float = 1) -> 
     """Cancel the tasks, and return when they have ended, or have been cancelled MAX_CANCELS times.
 
     They are cancelled again each TIMES CANCEL_SECONDS: Python 3.11 can lose a cancellation, where the driver sends.
+    A caller that is cancelled meanwhile is once the tasks have ended: they use what it is about to close.
     """
     left, cancels = set(tasks), 0
+    cancelled: asyncio.CancelledError | None = None
     while left and cancels < MAX_CANCELS:
         for task in left:
             task.cancel()
         cancels += 1
-        _, left = await asyncio.wait(left, timeout=times * CANCEL_SECONDS)
+        waiting = asyncio.ensure_future(asyncio.wait(left, timeout=times * CANCEL_SECONDS))
+        while not waiting.done():
+            try:
+                await asyncio.shield(waiting)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        left = {task for task in left if not task.done()}
     for task in left:
         log.error("%s does not end, and is left behind", task.get_name())
     await asyncio.gather(*(set(tasks) - left), return_exceptions=True)  # nobody else asks how they ended
+    if cancelled is not None:
+        raise cancelled
 
 
 class _JobLoop:
@@ -122,6 +158,8 @@ class _JobLoop:
         self._backoff = Backoff(first=2 * sweep, longest=MAX_BACKOFF_SECONDS)
         self._stopping = stopping
         self._running: set[asyncio.Task[None]] = set()
+        # Since when (monotonic seconds) it has been looking for work; inf while it is not.
+        self.claiming_since = math.inf
         job.wake = self.wake.set  # type: ignore[method-assign]
 
     @property
@@ -158,7 +196,11 @@ class _JobLoop:
         """Claim as much as there is room for, and begin it; whether there was anything."""
         if self._stopping.is_set():
             return False
-        items = await self.job.claim(self._free)
+        self.claiming_since = time.monotonic()
+        try:
+            items = await self.job.claim(self._free)
+        finally:
+            self.claiming_since = math.inf
         for item in items:
             task = asyncio.create_task(self._process(item))
             self._running.add(task)
@@ -170,8 +212,10 @@ class _JobLoop:
         self.room.set()
 
     async def _process(self, item: Any) -> None:
+        log_context.work_for(self.job.request_of(item))
         try:
-            await self.job.process(item)
+            with telemetry.span(self.job.name, {"scfm.job": self.job.name}):
+                await self.job.process(item)
         except Exception as error:
             self._report(error)
             if not isinstance(error, Unavailable):
@@ -189,6 +233,7 @@ class _JobLoop:
         elif isinstance(error, Unavailable):
             log.error("%s: %s", self.job.name, error)
         else:
+            JOB_FAILURES.labels(self.job.name).inc()
             log.error("%s failed", self.job.name, exc_info=error)
 
     async def _pause(self, seconds: float) -> None:

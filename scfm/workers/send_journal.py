@@ -24,6 +24,8 @@ from typing import Self
 log = logging.getLogger("scfm.work")
 
 FOLDER = "departures"
+# The process, or the system, has as many files open as it may.
+NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 REWRITTEN = "new."
 MAX_JOURNAL_LINES = 10_000
 # Far more than a journal grows to; a larger file is not one of ours.
@@ -189,6 +191,8 @@ class SendJournal:
             if path == self._folder:
                 self._report(path, "it is gone: start the server again")
         except OSError as error:
+            if error.errno in NO_FILES:
+                return  # nothing is wrong with it, and it is looked at again
             self._report(path, f"{error.strerror or error}: make it readable, or remove it")
 
     def _report(self, path: Path, reason: str) -> None:

@@ -14,12 +14,11 @@ from scfm.clock import MonotonicClock, later, now
 from scfm.errors import Unavailable
 from scfm.models.call_lifecycle import CallStatus, requeue_unheard
 from scfm.models.call_work import LANE, Attempt, tries_of
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
 from scfm.settings import Settings
-from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
-from scfm.workers.claims import CALLS
 from scfm.workers.fair_queue import FairQueue
 from scfm.workers.lanes import Lane, Lanes
 from scfm.workers.placement_recorder import PlacementRecorder
@@ -35,7 +34,7 @@ MARGIN = 5.0
 class ScheduledCall:
     """A call that has been claimed: the monotonic times at which it may leave, and by which it must have left."""
 
-    call: Document
+    call: PhoneCallDocument
     moment: float
     deadline: float
     # The same by the clock that leases go by, which may jump: a machine sleeps, or its clock is set.
@@ -107,7 +106,7 @@ class SendSchedule:
                 del self._unheard[attempt_id]
 
     async def _reserve(
-        self, account_id: int, calls: list[Document], deadline: float, until: datetime
+        self, account_id: int, calls: list[PhoneCallDocument], deadline: float, until: datetime
     ) -> list[ScheduledCall]:
         """Schedule those of an account's calls that may leave soon; the others wait in the database."""
         blocked = await self._callout_hold.blocking_statuses(account_id, calls)
@@ -132,7 +131,7 @@ class SendSchedule:
             scheduled_calls.append(ScheduledCall(call, max(moment, lane_moment), deadline, until, tolerance))
         return scheduled_calls
 
-    async def _reserve_in_lanes(self, calls: list[Document]) -> dict[int, tuple[float, Lane | None]]:
+    async def _reserve_in_lanes(self, calls: list[PhoneCallDocument]) -> dict[int, tuple[float, Lane | None]]:
         """By the calls' ids, from when on each may leave as far as it goes by its lane, and that lane.
 
         Those are left out for which the lane has no moment soon.

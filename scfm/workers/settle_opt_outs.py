@@ -11,15 +11,14 @@ from datetime import timedelta
 
 from scfm.clock import later, now
 from scfm.models.call_cancellations import cancel_opted_out_many, waiting_to
-from scfm.models.opt_out import OPT_OUT_COLLECTION, SETTLE_FROM, goes_over_opt_outs
+from scfm.models.opt_out import SETTLE_FROM, goes_over_opt_outs
 from scfm.models.outcome import MARK, OPEN_OUTCOMES, OPTED_OUT_AT, new_mark
-from scfm.storage.query import Document
+from scfm.models.stored_documents import CALLOUT_COLLECTION, CALLS, OPT_OUT_COLLECTION, PARTICIPATIONS, OptOutDocument
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
-from scfm.workers.claims import CALLS, claim_each
+from scfm.workers.claims import claim_each
 from scfm.workers.runner import Job
 
-PARTICIPATIONS = "callout_participations"
 SETTLE_LEASE = timedelta(seconds=30)
 # When it is done again, where a call to the number was claimed.
 AGAIN_SECONDS = 1.0
@@ -36,7 +35,7 @@ class SettleOptOuts(Job):
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def claim(self, limit: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[OptOutDocument]:
         waiting = {SETTLE_FROM: {"$lte": now()}}
         return await claim_each(
             self._store.all_tenants,
@@ -47,7 +46,7 @@ class SettleOptOuts(Job):
             lambda found: ({**found, **waiting}, {"$set": {SETTLE_FROM: now() + SETTLE_LEASE}}),
         )
 
-    async def process(self, item: Document) -> None:
+    async def process(self, item: OptOutDocument) -> None:
         view = self._store.for_account(item["account_id"])
         # Unless it has been given another number meanwhile.
         same = {"_id": item["_id"], "msisdn": item["msisdn"], SETTLE_FROM: item[SETTLE_FROM]}
@@ -65,7 +64,11 @@ async def settle(view: TenantView, msisdn: str) -> bool:
     last, settled = 0, True
     while True:
         callouts = await view.find(
-            "callouts", {"_id": {"$gt": last}}, fields=["plan.emergency"], sort=[("_id", 1)], limit=MAX_CALLOUTS
+            CALLOUT_COLLECTION,
+            {"_id": {"$gt": last}},
+            fields=["plan.emergency"],
+            sort=[("_id", 1)],
+            limit=MAX_CALLOUTS,
         )
         if not callouts:
             return settled
@@ -87,5 +90,5 @@ async def _settle_in(view: TenantView, callout_ids: list[int], msisdn: str) -> b
         return True
     ids = [participation["_id"] for participation in participations]
     await view.update_many(CALLS, *cancel_opted_out_many(ids, msisdn))
-    # Who has claimed a call may have looked before the number was opted out, and put the call back after this.
+    # A process that has claimed a call may have looked before the opt-out, and may put the call back after this.
     return not await view.exists(CALLS, waiting_to(ids, msisdn))

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from scfm.clock import later
 from scfm.models.call_checks import abandon_fetch, record_fetch, record_fetch_error
 from scfm.models.call_lifecycle import CallStatus
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
 from scfm.providers.client import Provider
 from scfm.providers.errors import FETCH_FAILED, ProviderError
-from scfm.storage.query import Document
 from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
 from scfm.workers.calling_accounts import CallingAccounts
-from scfm.workers.claims import CALLS
 from scfm.workers.fair_queue import FairQueue
 from scfm.workers.remote_status import fetch_remote_call
 from scfm.workers.runner import Job
@@ -34,10 +33,10 @@ class StatusFetcher(Job):
         self._queue = FairQueue(store, CallStatus.REMOTE_FETCH_QUEUED)
         self._updates = RetryingUpdates(store.all_tenants, CALLS)
 
-    async def claim(self, limit: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[PhoneCallDocument]:
         return await self._queue.claim(limit, later(self._lease))
 
-    async def process(self, item: Document) -> None:
+    async def process(self, item: PhoneCallDocument) -> None:
         try:
             response = await fetch_remote_call(self._provider, self._accounts, item)
         except ProviderError as error:
@@ -45,5 +44,5 @@ class StatusFetcher(Job):
         else:
             await self._updates.add(record_fetch(item, response))
 
-    async def on_error(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: PhoneCallDocument, error: Exception) -> None:
         await self._updates.add(abandon_fetch(item, f"{FETCH_FAILED}: {type(error).__name__}"))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from scfm.clock import later, now
 from scfm.models import call_checks
 from scfm.models.call_lifecycle import AT_PROVIDER, CallStatus
 from scfm.models.call_work import CHECK
+from scfm.models.stored_documents import CALLS, PhoneCallDocument
 from scfm.providers.client import Provider
 from scfm.providers.errors import ProviderError
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.calling_accounts import CallingAccounts
-from scfm.workers.claims import CALLS, claim_each
+from scfm.workers.claims import claim_each
 from scfm.workers.remote_status import fetch_remote_call
 from scfm.workers.runner import Job
 
@@ -41,7 +43,7 @@ class StatusPoller(Job):
         self._lease = lease
         self._first = timedelta(seconds=seconds)
 
-    async def claim(self, limit: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[PhoneCallDocument]:
         moment = now()
         return await claim_each(
             self._all_tenants,
@@ -52,7 +54,7 @@ class StatusPoller(Job):
             lambda call: call_checks.claim_check(call, moment, later(self._lease)),
         )
 
-    async def process(self, item: Document) -> None:
+    async def process(self, item: PhoneCallDocument) -> None:
         if item["status"] not in AT_PROVIDER:
             await self._all_tenants.update_one(CALLS, *call_checks.schedule_check(item, self._next_check(item)))
             return
@@ -67,11 +69,11 @@ class StatusPoller(Job):
         if not await self._all_tenants.update_one(CALLS, *recorded):
             await self._all_tenants.update_one(CALLS, *call_checks.postpone_check(item, later(self._lease)))
 
-    async def on_error(self, item: Document, error: Exception) -> None:
+    async def on_error(self, item: PhoneCallDocument, error: Exception) -> None:
         again = self._next_check(item)
         await self._all_tenants.update_one(CALLS, *call_checks.schedule_check_after_failure(item, again))
 
-    def _next_check(self, call: Document) -> datetime | None:
+    def _next_check(self, call: Mapping[str, Any]) -> datetime | None:
         """When to ask again: after as long as the call has been under way, or never."""
         age: timedelta = now() - (call["remotely_queued_at"] or call["created_at"])
         open_still = call["status"] in (*AT_PROVIDER, CallStatus.REMOTE_FETCH_QUEUED)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scfm.clock import now
-from scfm.models.references import DELETIONS, live_ids, remove_dangling
+from scfm.models.references import DELETIONS, DeletionRecord, live_ids, remove_dangling
 from scfm.models.registry import RESOURCES
-from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.runner import Job
 
@@ -23,11 +22,11 @@ class SweepDeletions(Job):
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def claim(self, limit: int) -> Sequence[Document]:
+    async def claim(self, limit: int) -> Sequence[DeletionRecord]:
         due = {"due": {"$lte": now()}}
         return await self._store.all_tenants.find(DELETIONS, due, sort=[("due", 1)], limit=limit)
 
-    async def process(self, item: Document) -> None:
+    async def process(self, item: DeletionRecord) -> None:
         owner, collection, document_id = item["account_id"], item["collection"], item["number"]
         view = self._store.all_tenants if owner is None else self._store.for_account(owner)
         # Takes the mark of a deletion that never ended away, so that it cannot end after all.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from tests.acceptance.test_openapi import References
+from scfm.handlers.routes import routes
+from scfm.models.registry import RESOURCES
+from scfm.schemas import NAMES
+from tests.acceptance.test_api_browser import References
 from tests.server import Answer, Server
 from tests.torture.databases import free_port
 
@@ -103,7 +107,8 @@ def test_the_documentation_loads_its_document_and_tries_it(server: Server, path:
     page = follow(server, public_url(server) + path)
     references = References()
     references.feed(page.json)
-    (address,) = references.addresses
+    *files, address = (one for one in references.addresses if not one.startswith("data:"))
+    assert [follow(server, urljoin(public_url(server) + path, file)).status for file in files] == [200] * 4
     document = follow(server, urljoin(public_url(server) + path, address))
     assert document.json["openapi"] == "3.1.0"
     (described,) = document.json["servers"]
@@ -119,10 +124,56 @@ def test_every_link_of_the_first_page_leads_somewhere(server: Server, path: str)
     references.feed(follow(server, here, **HTML).json)
     assert len(references.addresses) >= 3
     for address in references.addresses:
-        assert follow(server, urljoin(here, address)).status == 200, address
+        expected = 401 if address == "session" else 200  # nobody is signed in
+        assert follow(server, urljoin(here, address)).status == expected, address
     told = follow(server, here).json
     for name in ("docs", "openapi", "health"):
         assert follow(server, told[name]).status == 200
+
+
+# What a script loads beside itself, and what a published schema refers to.
+IMPORTED = re.compile(r'(?:from|import\(|import) ?"(\.[^"]+)"')
+REFERRED = re.compile(r'"\$ref":"([^"#]+)')
+
+
+def links_of(url: str, answer: Answer) -> set[str]:
+    """The absolute URLs that an answer leads to, as a program that reads it finds them."""
+    kind, found = answer.headers.get_content_type(), set()
+    if kind == "text/html":
+        references = References()
+        references.feed(answer.json)
+        found |= {one for one in references.addresses if not one.startswith("data:")}
+    elif kind == "text/javascript":
+        found |= set(IMPORTED.findall(answer.json))
+    elif kind == "application/json" and "/api/schemas/" in url:
+        found |= set(REFERRED.findall(json.dumps(answer.json, separators=(",", ":"))))
+    elif kind == "application/json" and isinstance(answer.json, dict) and answer.json.get("name") == "scfm":
+        found |= {answer.json[name] for name in ("docs", "openapi", "health")}
+    found |= set(re.findall(r"<([^>]+)>; rel=", answer.headers.get("Link", "")))
+    return {urljoin(url, one).partition("#")[0] for one in found}
+
+
+def test_every_link_that_is_followed_leads_through_the_proxy(server: Server) -> None:
+    for number in range(3):
+        server.request("POST", "/api/contacts", form={"msisdn": f"+25266234568{number}"})
+    here = public_url(server)
+    known = {route.name for route in routes()}
+    lists = [f"/api/{one.collection}?per_page=1" for one in RESOURCES if f"/api/{one.collection}" in known]
+    schemas = [f"/api/schemas/{name}.json" for name in NAMES]
+    begin = ["/", "/api", "/api/", "/api/docs", "/api/docs/", "/api/openapi.json", *lists, *schemas]
+    waiting, seen = [f"{here}{path}" for path in begin], set()
+    while waiting:
+        url = waiting.pop()
+        if url in seen:
+            continue
+        seen.add(url)
+        assert url.startswith(f"{here}/"), url
+        for headers in ({}, HTML):
+            answer = follow(server, url, **headers)
+            assert answer.status == (401 if url == f"{here}/session" else 200), url
+            waiting += links_of(url, answer)
+    assert sum("/static/" in url for url in seen) > 20
+    assert any("page=2" in url for url in seen)
 
 
 def test_without_a_public_url_the_document_names_its_server_by_the_way_to_it(tmp_path: Path) -> None:

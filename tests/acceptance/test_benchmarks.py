@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,24 @@ from benchmarks.results import entry
 from benchmarks.table import fill, text
 
 # Of each kind one: the driver beside a run, requests under load. The others take longer to set up.
-SOME = "operations,answers"
+SOME = "operations,answers,definitions,json_flows"
+# The seed of a callout that lasts a quarter of a minute; others last up to three.
+SHORT_FORECAST = 32
 
 
-def run(*arguments: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=600, check=False
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+
+
+def run(*arguments: str) -> None:
+    await_end(start(*arguments))
+
+
+def await_end(process: subprocess.Popen[str]) -> None:
+    said, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, said
 
 
 def latest(folder: Path) -> dict[str, Any]:
@@ -32,11 +43,22 @@ def latest(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def forecast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """The measuring of a forecast, and the folder of its results. It waits more than it computes: others go on."""
+    folder = tmp_path_factory.mktemp("forecast")
+    options = ("--runs", "1", "--first", str(SHORT_FORECAST), "--results", str(folder))
+    with start("benchmarks.forecast", *options) as measuring:
+        yield measuring, folder
+        measuring.send_signal(signal.SIGINT)  # so that its own processes end too, if it is not over
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, forecast: object) -> Path:
     """A folder with the results of a short run and of a small callout."""
     folder = tmp_path_factory.mktemp("results")
     run("benchmarks", "--short", "--only", SOME, "--results", str(folder))
     run("benchmarks.callout", "--contacts", "30", "--results", str(folder))
+    run("benchmarks.priority", "--contacts", "2000", "--repeat", "1", "--results", str(folder))
     return folder
 
 
@@ -46,6 +68,36 @@ def test_each_figure_stands_beside_its_limit(measured: Path) -> None:
         figure = figures[name]
         assert figure["limit"] and figure["ratio"] == pytest.approx(figure["runs"][0] / figure["limit_runs"][0])
         assert figure["noise"]["loop_ms"]["min"] > 0
+
+
+def test_the_largest_definitions_of_call_flows_are_checked(measured: Path) -> None:
+    checks = [entry for entry in latest(measured)["figures"] if entry["benchmark"] == "definitions"]
+    assert [check["size"] for check in checks] == [200, 200]
+    assert all(check["value"] > 0 and check["goal"] == "≤ 20" for check in checks)
+
+
+def test_a_flow_as_a_document_stands_beside_a_python_flow(measured: Path) -> None:
+    figures = [entry for entry in latest(measured)["figures"] if entry["benchmark"] == "json_flows"]
+    assert [(figure["limit"], figure["goal"]) for figure in figures] == [
+        ("Python flow", "≥ 0.87"),
+        ("Python flow", "≤ 1.15"),
+    ]
+
+
+def test_ends_are_compared_with_what_preflight_told_of_them(forecast: tuple[subprocess.Popen[str], Path]) -> None:
+    measuring, folder = forecast
+    await_end(measuring)
+    (ends,) = (entry for entry in latest(folder)["figures"] if entry["name"].startswith("Ends within"))
+    assert [seed for seed, *_ in ends["details"]["endings"]] == [SHORT_FORECAST]
+    assert all(told > 5 and took > 5 for _, told, took, _ in ends["details"]["endings"])
+
+
+def test_an_alert_goes_before_a_large_callout(measured: Path) -> None:
+    over, computed, meanwhile, afterwards = (
+        one for one in latest(measured)["figures"] if one["benchmark"] == "priority"
+    )
+    assert over["goal"] == "≤ 2" and over["value"] > 0 < computed["value"]
+    assert meanwhile["limit"] == "before" and afterwards["value"] > 0
 
 
 def test_a_callout_and_a_plan_are_followed_to_their_ends(measured: Path) -> None:
@@ -58,16 +110,16 @@ def test_a_callout_and_a_plan_are_followed_to_their_ends(measured: Path) -> None
 
 def test_a_run_has_a_file_of_its_own_and_the_newest_figures_are_together(measured: Path) -> None:
     runs = [json.loads(path.read_text()) for path in measured.glob("2*.json")]
-    assert sorted(one["kind"] for one in runs) == ["bench", "callout"]
+    assert sorted(one["kind"] for one in runs) == ["bench", "callout", "priority"]
     assert len(latest(measured)["figures"]) == sum(len(one["figures"]) for one in runs)
 
 
 def test_the_table_takes_its_place_in_the_document(measured: Path, tmp_path: Path) -> None:
     document = tmp_path / "performance.md"
-    document.write_text("before\n<!-- measured -->\nold\n<!-- /measured -->\nafter\n")
+    document.write_text("before\n<!-- measured -->\nof yesterday\n<!-- /measured -->\nafter\n")
     fill(document, text(latest(measured)))
     written = document.read_text()
-    assert "old" not in written and written.startswith("before\n") and written.endswith("after\n")
+    assert "of yesterday" not in written and written.startswith("before\n") and written.endswith("after\n")
     (row,) = [line for line in written.splitlines() if line.startswith("| CalloutPopulation |")]
     assert "raw insert_many" in row
     (row,) = [line for line in written.splitlines() if line.startswith("| POST one contact |")]

@@ -54,7 +54,11 @@ def dump(database: Documents) -> dict[str, list[Any]]:
     """All that is stored, but for what a server that rests writes down of itself."""
     names = sorted(set(database.list_collection_names()) - {"counters"})
     return {
-        name: [*database[name].find(sort=[("_id", 1)]), str(database[name].index_information())] for name in names
+        name: [
+            *database[name].find({}, {"last_used_at": 0}, sort=[("_id", 1)]),  # of tokens, stored beside requests
+            str(database[name].index_information()),
+        ]
+        for name in names
     }
 
 

@@ -22,6 +22,7 @@ from scfm.handlers.client_stream import MAX_HEADER_LINES
 from scfm.handlers.connections import Connections
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.time_limits import TimeLimits
+from scfm.runtime import metrics
 
 TIMES = TimeLimits(idle=75, head=20, window=30, rate=1000)
 LONG = b"x" * (32 << 20)  # more than the buffers of two sockets
@@ -121,6 +122,11 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def closed_for(reason: str) -> float:
+    """How many connections the metrics say were closed for a reason."""
+    return metrics.REGISTRY.get_sample_value("scfm_http_connections_closed_total", {"reason": reason}) or 0.0
+
+
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -131,8 +137,10 @@ async def test_an_idle_connection_is_closed_later_than_a_proxy_would_close_it() 
         assert await client.is_open()
         await client.send(GET)
         assert b"200 OK" in await client.receive()
+        before = closed_for("idle")
         server.connections.close_overdue(now() + 76)
         assert await client.receive() == b""
+        assert closed_for("idle") == before + 1
 
 
 async def test_the_head_of_a_request_has_one_time_however_its_bytes_come() -> None:
@@ -177,6 +185,7 @@ async def test_requests_that_were_sent_in_advance_end_with_the_connection(monkey
                 await asyncio.sleep(0.001)
         for _ in range(100):
             await asyncio.sleep(0)
+        assert not server.connections.waiting  # what is closed waits for nothing, and is not kept for ever
     assert len(begun) <= 2
 
 
@@ -334,4 +343,5 @@ async def test_a_process_that_is_out_of_files_says_so_once_and_goes_on(caplog: p
         listener.full = False
         server.connections.close_overdue()
         assert b"200 OK" in await client.receive()
-    assert [record.message for record in caplog.records] == ["no connection can be accepted: Too many open files"]
+    problems = [record.message for record in caplog.records if record.levelno > logging.INFO]
+    assert problems == ["no connection can be accepted: Too many open files"]

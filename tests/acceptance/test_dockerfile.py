@@ -8,16 +8,19 @@ import re
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from packaging.requirements import Requirement
 
+from scfm import __version__
 from tests.server import LISTENING
 
 ROOT = Path(__file__).parents[2]
+# Where the image has the environment with the server.
+INSTALLED = "/opt/scfm"
 START_LINES = 20
 INSTALL_SECONDS = 600.0
 # How long to wait for what must come; the ten seconds after which Docker kills are those of test_serve.
@@ -49,7 +52,10 @@ def only(word: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    return dict(re.findall(r"(\w+)=(\S+)", " ".join(all_of("ENV"))))
+    """What the image sets, but for PATH, which is that of the commands here."""
+    told = dict(re.findall(r"(\w+)=(\S+)", " ".join(all_of("ENV"))))
+    assert told.pop("PATH") == f"{INSTALLED}/bin:$PATH"
+    return told
 
 
 def healthcheck() -> list[str]:
@@ -86,10 +92,22 @@ def test_the_server_can_be_reached_from_outside_the_container() -> None:
 
 
 def test_everything_but_the_package_itself_is_locked() -> None:
-    steps = [command for command in all_of("RUN") if "pip " in command]
-    locked, itself = (step.removeprefix("pip install --no-cache-dir ") for step in steps)
+    steps = [command for command in all_of("RUN") if "pip " in command and "venv" not in command]
+    locked, itself = (step.removeprefix(f"pip --python {INSTALLED} install --no-cache-dir ") for step in steps)
     assert locked == "--require-hashes --requirement requirements/embedded.lock"
     assert itself == "--no-deps --no-build-isolation ."
+
+
+def test_the_base_image_is_named_once_by_its_version_and_can_be_pinned() -> None:
+    assert all_of("ARG") == ["BASE=python:3.11-slim-bookworm"]
+    assert all_of("FROM") == ["${BASE} AS build", "${BASE}"]
+
+
+def test_the_image_has_of_the_build_nothing_but_the_environment_and_lists_what_is_in_it() -> None:
+    last = INSTRUCTIONS[[one.word for one in INSTRUCTIONS].index("FROM", 2) :]
+    copied = [one.rest for one in last if one.word == "COPY"]
+    assert copied == [f"--from=build {INSTALLED} {INSTALLED}", "deploy/sbom.py /tmp/sbom.py"]
+    assert f"python /tmp/sbom.py > {INSTALLED}/sbom.cdx.json && rm /tmp/sbom.py" in all_of("RUN")
 
 
 # What it installs
@@ -161,6 +179,7 @@ def copy_context(target: Path) -> None:
     target.mkdir()
     for name in (rule[1:] for rule in rules if rule.startswith("!")):
         source = ROOT / name
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns(*ignored))
         else:
@@ -172,13 +191,12 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of commands in a fresh environment, made by the Dockerfile's own pip steps from its own context."""
     folder = tmp_path_factory.mktemp("image")
     copy_context(folder / "src")
-    venv.create(folder / "venv", with_pip=True)
-    steps = [step for step in all_of("RUN") if step.startswith("pip ")]
-    assert steps
+    steps = [step for step in all_of("RUN") if step.startswith(("python -m venv", "pip "))]
+    assert len(steps) == 3
     for step in steps:
         done = subprocess.run(
-            ["/bin/sh", "-c", step.replace("--no-cache-dir", "--quiet")],
-            env={**os.environ, "PATH": f"{folder / 'venv' / 'bin'}:{os.environ['PATH']}", "PIP_NO_COMPILE": "1"},
+            ["/bin/sh", "-c", step.replace(INSTALLED, str(folder / "venv")).replace("--no-cache-dir", "--quiet")],
+            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PIP_NO_COMPILE": "1"},
             cwd=folder / "src",
             capture_output=True,
             text=True,
@@ -186,6 +204,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+    shutil.move(folder / "src" / "deploy" / "sbom.py", folder / "sbom.py")
     shutil.rmtree(folder / "src")
     return folder / "venv" / "bin"
 
@@ -242,6 +261,56 @@ def healthy(commands: Path, port: str) -> bool:
     check = run(commands, healthcheck(), {"PORT": port})
     check.communicate(timeout=PATIENCE_SECONDS)
     return check.returncode == 0
+
+
+@embedded
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounts file systems anew")
+def test_it_runs_where_nothing_but_its_data_and_tmp_can_be_written(commands: Path, tmp_path: Path) -> None:
+    """As docker run --read-only --tmpfs /tmp -v scfm-data:/data has it."""
+    data, tmp = tmp_path / "data", tmp_path / "tmp"
+    bound = " && ".join(f"mkdir {folder} && mount --bind {folder} {folder}" for folder in (data, tmp))
+    script = (
+        f"mount --make-rprivate / && {bound} && mount -o remount,ro,bind / && ! touch {tmp_path}/x && exec scfm serve"
+    )
+    here = {"HOST": "127.0.0.1", "PORT": "0", "SCFM_DATA_DIR": str(data), "TMPDIR": str(tmp)}
+    process = subprocess.Popen(
+        ["unshare", "--mount", "/bin/sh", "-c", script],
+        env={"PATH": f"{commands}:{os.environ['PATH']}", **environment(), **here},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert healthy(commands, port_of(process))
+        process.terminate()
+        assert "Traceback" not in process.communicate(timeout=PATIENCE_SECONDS)[0]
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_bill_of_materials_has_what_is_locked_and_what_is_in_the_page(commands: Path) -> None:
+    made = subprocess.run(
+        [commands / "python", commands.parents[1] / "sbom.py"], capture_output=True, text=True, timeout=60, check=True
+    )
+    bill = json.loads(made.stdout)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert bill["metadata"]["component"]["purl"] == f"pkg:pypi/scfm@{__version__}"
+    assert all(one["purl"] == one["bom-ref"] and one["name"] and one["version"] for one in bill["components"])
+    listed = {one["purl"].partition("?")[0] for one in bill["components"]}
+    assert len(listed) == len(bill["components"])
+    lines = (ROOT / "requirements" / "embedded.lock").read_text().splitlines()
+    locked = [Requirement(line.rstrip(" \\")) for line in lines if re.match("[a-z]", line)]
+    here = [one for one in locked if one.marker is None or one.marker.evaluate()]
+    assert len(here) > 20
+    missing = {f"pkg:pypi/{one.name}@{str(one.specifier).removeprefix('==')}" for one in here} - listed
+    assert not missing, missing
+    assert any(name.startswith("pkg:generic/mongodb@6.") for name in listed)
+    assert {"preact", "htm", "swagger-ui-dist"} == {
+        name.removeprefix("pkg:npm/").partition("@")[0] for name in listed if name.startswith("pkg:npm/")
+    }
 
 
 def test_every_file_of_the_package_is_installed(commands: Path) -> None:

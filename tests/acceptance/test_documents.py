@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import json
 import os
@@ -17,6 +18,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from scfm.__main__ import main
+from scfm.models.plan_check import read_plan
+from scfm.schemas import schema
 from scfm.settings import TOKEN_VARIABLE, Settings
 from tests.server import Server
 
@@ -75,6 +78,49 @@ def test_every_link_to_this_project_leads_somewhere(document: Path) -> None:
         assert not fragment or fragment in anchors(target), link
 
 
+def test_the_index_lists_every_document_and_every_decision_with_its_date() -> None:
+    index = ROOT / "docs" / "README.md"
+    listed = index.read_text(encoding="utf-8")
+    for document in sorted((ROOT / "docs").rglob("*.md")):
+        if document != index:
+            assert f"({document.relative_to(index.parent)})" in listed, document
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert len(decisions) > 10
+    for decision in decisions:
+        title, _, dated = decision.read_text(encoding="utf-8").splitlines()[:3]
+        date = re.match(r"Date: (\d{4}-\d\d-\d\d)\b.*Status: \w", dated)
+        assert date, f"{decision.name} begins without its date and status"
+        row = f"| {decision.name[:4]} | [{title.removeprefix('# ')}](decisions/{decision.name}) | {date[1]} |"
+        assert row in listed, row
+
+
+def test_every_test_that_security_names_exists() -> None:
+    named = set(re.findall(r"tests/[a-z_/]+[.]py", (ROOT / "docs" / "security.md").read_text()))
+    assert len(named) > 20
+    assert [test for test in sorted(named) if not (ROOT / test).is_file()] == []
+
+
+def test_architecture_names_what_stands_in_the_files() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("### Where it happens\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| .+ \| `([\w/]+\.py)` \| `([\w.]+)` \|$", section, re.MULTILINE)
+    assert len(rows) > 10
+    for file, name in rows:
+        assert name in definitions(ROOT / "scfm" / file), f"{name} in {file}"
+
+
+def definitions(path: Path) -> set[str]:
+    """The functions and classes of a file, and the methods of its classes: ``Class.method``."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            methods = (one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
+            found |= {f"{node.name}.{method.name}" for method in methods}
+    return found
+
+
 @each_document
 def test_every_make_target_that_is_named_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -120,7 +166,28 @@ def test_every_variable_that_is_set_in_a_command_is_a_setting(document: Path) ->
     of_make = set(re.findall(r"\$\(([A-Z_]+)\)", (ROOT / "Makefile").read_text()))
     known = {one.metadata["env"] for one in fields(Settings)} | of_make | {"ACCESS_TOKEN", "CI", TOKEN_VARIABLE}
     shell = "\n".join(commands(document))
-    assert set(re.findall(r"(?:^|\s)([A-Z][A-Z_]+)=", shell)) <= known
+    # Those of OpenTelemetry are its own.
+    assert set(re.findall(r"(?:^|\s)(?!OTEL_)([A-Z][A-Z_]+)=", shell)) <= known
+
+
+# Plans
+
+
+def test_the_table_of_a_plan_has_every_key_with_its_default() -> None:
+    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").partition("## What a plan may say\n")[2]
+    listed = re.findall(r"^\| `([\w.]+)` \| (?:`(.*?)` )?\|", text, re.MULTILINE)
+    keys = schema("plan")["properties"]
+    of_retry = {f"retry.{name}": one for name, one in keys["retry"]["properties"].items()}
+    wanted = {name: one for name, one in (keys | of_retry).items() if name != "retry"}
+    assert {name: json.loads(default) if default else None for name, default in listed} == {
+        name: one.get("default") for name, one in wanted.items()
+    }
+
+
+async def test_the_plan_in_a_file_is_right() -> None:
+    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").partition("## From a terminal\n")[2]
+    plan = json.loads(FENCE.findall(text)[0][1])
+    assert await read_plan(plan, None, form=False) is not None
 
 
 # Requests

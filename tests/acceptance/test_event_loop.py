@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
 from tornado.ioloop import IOLoop
 
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.handlers.base import BaseHandler
 from tests.server import Client
-from tests.watchdog import Watched, watched
+from tests.watchdog import Watched, watched_server
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
@@ -32,11 +31,8 @@ LARGE_CONTACTS = 20
 @pytest.fixture
 def server(io_loop: IOLoop, mongod: PrivateMongod, tmp_path: Path) -> Iterator[Watched]:
     """A server in the test's own loop."""
-    entered = watched(mongod.uri, "watched", tmp_path, MAX_BODY_SIZE=str(MANY + 100_000))
-    yield io_loop.run_sync(entered.__aenter__)
-    io_loop.run_sync(lambda: entered.__aexit__(None, None, None))
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        client.drop_database("watched")
+    with watched_server(io_loop, mongod, "watched", tmp_path, MAX_BODY_SIZE=str(MANY + 100_000)) as server:
+        yield server
 
 
 def make_large_contacts(client: Client) -> None:

@@ -8,16 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pymongo import MongoClient
 from tornado.ioloop import IOLoop
 
 from scfm.embedded_mongod.mongod import PrivateMongod
 from tests.resources.test_import_xlsx import XLSX, workbook
 from tests.server import Answer, Client
-from tests.watchdog import Watched, watched
+from tests.watchdog import Watched, watched_server
 
 CSV, JSON_LINES = "text/csv", "application/x-ndjson"
 LARGE = {f"k{number}": "x" * 60_000 for number in range(16)}
@@ -27,11 +25,8 @@ COUNT = 12
 @pytest.fixture
 def server(io_loop: IOLoop, mongod: PrivateMongod, tmp_path: Path) -> Iterator[Watched]:
     """A server in the test's own loop."""
-    entered = watched(mongod.uri, "watched_bulk", tmp_path, MAX_BODY_SIZE="2000000")
-    yield io_loop.run_sync(entered.__aenter__)
-    io_loop.run_sync(lambda: entered.__aexit__(None, None, None))
-    with MongoClient[dict[str, Any]](mongod.uri) as client:
-        client.drop_database("watched_bulk")
+    with watched_server(io_loop, mongod, "watched_bulk", tmp_path, MAX_BODY_SIZE="2000000") as server:
+        yield server
 
 
 def number(position: int) -> str:

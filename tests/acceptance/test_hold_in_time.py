@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from scfm.simulator.faults import Faults
-from tests.server import Client, Server, wait_until
+from tests.server import Client, Server, open_files, wait_until
 from tests.torture.carrier import Carrier
 from tests.torture.house import House, Shared
 
 IN_FLIGHT = int(os.environ.get("HOLD_IN_FLIGHT", "40"))
-CALLS = int(os.environ.get("HOLD_CALLS", "300"))
+CALLS = int(os.environ.get("HOLD_CALLS", "200"))
 # How long after the answer the other process may go on.
 PATIENCE = float(os.environ.get("HOLD_SECONDS", "2"))
 WATCHED_SECONDS = PATIENCE + 1.0
@@ -57,8 +57,7 @@ class Journal:
 
     def __init__(self, server: Server) -> None:
         assert server.process is not None
-        opened = [os.readlink(one) for one in Path(f"/proc/{server.process.pid}/fd").iterdir()]
-        (path,) = {one for one in opened if "/departures/" in one}
+        (path,) = {one for one in open_files(server.process.pid) if "/departures/" in one}
         self._path = Path(path)
 
     def left(self) -> set[str]:

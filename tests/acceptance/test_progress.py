@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from itertools import count
@@ -16,10 +16,13 @@ from pymongo import MongoClient
 
 from scfm.clock import now
 from scfm.embedded_mongod.mongod import PrivateMongod
+from scfm.handlers import statistics as handlers_of_statistics
+from tests.browser import COOKIE, Browser
+from tests.properties.test_shard_keys import ServerHere
 from tests.server import REQUEST_SECONDS, Server
 
 NUMBERS = count()
-DATABASE_NAME, STOPPED = "progress", "progress_stopped"
+DATABASE_NAME, STOPPED, LET_OUT = "progress", "progress_stopped", "progress_let_out"
 
 
 class Event(NamedTuple):
@@ -34,7 +37,7 @@ class Event(NamedTuple):
 def settings(mongod: PrivateMongod) -> Iterator[dict[str, str]]:
     yield {"MONGODB_URI": mongod.uri, "MONGODB_DATABASE": DATABASE_NAME}
     with MongoClient[Any](mongod.uri) as client:
-        for name in (DATABASE_NAME, STOPPED):
+        for name in (DATABASE_NAME, STOPPED, LET_OUT):
             client.drop_database(name)
 
 
@@ -45,9 +48,12 @@ def server(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @contextmanager
-def stream(server: Server, callout_id: int, last: str | None = None) -> Iterator[HTTPResponse]:
+def stream(
+    server: Server, callout_id: int, last: str | None = None, credentials: Mapping[str, str] | None = None
+) -> Iterator[HTTPResponse]:
     connection = HTTPConnection("127.0.0.1", server.port, timeout=REQUEST_SECONDS)
-    headers = {"Authorization": f"Bearer {server.token}"} | ({} if last is None else {"Last-Event-ID": last})
+    headers = dict(credentials or {"Authorization": f"Bearer {server.token}"})
+    headers |= {} if last is None else {"Last-Event-ID": last}
     try:
         connection.request("GET", f"/api/callouts/{callout_id}/progress", headers=headers)
         response = connection.getresponse()
@@ -127,6 +133,27 @@ def test_all_readers_see_the_same(server: Server) -> None:
         assert event(one) == event(other)
         add_person(server, callout_id)
         assert event(one) == event(other)
+
+
+def test_a_stream_ends_with_the_session_and_with_the_token_by_which_it_began(
+    mongod: PrivateMongod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers_of_statistics, "COMMENT_SECONDS", 0.1)
+    with ServerHere(tmp_path / "data", {"MONGODB_URI": mongod.uri, "MONGODB_DATABASE": LET_OUT}) as server:
+        callout_id = made(server, "/api/callouts")
+        user = made(server, "/api/users", email="a@example.org", password="correct horse")
+        browser = Browser(server)
+        assert browser.sign_in("a@example.org", "correct horse").status == 201
+        token = server.request("POST", "/api/access_tokens").json
+        by_cookie = {"Cookie": f"{COOKIE}={browser.cookies[COOKIE]}"}
+        by_token = {"Authorization": f"Bearer {token['token']}"}
+        ends = ((by_cookie, f"/api/users/{user}"), (by_token, f"/api/access_tokens/{token['id']}"))
+        for credentials, path in ends:
+            with stream(server, callout_id, credentials=credentials) as response, stream(server, callout_id) as other:
+                assert event(response) is not None and block(response) == {"": ""}
+                assert server.request("DELETE", path).status == 204
+                assert event(response) is None
+                assert block(other) and block(other) == {"": ""}
 
 
 def test_a_comment_keeps_a_quiet_stream_open(server: Server) -> None:

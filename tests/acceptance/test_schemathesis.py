@@ -16,6 +16,8 @@ SECONDS = 600
 # Tokens with small ids, so that a guessed id is rarely the one of the token that the run uses.
 TOKENS = 20
 
+# A definition, in the form of a form.
+FLOW = '{"languages": ["en"], "start": "go", "steps": {"go": {"say": {"en": "Go."}, "hang_up": true}}}'
 # Checks that ask for something else than this API promises.
 LEFT_OUT: Mapping[str, str] = {
     "unsupported_method": "a verb that a path lacks is answered with 404 here, and not with 405",
@@ -30,10 +32,10 @@ LEFT_ALONE: Mapping[str, str] = {
 }
 # What else may become of data that fit the schema: 400, where names conflict (q[]=1 beside q[status]=created, which
 # OpenAPI has no words for), and 422, where a rule speaks that JSON Schema cannot tell (a number that cannot ring,
-# one that is taken, a record that others depend on).
+# one that is taken, a record that others depend on), and 429, where signing in has failed too often.
 CONFIGURATION = """
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "400", "401", "403", "404", "409", "422"]
+expected-statuses = ["2xx", "400", "401", "403", "404", "409", "422", "429"]
 """
 
 
@@ -56,6 +58,8 @@ def client(server: Server) -> Client:
         ("callouts/1/callout_participations", {"contact_id": "1"}),
         ("callout_participations/1/phone_calls", {"remote_request_params[from]": "1234"}),
         ("batch_operations", {"type": "BatchOperation::PhoneCallQueue"}),
+        ("call_flows", {"name": "flood", "definition": FLOW}),
+        ("call_flows/1/publish", {}),
         ("users", {"email": "alice@example.org", "password": "secret1"}),
     ):
         assert client.post(f"/api/{path}", form).status == 201, path

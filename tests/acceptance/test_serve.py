@@ -18,7 +18,7 @@ from pymongo.database import Database
 
 from scfm.clock import now
 from scfm.embedded_mongod.mongod import PrivateMongod
-from scfm.server import MAX_JOBS_SECONDS, MAX_QUIESCE_SECONDS, MAX_REQUESTS_SECONDS
+from scfm.server_store import MAX_JOBS_SECONDS, MAX_QUIESCE_SECONDS, MAX_REQUESTS_SECONDS
 from tests.acceptance.alerts import queue_calls, total
 from tests.server import LISTENING, REQUEST_SECONDS, STOP_SECONDS, TOKEN, Server, wait_until
 

@@ -96,6 +96,17 @@ def test_an_outage_of_the_database_is_two_lines_however_many_requests_and_jobs_m
                 server.request("GET", "/health")
     finally:
         mongod.stop()
-    begun, over = server.stderr
+    requests = [line for line in server.stderr if " INFO scfm.http: " in line]
+    assert len(requests) == 3 and all(LINE.fullmatch(line) and " 503 " in line for line in requests)
+    begun, over = (line for line in server.stderr if line not in requests)
     assert LINE.fullmatch(begun) and "the database does not answer" in begun and len(begun) < 300
     assert re.search(r"the database answers again, after \d+\.\d s$", over)
+
+
+def test_a_command_whose_reader_has_gone_ends_without_a_traceback() -> None:
+    command = [sys.executable, "-m", "scfm", "flow", "validate", "--table", *["examples/survey.yaml"] * 50]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        told = process.stderr.read()
+    assert (process.returncode, told) == (141, "")

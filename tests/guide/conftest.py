@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.guide.provider import Provider
+from tests.log_secrets import assert_no_secrets
 from tests.server import Server
 
 ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
@@ -28,6 +29,9 @@ def server(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
         "TWILIO_CLIENT_REST_API_BASE_URL": provider.url,
         "REGISTERED_CALL_FLOW_LOGIC": FLOWS,
+        "LOG_LEVEL": "debug",
     }
     with Server(tmp_path_factory.mktemp("data"), settings) as server:
         yield server
+    # Of all chapters that were played by this process.
+    assert_no_secrets(server.stderr, server.token, AUTH_TOKEN)

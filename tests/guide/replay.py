@@ -97,7 +97,7 @@ class Replay:
         settings = {name: actual.get(value, value) for name, value in step.settings.items()}
         if "PLATFORM_PROVIDER" in settings:
             self._settings = settings
-        self.server.restart({**self._settings, **settings})
+        self.server.restart({"LOG_LEVEL": "debug", **self._settings, **settings})
 
     def _settled(self, request: Request) -> Reply:
         """The reply; what the background still works on is fetched again until the printed statuses show."""

@@ -10,7 +10,7 @@ from typing import Any
 # The fields of each resource in the order they are shown.
 KEYS = {
     "contacts": "id msisdn metadata created_at updated_at account_id",
-    "callouts": "id status call_flow_logic metadata created_at updated_at account_id plan completed_at",
+    "callouts": "id status call_flow_logic metadata created_at updated_at account_id plan completed_at approval",
     "batch_operations": "id callout_id parameters metadata status created_at updated_at account_id type",
     "callout_participations": (
         "id callout_id contact_id callout_population_id msisdn call_flow_logic metadata created_at updated_at "

@@ -11,7 +11,8 @@ from tests.guide.guide import GUIDE, Erratum, Misprint, Request, Restart, read
 from tests.guide.provider import Provider
 from tests.guide.replay import SOMLENG_SID, SOMLENG_TOKEN, Replay, requests
 from tests.guide.shapes import Names
-from tests.server import Server
+from tests.log_secrets import assert_no_secrets
+from tests.server import Server, wait_until
 
 REQUESTS = requests()
 REFUSED = [erratum for erratum in ERRATA if isinstance(erratum, Misprint) and erratum.refused]
@@ -26,7 +27,8 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
     folder = tmp_path_factory.mktemp("replay")
     empty = folder / "empty"
     empty.mkdir()
-    with Provider(SOMLENG_SID, SOMLENG_TOKEN) as provider, Server(folder / "data") as server:
+    environment = {"LOG_LEVEL": "debug"}
+    with Provider(SOMLENG_SID, SOMLENG_TOKEN) as provider, Server(folder / "data", environment) as server:
         replay = Replay(empty, server, provider)
         replay.play()
         yield replay
@@ -69,6 +71,12 @@ def test_a_misprinted_command_is_refused(erratum: Misprint, replay: Replay) -> N
     others = read(other for other in ERRATA if other is not erratum)
     printed = next(step for step in others if isinstance(step, Request) and step.line == erratum.line)
     assert replay.reply(printed).status.startswith(f"{erratum.refused} ")
+
+
+def test_the_log_at_debug_has_no_secret_and_no_number(replay: Replay) -> None:
+    wait_until(lambda: sum(" scfm.http: " in line for line in list(replay.server.stderr)) > len(REQUESTS))
+    wait_until(lambda: any(" DEBUG scfm.status: " in line for line in list(replay.server.stderr)))
+    assert_no_secrets(replay.server.stderr, replay.token, SOMLENG_TOKEN)
 
 
 def test_nobody_is_rung_twice_by_the_guide(replay: Replay) -> None:

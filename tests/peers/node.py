@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 HERE = Path(__file__).parent
 
@@ -30,10 +30,17 @@ def running(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 @contextmanager
 def emulator(sid: str, token: str, number: str, voice_url: str) -> Iterator[str]:
     """``emulate`` as the provider of one account that has one number; its URL."""
+    with playing_emulator(sid, token, number, voice_url) as (url, _):
+        yield url
+
+
+@contextmanager
+def playing_emulator(sid: str, token: str, number: str, voice_url: str) -> Iterator[tuple[str, IO[str]]]:
+    """The same, with the lines that it prints of what it plays."""
     account = {"sid": sid, "auth_token": token, "phone_number": number, "voice_url": voice_url}
     with running("emulator.mjs", json.dumps(account)) as process:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}", process.stdout
 
 
 class TwilioForNode:

@@ -6,6 +6,9 @@ Not collected by ``make test``, which needs no Node: ``make peers`` runs it.
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from urllib.parse import parse_qs
 
 import pytest
 import requests
+import soundfile
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
@@ -21,8 +25,9 @@ from scfm.calls.signed_form import SignedForm
 from scfm.simulator.callee import Callee, CalleeRule
 from scfm.simulator.simulator import Simulator
 from tests.flows.phone_line import PATH, PhoneLine, contact_of, participation, place_call
-from tests.peers.node import TwilioForNode, emulator, running
+from tests.peers.node import TwilioForNode, emulator, playing_emulator, running
 from tests.server import Client, Server, wait_until
+from tests.sounds import sound, tone, upload
 
 SID, TOKEN = "AC" + "5" * 32, "a token of our own"
 OURS, CONTACT = "+15551230000", "+252662360001"
@@ -171,6 +176,35 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, st
         server.options = ("--port", port)
         with server:
             yield server, url
+
+
+def test_a_recording_is_played_to_who_is_called(tmp_path: Path) -> None:
+    told = {"PLATFORM_PROVIDER": "twilio", "TWILIO_ACCOUNT_SID": SID, "TWILIO_AUTH_TOKEN": TOKEN}
+    with (
+        Server(tmp_path / "data", told) as server,
+        playing_emulator(SID, TOKEN, OURS, server.url + PATH) as (url, played),
+    ):
+        port = str(server.port)
+        server.terminate()
+        server.environment["TWILIO_CLIENT_REST_API_BASE_URL"] = url
+        server.options = ("--port", port)
+        with server:
+            client = server.client()
+            made = upload(client, sound(tone(3.0, 44100, 2), 44100), name="flood-km").json
+            message = {"call_flow_logic": "CallFlowLogic::Message", "metadata": {"audio": {"km": "flood-km"}}}
+            callout = client.post("/api/callouts", json=message).json["id"]
+            contact = client.post("/api/contacts", {"msisdn": CONTACT}).json["id"]
+            among = f"/api/callouts/{callout}/callout_participations"
+            called = client.post(among, {"contact_id": str(contact)}).json["id"]
+            assert client.post(f"/api/callouts/{callout}/callout_events", {"event": "start"}).status == 201
+            webhook = {"url": server.url + PATH, "status_callback": server.url + PATH}
+            place_call(client, f"/api/callout_participations/{called}", **{"from": OURS, **webhook})
+            heard = json.loads(played.readline())
+            assert heard["url"] == server.url + made["url"]
+            assert (heard["status"], heard["type"]) == (200, "audio/wav")
+            with soundfile.SoundFile(io.BytesIO(base64.b64decode(heard["content"]))) as phone:
+                assert (phone.samplerate, phone.channels, phone.subtype) == (8000, 1, "ULAW")
+                assert phone.frames == pytest.approx(24000, abs=10)
 
 
 @pytest.fixture

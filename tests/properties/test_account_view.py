@@ -129,7 +129,7 @@ VERBS = {
     name: getattr(owner, name)
     for owner in (TenantView, TenantList)
     for name in dir(owner)
-    if not name.startswith("_")
+    if not name.startswith("_") and not isinstance(getattr(owner, name), property)  # which asks the database nothing
 }
 
 

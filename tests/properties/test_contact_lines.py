@@ -183,7 +183,7 @@ def test_a_line_is_named_by_where_its_record_starts() -> None:
     assert isinstance(found, list)
     assert found == [
         Row(4, "+252662345678", {"a\nname": "two\r\nlines"}, 28, text=True),
-        Problem(6, "msisdn", "is an invalid number"),
+        Problem(6, "msisdn", "is an invalid number", "345"),
     ]
 
 

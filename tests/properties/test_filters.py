@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -611,9 +612,13 @@ async def listed(view: TenantView, query: Query, size: int) -> tuple[int, list[i
     return total, [document["_id"] for page in pages for document in page]
 
 
+# ``make filters`` tries more.
+EXAMPLES = int(os.environ.get("FILTERS", "15"))
+
+
 def with_store(function: Callable[..., None]) -> Callable[..., None]:
     """One database for all examples of a property; each replaces what the last one left."""
-    return settings(max_examples=30, suppress_health_check=list(HealthCheck))(function)
+    return settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))(function)
 
 
 @with_store

@@ -19,6 +19,7 @@ from scfm.models.batch_operation import TYPES
 from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.registry import RESOURCES, counted_fields, indexes
+from scfm.models.webhook_delivery import WEBHOOK_DELIVERIES, deliveries_to
 from scfm.storage import database as storage
 from scfm.storage.change_log import BLOCK
 from scfm.storage.driver import DriverClient
@@ -69,6 +70,42 @@ SHAPES: dict[str, tuple[int, Document]] = {
     "access_tokens": (FEW, {"digest": {"$toString": N}}),
     "contacts": (MANY, {"msisdn": MSISDN}),
     "opt_outs": (SOME, {"msisdn": MSISDN, "reason": None, "source": cycle(["api", "flow"])}),
+    "call_flows": (FEW, {"name": {"$toString": N}, "status": cycle(["draft", "published"]), "version": 1}),
+    "audio_files": (
+        FEW,
+        {
+            "name": {"$toString": N},
+            "language": "km",
+            "content_type": "audio/wav",
+            "sha256": {"$toString": N},
+        },
+    ),
+    "audit_events": (
+        SOME,
+        {
+            "actor": {"type": "user", "id": cycle([1, 2]), "email": "a@b.org"},
+            "action": cycle(["create", "update"]),
+            "subject": {"type": "contact", "id": N},
+            "changes": {"msisdn": [None, MSISDN]},
+            "request_id": {"$toString": N},
+            "address": "127.0.0.1",
+        },
+    ),
+    "webhook_endpoints": (
+        FEW,
+        {"url": {"$toString": N}, "event_types": ["account.held"], "status": "enabled", "disabled_reason": None},
+    ),
+    "webhook_deliveries": (
+        SOME,
+        {
+            "webhook_endpoint_id": spread(30),
+            "webhook_id": {"$toString": N},
+            "event_type": cycle(["account.held", "callout.started"]),
+            "status": cycle(["pending", "delivered"]),
+            "next_attempt_at": TIME,
+            "_due": TIME,
+        },
+    ),
     "callouts": (FEW, {"status": cycle(["initialized", "running"]), "call_flow_logic": None}),
     "batch_operations": (
         FEW,
@@ -263,6 +300,22 @@ FILTERS: dict[str, Document] = {
     "error_code": "21211",
     "reason": "asked",
     "source": "flow",
+    "name": "4,7",
+    "actor": {"type": "user", "id": "1,2"},
+    "action": "create",
+    "subject": {"type": "contact", "id": "4,7"},
+    "request_id": "4,7",
+    "approval": {"status": "submitted"},
+    "address": "127.0.0.1",
+    "version": "1,2",
+    "language": "km,en",
+    "content_type": "audio/mpeg",
+    "sha256": "4,7",
+    "url": "4,7",
+    "event_types": "account.held",
+    "disabled_reason": "was disabled by a client",
+    "webhook_id": "4,7",
+    "event_type": "account.held",
 }
 
 
@@ -291,6 +344,10 @@ OPERATIONS = {
 def lists() -> Iterator[Any]:
     """Every list of the contract, plain and with each of its filters, by what it is."""
     for resource in RESOURCES:
+        if resource is WEBHOOK_DELIVERIES:  # they are listed under their endpoint alone
+            for given in ({}, {"status": "pending"}, {"event_type": "account.held", "id": "4,7"}):
+                yield pytest.param(deliveries_to(31, given, None), ACCOUNT, id=f"of an endpoint {' '.join(given)}")
+            continue
         everyones = not resource.tenant
         yield pytest.param(resource.query(), None if everyones else ACCOUNT, id=resource.collection)
         # "or before" and "or after" ask MongoDB what "before" and "after" ask.
@@ -308,8 +365,8 @@ def lists() -> Iterator[Any]:
 
 
 SORTED = {"SORT", "SORT_DEFAULT", "SORT_SIMPLE", "$sort"}
-# They find at most one document for each number that was named, or one in each callout: those few may be sorted.
-UNIQUE = ({"unique_account_id_msisdn"}, {"unique_account_id_callout_id_msisdn"})
+# They find one document at most for each number or name, or one in each callout: those few may be sorted.
+UNIQUE = ({"unique_account_id_msisdn"}, {"unique_account_id_callout_id_msisdn"}, {"unique_account_id_name"})
 
 
 def check(query: Query, plan: Plan) -> None:

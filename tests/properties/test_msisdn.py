@@ -15,9 +15,8 @@ from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 from scfm.models.msisdn import BLANK, COUNTRIES, INVALID, check, national, normalise, stored_forms
 
 CHARACTERS = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
-DIGITS = {
-    digit: [one for one in CHARACTERS if one.isdecimal() and unicodedata.decimal(one) == digit] for digit in range(10)
-}
+DECIMALS = [one for one in CHARACTERS if one.isdecimal()]
+DIGITS = {digit: [one for one in DECIMALS if unicodedata.decimal(one) == digit] for digit in range(10)}
 DASHES = [one for one in CHARACTERS if unicodedata.category(one) == "Pd"]
 BLANKS = [one for one in CHARACTERS if one.isspace()]
 INVISIBLE = [one for one in CHARACTERS if unicodedata.category(one) == "Cf"]

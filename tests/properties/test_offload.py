@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scfm.models.contact import CONTACTS
-from scfm.runtime.offload import MAX_INLINE, offload
+from scfm.runtime.offload import MAX_INLINE, offload, offload_long
 
 
 async def test_the_event_loop_goes_on_while_something_large_is_computed() -> None:
@@ -26,6 +26,13 @@ async def test_the_event_loop_goes_on_while_something_large_is_computed() -> Non
         await asyncio.sleep(0.001)
     loop_went_on.set()
     assert (await result).startswith("offload")
+
+
+async def test_what_is_short_does_not_wait_for_what_is_long() -> None:
+    short_is_done = threading.Event()
+    long = asyncio.create_task(offload_long(lambda: short_is_done.wait(30)))
+    await offload(MAX_INLINE + 1, short_is_done.set)
+    assert await long
 
 
 async def test_something_small_is_computed_at_once() -> None:

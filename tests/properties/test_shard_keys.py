@@ -24,13 +24,21 @@ import scfm.server
 from scfm import settings
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models import idempotency
+from scfm.models.audio_content import AUDIO_CONTENTS
+from scfm.models.audio_recording import AUDIO_RECORDINGS
+from scfm.models.doomed_recording import DOOMED_RECORDINGS
+from scfm.models.erasure_record import ERASURES
 from scfm.models.registry import RESOURCES, counted_fields, indexes
+from scfm.models.session import SESSIONS
 from scfm.simulator.faults import Faults
 from scfm.storage import driver
+from scfm.storage.grid_files import CHUNKS, FILES
 from scfm.storage.store import Store
+from tests.browser import Browser
 from tests.guide.provider import Provider
 from tests.guide.replay import SOMLENG_SID, SOMLENG_TOKEN, Replay
-from tests.server import Client, Server, wait_until
+from tests.server import Client, Server, wait_until, with_secret_key
+from tests.sounds import fetch, sound, upload
 from tests.workers.background import account, background, carrier, eventually, pass_over, queued_calls, settings_for
 
 Document = dict[str, Any]
@@ -38,6 +46,7 @@ Document = dict[str, Any]
 DATABASE = "shards"
 # The collections whose documents belong to an account.
 OWNED = {*(one.collection for one in RESOURCES if one.tenant), idempotency.COLLECTION, "deletions"}
+OWNED |= {ERASURES, DOOMED_RECORDINGS, SESSIONS, AUDIO_CONTENTS, AUDIO_RECORDINGS, FILES, CHUNKS}
 
 # Unique indexes that cannot begin with the account, and why.
 UNIQUE_OVER_ALL = {
@@ -45,6 +54,8 @@ UNIQUE_OVER_ALL = {
     ("users", "unique_email"): "an email is one user's, whatever the account",
 }
 
+# Whose documents keep what webhook endpoints are to be told.
+TOLD_OF = ("callouts", "callout_participations", "opt_outs", "audio_files")
 # What may ask every shard, by collection, verb and fields, and why.
 CLAIM = "the background looks for what is due of all accounts; what it finds it claims by the account"
 DEAD = "a process that has died had something of any account"
@@ -53,6 +64,8 @@ REPORT = "a report that is signed with the server's own credentials is of the ac
 LOST = "the server's own credentials are shared: a call of any account may be what the provider lists"
 EVERY_SHARD = {
     ("access_tokens", "find", "digest"): "whose a token is follows from it",
+    (SESSIONS, "find", "_id"): "whose a session is follows from it",
+    ("users", "find", "email"): "who signs in names an email and no account",
     ("phone_calls", "find", "_work.due account_id status"): CLAIM,
     ("phone_calls", "find", "_work.lease"): CLAIM,
     ("phone_calls", "find", "_work.held callout_id"): CLAIM,
@@ -70,6 +83,23 @@ EVERY_SHARD = {
     ("callout_participations", "find", "_settle"): CLAIM,
     ("callout_participations", "find", "_id"): "after a start all outcomes are derived once more, in the background",
     ("deletions", "find", "due"): CLAIM,
+    ("webhook_endpoints", "find", "$and _due status"): CLAIM,
+    **{(collection, "find", "_to_tell.at"): CLAIM for collection in TOLD_OF},
+    ("webhook_deliveries", "find", ""): "once in ten minutes, what is older than is kept is dropped",
+    ("webhook_endpoints", "update", "_due"): CLOCK,
+    ("webhook_endpoints", "update", "_lease"): CLOCK,
+    ("webhook_endpoints", "update", "_open_until"): CLOCK,
+    ("webhook_deliveries", "update", "_due webhook_endpoint_id"): CLOCK,
+    (AUDIO_CONTENTS, "find", "_sweep_at"): CLAIM,
+    (AUDIO_RECORDINGS, "find", "due"): CLAIM,
+    (AUDIO_CONTENTS, "find", "sha256 state"): "whoever knows what a file is called by its content may play it",
+    (ERASURES, "find", "due"): CLAIM,
+    (DOOMED_RECORDINGS, "find", "due"): CLAIM,
+    (ERASURES, "update", "due"): CLOCK,
+    (DOOMED_RECORDINGS, "update", "due"): CLOCK,
+    ("webhook_endpoints", "find", ""): "a start counts by which keys the secrets are sealed",
+    ("webhook_endpoints", "find", "$or"): "after a start, secrets that are in the clear are sealed",
+    ("audit_events", "find", ""): "once in ten minutes, what is older than is kept is dropped",
     ("remote_phone_call_events", "find", "_delivery.at"): "once in ten minutes, what is kept for a day is dropped",
     ("phone_calls", "find", "_work.attempt.log _work.lease"): DEAD,
     ("batch_operations", "update", "_work.due _work.log"): DEAD,
@@ -79,6 +109,8 @@ EVERY_SHARD = {
     ("batch_operations", "update", "_work.due status"): CLOCK,
     ("contacts", "update", "_renumbered.due"): CLOCK,
     ("deletions", "update", "due"): CLOCK,
+    (AUDIO_RECORDINGS, "update", "due"): CLOCK,
+    (AUDIO_CONTENTS, "update", "_sweep_at"): CLOCK,
     ("idempotency_keys", "update", "answer until"): CLOCK,
     **{(one.collection, "update", "_deleting.until"): CLOCK for one in RESOURCES if one.tenant},
     ("phone_calls", "aggregate", "remote_call_id"): REPORT,
@@ -161,11 +193,11 @@ class ServerHere(Server):
         return self
 
     async def _serve(self) -> None:
-        chosen = settings.load({**self._told, **self.environment})
+        chosen = settings.load(with_secret_key({**self._told, **self.environment}))
         server = scfm.server.Server(chosen, None, chosen.mongodb_uri)
         await server.open()
         self.host, self.port, self.url = chosen.host, server.port, server.url
-        self.token = server.token or self.token
+        self.token = server.first_account.token if server.first_account else self.token
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
         await self._stop.wait()
@@ -176,8 +208,12 @@ class ServerHere(Server):
         self.environment = {**self._told, **(environment or {})}
         return self.start()
 
-    def terminate(self) -> int:
+    def stop(self) -> None:
+        """Tell it to stop, and do not wait for that."""
         self._loop.call_soon_threadsafe(self._stop.set)
+
+    def terminate(self) -> int:
+        self.stop()
         self._thread.join(60)
         assert not self._thread.is_alive()
         return 0
@@ -192,7 +228,14 @@ def play(mongod: PrivateMongod, folder: Path) -> None:
     server = ServerHere(folder / "data", {"MONGODB_URI": mongod.uri, "MONGODB_DATABASE": DATABASE})
     with Provider(SOMLENG_SID, SOMLENG_TOKEN) as provider, server:
         Replay(folder / "empty", server, provider).play()
-        server.restart({"PLATFORM_PROVIDER": "simulator", "STATUS_CHECK": "always", "STATUS_CHECK_SECONDS": "0.1"})
+        server.restart(
+            {
+                "PLATFORM_PROVIDER": "simulator",
+                "STATUS_CHECK": "always",
+                "STATUS_CHECK_SECONDS": "0.1",
+                "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.1",
+            }
+        )
         alert(server, server.new_account())
 
 
@@ -201,6 +244,7 @@ def alert(server: Server, api: Client) -> None:
     lines = b"".join(b'{"msisdn": "+15005550%03d"}\n' % number for number in range(10, 16))
     kind = {"Content-Type": "application/x-ndjson"}
     made(server.request("POST", "/api/contacts/import", body=lines, headers=kind, token=api.token))
+    endpoint = made(api.post("/api/webhook_endpoints", {"url": "http://127.0.0.1:9/"}))
     callout = made(api.post("/api/callouts", {}))["id"]
     population = f"/api/callouts/{callout}/batch_operations"
     finish(api, made(api.post(population, {"type": "BatchOperation::CalloutPopulation"})))
@@ -225,7 +269,30 @@ def alert(server: Server, api: Client) -> None:
     user = {"email": "a@example.org", "password": "long enough", "account_id": str(account)}
     made(server.client().post("/api/users", user, headers=key))
     assert len(server.client().get(f"/api/accounts/{account}/users").json) == 1
+    browser = Browser(server)
+    made(browser.sign_in("a@example.org", "long enough"))
+    assert browser.post("/api/callouts").status == 201
+    assert browser.delete("/session").status == 204
     made(api.post(f"/api/callouts/{callout}/callout_events", {"event": "stop"}))
+    told(api, endpoint)
+    recorded = api.post("/api/audio_files/record", json={"msisdn": "+15005550010", "name": "siren", **params})
+    assert recorded.status == 202, recorded
+    wait_until(lambda: api.get("/api/audio_files?q[name]=siren").json)
+    files = [made(upload(api, sound(), name=name)) for name in ("flood", "flood-km")]
+    assert fetch(server, files[0]["url"])[0] == 200
+    for file in files:
+        assert api.patch(f"/api/audio_files/{file['id']}", {"name": f"{file['name']}-2"}).status == 204
+        assert api.delete(f"/api/audio_files/{file['id']}").status == 204
+
+
+def told(api: Client, endpoint: Document) -> None:
+    """What an account does with a webhook endpoint that does not answer."""
+    path = f"/api/webhook_endpoints/{endpoint['id']}"
+    (first, *_) = wait_until(lambda: [one for one in api.get(f"{path}/deliveries").json if one["attempts"]])
+    made(api.post(f"{path}/deliveries/{first['id']}/redeliver"))
+    made(api.post(f"{path}/rotate"))
+    assert api.patch(path, {"status": "disabled"}).status == 204
+    assert api.delete(path).status == 204
 
 
 def made(answer: Any) -> Any:

@@ -14,13 +14,14 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from scfm.clock import iso
+from scfm.contacts_bulk.metadata_path import metadata_path
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.models.call_lifecycle import CallStatus
 from scfm.models.outcome import OUTCOMES
 from scfm.models.plan_pace import Pace
 from scfm.models.registry import counted_fields
 from scfm.results.callout_statistics import CalloutStatistics
-from scfm.results.group_statistics import GroupStatistics, group_path
+from scfm.results.group_statistics import GroupStatistics
 from scfm.results.provider_state import ProviderState
 from scfm.results.statistics_reader import StatisticsReader
 from scfm.storage import block_tallies, block_watch, change_log, counter
@@ -35,7 +36,7 @@ ACCOUNT, OURS, OTHER = 1, 1, 2
 PEOPLE = 40
 START = datetime(2026, 11, 29, 10, 41, tzinfo=UTC)
 DISTRICTS = ("Stung Treng", "Kep", 5, "5", None, "", True)
-DISTRICT = group_path("metadata.place.district")
+DISTRICT = metadata_path("group_by", "metadata.place.district")
 WAYS = (
     ("pending", None),
     ("calling", None),

@@ -58,6 +58,7 @@ NULLABLE = {("callout_participations", "callout_population_id")} | {
 }
 # By what a filter's name ends in, what it understands; in order.
 UNDERSTOOD: Mapping[str, st.SearchStrategy[Any]] = {
+    "approval": TEXTS.map(lambda status: {"status": status}),
     "_before": TIMES,
     "_after": TIMES,
     "remote_call_id": TEXTS,

@@ -33,6 +33,7 @@ def settings(mongod: PrivateMongod, database: Documents) -> dict[str, str]:
         "MONGODB_DATABASE": database.name,
         "REGISTERED_CALL_FLOW_LOGIC": FLOWS,
         "MAX_BODY_SIZE": "100000",
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
     }
 
 

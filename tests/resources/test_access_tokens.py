@@ -10,7 +10,7 @@ import pytest
 from tests.resources.conftest import Documents
 from tests.server import Client, Server
 
-KEYS = ["id", "token", "created_at", "updated_at", "metadata"]
+KEYS = ["id", "token", "created_at", "updated_at", "metadata", "role", "expires_at", "last_used_at"]
 NOT_THE_CREATOR = {"errors": {"base": ["Cannot delete record because the destroyer is not the creator"]}}
 
 

@@ -56,7 +56,7 @@ def set_status(database: Documents, path: str, status: str) -> None:
 def test_a_callout_has_no_plan_unless_one_is_given(api: Client) -> None:
     shown = api.post("/api/callouts").json
 
-    assert list(shown.items())[-2:] == [("plan", None), ("completed_at", None)]
+    assert list(shown.items())[-3:] == [("plan", None), ("completed_at", None), ("approval", None)]
 
 
 @pytest.mark.parametrize("given", [{"audience": {}}, FULL], ids=["the least", "everything"])

@@ -48,6 +48,21 @@ def send(api: Client, content: str, kind: str) -> list[int]:
     return list(answer.json.values())[:4]
 
 
+def test_for_a_spreadsheet_nothing_is_a_formula(api: Client) -> None:
+    formulas = {"=a": "=HYPERLINK(0)", "b": "+1", "c": "-1", "d": "@x", "e": "\tx", "name": "ទឹក"}
+    make(api, "+252662345680", formulas)
+    query = "?q[metadata][name]=%E1%9E%91%E1%9E%B9%E1%9E%80"
+    whole = export(api, query).json
+    assert whole.splitlines() == ["msisdn,=a,b,c,d,e,name", "+252662345680,=HYPERLINK(0),+1,-1,@x,\tx,ទឹក"]
+    shown = export(api, query + "&spreadsheet=true").json
+    assert shown.removeprefix("\ufeff").splitlines() == [
+        "msisdn,'=a,b,c,d,e,name",
+        "+252662345680,'=HYPERLINK(0),'+1,'-1,'@x,'\tx,ទឹក",
+    ]
+    assert shown.startswith("\ufeff")
+    assert export(api, "?spreadsheet=perhaps").status == 422
+
+
 def test_csv_has_a_column_for_each_value_in_the_order_in_which_they_come(api: Client) -> None:
     answer = export(api)
     assert answer.status == 200

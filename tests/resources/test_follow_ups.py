@@ -59,6 +59,16 @@ def test_a_follow_up_has_the_same_plan_flow_and_metadata_but_an_audience_of_its_
     assert api.post(f"/api/callouts/{created['id']}/preflight").json["audience"] == 1
 
 
+def test_a_follow_up_may_have_a_name_of_its_own(api: Client, path: str) -> None:
+    created = api.post(
+        f"{path}/follow_ups", json={"q": {}, "metadata": {"name": "Flood, again", "follow_up_of": 1}}
+    ).json
+    nameless = api.post(f"{path}/follow_ups", json={"q": {}, "metadata": "Flood"}).json
+
+    assert created["metadata"] == {"message": "Go.", "name": "Flood, again", "follow_up_of": callout_of(path)}
+    assert nameless["metadata"] == {"message": "Go.", "follow_up_of": callout_of(path)}
+
+
 def test_a_follow_up_of_a_follow_up_names_the_one_before(api: Client, path: str) -> None:
     first = api.post(f"{path}/follow_ups", form={"q[metadata][needs]": "boat"}).json
     contact = api.get("/api/contacts").json[0]["id"]

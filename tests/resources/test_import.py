@@ -91,15 +91,16 @@ def test_every_bad_line_is_told_and_every_good_one_kept(api: Client) -> None:
     answer = send(api, b"\n".join(lines))
     assert counts(answer) == [1, 0, 0, 4]
     assert answer.json["errors"] == [
-        {"line": 2, "column": "msisdn", "reason": "is an invalid number"},
-        {"line": 4, "column": "msisdn", "reason": "can't be blank"},
+        {"line": 2, "column": "msisdn", "reason": "is an invalid number", "value": "345"},
+        {"line": 4, "column": "msisdn", "reason": "can't be blank", "value": None},
         {
             "line": 5,
             "column": "name",
             "reason": "is not valid UTF-8: save the file as UTF-8, "
             "or name its charset (Content-Type: text/csv; charset=windows-1252)",
+            "value": None,
         },
-        {"line": 6, "column": None, "reason": "has more cells than the header has columns"},
+        {"line": 6, "column": None, "reason": "has more cells than the header has columns", "value": None},
     ]
     assert contacts(api) == {ALICE: {}}
 
@@ -353,5 +354,6 @@ async def test_an_account_whose_deletion_is_given_up_keeps_its_new_contacts(stor
 
 async def test_a_bad_line_is_refused_without_the_database(store: Store) -> None:
     importing = ContactImport(store.for_account(1), "merge", import_slots())
-    await importing.add(Problem(3, "msisdn", "is an invalid number"))
-    assert importing.tally.as_json()["errors"] == [{"line": 3, "column": "msisdn", "reason": "is an invalid number"}]
+    await importing.add(Problem(3, "msisdn", "is an invalid number", "12"))
+    told = {"line": 3, "column": "msisdn", "reason": "is an invalid number", "value": "12"}
+    assert importing.tally.as_json()["errors"] == [told]

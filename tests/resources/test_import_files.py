@@ -61,8 +61,8 @@ def test_a_value_in_a_column_without_a_name_is_an_error_that_names_the_column(ap
     answer = send(api, f"msisdn,,name\n{ALICE},,Alice\n{BO},x,Bo\n{CY},,Cy,,,\n{CY},,Cy,,x\n")
     assert counts(answer) == [2, 0, 0, 2]
     assert answer.json["errors"] == [
-        {"line": 3, "column": "column 2", "reason": "has a value here, but no name in the header"},
-        {"line": 5, "column": None, "reason": "has more cells than the header has columns"},
+        {"line": 3, "column": "column 2", "reason": "has a value here, but no name in the header", "value": "x"},
+        {"line": 5, "column": None, "reason": "has more cells than the header has columns", "value": None},
     ]
 
 
@@ -207,7 +207,7 @@ def test_bytes_of_another_charset_are_an_error_that_says_what_to_do(api: Client)
 def test_what_the_charset_does_not_have_is_a_bad_line(api: Client, content: bytes, kind: str, reason: str) -> None:
     answer = send(api, content, kind)
     assert counts(answer) == [0, 0, 0, 1]
-    assert answer.json["errors"] == [{"line": 2, "column": "name", "reason": reason}]
+    assert answer.json["errors"] == [{"line": 2, "column": "name", "reason": reason, "value": None}]
 
 
 def test_a_charset_that_is_not_read_is_refused(api: Client) -> None:

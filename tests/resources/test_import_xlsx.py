@@ -132,14 +132,15 @@ def test_errors_and_formulas_without_a_result_are_told_by_row_and_column(api: Cl
     answer = send(api, content, XLSX)
     assert counts(answer) == [1, 0, 0, 4]
     assert answer.json["errors"] == [
-        {"line": 2, "column": "name", "reason": "holds the error #N/A"},
+        {"line": 2, "column": "name", "reason": "holds the error #N/A", "value": None},
         {
             "line": 4,
             "column": "name",
             "reason": "holds a formula without a result: open the workbook, and save it again",
+            "value": None,
         },
-        {"line": 5, "column": "msisdn", "reason": "holds the error #REF!"},
-        {"line": 6, "column": "column 3", "reason": "holds the error #DIV/0!"},
+        {"line": 5, "column": "msisdn", "reason": "holds the error #REF!", "value": None},
+        {"line": 6, "column": "column 3", "reason": "holds the error #DIV/0!", "value": None},
     ]
     assert contacts(api) == {ALICE: {"name": "z"}}
 
@@ -228,7 +229,7 @@ def test_a_row_far_down_or_a_cell_far_out_takes_no_room(api: Client) -> None:
     answer = send(api, content, XLSX)
     assert counts(answer) == [0, 0, 0, 1]
     assert answer.json["errors"] == [
-        {"line": 1000000, "column": None, "reason": "has more cells than the header has columns"}
+        {"line": 1000000, "column": None, "reason": "has more cells than the header has columns", "value": None}
     ]
 
 

@@ -49,6 +49,13 @@ def test_a_large_page_has_what_small_ones_have(api: Client, callout: int) -> Non
         assert 'rel="next"' in second.headers["Link"]
 
 
+def test_a_viewer_sees_of_numbers_on_a_large_page_what_it_sees_on_small_ones(api: Client, callout: int) -> None:
+    viewer = api.server.client(api.post("/api/access_tokens", json={"role": "viewer"}).json["token"])
+    listed = viewer.get("/api/contacts?per_page=1000").json
+    assert listed == one_by_one(viewer, "/api/contacts")
+    assert {contact["msisdn"][:-3] for contact in listed} == {"+•••••••••"}
+
+
 def test_a_large_page_has_the_headers_of_any_answer(api: Client, callout: int) -> None:
     path = "/api/contacts?per_page=1000"
     listed, small = api.get(path), api.get("/api/contacts?per_page=1")

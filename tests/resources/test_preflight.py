@@ -354,3 +354,15 @@ def test_calls_that_are_held_do_not_leave(api: Client) -> None:
     assert api.post("/api/account/account_events", form={"event": "hold"}).status == 201
 
     assert "the calls of the account are held: none leaves until they are released" in preflight(api)["warnings"]
+
+
+def test_calls_do_not_leave_while_those_of_the_whole_server_are_held(api: Client, server: Server) -> None:
+    add_contacts(api, 1)
+    warning = "the calls of the whole server are held: none leaves until a super admin releases them"
+    super_admin = server.client()
+    assert super_admin.post("/api/server/server_events", form={"event": "hold"}).status == 201
+    try:
+        assert warning in preflight(api)["warnings"]
+    finally:
+        assert super_admin.post("/api/server/server_events", form={"event": "release"}).status == 201
+    assert warning not in preflight(api)["warnings"]

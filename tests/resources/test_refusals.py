@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests.acceptance.test_openapi import References
+from tests.acceptance.test_api_browser import References
 from tests.resources.conftest import make
 from tests.server import Client
 
@@ -82,7 +82,7 @@ def test_programs_are_told_where_things_are(api: Client, path: str) -> None:
 
 @pytest.mark.parametrize("accept", [BROWSER, "text/html", "TEXT/HTML;q=0.9, application/json;q=0.8"])
 def test_browsers_get_a_page_that_runs_and_fetches_nothing(api: Client, accept: str) -> None:
-    answer = api.server.request("GET", "/", token="", headers={"Accept": accept})
+    answer = api.server.request("GET", "/api", token="", headers={"Accept": accept})
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert answer.headers["Vary"] == "Accept"
     policy = answer.headers["Content-Security-Policy"]

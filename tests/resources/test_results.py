@@ -12,6 +12,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from scfm.models.outcome import OUTCOMES
 from scfm.results import workbook_writer
 from scfm.results.workbook_writer import WorkbookWriter
 from tests.resources.conftest import Documents, make, wait_for_outcomes
@@ -170,6 +171,9 @@ def test_a_byte_order_mark_is_written_where_it_is_asked_for(api: Client, callout
         ("format=xls", {"format": ["is not included in the list: csv, jsonl, xlsx"]}),
         ("format[]=csv", {"format": ["is not included in the list: csv, jsonl, xlsx"]}),
         ("bom=yes", {"bom": ["must be true or false"]}),
+        ("q[outcome]=unreach", {"q": [f'/outcome: "unreach" is not an outcome ({", ".join(OUTCOMES)})']}),
+        ("q[outcom]=unreached", {"q": ["/outcom: is not a filter of callout participations"]}),
+        ("q=unreached", {"q": ["must be an object"]}),
     ],
 )
 def test_what_is_not_understood_is_refused(api: Client, callout_id: int, query: str, errors: Any) -> None:

@@ -21,6 +21,10 @@ MALFORMED = [
     ("PORT", "http"),
     ("PORT", "65536"),
     ("PORT", "-1"),
+    ("TRUSTED_PROXIES", "nginx"),
+    ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ("OIDC_ISSUER", "http://accounts.example.org"),
+    ("OIDC_ISSUER", "https://accounts.example.org/?a=b"),
     ("MAX_BODY_SIZE", "1"),
     ("LOG_LEVEL", "loud"),
     ("PUBLIC_URL", "alerts.example.org"),
@@ -98,6 +102,18 @@ def test_a_number_that_is_none_is_refused_with_what_it_must_be(variable: str, va
     refused = refusal({variable: value})
     assert refused.startswith(f"{variable} is '{value[:80]}") and refused.endswith(f", but {rule}")
     assert "literal" not in refused and "convert" not in refused
+
+
+@pytest.mark.parametrize("missing", ["OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "PUBLIC_URL"])
+def test_an_issuer_needs_all_that_belongs_to_it(missing: str) -> None:
+    given = {
+        "OIDC_ISSUER": "https://accounts.example.org/",
+        "OIDC_CLIENT_ID": "scfm",
+        "OIDC_CLIENT_SECRET": "secret",
+        "PUBLIC_URL": "https://alerts.example.org",
+    }
+    assert load(given).oidc_issuer == "https://accounts.example.org/"
+    assert refusal({name: value for name, value in given.items() if name != missing}).startswith("OIDC_ISSUER, ")
 
 
 def test_a_password_in_a_wrong_url_is_not_shown() -> None:
@@ -237,3 +253,18 @@ def test_the_default_file_names_the_variable_of_every_setting_in_a_comment() -> 
     comments = "\n".join(line for line in DEFAULT_INI.read_text().splitlines() if line.startswith(";"))
     named = set(re.findall(r"[A-Z][A-Z_]+", comments))
     assert {one.metadata["env"] for one in fields(Settings)} <= named
+
+
+def test_secrets_are_not_in_what_a_trace_may_show() -> None:
+    secret = "0123456789abcdef"
+    names = ["SCFM_SECRET_KEYS", "TWILIO_AUTH_TOKEN", "TWILIO_SIGNING_KEY", "SOMLENG_AUTH_TOKEN"]
+    given = {**dict.fromkeys(names, secret), "MONGODB_URI": f"mongodb://scfm:{secret}@db.example.org"}
+    oidc = {"OIDC_ISSUER": "https://id.example.org", "OIDC_CLIENT_ID": "scfm", "OIDC_CLIENT_SECRET": secret}
+    settings = load({**given, **oidc, "PUBLIC_URL": "https://alerts.example.org"})
+    assert settings.oidc_client_secret == secret and secret not in repr(settings)
+
+
+def test_no_setting_with_the_name_of_a_secret_is_shown_in_a_trace() -> None:
+    named = [one for one in fields(Settings) if re.search(r"(TOKEN|KEYS?|SECRET|PASSPHRASE)\Z", one.metadata["env"])]
+    assert len(named) >= 7
+    assert [one.name for one in named if one.repr] == []

@@ -93,3 +93,41 @@ async def test_the_oldest_gives_way_when_there_are_too_many() -> None:
     for key in (1, 2, 3, 2, 3, 1):
         await recent.get(key)
     assert shelf.asked == 4
+
+
+async def test_the_values_loaded_longest_ago_are_forgotten_where_all_weigh_too_much() -> None:
+    shelf = Shelf()
+    recent = TTLCache(shelf.find, seconds=60, weigh=len, max_bytes=3 * len("1 old"))
+    for key in (1, 2, 3, 4):
+        await recent.get(key)
+    assert [recent.peek(key) for key in (1, 2, 3, 4)] == [None, "2 old", "3 old", "4 old"]
+    recent.forget(2)
+    await recent.get(5)
+    assert recent.peek(3) == "3 old", "what was forgotten still weighs"
+
+
+async def test_a_value_that_weighs_too_much_alone_is_kept_until_the_next() -> None:
+    shelf = Shelf()
+    recent = TTLCache(shelf.find, seconds=60, weigh=len, max_bytes=1)
+    await recent.get(1)
+    assert recent.peek(1) == "1 old"
+    await recent.get(2)
+    assert (recent.peek(1), recent.peek(2)) == (None, "2 old")
+
+
+async def test_a_load_that_failed_or_was_forgotten_weighs_nothing() -> None:
+    shelf = Shelf()
+    recent = TTLCache(shelf.find, seconds=60, weigh=len, max_bytes=2 * len("1 old"))
+    await recent.get(1)
+    shelf.error = RuntimeError("away")
+    with pytest.raises(RuntimeError):
+        await recent.get(2)
+    shelf.error = None
+    shelf.open.clear()
+    wanted = asyncio.ensure_future(recent.get(3))
+    await begun(shelf, 3)
+    recent.forget(3)
+    shelf.open.set()
+    await wanted
+    await recent.get(4)
+    assert [recent.peek(key) for key in (1, 3, 4)] == [None, "3 old", "4 old"]

@@ -26,6 +26,7 @@ KEYS = [
     "invitation_limit",
     "invited_by_id",
     "invitations_count",
+    "role",
 ]
 BLANK, INVALID, TAKEN = "can't be blank", "is invalid", "has already been taken"
 SHORT, LONG = "is too short (minimum is 6 characters)", "is too long (maximum is 128 characters)"

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 from tests.torture.house import HOUSES
-from tests.torture.street import Report, side_by_side
+from tests.torture.street import TRIALS, Report, side_by_side
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
         _tell(report, f"{len(told)}/{options.seeds}")
 
     began = time.monotonic()
-    reports = side_by_side(seeds, tell, print if options.show_logs else lambda _: None)
+    reports = side_by_side(options.trial, seeds, tell, print if options.show_logs else lambda _: None)
     return _sum_up(reports, options.seeds, time.monotonic() - began)
 
 
@@ -54,6 +54,7 @@ def _sum_up(reports: list[Report], seeds: int, seconds: float) -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("--trial", choices=TRIALS, default="calls", help="of what (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=200, help="how many (default: %(default)s)")
     parser.add_argument("--first", type=int, default=1, help="the first (default: %(default)s)")
     parser.add_argument("--houses", nargs="+", choices=HOUSES, default=list(HOUSES), help="in what (default: all)")

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pymongo import MongoClient
 
 from scfm import clock
 from scfm.embedded_mongod.mongod import PrivateMongod
+from scfm.errors import Unavailable
 from scfm.models.registry import counted_fields, indexes
 from scfm.storage.store import Store
 from scfm.workers import crash_recovery
@@ -94,10 +96,7 @@ def _try_all(uri: str, seeds: list[int], folder: Path) -> list[Verdict]:
 
 async def _try(uri: str, seed: int, folder: Path) -> Verdict:
     began, machine = time.monotonic(), clock.datetime
-    database = f"campaigns{os.getpid()}"
-    _empty(uri, database)
-    store = Store.open(uri, database, counted_fields())
-    await store.database.prepare(indexes())
+    store = await _open(uri, f"campaigns{os.getpid()}")
     data_dir = folder / f"seed{seed}"
     figures: Counter[str] = Counter()
     found: list[str] = []
@@ -119,10 +118,17 @@ async def _try(uri: str, seed: int, folder: Path) -> Verdict:
     return Verdict(seed, time.monotonic() - began, found, figures)
 
 
-def _empty(uri: str, database: str) -> None:
+async def _open(uri: str, database: str) -> Store:
+    """An empty store; a machine that has other things to do may take its time."""
     with MongoClient[dict[str, Any]](uri) as client:
         for name in client[database].list_collection_names():
             client[database][name].delete_many({})
+    store = Store.open(uri, database, counted_fields())
+    async with asyncio.timeout(STUCK_SECONDS):
+        while True:
+            with suppress(Unavailable):
+                await store.database.prepare(indexes())
+                return store
 
 
 def _options() -> argparse.Namespace:

@@ -6,7 +6,9 @@ import asyncio
 import threading
 from typing import Any, Self
 
+from scfm.simulator.call import Call
 from scfm.simulator.faults import Faults
+from scfm.simulator.ledger import CreateRequest
 from scfm.simulator.simulator import Simulator
 
 SECONDS = 30.0
@@ -36,6 +38,25 @@ class Carrier:
     def statuses(self) -> dict[str, str]:
         """By the call's id: its status."""
         return {call.sid: call.status for call in list(self._simulator.carrier.calls)}
+
+    def requests(self) -> list[CreateRequest]:
+        """Every request that came, in order."""
+        return list(self._simulator.ledger.requests)
+
+    def calls_by_number(self) -> dict[str, list[Call]]:
+        """By number, the calls that were taken, in order."""
+        taken: dict[str, list[Call]] = {}
+        for call in list(self._simulator.carrier.calls):
+            taken.setdefault(call.to, []).append(call)
+        return taken
+
+    def acknowledged(self, sid: str) -> bool:
+        """Whether somebody pressed a key in a call, and the application hung up upon that, as ``Message`` does."""
+        transcript = self._simulator.carrier.transcript(sid)
+        if transcript is None or not transcript.events("pressed"):
+            return False
+        *_, last = transcript
+        return last["event"] == "hangup" and last["by"] == "application"
 
     def _run(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS)

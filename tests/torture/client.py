@@ -35,12 +35,28 @@ class PatientClient:
         """Create, or fire an event: once, however often it must be sent. The answer's body."""
         return self._insist("POST", path, fields or {}).json
 
-    def move(self, path: str, events: str, event: str, status: str) -> None:
-        """Fire the event until the document has the status. Not named: a name that died with its server holds up."""
+    def move(self, path: str, events: str, event: str, *statuses: str, **fields: Any) -> str:
+        """Fire the event until the document has one of the statuses, and give that.
+
+        It is not named: a name that died with its server holds up.
+        """
         deadline = time.monotonic() + SECONDS
-        while self.get(path)["status"] != status:
-            self._try("POST", f"{path}/{events}", {"event": event}, {})
+        while (found := str(self.get(path)["status"])) not in statuses:
+            self._try("POST", f"{path}/{events}", {"event": event, **fields}, {})
             assert time.monotonic() < deadline, (path, event)
+        return found
+
+    def repeat(self, path: str, fields: Mapping[str, Any], *statuses: int) -> None:
+        """Send what may be carried out more than once until it is answered with 201, or one of these statuses."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            answer = self._try("POST", path, fields, {})
+            if answer is not None and answer.status not in AGAIN:
+                assert answer.status in (201, *statuses), (path, answer)
+                return
+            self.troubles["no answer" if answer is None else str(answer.status)] += 1
+            assert time.monotonic() < deadline, (path, answer, dict(self.troubles))
+            time.sleep(PAUSE)
 
     def patch(self, path: str, fields: Mapping[str, Any]) -> None:
         self._insist("PATCH", path, fields)

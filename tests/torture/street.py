@@ -12,15 +12,20 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.torture.alert_trial import try_alert
 from tests.torture.audit import Verdict
 from tests.torture.house import HOUSES, House
 from tests.torture.trial import try_seed
+
+# By name, what is tried in a house: calls of batch operations, or an alert with a plan.
+TRIALS: Mapping[str, Callable[[House, int], Verdict]] = {"calls": try_seed, "alerts": try_alert}
 
 
 @dataclass
 class Report:
     """What became of one seed, and what a house has suffered by then."""
 
+    trial: str
     house: str
     seed: int
     seconds: float
@@ -30,20 +35,23 @@ class Report:
     @property
     def again(self) -> str:
         """How to repeat it."""
-        return f"python -m tests.torture --houses {self.house} --first {self.seed} --seeds 1 --show-logs"
+        trial = f"--trial {self.trial} --houses {self.house}"
+        return f"python -m tests.torture {trial} --first {self.seed} --seeds 1 --show-logs"
 
 
-def trials(name: str, seeds: Sequence[int], stop: threading.Event, logs: Callable[[str], None]) -> Iterator[Report]:
-    """Try the seeds in a house of that kind. One that a trial has broken is left for a new one.
+def trials(
+    trial: str, name: str, seeds: Sequence[int], stop: threading.Event, logs: Callable[[str], None]
+) -> Iterator[Report]:
+    """Try the seeds in a house of that name. One that a trial has broken is left for a new one.
 
-    LOGS gets what the servers of each house have printed.
+    TRIAL is one of TRIALS. LOGS gets what the servers of each house have printed.
     """
     waiting = list(seeds)
     while waiting and not stop.is_set():
         try:
             with tempfile.TemporaryDirectory(prefix="scfm-torture-") as folder, HOUSES[name](Path(folder)) as house:
                 while waiting and not stop.is_set():
-                    report = _trial(name, house, waiting.pop(0))
+                    report = _trial(trial, name, house, waiting.pop(0))
                     yield report
                     if report.verdict.figures["broken"]:
                         break
@@ -52,16 +60,16 @@ def trials(name: str, seeds: Sequence[int], stop: threading.Event, logs: Callabl
         except Exception:  # the house would not come up, or go down
             if not waiting:
                 raise
-            yield Report(name, waiting.pop(0), 0.0, _broken(traceback.format_exc()))
+            yield Report(trial, name, waiting.pop(0), 0.0, _broken(traceback.format_exc()))
 
 
-def _trial(name: str, house: House, seed: int) -> Report:
+def _trial(trial: str, name: str, house: House, seed: int) -> Report:
     began, before = time.monotonic(), Counter(house.blows)
     try:
-        verdict = try_seed(house, seed)
+        verdict = TRIALS[trial](house, seed)
     except Exception:
         verdict = _broken(traceback.format_exc())
-    return Report(name, seed, time.monotonic() - began, verdict, house.blows - before)
+    return Report(trial, name, seed, time.monotonic() - began, verdict, house.blows - before)
 
 
 def _broken(why: str) -> Verdict:
@@ -69,14 +77,17 @@ def _broken(why: str) -> Verdict:
 
 
 def side_by_side(
-    seeds: Mapping[str, Sequence[int]], tell: Callable[[Report], None], logs: Callable[[str], None] = lambda _: None
+    trial: str,
+    seeds: Mapping[str, Sequence[int]],
+    tell: Callable[[Report], None],
+    logs: Callable[[str], None] = lambda _: None,
 ) -> list[Report]:
     """Try the seeds of every kind of house at the same time; the reports. TELL gets each as it comes."""
     reports: list[Report] = []
     stop = threading.Event()
 
     def walk(name: str) -> None:
-        for report in trials(name, seeds[name], stop, logs):
+        for report in trials(trial, name, seeds[name], stop, logs):
             reports.append(report)
             tell(report)
 

@@ -1,49 +1,67 @@
 """Nothing lost, nobody rung twice: whatever dies, and whenever.
 
 Each seed calls a hundred people or so through a carrier that errs, while servers and databases are killed and cut
-off from one another; then the carrier's books are compared with the database. ``make torture`` tries many seeds.
+off from one another; then the carrier's books are compared with the database. Some do so by batch operations, some by
+an alert with a plan, which is paused, stopped, held and opted out of meanwhile. ``make torture`` tries 200 seeds of
+every kind; here are two for each house, which together have every kind of blow, of report and of limit.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from tests.torture.street import Report, trials
 
-# The first seed of each kind of house, and how many follow.
-FIRST = {"alone": 1, "two": 11, "three": 21}
-TURNS = 7
+# By the kind of house, the seeds that are tried in one, one after the other.
+SEEDS = {"alone": (2, 3), "two": (13, 14), "three": (21, 22)}
+# The seed of the alert with a plan that follows.
+ALERTS = {"alone": 1, "two": 27}
 
-Street = dict[int, Future[Report]]
+# By the kind of trial and the seed: the report that will come of it.
+Street = dict[tuple[str, int], Future[Report]]
 
 
 @pytest.fixture(scope="module")
 def street() -> Iterator[Street]:
-    """By seed: the report that will come of it. The houses stand side by side, as each waits most of the time."""
-    reports: Street = {first + turn: Future() for first in FIRST.values() for turn in range(TURNS)}
+    """The houses stand side by side, as each waits most of the time."""
+    reports: Street = {("calls", seed): Future() for seeds in SEEDS.values() for seed in seeds}
+    reports |= {("alerts", seed): Future() for seed in ALERTS.values()}
     stop = threading.Event()
 
     def walk(name: str) -> None:
-        first = FIRST[name]
-        for report in trials(name, range(first, first + TURNS), stop, lambda _: None):
-            reports[report.seed].set_result(report)
+        seeds: Mapping[str, Sequence[int]] = {
+            "calls": SEEDS[name],
+            "alerts": [ALERTS[name]] if name in ALERTS else [],
+        }
+        for trial in seeds:
+            for report in trials(trial, name, seeds[trial], stop, lambda _: None):
+                reports[trial, report.seed].set_result(report)
 
-    with ThreadPoolExecutor(len(FIRST)) as pool:
-        walking = [pool.submit(walk, name) for name in FIRST]
+    with ThreadPoolExecutor(len(SEEDS)) as pool:
+        walking = [pool.submit(walk, name) for name in SEEDS]
         yield reports
         stop.set()
     for walked in walking:
         walked.result()
 
 
-@pytest.mark.parametrize("turn", range(TURNS))
-@pytest.mark.parametrize("house", FIRST)
-def test_everybody_is_called_once_and_every_call_is_settled(street: Street, house: str, turn: int) -> None:
-    report = street[FIRST[house] + turn].result(timeout=300)
+@pytest.mark.parametrize(("house", "seed"), [(house, seed) for house, seeds in SEEDS.items() for seed in seeds])
+def test_everybody_is_called_once_and_every_call_is_settled(street: Street, house: str, seed: int) -> None:
+    report = street["calls", seed].result(timeout=300)
+    assert report.house == house
     assert report.verdict.violations == [], report.again
     assert report.verdict.figures["rung"] > report.verdict.figures["calls"] / 2, "else nothing was tried"
     assert report.blows, "else nothing was hurt"
+
+
+@pytest.mark.parametrize("house", ALERTS)
+def test_an_alert_keeps_to_its_plan_and_forgets_nobody(street: Street, house: str) -> None:
+    report = street["alerts", ALERTS[house]].result(timeout=600)
+    assert report.verdict.violations == [], report.again
+    figures = report.verdict.figures
+    assert figures["rung"] > figures["people"] / 2, "else nothing was tried"
+    assert report.blows and figures["closed"] + figures["opted_out"], "else nothing was hurt"

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from scfm.models.outcome import OPEN_OUTCOMES
 from scfm.storage.query import Document
+from scfm.storage.tenant_view import TenantView
 from scfm.workers.outcome_repair import differs
 from scfm.workers.outcome_writer import changes_of, derive_all, read_participations
 from scfm.workers.reconciler import LOST
@@ -31,14 +32,13 @@ async def violations(run: CampaignRun) -> list[str]:
         people = await run.view.find("callout_participations", {"callout_id": run.callouts[index]})
         lost_calls = await run.view.find("phone_calls", {"remote_error_message": LOST})
         found += _of_people(people, lost_calls, run, index)
-    return found + await _wrong_outcomes(run)
+    return found + await wrong_outcomes(run.view, run.clock.moment)
 
 
-async def _wrong_outcomes(run: CampaignRun) -> list[str]:
+async def wrong_outcomes(view: TenantView, moment: datetime) -> list[str]:
     """What the repair would change: the outcomes that are not those which are derived anew."""
-    people = await read_participations(run.view, {})
-    derived = await derive_all(run.view, people)
-    moment = run.clock.moment
+    people = await read_participations(view, {})
+    derived = await derive_all(view, people)
     return [
         f"{changes_of(one, derived[one['_id']])} is not stored of {one}"
         for one in people

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scfm.calls.account_flows import AccountFlows
 from scfm.settings import Settings
 from scfm.storage.store import Store
 from scfm.twiml.flow import FlowSettings
@@ -35,8 +36,8 @@ class Process:
             carrier.clock,
             ClockWatch(carrier.clock.monotonic),
         )
-        flows = Registry.from_setting("", "")
-        attempts = PlanAttempts(self.jobs.accounts, flows, FlowSettings.of(settings), lambda: NOWHERE)
+        flows = AccountFlows(own, Registry.from_setting("", ""), FlowSettings.of(settings))
+        attempts = PlanAttempts(self.jobs.accounts, flows, lambda: NOWHERE)
         journal_id = self.jobs.send_journal.id
         self._plan_runner = PlanRunner(own, attempts, self.jobs.accounts, settings, lambda: None, journal_id)
         self._settle_opt_outs = SettleOptOuts(own)

@@ -20,11 +20,12 @@ from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
-from scfm.models.opt_out import OPT_OUT_COLLECTION, SETTLE_FROM, opt_out
+from scfm.models.opt_out import SETTLE_FROM, opt_out
 from scfm.models.outcome import ACKNOWLEDGED_AT, ATTEMPT_DUE, MARK, OPEN_OUTCOMES, OPTED_OUT_AT, new_mark
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.plan_check import CHANGEABLE
 from scfm.models.scope import Client, Scope
+from scfm.models.stored_documents import CALLS, OPT_OUT_COLLECTION, PARTICIPATIONS
 from scfm.results.callout_statistics import CALLOUT_TALLY
 from scfm.results.people import counted, people_query
 from scfm.settings import Settings
@@ -36,7 +37,6 @@ from tests.workers.campaign import Campaign, Deed, History
 from tests.workers.campaign_carrier import CampaignCarrier, CampaignClock, Report, sender
 from tests.workers.campaign_process import NOWHERE, Process
 
-PARTICIPATIONS, CALLS = "callout_participations", "phone_calls"
 MAX_MOMENTS = 3000
 LEASE_SECONDS = 20.0
 EVENTS = ("start", "pause", "resume", "stop")
@@ -229,14 +229,18 @@ class CampaignRun:
                 self.histories[index].statuses.append((self.clock.seconds, "completed"))
 
     async def _is_over(self) -> bool:
-        """Whether everything has come to rest; a callout that somebody has paused goes on now."""
+        """Whether everything has come to rest; callouts that somebody has paused go on now."""
+        rests = True
         for index, callout_id in enumerate(self.callouts):
-            status = (await self.view.get("callouts", callout_id))["status"]
-            if status == "paused":
+            callout = await self.view.get("callouts", callout_id)
+            if callout["status"] == "paused":
                 await self._fire(index, "resume")
-            if status in ("paused", "running"):
-                return False
-        return not self.carrier.reports and not await self.view.exists(CALLS, {"status": {"$in": list(UNDER_WAY)}})
+            rests &= callout["status"] not in ("paused", "running") and "due" not in callout["_run"]
+        return (
+            rests
+            and not self.carrier.reports
+            and not await self.view.exists(CALLS, {"status": {"$in": list(UNDER_WAY)}})
+        )
 
     async def _advance(self) -> None:
         """Let time go on to the next moment at which something is due."""

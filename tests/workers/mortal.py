@@ -18,6 +18,9 @@ from scfm.workers.send_journal import SendJournal
 
 T = TypeVar("T")
 
+# Operations on a collection that change nothing, besides ``find``.
+READS = frozenset({"find_one", "count_documents", "aggregate"})
+
 
 class Death(asyncio.CancelledError):
     """The process is no more. No ``except Exception`` survives it."""
@@ -26,12 +29,16 @@ class Death(asyncio.CancelledError):
 class Life:
     """Counts the steps of a process, and ends it at step ``ends_at``; from then on every step fails.
 
-    ``stores`` are the process's own.
+    ``of_writes``: only writes are steps, and it dies before one of them. To whoever comes later it makes no
+    difference what a process has read before it died.
+    ``stores`` are the process's own; ``on_death`` is called when it dies.
     """
 
-    def __init__(self, ends_at: int | None) -> None:
+    def __init__(self, ends_at: int | None, *, of_writes: bool = False) -> None:
         self.steps = 0
+        self.of_writes = of_writes
         self.stores: list[MortalStore] = []
+        self.on_death: Callable[[], None] = lambda: None
         self._ends_at = ends_at
 
     @property
@@ -43,13 +50,24 @@ class Life:
         if not self.over:
             self.steps += 1
         if self.over:
+            self.on_death()
             raise Death
 
-    async def around(self, operation: Callable[[], Awaitable[T]]) -> T:
+    def look(self) -> None:
+        """Live on after a step that changes nothing, or raise Death."""
+        if not self.of_writes:
+            self.step()
+        elif self.over:
+            raise Death
+
+    async def around(self, operation: Callable[[], Awaitable[T]], *, reads: bool = False) -> T:
         """Carry out the operation; the process may die before it, and after it, before its answer is known."""
-        self.step()
+        if reads:
+            self.look()
+        else:
+            self.step()
         done = await operation()
-        self.step()
+        self.look()  # to die after a write is to die before the next one
         return done
 
 
@@ -104,7 +122,7 @@ class _MortalCollection:
             return lambda *given, **options: _MortalCursor(operation(*given, **options), self._life)
 
         async def mortal(*given: Any, **options: Any) -> Any:
-            return await self._life.around(lambda: operation(*given, **options))
+            return await self._life.around(lambda: operation(*given, **options), reads=name in READS)
 
         return mortal
 
@@ -127,7 +145,7 @@ class _MortalCursor:
         await self._cursor.close()
 
     async def to_list(self, length: int | None) -> list[Document]:
-        self._life.step()
+        self._life.look()
         found: list[Document] = await self._cursor.to_list(length)
         return found
 
@@ -185,12 +203,21 @@ async def live(work: Coroutine[Any, Any, None], life: Life) -> None:
             begun.append(task)
         return task
 
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def end(_: object = None) -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    life.on_death = end
     _PROCESS.set(life)
-    asyncio.get_running_loop().set_task_factory(create)
+    loop.set_task_factory(create)
     try:
         done = asyncio.create_task(work)
-        while not done.done() and not life.over:
-            await asyncio.sleep(0)
+        done.add_done_callback(end)
+        if not life.over:
+            await ended
         for store in life.stores:
             await store.end()
         for task in begun if life.over else ():
@@ -199,6 +226,18 @@ async def live(work: Coroutine[Any, Any, None], life: Life) -> None:
             await asyncio.wait(waiting)
     finally:
         _PROCESS.set(None)
-        asyncio.get_running_loop().set_task_factory(None)
+        loop.set_task_factory(None)
     if not done.cancelled():
         done.result()
+
+
+async def dies(store: Store, step: int, work: Callable[[Store], Awaitable[Any]]) -> Life:
+    """A process does its work, and dies at that step; its life."""
+    life = Life(step)
+    mortal = MortalStore.within(store, life)
+
+    async def done() -> None:
+        await work(mortal)
+
+    await live(done(), life)
+    return life

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from scfm import clock
+from scfm.calls.account_flows import AccountFlows
 from scfm.calls.find_call import read_call
 from scfm.calls.move_call import move_call
 from scfm.clock import now
@@ -22,6 +23,7 @@ from scfm.models.contact import CONTACTS
 from scfm.models.fields import Rules
 from scfm.models.outcome import ACKNOWLEDGED_AT, ATTEMPT_DUE, MARK, new_mark
 from scfm.models.scope import Client, Scope
+from scfm.models.stored_documents import CALLS, PARTICIPATIONS
 from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
@@ -36,7 +38,6 @@ from scfm.workers.plan_attempts import PlanAttempts
 from scfm.workers.plan_runner import OPEN_SECONDS, PlanRunner
 from tests.workers.background import Background, account, pass_over, send_due
 
-PARTICIPATIONS, CALLS = "callout_participations", "phone_calls"
 # What a provider says of an attempt, and how many seconds after it has taken the call.
 WORDS = {"answered": "completed", "busy": "busy", "no-answer": "no-answer", "failed": "failed"}
 CALL_SECONDS = 20.0
@@ -97,10 +98,12 @@ class Planned:
         self.scope = Scope(self.view, Rules(), Client(account_id, account_id))
         self.jobs = Background(process_store, settings, provider)
         self.flows: dict[str, type[Flow]] = dict(Registry.from_setting("", "").flows)
-        flows = Registry(self.flows)
-        attempts = PlanAttempts(self.jobs.accounts, flows, FlowSettings.of(settings), lambda: "http://127.0.0.1:9")
+        flows = AccountFlows(process_store, Registry(self.flows), FlowSettings.of(settings))
+        attempts = PlanAttempts(self.jobs.accounts, flows, lambda: "http://127.0.0.1:9")
         self.runner = PlanRunner(process_store, attempts, self.jobs.accounts, settings, lambda: None, log_id)
         self.keeper = OutcomeKeeper(process_store)
+        # When the jobs looked last for what is due.
+        self._looked_at = now()
 
     @classmethod
     async def open(
@@ -146,6 +149,7 @@ class Planned:
         """Let every job do what is due now; PLANNER, if it is another, carries out plans and keeps outcomes."""
         planner = planner or self
         for _ in range(MAX_ROUNDS):
+            self._looked_at = now()
             planner.keeper._next_at = 0.0  # it need not gather
             done = [
                 await pass_over(planner.runner),
@@ -194,8 +198,11 @@ class Planned:
         raise AssertionError("it does not end")
 
     async def next_due(self) -> datetime | None:
-        """When something will be due next: a report, a call, an attempt, or a step of a plan that has more to do."""
-        moment = now()
+        """When something will be due next: a report, a call, an attempt, or a step of a plan that has more to do.
+
+        Now, if it has become due since the jobs looked.
+        """
+        moment = self._looked_at
         soon = moment + timedelta(seconds=OPEN_SECONDS)
         moments = [
             *(report[0] for report in self.provider.reports[:1]),
@@ -203,8 +210,8 @@ class Planned:
             *await self._first_due(CALLS, "_work.due", {"$gt": moment}),
             *await self._first_due(PARTICIPATIONS, ATTEMPT_DUE, {"$gt": moment}),
         ]
-        # What nobody has asked to look at sooner is looked at all the same.
-        moments = moments or await self._first_due("callouts", "_run.due", {"$gt": moment})
+        # What nobody has asked to look at sooner is looked at all the same; a slow machine may be late for it.
+        moments = moments or await self._first_due("callouts", "_run.due", {"$ne": None})
         return max(min(moments), now()) if moments else None
 
     async def _first_due(self, collection: str, field: str, condition: Document) -> list[datetime]:

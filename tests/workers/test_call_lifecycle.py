@@ -21,13 +21,16 @@ from scfm.models import (
     call_lifecycle,
     call_placement,
     call_reports,
+    call_restoration,
     call_work,
     outcome,
 )
 from scfm.models.call_lifecycle import AT_PROVIDER, CALL_STATUSES, FINAL, UNDER_WAY, CallStatus, Transition
 from scfm.models.call_reports import reported_status
+from scfm.models.ended_calls import outcome_of
 
-MODULES = (call_lifecycle, call_cancellations, call_hang_up, call_placement, call_checks, call_reports)
+OF_CALLS = (call_lifecycle, call_cancellations, call_hang_up, call_placement, call_checks, call_reports)
+MODULES = (*OF_CALLS, call_restoration)
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 Pair = tuple[dict[str, Any], dict[str, Any]]
 
@@ -145,6 +148,37 @@ FINAL_STATUSES = ["errored", "failed", "busy", "not_answered", "canceled", "comp
 
 # By name: what is called, and the condition and update, or several, that it gives.
 PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
+    "doubt_restored": [
+        (
+            lambda: call_restoration.doubt_restored(1, FAR),
+            (
+                {"account_id": 1, "_work.lease": THERE, "_work.attempt": THERE},
+                {"$set": {"_work.attempt.log": None, "_work.lease": FAR}},
+            ),
+        )
+    ],
+    "check_restored": [
+        (
+            lambda: call_restoration.check_restored(1, FAR),
+            (
+                {
+                    "account_id": 1,
+                    "status": {"$in": ["remotely_queued", "in_progress", "remote_fetch_queued"]},
+                    "remote_call_id": {"$ne": None},
+                },
+                {"$set": {"_check": FAR}},
+            ),
+        )
+    ],
+    "hold_restored": [
+        (
+            lambda: call_restoration.hold_restored(1, [4, 5]),
+            (
+                {"account_id": 1, "status": "queued", "_work.due": THERE, "callout_id": {"$in": [4, 5]}},
+                {"$set": {"_work": {"held": True}}},
+            ),
+        )
+    ],
     "queue": [
         (
             lambda: call_lifecycle.queue(CALL, {"_rank": 4}),
@@ -289,6 +323,21 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
                     "_work.lease": None,
                 },
                 CANCELED_AS_OPTED_OUT,
+            ),
+        )
+    ],
+    "cancel_erased_many": [
+        (
+            lambda: call_cancellations.cancel_erased_many({"contact_id": 4}),
+            (
+                {"contact_id": 4, "status": {"$in": ["created", "queued"]}, "_work.lease": None},
+                {
+                    **CANCELED_AS_OPTED_OUT,
+                    "$set": {
+                        **CANCELED_AS_OPTED_OUT["$set"],
+                        "remote_error_message": "not called: the person's data are erased",
+                    },
+                },
             ),
         )
     ],
@@ -902,7 +951,7 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (clock, call_work, outcome, *MODULES):
-        monkeypatch.setattr(module, "now", lambda: NOW)
+        monkeypatch.setattr(module, "now", lambda: NOW, raising=False)
     monkeypatch.setattr(outcome.secrets, "randbits", lambda bits: CHANCE)
 
 
@@ -931,6 +980,18 @@ def test_a_transition_is_what_it_was(name: str) -> None:
         # So that neither the order of names nor an enumeration makes a difference to the database.
         encoded = [(bson.encode(condition), bson.encode(update)) for condition, update in pairs]
         assert encoded == [(bson.encode(condition), bson.encode(update)) for condition, update in wanted]
+
+
+def test_every_update_that_ends_a_call_is_counted_but_reports_that_correct_an_end() -> None:
+    updates = [
+        (name, update)
+        for name, cases in PINNED.items()
+        for _, pinned in cases
+        for _, update in (pinned if isinstance(pinned, list) else [pinned])
+    ]
+    final = [(name, update) for name, update in updates if update.get("$set", {}).get("status") in FINAL]
+    assert {name for name, update in final if outcome_of(update) is None} == {"report"}
+    assert {name for name, update in updates if outcome_of(update) is not None} == {name for name, _ in final}
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,29 @@ async def test_each_tenth_is_told_once_over_restarts_and_the_end_with_the_people
     assert await told(planned, caplog) == []
 
 
+async def test_the_end_of_a_stopped_callout_is_told_when_its_last_call_is_over(
+    planned: Planned, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "scfm.work")
+    await planned.contacts(*NUMBERS[:3])
+    planned.provider.script = {NUMBERS[0]: ["busy", "answered"]}
+    callout = await planned.callout("start", retry={"max_attempts": 2, "delays": [DELAY], "on": ["busy"]})
+    name = f"callout {callout} of account {planned.view.account_id}"
+    await planned.work()
+    await planned.fire(callout, "stop")
+    await planned.work()
+    assert caplog.messages == []
+
+    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    assert caplog.messages == [f"{name} is stopped: 3 people (2 reached, 1 unreached)"]
+    assert "due" not in (await planned.view.get("callouts", callout))["_run"]
+
+    caplog.clear()
+    await planned.fire(callout, "resume")
+    await planned.finish(callout)
+    assert caplog.messages == [f"{name} is completed: 3 people (3 reached)"]
+
+
 async def test_nothing_is_told_while_the_audience_is_taken_or_the_callout_rests(
     planned: Planned, caplog: pytest.LogCaptureFixture
 ) -> None:

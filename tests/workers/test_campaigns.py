@@ -19,7 +19,7 @@ from tests.workers.campaign_carrier import CALL_SECONDS, Left
 from tests.workers.campaign_checks import is_inside, violations, violations_of_calls
 from tests.workers.campaign_run import CampaignRun
 
-SEEDS = 20
+SEEDS = 10
 NOON = datetime(2030, 3, 31, 12, tzinfo=UTC)
 ANNA = "+85510000001"
 

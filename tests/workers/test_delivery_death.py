@@ -11,11 +11,12 @@ from collections.abc import Mapping
 import pytest
 
 from scfm.calls import deliveries
+from scfm.calls.account_flows import AccountFlows
 from scfm.calls.call_event import CallEvent
 from scfm.calls.handle_call_event import handle_call_event
 from scfm.calls.sender import Owner, Sender
-from scfm.settings import Settings
 from scfm.storage.store import Store
+from scfm.twiml.flow import FlowSettings
 from scfm.twiml.registry import Registry
 from tests.flows.odd_flows import Tally
 from tests.workers.background import account
@@ -44,7 +45,7 @@ class Line:
         details = {**self.fields, "Digits": key}
         where = store or self.store
         event = CallEvent.read(self.sender, details, "https://a.example", token)
-        return await handle_call_event(where, FLOWS, Settings(), event)
+        return await handle_call_event(where, AccountFlows(where, FLOWS, FlowSettings()), event)
 
     async def deliver_until_death(self, token: str, key: str, ends_at: int) -> Life:
         """The same, to a process that dies at that step; its life."""

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from scfm.models.opt_out import opt_out
+from scfm.calls.find_call import FoundCall
+from scfm.calls.flow_replies import save_replies
+from scfm.contacts_bulk.bulk_import import import_slots
+from scfm.contacts_bulk.import_opt_outs import OptOutImport
+from scfm.contacts_bulk.text_lines import Row
+from scfm.models.opt_out import OPT_OUTS, opt_out
 from scfm.models.outcome import MARK, OPTED_OUT_AT
+from scfm.models.stored_documents import EventDocument
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
+from scfm.twiml.replies import Replies
 from scfm.workers import opt_out_looks
+from scfm.workers.opt_out_looks import OptOutLooks
 from scfm.workers.settle_opt_outs import SettleOptOuts
 from tests.workers.background import (
     Background,
@@ -32,7 +43,22 @@ CALLOUT = 1
 async def opts_out(jobs: Background, account_id: int, msisdn: str) -> None:
     """An opt-out, as it comes to this process."""
     await opt_out(jobs.store.for_account(account_id), msisdn, source="api")
-    jobs.callout_hold.opt_outs.on_changed(account_id)
+
+
+async def imports(view: TenantView, msisdn: str) -> None:
+    bulk = OptOutImport(view, import_slots())
+    await bulk.add(Row(1, msisdn, {}, size=20))
+    await bulk.flush()
+
+
+async def changes_the_number(view: TenantView, msisdn: str) -> None:
+    made = await opt_out(view, "+15550119999", source="api")
+    assert await OPT_OUTS.replace(view, {**made}, {"msisdn": msisdn})
+
+
+async def opts_out_in_a_call(view: TenantView, msisdn: str) -> None:
+    event = cast(EventDocument, {"_id": 1})
+    await save_replies(view, FoundCall.of({"msisdn": msisdn}, None), event, Replies(opted_out=True))
 
 
 async def by_number(store: Store) -> dict[str, tuple[str, str | None]]:
@@ -82,6 +108,19 @@ async def test_a_call_that_waits_for_its_connection_does_not_leave(
     assert await by_number(store) == {NUMBERS[0]: OPTED_OUT}
 
 
+@pytest.mark.parametrize("stores", [imports, changes_the_number, opts_out_in_a_call])
+async def test_the_process_that_stores_an_opt_out_knows_it_at_once(
+    stores: Callable[[TenantView, str], Awaitable[None]], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opt_out_looks, "OPT_OUT_CACHE_SECONDS", 60.0)
+    own, looks = await account(store), OptOutLooks(store)
+    assert not await looks.is_opted_out(own, NUMBERS[0])
+    before = time.monotonic()
+    await stores(store.for_account(own), NUMBERS[0])
+    assert await looks.is_opted_out(own, NUMBERS[0])
+    assert looks.changed_since(before) and not looks.changed_since(time.monotonic() + 1)
+
+
 async def test_another_process_sees_an_opt_out_when_it_looks_again(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +129,8 @@ async def test_another_process_sees_an_opt_out_when_it_looks_again(
     await queued_calls(store, own, NUMBERS[:2])
     async with carrier() as simulator, background(store, settings_for(simulator.base_url, tmp_path)) as jobs:
         claimed = await jobs.dispatcher.claim(2)
-        await opt_out(store.for_account(own), NUMBERS[0], source="api")
+        another = Store(store.database, store.backend.counted)
+        await opt_out(another.for_account(own), NUMBERS[0], source="api")
         for item in claimed:
             await jobs.dispatcher.process(item)
     assert await by_number(store) == {NUMBERS[0]: OPTED_OUT, NUMBERS[1]: LEFT}

@@ -11,6 +11,7 @@ from scfm.clock import now
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.declaration import initial_fields
 from scfm.models.outcome import MARK, OUTCOME_VERSION, new_mark
+from scfm.models.stored_documents import CALLS, PARTICIPATIONS
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers import outcome_keeper, outcome_repair
@@ -20,7 +21,6 @@ from tests.workers.background import account, pass_over
 from tests.workers.mortal import Life, MortalStore, live
 from tests.workers.people import SENT, call, callout, insert, participation, plan
 
-PARTICIPATIONS, CALLS = "callout_participations", "phone_calls"
 SHOWN = ("outcome", "outcome_reason", "attempts", "next_attempt_at", "last_attempt_at")
 OLDER = {name: value for name, value in initial_fields(CALLOUT_PARTICIPATIONS).items() if name not in SHOWN}
 

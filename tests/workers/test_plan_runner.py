@@ -101,6 +101,25 @@ async def test_an_empty_audience_ends_at_once(planned: Planned) -> None:
     assert planned.provider.left == []
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_an_event_in_the_midst_of_a_step_does_not_wait_for_the_lease_of_who_took_it(
+    planned: Planned, fails: bool
+) -> None:
+    await planned.contacts(ANNA)
+    script(planned, anna=["busy"])
+    callout = await planned.callout("start", retry={"max_attempts": 2, "delays": [86400]})
+    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.view.update_one("callouts", {"_id": callout}, {"$set": {"_run.due": now()}})
+    (taken,) = await planned.runner.claim(1)
+    await planned.fire(callout, "stop")
+    if fails:
+        await planned.runner.on_error(taken, RuntimeError())
+    else:
+        await planned.runner.process(taken)
+    await planned.work()
+    assert await planned.outcomes(callout) == {ANNA: "unreached, busy"}
+
+
 async def test_a_stop_settles_everybody_and_a_resume_goes_on_with_them(planned: Planned) -> None:
     await planned.contacts(ANNA, BORA)
     script(planned, anna=["busy", "answered"], bora=["answered"])

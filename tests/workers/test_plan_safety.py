@@ -29,7 +29,6 @@ EMERGENCY = {"reason": "The dam breaks.", "severity": "extreme"}
 async def opts_out(planned: Planned, msisdn: str) -> int:
     """The number is opted out, and what was there before is settled; the opt-out's id."""
     made = await opt_out(planned.view, msisdn, source="api")
-    planned.jobs.callout_hold.opt_outs.on_changed(made["account_id"])
     await pass_over(SettleOptOuts(planned.store))
     return int(made["_id"])
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from scfm.calls import deliveries
+from scfm.calls.account_flows import AccountFlows
 from scfm.calls.call_event import CallEvent
 from scfm.calls.handle_call_event import handle_call_event
 from scfm.calls.sender import Owner, Sender
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.declaration import initial_fields
 from scfm.models.outcome import ACKNOWLEDGED_AT, MARK, OPTED_OUT_AT
-from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.twiml.flow import FlowSettings
 from scfm.twiml.registry import Registry
 from tests.flows.odd_flows import Replying
 from tests.workers.background import account, queued_calls
@@ -44,7 +45,7 @@ async def press(store: Store, account_id: int, number: int, keys: str, token: st
     sender = Sender(frozenset({account_id}), False, {}, Owner(account_id), calls_with)
     told = {"CallStatus": "in-progress", "Direction": "outbound-api", "To": f"+25266246{number:04}", "Digits": keys}
     event = CallEvent.read(sender, {"CallSid": f"CA{number}", **told}, "https://a.example", token)
-    return await handle_call_event(store, FLOWS, Settings(), event)
+    return await handle_call_event(store, AccountFlows(store, FLOWS, FlowSettings()), event)
 
 
 async def kept(store: Store, number: int) -> Document:

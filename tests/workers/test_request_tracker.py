@@ -41,15 +41,32 @@ def clock() -> OwnedClock:
     return OwnedClock()
 
 
-async def aside(request_tracker: RequestTracker, clock: OwnedClock, work: float) -> float:
-    """How many seconds a call stands aside while the loop does pieces of work of WORK seconds each."""
+async def aside(request_tracker: RequestTracker, clock: OwnedClock, work: float, *, call: bool = True) -> float:
+    """How many seconds a CALL, or what can wait, stands aside while the loop does pieces of work of WORK seconds."""
     began = clock.monotonic()
-    standing = asyncio.ensure_future(request_tracker.yield_to_webhooks())
+    pause = request_tracker.yield_to_webhooks if call else request_tracker.yield_to_requests
+    standing = asyncio.ensure_future(pause())
     while not standing.done():
         clock.advance(work)
         for _ in range(SPINS):
             await asyncio.sleep(0)
     return clock.monotonic() - began
+
+
+async def test_what_can_wait_lets_requests_go_first_and_takes_no_calls_turn(clock: OwnedClock) -> None:
+    waits = []
+    for others in (0, 50):
+        request_tracker = RequestTracker(clock)
+        with request_tracker.webhook():
+            pass
+        for _ in range(others):
+            assert await aside(request_tracker, clock, SPACING_SECONDS, call=False) <= 2 * SPACING_SECONDS
+        request_tracker.began(Connection())
+        if others:
+            stood = await aside(request_tracker, clock, 0.01, call=False)
+            assert MAX_YIELD_SECONDS <= stood <= MAX_YIELD_SECONDS + 0.03
+        waits.append([await aside(request_tracker, clock, 0.001) for _ in range(20)])
+    assert sum(waits[0]) > 0 and abs(sum(waits[1]) - sum(waits[0])) < 0.01
 
 
 async def test_a_call_goes_at_once_when_no_request_is_under_way(clock: OwnedClock) -> None:

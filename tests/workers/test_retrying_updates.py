@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from scfm.errors import Unavailable
+from scfm.models.stored_documents import CALLS
 from scfm.storage import retrying_updates as module
 from scfm.storage.query import Document
 from scfm.storage.retrying_updates import ConditionalUpdate, RetryingUpdates
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 
-CALLS = "phone_calls"
 COUNT = 1200
 
 

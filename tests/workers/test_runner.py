@@ -272,3 +272,24 @@ async def test_an_operation_of_the_driver_that_misses_its_end_ends_all_the_same(
     operation.cancel()
     with pytest.raises(asyncio.CancelledError):
         await operation
+
+
+async def test_who_is_cancelled_while_tasks_are_cancelled_waits_for_their_end() -> None:
+    ended = asyncio.Event()
+
+    async def end_slowly() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            ended.set()
+
+    task = asyncio.create_task(end_slowly())
+    await asyncio.sleep(0)
+    cancelling = asyncio.create_task(module.cancel_all([task]))
+    await asyncio.sleep(0)
+    cancelling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelling
+    assert ended.is_set()

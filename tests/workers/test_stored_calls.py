@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from scfm.calls.account_flows import AccountFlows
 from scfm.calls.call_event import CallEvent
 from scfm.calls.handle_call_event import handle_call_event
 from scfm.calls.sender import Owner, Sender
@@ -33,6 +34,7 @@ from scfm.simulator.faults import Faults
 from scfm.simulator.simulator import Simulator
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.twiml.flow import FlowSettings
 from scfm.twiml.registry import Registry
 from tests.conftest import DATABASE
 from tests.workers import stored
@@ -189,7 +191,7 @@ class Story:
         sender = Sender(frozenset({account_id}), False, {}, Owner(account_id), calls_with)
         about = {"CallSid": self.sid, "To": NUMBER, "CallStatus": status, "Direction": "outbound-api", **details}
         event = CallEvent.read(sender, about, "https://a.example/", token)
-        await handle_call_event(self.store, FLOWS, self.settings, event)
+        await handle_call_event(self.store, AccountFlows(self.store, FLOWS, FlowSettings()), event)
 
 
 async def answered(story: Story, data_dir: Path) -> None:

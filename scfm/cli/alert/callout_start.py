@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from scfm.cli.alert.alert_screen import AlertScreen
 from scfm.cli.alert.alert_words import preflight_lines
-from scfm.cli.alert.server_api import RequestRefused, ServerApi
+from scfm.cli.server_api import RequestRefused, ServerApi
 
 # What says a message, where no other flow is named.
 MESSAGE_FLOW = "CallFlowLogic::Message"
@@ -23,7 +23,7 @@ class NewCallout(NamedTuple):
 
 
 def start_new(api: ServerApi, screen: AlertScreen, new: NewCallout, confirmed: bool) -> int:
-    """Make a callout and start it; its id. One that had better not be started is deleted. Raises AlertFailed."""
+    """Make a callout and start it; its id. One that had better not be started is deleted. Raises CommandFailed."""
     fields: dict[str, Any] = {"plan": _read_plan(new.plan)}
     if new.message is not None:
         fields["metadata"] = {"message": new.message}
@@ -40,7 +40,7 @@ def start_new(api: ServerApi, screen: AlertScreen, new: NewCallout, confirmed: b
 
 
 def start_existing(api: ServerApi, screen: AlertScreen, callout_id: int, confirmed: bool) -> None:
-    """Start a callout that is there. Raises AlertFailed."""
+    """Start a callout that is there. Raises CommandFailed."""
     callout = api.get(f"/api/callouts/{callout_id}")
     if callout["status"] != "initialized":
         raise RequestRefused(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scfm.cli.alert.alert_screen import AlertScreen
 from scfm.cli.alert.alert_words import summary_words
 from scfm.cli.alert.progress_stream import progress
-from scfm.cli.alert.server_api import RequestRefused, ServerApi
+from scfm.cli.server_api import RequestRefused, ServerApi
 from scfm.models.outcome import Outcome
 from scfm.results.callout_statistics import CalloutStatistics
 from scfm.results.people import People, people_left
@@ -15,7 +15,7 @@ FINE = (Outcome.REACHED, Outcome.ACKNOWLEDGED, Outcome.EXCLUDED)
 
 
 def watch_callout(api: ServerApi, screen: AlertScreen, callout_id: int, away_seconds: float) -> bool:
-    """Show how the callout goes, until it is over; whether everybody was reached. Raises AlertFailed."""
+    """Show how the callout goes, until it is over; whether everybody was reached. Raises CommandFailed."""
     newest: CalloutStatistics | None = None
     with screen.progress_view(f"callout {callout_id}") as view:
         for update in progress(api, callout_id, away_seconds, view.lost):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from scfm.cli.alert.alert_screen import AlertScreen
 from scfm.cli.alert.callout_start import NewCallout, start_existing, start_new
 from scfm.cli.alert.callout_watch import watch_callout
 from scfm.cli.alert.progress_stream import AWAY_SECONDS
 from scfm.cli.alert.result_file import save_results
-from scfm.cli.alert.server_api import PATIENCE_SECONDS, AlertFailed, RequestRefused, ServerApi
-from scfm.settings import TOKEN_VARIABLE
+from scfm.cli.server_api import CommandFailed, RequestRefused, ServerApi
+from scfm.cli.server_options import server_api, server_options
 
-DEFAULT_SERVER = "http://localhost:3000"
 RESULT_FORMATS = ("csv", "jsonl", "xlsx")
 EXIT_STATUSES = """\
 exit status:
@@ -32,7 +29,7 @@ exit status:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands of ``scfm alert``, each with its options, which the help lists, too."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    common = _common_options()
+    common = server_options(f", and {AWAY_SECONDS:g} for one that is being watched")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     usages = []
     for name, add_options, act, about in (
@@ -58,31 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what the options say; see EXIT_STATUSES for the exit status."""
     try:
-        token = _token(options)
-        api = ServerApi(options.server, token, PATIENCE_SECONDS if options.patience is None else options.patience)
-        return int(options.act(api, AlertScreen(), options))
-    except AlertFailed as error:
+        return int(options.act(server_api(options), AlertScreen(), options))
+    except CommandFailed as error:
         print(f"scfm alert: {error}", file=sys.stderr)
         return error.exit_status
-
-
-def _common_options() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    add = common.add_argument
-    add("--server", type=_server_url, default=DEFAULT_SERVER, metavar="URL", help="default: %(default)s")
-    add(
-        "--token",
-        default=TOKEN_VARIABLE,
-        help=f"an access token of the account; by default that in the environment's {TOKEN_VARIABLE}",
-    )
-    add(
-        "--patience",
-        type=_seconds,
-        metavar="SECONDS",
-        help="how long to try a server that cannot be reached "
-        f"(default: {PATIENCE_SECONDS:g}, and {AWAY_SECONDS:g} for one that is being watched)",
-    )
-    return common
 
 
 def _add_callout(parser: argparse.ArgumentParser) -> None:
@@ -161,50 +137,7 @@ def _follow(api: ServerApi, screen: AlertScreen, callout_id: int, options: argpa
         raise
 
 
-def _token(options: argparse.Namespace) -> str:
-    """The token of the options or the environment. One among the arguments is taken out of them.
-
-    Everybody on the machine sees a process's arguments: the program is started anew in its place, with the token in
-    the environment, which only its user sees.
-    """
-    given: str = options.token
-    if given == TOKEN_VARIABLE:
-        given = os.environ.get(TOKEN_VARIABLE, "")
-        if not given:
-            options.wrong_use(f"give an access token, in the environment's {TOKEN_VARIABLE} or by --token")
-        return given
-    hidden = [
-        argument.removesuffix(given) + TOKEN_VARIABLE if argument in (given, f"--token={given}") else argument
-        for argument in sys.orig_argv
-    ]
-    if given and hidden != sys.orig_argv and os.name == "posix":
-        sys.stdout.flush()
-        os.execve(sys.executable, hidden, {**os.environ, TOKEN_VARIABLE: given})
-    return given
-
-
-def _server_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        good = False
-    if not good or "@" in text or parts.query or parts.fragment:
-        raise argparse.ArgumentTypeError(f"{text!r} is not the address of a server, such as {DEFAULT_SERVER}")
-    return text
-
-
 def _callout_id(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**18:
         raise argparse.ArgumentTypeError(f"{text!r} is not a callout's id, which is a whole number such as 1")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 60")
-    return seconds

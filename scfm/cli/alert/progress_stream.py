@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, cast
 
-from scfm.cli.alert.server_api import REQUEST_BACKOFF, AnswerStream, ServerApi, ServerUnreachable
+from scfm.cli.server_api import REQUEST_BACKOFF, AnswerStream, ServerApi, ServerUnreachable
 from scfm.results.callout_statistics import CalloutStatistics
 
 # How long a server that has once answered may be away: a restart, or a line that is down.

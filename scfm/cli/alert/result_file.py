@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from scfm.cli.alert.server_api import RequestRefused, ServerApi
+from scfm.cli.server_api import RequestRefused, ServerApi
 
 # Bytes that are read at once.
 READ_SIZE = 64 * 1024
@@ -16,7 +16,7 @@ def save_results(api: ServerApi, callout_id: int, query: Mapping[str, str], outp
     """Write the results that fit QUERY to OUTPUT; how many bytes they are. A file that is there is replaced.
 
     It is written beside, under another name, and renamed; where the connection breaks, it is begun anew.
-    Raises AlertFailed.
+    Raises CommandFailed.
     """
     if output.exists() and not output.is_file():
         raise RequestRefused(f"{output} is no file: name one by --output")

@@ -8,8 +8,8 @@ from typing import Any
 from scfm.cli.alert.alert_screen import AlertScreen
 from scfm.cli.alert.alert_words import preflight_lines
 from scfm.cli.alert.callout_watch import watch_callout
-from scfm.cli.alert.server_api import ServerApi
 from scfm.cli.demo.failure import StepFailed
+from scfm.cli.server_api import ServerApi
 
 DEMO_PEOPLE = 1000
 DISTRICTS = ("Stung Treng", "Kratie", "Kampong Cham", "Kandal")
@@ -22,7 +22,7 @@ SHOWN_UNREACHED = 5
 
 
 class Alert:
-    """The alert, step by step, on a server that has nothing yet. Raises StepFailed, AlertFailed."""
+    """The alert, step by step, on a server that has nothing yet. Raises StepFailed, CommandFailed."""
 
     def __init__(self, api: ServerApi, screen: AlertScreen) -> None:
         self._api = api

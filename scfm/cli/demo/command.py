@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from scfm.cli.alert.alert_screen import AlertScreen
-from scfm.cli.alert.server_api import AlertFailed
 from scfm.cli.demo.alert import Alert
 from scfm.cli.demo.failure import StepFailed
 from scfm.cli.demo.own_server import own_server
+from scfm.cli.server_api import CommandFailed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     except StepFailed as failure:
         screen.say(f"WRONG: expected {failure.expected}\n       but came {failure.actual}")
         return 1
-    except AlertFailed as failure:
+    except CommandFailed as failure:
         screen.say(f"WRONG: {failure}")
         return 1
     finally:

@@ -13,8 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from scfm.cli.alert.alert_screen import AlertScreen
-from scfm.cli.alert.server_api import ServerApi
 from scfm.cli.demo.failure import StepFailed
+from scfm.cli.server_api import ServerApi
 from scfm.settings import Settings
 
 START_SECONDS = 60.0

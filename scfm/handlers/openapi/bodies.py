@@ -10,6 +10,17 @@ HEALTH: Schema = {
     "properties": {"status": {"const": "ok"}, "version": {"type": "string"}},
     "required": ["status", "version"],
 }
+READINESS: Schema = object_schema(
+    {
+        "status": {"enum": ["ready", "not ready"]},
+        "reasons": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What keeps this process from its work.",
+            "examples": [["the database does not answer"]],
+        },
+    }
+)
 SERVER_SCHEMA: Schema = {
     "type": "object",
     "properties": {
@@ -18,27 +29,65 @@ SERVER_SCHEMA: Schema = {
     },
     "required": ["version", "calls_held_at"],
 }
-# What became of the lines of an import.
-TALLY: Schema = {
-    "type": "object",
-    "properties": {
-        **{name: {"type": "integer", "minimum": 0} for name in ("created", "updated", "unchanged", "failed")},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "line": {"type": "integer", "minimum": 1},
-                    "column": {"type": ["string", "null"]},
-                    "reason": {"type": "string"},
-                },
-                "required": ["line", "column", "reason"],
+_LINE: Schema = {"type": "integer", "minimum": 1}
+_BAD_LINES: dict[str, Schema] = {
+    "errors": {
+        "type": "array",
+        "items": object_schema(
+            {
+                "line": _LINE,
+                "column": {"type": ["string", "null"]},
+                "reason": {"type": "string"},
+                "value": {"type": ["string", "null"]},
             },
-        },
-        "errors_omitted": {"type": "integer", "minimum": 0},
+        ),
     },
-    "required": ["created", "updated", "unchanged", "failed", "errors", "errors_omitted"],
+    "errors_omitted": COUNT,
 }
+# What became of the lines of an import.
+TALLY: Schema = object_schema(
+    {**dict.fromkeys(("created", "updated", "unchanged", "failed"), COUNT), **_BAD_LINES},
+)
+# What would become of them, with ``preview=true``.
+IMPORT_PREVIEW: Schema = object_schema(
+    {
+        "columns": {
+            "type": "array",
+            "items": object_schema(
+                {
+                    "name": {"type": "string"},
+                    "field": {
+                        "type": ["string", "null"],
+                        "description": "What the column becomes; null for what is ignored.",
+                        "examples": ["metadata.district"],
+                    },
+                    "values": {"type": "array", "items": {"type": "string"}},
+                }
+            ),
+        },
+        "msisdn_column": {
+            "type": ["string", "null"],
+            "description": "The column that is the phone number; null where that must be said.",
+        },
+        "guessed": {"type": "boolean"},
+        "rows": COUNT,
+        "created": COUNT,
+        "updated": COUNT,
+        "unchanged": COUNT,
+        "repeated": {**COUNT, "description": "Lines whose number stands in an earlier line."},
+        "failed": COUNT,
+        "contacts": {
+            "type": "array",
+            "description": "The first contacts, as they would be stored.",
+            "items": object_schema({"line": _LINE, "msisdn": {"type": "string"}, "metadata": {"type": "object"}}),
+        },
+        **_BAD_LINES,
+        "complete": {
+            "type": "boolean",
+            "description": "Whether all lines were read and compared.",
+        },
+    }
+)
 _SENTENCES: Schema = {"type": "array", "items": {"type": "string"}}
 # What a plan would come to.
 PREFLIGHT: Schema = object_schema(

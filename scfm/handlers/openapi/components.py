@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scfm.handlers.callout_results import RESULT_TYPES
-from scfm.handlers.export_contacts import CONTENT_TYPES
 from scfm.handlers.forms import FORM
-from scfm.handlers.pagination import DEFAULT_PER_PAGE, MAX_PER_PAGE
+from scfm.handlers.openapi.parameters import SHARED_PARAMETERS
 from scfm.handlers.parameters import JSON
-from scfm.models.batch_operation import TYPES
-from scfm.models.merge import MODES
 from scfm.models.registry import RESOURCES
 from scfm.models.resource import Resource
 from scfm.schemas import Schema, definitions, with_references
@@ -68,89 +64,38 @@ HEADERS: Mapping[str, tuple[Schema, str]] = {
     "X-Request-Id": ({"type": "string"}, "The request's own, if it is sane, or a new one; the log names it."),
     "X-Runtime": ({"type": "string", "pattern": r"^[0-9]+\.[0-9]{6}$"}, "The seconds that the answer took."),
     "ETag": ({"type": "string"}, "Changes when the body does; `If-None-Match` with it gives 304."),
+    "Accept-Ranges": ({"const": "bytes"}, "That a part of the file may be asked for."),
+    "Content-Range": ({"type": "string"}, "Which part of the file it is, and how long the whole."),
     "Location": ({"type": "string"}, "The resource's path."),
     "Idempotent-Replayed": ({"const": "true"}, "The answer is the one that this Idempotency-Key had before."),
     "WWW-Authenticate": ({"type": "string"}, "Absent where the token is good, but not a super admin's."),
     "Retry-After": ({"type": "integer"}, "In how many seconds to try again."),
+    "Set-Cookie": ({"type": "string"}, "The session's cookie, `scfm_session`."),
 }
 
 # By status: the component's name, what it means, the body, the headers.
 ERRORS: Mapping[int, tuple[str, str, str, tuple[str, ...]]] = {
     400: ("BadRequest", "The request cannot be read, or passes a bound that `message` names.", "Problem", ()),
-    401: ("Unauthorized", "No token, an unknown one, or not a super admin's.", "", ("WWW-Authenticate",)),
-    403: ("Forbidden", "A page of another site sends it (`Sec-Fetch-Site: cross-site`).", "Problem", ()),
+    401: ("Unauthorized", "No token, an unknown or expired one, or not a super admin's.", "", ("WWW-Authenticate",)),
+    403: (
+        "Forbidden",
+        "The client's role does not reach it; another person must approve it; a write by cookie lacks its token; "
+        "or a page of another site sends it (`Sec-Fetch-Site: cross-site`).",
+        "Problem",
+        (),
+    ),
     404: ("NotFound", "Nothing of the account's is there.", "Problem", ()),
     409: ("Conflict", "A request with this Idempotency-Key is being carried out.", "Problem", ()),
     413: ("TooLarge", "The body is too large.", "Problem", ()),
     415: ("UnsupportedMediaType", "The body has a `Content-Encoding`, which is not read.", "Problem", ()),
     422: ("Invalid", "A rule is broken. Every failing field with its messages, or `base`.", "Invalid", ()),
+    429: ("TooManyRequests", "It failed too often.", "Problem", ("Retry-After",)),
     500: ("Failure", "A failure of the server; its log has the trace under the X-Request-Id.", "Problem", ()),
     503: ("Unavailable", "The database does not answer.", "Problem", ("Retry-After",)),
 }
 
-SHARED_PARAMETERS: Mapping[str, JsonObject] = {
-    "id": {"in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}},
-    "page": {"in": "query", "schema": {"type": "integer", "minimum": 1, "default": 1}},
-    "per_page": {
-        "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE, "default": DEFAULT_PER_PAGE},
-    },
-    "type": {
-        "in": "query",
-        "description": "The same as `q[type]`.",
-        "schema": {"type": "string", "examples": list(TYPES)},
-    },
-    "format": {"in": "query", "schema": {"type": "string", "enum": list(CONTENT_TYPES), "default": "csv"}},
-    "results_format": {
-        "name": "format",
-        "in": "query",
-        "schema": {"type": "string", "enum": list(RESULT_TYPES), "default": "csv"},
-    },
-    "group_by": {
-        "in": "query",
-        "description": "A path in the contacts' metadata, such as `metadata.district`: adds `groups`.",
-        "schema": {"type": "string", "pattern": "^metadata\\."},
-    },
-    "from": {"in": "query", "description": "The first day, in UTC.", "schema": {"type": "string", "format": "date"}},
-    "to": {"in": "query", "description": "The last day, in UTC.", "schema": {"type": "string", "format": "date"}},
-    "Last-Event-ID": {
-        "in": "header",
-        "description": "The id of the event that the client has: it is not sent again.",
-        "schema": {"type": "string"},
-    },
-    "bom": {
-        "in": "query",
-        "description": "Whether the CSV begins with a byte order mark, by which Excel knows UTF-8.",
-        "schema": {"type": "boolean", "default": False},
-    },
-    "call_flow_data": {
-        "in": "query",
-        "description": "Whether the export has what call flows remember, `metadata.call_flow_data`.",
-        "schema": {"type": "boolean", "default": False},
-    },
-    "sheet": {
-        "in": "query",
-        "description": "The worksheet of a workbook; the first that is not hidden, if it is not given.",
-        "schema": {"type": "string"},
-    },
-    "metadata_merge_mode": {"in": "query", "schema": {"type": "string", "enum": list(MODES)}},
-    "account_id": {
-        "in": "query",
-        "description": "A super admin may name another account.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "Idempotency-Key": {
-        "in": "header",
-        "description": "Names the request: sent again within 24 hours, it gets the first answer and does nothing.",
-        "schema": {"type": "string", "pattern": r"^[!-~]([ -~]{0,253}[!-~])?$"},
-    },
-    "X-Twilio-Signature": {
-        "in": "header",
-        "required": True,
-        "description": "Made with the account's auth token over the public URL and the fields.",
-        "schema": {"type": "string"},
-    },
-}
+# What may become of any request that changes something.
+WRITE_ERRORS = (400, 401, 403, 415, 422)
 
 
 def components() -> JsonObject:
@@ -198,6 +143,7 @@ def _shown(resource: Resource) -> JsonObject:
     """A resource's fields in the order they are shown."""
     return {
         "type": "object",
+        "description": f"What is shown of {nouns(resource)}.",
         "properties": {one.name: with_references(one.schema, SCHEMAS) for one in resource.fields},
         "required": [one.name for one in resource.fields],
         "additionalProperties": False,
@@ -222,17 +168,15 @@ def given_of(resource: Resource, *, new: bool) -> JsonObject:
 def body_of(schema: Schema, *types: str) -> JsonObject:
     """A request body; in a form, objects are written with brackets."""
     properties: Mapping[str, Schema] = schema["properties"]
-    nested = [name for name, one in properties.items() if one.get("type") == "object" or _names_schema(one)]
+    # What is another schema has the form of an object, or of that or null.
+    nested = [
+        name for name, one in properties.items() if one.get("type") == "object" or one.keys() & {"anyOf", "$ref"}
+    ]
     encoding = {name: {"style": "deepObject", "explode": True} for name in nested}
     content: JsonObject = {kind: {"schema": schema} for kind in types}
     if encoding and FORM in content:
         content[FORM]["encoding"] = encoding
     return {"required": bool(schema.get("required")), "content": content}
-
-
-def _names_schema(schema: Schema) -> bool:
-    """Whether a schema is another, which has the form of an object, or that or null."""
-    return "anyOf" in schema or "$ref" in schema
 
 
 def _filters(resource: Resource) -> JsonObject:
@@ -255,7 +199,7 @@ def _filter(resource: Resource, name: str) -> JsonObject:
     if name in (one.name for one in resource.fields if one.schema.get("format") == "date-time"):
         return {"type": "string", "description": "A date-time names a millisecond, a bare date a day."}
     if name.startswith("has_"):
-        return {"type": "string", "enum": ["true", "false"]}
+        return {"type": "string", "enum": ["true", "false"], "description": "Whether there is any."}
     return {"type": "string", "description": "One of these, separated by commas."}
 
 

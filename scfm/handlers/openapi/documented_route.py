@@ -10,6 +10,7 @@ from tornado.web import URLSpec  # type: ignore[attr-defined]
 
 from scfm.handlers.openapi.components import JsonObject, ref
 from scfm.models.resource import Resource
+from scfm.models.roles import Role
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class DocumentedRoute:
     def under(self) -> str:
         """Under what the resource is listed or created here, for a name: ``_of_callout``, or nothing."""
         return f"_of_{self.parent.kind}" if self.parent else ""
+
+    def role(self, verb: str) -> Role | None:
+        """The least role that is let in with a verb; None for whom no role is needed."""
+        roles: Mapping[str, Role | None] = self.options.get("roles", {})
+        return roles.get(verb)
 
     def operation(self, operation_id: str, summary: str, responses: JsonObject, **more: Any) -> JsonObject:
         """The operation of one verb here."""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from scfm.contacts_bulk.import_file import CSV, JSON_LINES, XLSX
+from scfm.handlers.audio_files import AudioFileHandler, AudioFilesHandler
 from scfm.handlers.collection import CollectionHandler, NestedHandler, PreviewHandler
-from scfm.handlers.export_contacts import CONTENT_TYPES, ExportContactsHandler
 from scfm.handlers.follow_ups import FollowUpsHandler
 from scfm.handlers.forms import FORM
-from scfm.handlers.health import HealthHandler
 from scfm.handlers.holds import AccountEventsHandler, OwnAccountEventsHandler, ServerEventsHandler, ServerHandler
-from scfm.handlers.import_contacts import ImportContactsHandler, ImportOptOutsHandler
 from scfm.handlers.member import EventsHandler, MemberHandler, OwnAccountHandler
-from scfm.handlers.openapi.bodies import HEALTH, PREFLIGHT, REPORT, SERVER_SCHEMA, TALLY
+from scfm.handlers.openapi.audio import DESCRIBED_AUDIO
+from scfm.handlers.openapi.bodies import PREFLIGHT, REPORT, SERVER_SCHEMA
+from scfm.handlers.openapi.call_flows import DESCRIBED_CALL_FLOWS
 from scfm.handlers.openapi.components import (
+    COUNT,
     PLAIN_TEXT,
     SCHEMAS,
+    WRITE_ERRORS,
     XML,
     JsonObject,
     body_of,
@@ -24,23 +25,28 @@ from scfm.handlers.openapi.components import (
     given_of,
     noun,
     nouns,
+    object_schema,
     ref,
     response,
     title,
 )
+from scfm.handlers.openapi.contacts import DESCRIBED_CONTACTS
 from scfm.handlers.openapi.documented_route import DocumentedRoute
+from scfm.handlers.openapi.probes import DESCRIBED_PROBES
+from scfm.handlers.openapi.session import DESCRIBED_SESSIONS
 from scfm.handlers.openapi.statistics import DESCRIBED_STATISTICS
+from scfm.handlers.openapi.webhooks import DESCRIBED_WEBHOOK_ENDPOINTS
 from scfm.handlers.parameters import JSON
 from scfm.handlers.preflight import PreflightHandler
 from scfm.handlers.webhook import SIGNATURE_REFUSED, RemotePhoneCallEventsHandler
+from scfm.handlers.webhook_endpoints import DeliveriesHandler, WebhookEndpointsHandler
 from scfm.models.batch_operation import BATCH_OPERATIONS
 from scfm.models.call_hold import HOLD_EVENTS
 from scfm.models.callout import CALLOUTS
 from scfm.models.contact import CONTACTS
 from scfm.schemas import with_references
 
-# What may become of any request that changes something.
-WRITE_ERRORS = (400, 401, 403, 415, 422)
+ERASING = "With `purge`: the person is being erased; the contact is not found any more when that is done."
 FOR_SUPER_ADMINS = "For super admins only."
 HANG_UP_SCHEMA: JsonObject = {
     "type": "boolean",
@@ -152,13 +158,14 @@ def _preflight(route: DocumentedRoute) -> JsonObject:
 
 
 def _follow_up(route: DocumentedRoute) -> JsonObject:
-    q = {"type": "object", "properties": {"q": {"$ref": "callout_participation_filters.json"}}}
+    properties = {"q": {"$ref": "callout_participation_filters.json"}, "metadata": {"type": "object"}}
+    given = {"type": "object", "properties": properties}
     return route.operation(
         "create_follow_up_of_callout",
         "Create a callout for those of another who fit, by default those who were not reached",
         _created(route, "The new callout, which is started by its own event."),
         parameters=route.parameters("Idempotency-Key"),
-        requestBody=body_of(with_references(q, SCHEMAS), JSON, FORM),
+        requestBody=body_of(with_references(given, SCHEMAS), JSON, FORM),
     )
 
 
@@ -189,11 +196,15 @@ def _update(route: DocumentedRoute) -> JsonObject:
 
 
 def _delete(route: DocumentedRoute) -> JsonObject:
+    responses, purge = {"204": response("It has been deleted.", {})}, []
+    if route.resource is CONTACTS:
+        responses["202"] = response(ERASING, {JSON: object_schema({"id": COUNT, "status": {"const": "erasing"}})})
+        purge = ["purge"]
     return route.operation(
         f"delete_{route.resource.kind}",
         f"Delete the {noun(route.resource)}",
-        {"204": response("It has been deleted.", {}), **errors_of(*WRITE_ERRORS, 404)},
-        parameters=route.parameters(),
+        {**dict(sorted(responses.items())), **errors_of(*WRITE_ERRORS, 404)},
+        parameters=route.parameters(*purge),
     )
 
 
@@ -219,49 +230,7 @@ def _webhook(route: DocumentedRoute) -> JsonObject:
     )
 
 
-def _health(route: DocumentedRoute) -> JsonObject:
-    responses = {"200": response("Both do.", {JSON: HEALTH}), **errors_of()}
-    return {
-        "operationId": "health",
-        "summary": "Whether the server and its database answer",
-        "security": [],
-        "responses": responses,
-    }
-
-
-def _import(route: DocumentedRoute) -> JsonObject:
-    of_contacts = route.resource is CONTACTS
-    kinds = {CSV: "msisdn,name\n+252662345678,Alice\n", JSON_LINES[0]: '{"msisdn": "+252662345678"}\n'}
-    return route.operation(
-        f"import_{nouns(route.resource).replace(' ', '_')}",
-        f"Create {'and update ' if of_contacts else ''}{nouns(route.resource)} in bulk, by phone number",
-        {
-            "200": response("What became of the lines.", {JSON: TALLY}, ("Idempotent-Replayed",)),
-            **errors_of(*WRITE_ERRORS, 409, 413),
-        },
-        parameters=route.parameters(*(["metadata_merge_mode"] if of_contacts else []), "sheet", "Idempotency-Key"),
-        requestBody={
-            "required": True,
-            "content": {
-                **{kind: {"schema": {"type": "string"}, "example": lines} for kind, lines in kinds.items()},
-                XLSX: {"schema": {"type": "string", "format": "binary"}},
-            },
-        },
-    )
-
-
-def _export(route: DocumentedRoute) -> JsonObject:
-    files = {kind.partition(";")[0]: {"type": "string"} for kind in CONTENT_TYPES.values()}
-    return route.operation(
-        "export_contacts",
-        "All contacts that fit, in a format that the import reads",
-        {"200": response("In order of id.", files), **errors_of(400, 401, 422)},
-        parameters=route.parameters("q_of_contacts", "format", "call_flow_data"),
-    )
-
-
 DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], JsonObject]] = {
-    (HealthHandler, "GET"): _health,
     (OwnAccountHandler, "GET"): _show,
     (OwnAccountHandler, "PATCH"): _update,
     (CollectionHandler, "GET"): _list,
@@ -269,10 +238,19 @@ DESCRIBED: Mapping[tuple[type, str], Callable[[DocumentedRoute], JsonObject]] = 
     (NestedHandler, "GET"): _list,
     (NestedHandler, "POST"): _create,
     (PreviewHandler, "GET"): _preview,
-    (ImportContactsHandler, "POST"): _import,
-    (ImportOptOutsHandler, "POST"): _import,
-    (ExportContactsHandler, "GET"): _export,
+    **DESCRIBED_PROBES,
+    **DESCRIBED_SESSIONS,
+    **DESCRIBED_CONTACTS,
     **DESCRIBED_STATISTICS,
+    **DESCRIBED_CALL_FLOWS,
+    **DESCRIBED_AUDIO,
+    **DESCRIBED_WEBHOOK_ENDPOINTS,
+    (WebhookEndpointsHandler, "GET"): _list,
+    (DeliveriesHandler, "GET"): _list,
+    (AudioFilesHandler, "GET"): _list,
+    (AudioFileHandler, "GET"): _show,
+    (AudioFileHandler, "PATCH"): _update,
+    (AudioFileHandler, "DELETE"): _delete,
     (MemberHandler, "GET"): _show,
     (MemberHandler, "PATCH"): _update,
     (MemberHandler, "DELETE"): _delete,

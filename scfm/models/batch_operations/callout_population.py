@@ -12,6 +12,7 @@ from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.populate import populate
 from scfm.models.batch_operations.selection import matching
 from scfm.models.contact import CONTACTS
+from scfm.models.excluded_contacts import excluded_contact_ids
 from scfm.models.joining import JoinedCallout
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
@@ -30,7 +31,7 @@ class CalloutPopulation(OperationType):
     async def preview(self, view: TenantView, operation: Operation, collection: str) -> Query:
         """Those that match, but for those whose number is another participation's in the callout."""
         contacts = await self.subjects(view, operation)
-        left_out = await renumbering.excluded_contact_ids(view, operation.get("callout_id"))
+        left_out = await excluded_contact_ids(view, operation.get("callout_id"))
         return contacts.narrowed({"_id": {"$nin": left_out}}) if left_out else contacts
 
     async def limit(self, view: TenantView, operation: Operation) -> int | None:

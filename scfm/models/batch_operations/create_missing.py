@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from scfm.clock import now
 from scfm.errors import Unavailable
@@ -22,7 +23,7 @@ MAX_CHILDREN_PER_PARENT = 2
 async def create_missing(
     view: TenantView,
     resource: Resource,
-    parents: Sequence[Document],
+    parents: Sequence[Mapping[str, Any]],
     order_lock: asyncio.Lock,
     *,
     parent_collection: str,
@@ -30,7 +31,7 @@ async def create_missing(
     scope: Document,
     common: Document,
     copy_fields: Sequence[str],
-) -> Sequence[Document]:
+) -> Sequence[Mapping[str, Any]]:
     """Create a document of RESOURCE for each of PARENTS, sorted by id, that has none; the parents that are left out.
 
     A parent has one if a document with all of SCOPE, by field, holds its id in the field LINK. What is created has
@@ -72,8 +73,8 @@ async def create_missing(
 
 
 async def _without_child(
-    view: TenantView, collection: str, parents: Sequence[Document], link: str, scope: Document
-) -> Sequence[Document]:
+    view: TenantView, collection: str, parents: Sequence[Mapping[str, Any]], link: str, scope: Document
+) -> Sequence[Mapping[str, Any]]:
     if not parents:
         return []
     # The fields of SCOPE, the link and the account are in one index: no document need be read.

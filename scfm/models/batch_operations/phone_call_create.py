@@ -14,6 +14,7 @@ from scfm.models.batch_operations.operation_type import OperationType
 from scfm.models.batch_operations.selection import participations_of
 from scfm.models.declaration import initial_fields
 from scfm.models.draft import Errors
+from scfm.models.erased import ERASED
 from scfm.models.outcome import MARK, new_mark
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.renumbering import MSISDN_KIND, SET_ASIDE
@@ -36,9 +37,12 @@ class PhoneCallCreate(OperationType):
         return errors
 
     async def subjects(self, view: TenantView, operation: Operation) -> Query:
-        """All but those whose contact's number is another participation's in the callout: nobody is called twice."""
+        """All but those whose contact's number is another participation's in the callout: nobody is called twice.
+
+        Nor those whose person was erased.
+        """
         participations = await participations_of(view, operation["parameters"])
-        return participations.narrowed({MSISDN_KIND: {"$ne": SET_ASIDE}})
+        return participations.narrowed({MSISDN_KIND: {"$ne": SET_ASIDE}, ERASED: None})
 
     async def preview(self, view: TenantView, operation: Operation, collection: str) -> Query:
         participations = await super().preview(view, operation, collection)

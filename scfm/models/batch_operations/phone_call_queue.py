@@ -15,6 +15,7 @@ from scfm.models.call_lifecycle import queue_many
 from scfm.models.outcome import ATTEMPT_NUMBER
 from scfm.models.queue_place import by_place, queue_place, read_callouts
 from scfm.models.references import not_being_deleted
+from scfm.models.stored_documents import CALLS
 from scfm.storage.errors import DuplicateKey
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
@@ -52,4 +53,4 @@ class PhoneCallQueue(OperationType):
 async def _queue(view: TenantView, operation: Operation, calls: Sequence[Document], place: Document) -> None:
     """Queue those of the calls that are still created; raises DuplicateKey where another of the person is open."""
     queued = queue_many([call["_id"] for call in calls], operation["_id"], place)
-    await view.update_many("phone_calls", {**queued.condition, **not_being_deleted()}, queued.update)
+    await view.update_many(CALLS, {**queued.condition, **not_being_deleted()}, queued.update)

@@ -9,6 +9,7 @@ from scfm.models.batch_operations import operation_links
 from scfm.models.batch_operations.operation import Operation, Skipped
 from scfm.models.batch_operations.phone_call_queue import PhoneCallQueue
 from scfm.models.call_lifecycle import queue_remote_fetch_many
+from scfm.models.stored_documents import CALLS
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
@@ -21,5 +22,5 @@ class PhoneCallQueueRemoteFetch(PhoneCallQueue):
         self, view: TenantView, operation: Operation, subjects: Sequence[Document], order_lock: asyncio.Lock
     ) -> Skipped:
         updates = queue_remote_fetch_many([call["_id"] for call in subjects], operation["_id"])
-        await view.bulk_update("phone_calls", updates, many=True)
+        await view.bulk_update(CALLS, updates, many=True)
         return {}

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from scfm.models import renumbering
 from scfm.models.batch_operations.create_missing import create_missing
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.declaration import initial_fields
+from scfm.models.stored_documents import PARTICIPATIONS
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
-PARTICIPATIONS = "callout_participations"
-
 
 async def populate(
-    view: TenantView, callout_id: int, contacts: Sequence[Document], order_lock: asyncio.Lock, fields: Document
+    view: TenantView,
+    callout_id: int,
+    contacts: Sequence[Mapping[str, Any]],
+    order_lock: asyncio.Lock,
+    fields: Document,
 ) -> int:
     """Create a participation, with these FIELDS, for each of the CONTACTS that has none in the callout.
 
@@ -24,7 +28,7 @@ async def populate(
     participation's in the callout. See ``create_missing``.
     """
 
-    async def create_participations(contacts: Sequence[Document]) -> Sequence[Document]:
+    async def create_participations(contacts: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         return await create_missing(
             view,
             CALLOUT_PARTICIPATIONS,

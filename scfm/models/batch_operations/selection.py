@@ -16,6 +16,7 @@ from scfm.models.callout import CALLOUTS
 from scfm.models.callout_participation import CALLOUT_PARTICIPATIONS
 from scfm.models.phone_call import PHONE_CALLS
 from scfm.models.resource import Resource
+from scfm.models.stored_documents import CALLOUT_COLLECTION
 from scfm.runtime.offload import offload
 from scfm.storage.query import Document, Query
 from scfm.storage.tenant_view import TenantView
@@ -96,5 +97,5 @@ async def _of_callouts(view: TenantView, query: Query, parameters: Document) -> 
     callouts = await matching(view, CALLOUTS, parameters)
     if not callouts.where:
         return query
-    found = await view.find("callouts", callouts.condition, fields=["_id"], sort=())
+    found = await view.find(CALLOUT_COLLECTION, callouts.condition, fields=["_id"], sort=())
     return query.narrowed({"callout_id": {"$in": [callout["_id"] for callout in found]}})

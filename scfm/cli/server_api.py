@@ -26,19 +26,19 @@ REQUEST_BACKOFF = Backoff(first=0.25, longest=5.0)
 TRY_AGAIN = frozenset({409, 429, 500, 502, 503, 504})
 
 
-class AlertFailed(ScfmError):
+class CommandFailed(ScfmError):
     """The command cannot go on. Its text says what is wrong and what to do; ``exit_status``: how the command ends."""
 
     exit_status: ClassVar[int]
 
 
-class RequestRefused(AlertFailed):
+class RequestRefused(CommandFailed):
     """What was asked for cannot be had, however often it is tried."""
 
     exit_status = 2
 
 
-class ServerUnreachable(AlertFailed):
+class ServerUnreachable(CommandFailed):
     """No answer came, or one that may be another later."""
 
     exit_status = 3
@@ -78,21 +78,25 @@ class ServerApi:
         self._credentials = "Basic " + base64.b64encode(f"{token}:".encode()).decode()
 
     def get(self, path: str) -> Any:
-        """The JSON at PATH. Raises AlertFailed."""
+        """The JSON at PATH. Raises CommandFailed."""
         return self.insist(lambda: self._exchange("GET", path))
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Post JSON; the answer. It is carried out once, however often it is sent. Raises AlertFailed."""
+        """Post JSON; the answer. It is carried out once, however often it is sent. Raises CommandFailed."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return self.insist(lambda: self._exchange("POST", path, body or {}, headers))
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> None:
+        """Change what is at PATH by JSON, which says the same however often it is sent. Raises CommandFailed."""
+        self.insist(lambda: self._exchange("PATCH", path, body))
+
     def upload(self, path: str, content: bytes, content_type: str) -> Any:
-        """Post a file; the answer. It is taken once, however often it is sent. Raises AlertFailed."""
+        """Post a file; the answer. It is taken once, however often it is sent. Raises CommandFailed."""
         headers = {"Content-Type": content_type, "Idempotency-Key": str(uuid.uuid4())}
         return self.insist(lambda: self._exchange("POST", path, content, headers))
 
     def delete(self, path: str) -> None:
-        """Delete what is at PATH. Raises AlertFailed."""
+        """Delete what is at PATH. Raises CommandFailed."""
         self.insist(lambda: self._exchange("DELETE", path))
 
     def insist(self, attempt: Callable[[], T]) -> T:
@@ -113,7 +117,7 @@ class ServerApi:
     def stream(
         self, path: str, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> Iterator[AnswerStream]:
-        """A context with the body of what is at PATH. Raises AlertFailed; nothing is tried again."""
+        """A context with the body of what is at PATH. Raises CommandFailed; nothing is tried again."""
         asked = f"{path}?{urlencode(query)}" if query else path
         with self._answer("GET", asked, None, headers or {}) as response:
             yield AnswerStream(response, self._url)
@@ -157,7 +161,7 @@ class ServerApi:
         finally:
             connection.close()
 
-    def _failure(self, response: HTTPResponse, path: str) -> AlertFailed:
+    def _failure(self, response: HTTPResponse, path: str) -> CommandFailed:
         """What an answer that is no success means, as a sentence."""
         status, content = response.status, AnswerStream(response, self._url).read()
         if status in TRY_AGAIN:

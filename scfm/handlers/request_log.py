@@ -1,0 +1,51 @@
+"""The line in the log for each request that has been answered."""
+
+from __future__ import annotations
+
+import logging
+
+from tornado.web import RequestHandler
+
+from scfm.runtime import log_context
+from scfm.runtime.log_format import for_request
+
+log = logging.getLogger("scfm.http")
+
+# In place of the name of a route, where there is none.
+NO_ROUTE = "(other)"
+# Asked for every few seconds by machines, or dozens at a time by a browser: their lines are for debug.
+QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics", "/static/{digest}/{file}"})
+
+
+def log_answer(handler: RequestHandler) -> None:
+    """Log what was answered to whom, and in what time. A path or a query may hold a number: it has the route."""
+    known = vars(handler)
+    route = known.get("route", NO_ROUTE)
+    level = logging.DEBUG if route in QUIET_ROUTES else logging.INFO
+    if not log.isEnabledFor(level):
+        return
+    request = handler.request
+    request_id = known.get("request_id", "-")
+    milliseconds = request.request_time() * 1000
+    account_id = getattr(known.get("client"), "account_id", None)
+    # One whose body is refused for others is answered by their task.
+    if account_id is None and log_context.request_id() == request_id:
+        account_id = log_context.request_account()
+    status = handler.get_status()
+    log.log(
+        level,
+        "%s %s %d %.1f ms, account %s",
+        request.method,
+        route,
+        status,
+        milliseconds,
+        "-" if account_id is None else account_id,
+        extra=for_request(
+            request_id,
+            method=request.method,
+            route=route,
+            status=status,
+            milliseconds=round(milliseconds, 1),
+            account_id=account_id,
+        ),
+    )

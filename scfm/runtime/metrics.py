@@ -1,0 +1,199 @@
+"""Every figure that ``GET /metrics`` shows, declared in one place, in a registry of our own: see docs/metrics.md.
+
+A label takes few values, which the program knows beforehand: never an account, a callout, a number or a path. What is
+counted is counted by this process since it began; what is read from the database at a scrape is the same in each.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from scfm import __version__
+
+# When a counter began is no use to Prometheus, and doubles what a scrape brings.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+REGISTRY: Final = CollectorRegistry(auto_describe=True)
+
+# The standard methods; anybody can make up others.
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
+OTHER: Final = "(other)"
+
+# Processes and Python: process_resident_memory_bytes, process_open_fds, python_gc_collections_total, python_info …
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+BUILD_INFO = Gauge(
+    "scfm_build_info",
+    "Always 1: which version of scfm runs, and on which Python.",
+    ["version", "python"],
+    registry=REGISTRY,
+)
+BUILD_INFO.labels(__version__, platform.python_version()).set(1)
+
+# Requests of clients and webhooks.
+
+HTTP_REQUEST_SECONDS = Histogram(
+    "scfm_http_request_duration_seconds",
+    "Seconds from the head of a request to the end of its answer, by route, method and status.",
+    ["route", "method", "code"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+    registry=REGISTRY,
+)
+HTTP_CONNECTIONS_OPEN = Gauge(
+    "scfm_http_connections_open", "Connections of clients that are open.", registry=REGISTRY
+)
+HTTP_CONNECTIONS_LIMIT = Gauge(
+    "scfm_http_connections_limit", "Connections of clients that may be open at once.", registry=REGISTRY
+)
+HTTP_CONNECTIONS_CLOSED = Counter(
+    "scfm_http_connections_closed",
+    "Connections that the server closed, or could not accept, for want of room, or because they took too long.",
+    ["reason"],
+    registry=REGISTRY,
+)
+WEBHOOK_LAST_RECEIVED = Gauge(
+    "scfm_webhook_last_received_timestamp_seconds",
+    "When a provider's signed webhook last came to this process; when the process began, if none has.",
+    registry=REGISTRY,
+)
+WEBHOOK_LAST_RECEIVED.set_to_current_time()
+
+# Calls.
+
+CALLS_PLACED = Counter("scfm_calls_placed", "Calls that a provider has accepted.", ["provider"], registry=REGISTRY)
+CALLS_ENDED = Counter(
+    "scfm_calls",
+    "Calls that have ended, by how (completed, busy, not_answered, failed, canceled, errored) and by provider.",
+    ["outcome", "provider"],
+    registry=REGISTRY,
+)
+CALLS_UNKNOWN = Gauge(
+    "scfm_calls_unknown",
+    "Calls of which it is not known whether they were placed; the provider is asked.",
+    registry=REGISTRY,
+)
+CALLS_IN_THE_AIR = Gauge(
+    "scfm_calls_in_the_air",
+    "Calls that a provider accepted in the last quarter of an hour, and that have not ended.",
+    registry=REGISTRY,
+)
+ACCOUNTS_HELD = Gauge("scfm_accounts_held", "Accounts whose calls are held back by a hold.", registry=REGISTRY)
+SERVER_HELD = Gauge("scfm_server_held", "1 while the calls of all accounts are held back.", registry=REGISTRY)
+
+# What waits.
+
+QUEUE_DEPTH = Gauge(
+    "scfm_queue_depth",
+    "What is due and not done, by kind, counted up to 100000.",
+    ["kind"],
+    registry=REGISTRY,
+)
+QUEUE_OLDEST_AGE = Gauge(
+    "scfm_queue_oldest_age_seconds",
+    "For how long the oldest of it has been due, by kind; 0 where nothing is.",
+    ["kind"],
+    registry=REGISTRY,
+)
+
+# Providers.
+
+PROVIDER_REQUEST_SECONDS = Histogram(
+    "scfm_provider_request_duration_seconds",
+    "Seconds of a request to a provider, by provider and by how it ended (ok, rejected, refused …).",
+    ["provider", "result"],
+    buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+    registry=REGISTRY,
+)
+PROVIDERS_FAILING = Gauge(
+    "scfm_provider_accounts_failing",
+    "Accounts whose provider does not answer this process (failing) or refuses them (refusing).",
+    ["state"],
+    registry=REGISTRY,
+)
+
+# The process and its database.
+
+DATABASE_UP = Gauge(
+    "scfm_database_up",
+    "1 where the database answered the questions of the last scrape in time, else 0.",
+    registry=REGISTRY,
+)
+PROCESS_READY = Gauge("scfm_ready", "1 where GET /ready would answer 200, else 0.", registry=REGISTRY)
+EVENT_LOOP_LAG = Histogram(
+    "scfm_event_loop_lag_seconds",
+    "By how many seconds a timer of the event loop was late, measured twice a second.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+    registry=REGISTRY,
+)
+ASKED_TOGETHER = Histogram(
+    "scfm_batch_size",
+    "How many requests went to the database together.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+    registry=REGISTRY,
+)
+# ``job`` would be what Prometheus calls the targets of a configuration.
+JOB_FAILURES = Counter(
+    "scfm_job_failures",
+    "Errors that a job of the background met, by its name; not that the database does not answer.",
+    ["name"],
+    registry=REGISTRY,
+)
+LEASE_LOSSES = Counter(
+    "scfm_lease_losses",
+    "Work that this process had, and that was no longer its own when it wanted to go on, by kind.",
+    ["kind"],
+    registry=REGISTRY,
+)
+DATA_FREE_BYTES = Gauge(
+    "scfm_data_folder_free_bytes", "Bytes that are free where the data folder is.", registry=REGISTRY
+)
+DATA_SIZE_BYTES = Gauge(
+    "scfm_data_folder_size_bytes", "Bytes of the file system where the data folder is.", registry=REGISTRY
+)
+
+BACKUP_INTERVAL = Gauge(
+    "scfm_backup_interval_seconds",
+    "How often this process makes a backup (BACKUP_EVERY); 0: never.",
+    registry=REGISTRY,
+)
+BACKUP_TIMESTAMP = Gauge(
+    "scfm_backup_newest_timestamp_seconds",
+    "Since when the newest backup in this process's BACKUP_DIR lacks what was acknowledged; 0 where there is none.",
+    registry=REGISTRY,
+)
+
+
+@cache  # as many as there are routes, methods and statuses: ``labels`` costs more than to observe
+def _request_observer(route: str, method: str, code: int) -> Callable[[float], None]:
+    return HTTP_REQUEST_SECONDS.labels(route, method, str(code)).observe
+
+
+def observe_request(route: str, method: str, code: int, seconds: float) -> None:
+    """A request was answered. ROUTE is the name in the table of routes; any METHOD will do."""
+    _request_observer(route, method if method in METHODS else OTHER, code)(seconds)
+
+
+@cache
+def _provider_observer(provider: str, result: str) -> Callable[[float], None]:
+    return PROVIDER_REQUEST_SECONDS.labels(provider, result).observe
+
+
+def observe_provider_request(provider: str, result: str, seconds: float) -> None:
+    """A request to PROVIDER has ended, with a RESULT of those in the help text."""
+    _provider_observer(provider, result)(seconds)
