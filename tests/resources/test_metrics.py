@@ -109,12 +109,14 @@ def test_no_label_is_an_account_a_callout_a_number_or_a_text_of_a_client(server:
 
 
 @pytest.fixture
-def waiting(database: Documents) -> Iterator[None]:
-    """Documents of an account that nobody has, each due for a while."""
+def waiting(server: Server, database: Documents) -> Iterator[None]:
+    """Calls of an account that is held, each due for a while."""
+    api = server.new_account()
+    make(api, "/api/account/account_events", event="hold")
+    own = {"account_id": api.get("/api/account").json["id"]}
     due = now() - timedelta(minutes=10)
-    call = {"account_id": 777, "status": "queued", "msisdn": MSISDN, "contact_id": 1}
+    call = {**own, "status": "queued", "msisdn": MSISDN, "contact_id": 1}
     lease = {"lease": now() + timedelta(hours=1), "attempt": {"id": "a", "at": due, "log": None}}
-    database["accounts"].insert_one({"_id": 777, "calls_held_at": due, "settings": {}, "permissions": []})
     database["phone_calls"].insert_many(
         [
             {"_id": 10**12, **call, "_work": {"due": due}},
@@ -125,8 +127,8 @@ def waiting(database: Documents) -> Iterator[None]:
         ]
     )
     yield
-    database["phone_calls"].delete_many({"account_id": 777})
-    database["accounts"].delete_one({"_id": 777})
+    database["phone_calls"].delete_many(own)
+    make(api, "/api/account/account_events", event="release")
 
 
 @pytest.mark.usefixtures("waiting")
