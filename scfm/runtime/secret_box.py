@@ -102,7 +102,7 @@ class SecretBox:
         """Take the keys as they are now. Raises StartError, and then goes on with those that it has."""
         keys = self._read_keys()
         if not keys:
-            raise StartError("there is no secret key: see SCFM_SECRET_KEYS in docs/operations.md")
+            raise StartError("there is no secret key: see SCFM_SECRET_KEYS in docs/settings.md")
         for number, key in enumerate(keys, 1):
             if not _is_key(key):
                 raise StartError(

@@ -94,6 +94,18 @@ def test_the_index_lists_every_document_and_every_decision_with_its_date() -> No
         assert row in listed, row
 
 
+@each_document
+def test_a_table_of_contents_lists_every_section_in_order(document: Path) -> None:
+    head, *rest = re.split(r"^(?=## )", FENCE.sub("", document.read_text(encoding="utf-8")), flags=re.MULTILINE)
+    listed = re.findall(r"^- \[.+\]\(#(.+)\)$", head, re.MULTILINE)
+    if not listed:
+        return
+    headings = [anchor(heading) for heading in re.findall(r"^##+ (.+)$", "".join(rest), re.MULTILINE)]
+    assert listed == [heading for heading in headings if heading in listed]
+    sections = {anchor(heading) for heading in re.findall(r"^## (.+)$", "".join(rest), re.MULTILINE)}
+    assert sections <= {link.removeprefix("#") for link in LINK.findall(head)}
+
+
 def test_every_test_that_security_names_exists() -> None:
     named = set(re.findall(r"tests/[a-z_/]+[.]py", (ROOT / "docs" / "security.md").read_text()))
     assert len(named) > 20
@@ -147,8 +159,8 @@ def test_every_scfm_command_that_is_named_exists_with_its_options(
 # Settings
 
 
-def test_the_operations_manual_lists_every_setting_in_order_with_its_default() -> None:
-    text = (ROOT / "docs" / "operations.md").read_text()
+def test_the_settings_are_listed_in_order_each_with_its_default() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
     defaults = configparser.ConfigParser(interpolation=None)
     defaults.read(ROOT / "config" / "default.ini")
     sections = re.findall(r"^\| `\[(\w+)\]`.*\n.*\n((?:\|.*\n)+)", text, re.MULTILINE)
