@@ -22,6 +22,7 @@ from benchmarks import (
     people,
     results,
     scale_out,
+    under_attack,
     under_load,
     units,
 )
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "lists": lists,
     "people": people,
     "under_load": under_load,
+    "under_attack": under_attack,
     "footprint": footprint,
     "first_ring": first_ring,
     "followed": followed,

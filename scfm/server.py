@@ -25,6 +25,7 @@ from scfm.handlers.download import download_slots
 from scfm.handlers.large_answers import LargeAnswers
 from scfm.handlers.listener import loopback_url, open_listener, url_of
 from scfm.handlers.readiness import Readiness
+from scfm.handlers.request_limits import RequestLimits
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.routes import routes
 from scfm.handlers.session import sign_in_refusals
@@ -174,7 +175,7 @@ class Server:
         readiness = Readiness(store, runner.faults)
         queue_figures = QueueFigures(store, ended_calls, calling_accounts.provider)
         self._closing.callback(queue_figures.close)
-        token_uses = TokenUses(store)
+        token_uses, request_limits = TokenUses(store), RequestLimits(settings)
         self._closing.push_async_callback(token_uses.close)
         issuer = open_issuer(settings)
         if issuer is not None:
@@ -185,10 +186,11 @@ class Server:
             flows=flows,
             rules=Rules(frozenset(registry.names), secret_box=secret_box),
             platform=platform,
-            authenticator=Authenticator(store, token_uses, settings.public_url),
+            authenticator=Authenticator(store, token_uses, request_limits, settings.public_url),
             audit=AuditLog(store, self.settings.trusted_proxies),
             webhook_accounts=WebhookAccounts(store, platform),
             webhook_rejections=WebhookRejectionLog(),
+            request_limits=request_limits,
             sign_in_refusals=sign_in_refusals(),
             wake=runner.wake,
             callout_status_changed=callout_hold.on_event,

@@ -60,6 +60,8 @@ class Settings:
     public_url: str = _setting("server", "PUBLIC_URL", "", http_url)
     trusted_proxies: str = _setting("server", "TRUSTED_PROXIES", "", network_list)
     max_body_size: int = _setting("server", "MAX_BODY_SIZE", 1 << 20, integer(1024, 1 << 30))
+    account_requests_per_second: float = _setting("server", "ACCOUNT_REQUESTS_PER_SECOND", 500.0, number(0, 100000))
+    address_requests_per_second: float = _setting("server", "ADDRESS_REQUESTS_PER_SECOND", 500.0, number(0, 100000))
     metrics_token: str = _setting("server", "METRICS_TOKEN", "", shown=False)
     metrics_allowed_networks: str = _setting("server", "METRICS_ALLOWED_NETWORKS", NEAR_NETWORKS, network_list)
     log_level: str = _setting("server", "LOG_LEVEL", "info", choice("debug", "info", "warning", "error"))

@@ -26,6 +26,7 @@ from scfm.handlers.authentication import Authenticator
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.large_answers import LargeAnswers
 from scfm.handlers.readiness import Readiness
+from scfm.handlers.request_limits import RequestLimits
 from scfm.handlers.request_log import NO_ROUTE, log_answer
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.stored_chunks import StoredChunks
@@ -64,6 +65,8 @@ class Collaborators:
     # The accounts that a provider's webhook may be for, by its AccountSid.
     webhook_accounts: WebhookAccounts
     webhook_rejections: WebhookRejectionLog
+    # How many requests an account, and an address, may make.
+    request_limits: RequestLimits
     # The lines in the log for those who are refused to sign in.
     sign_in_refusals: LimitedLines
     # Tells the background that there is something to do.

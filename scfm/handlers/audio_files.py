@@ -198,6 +198,8 @@ class OriginalAudioHandler(ClientHandler, StoredFileHandler):
 class AudioHandler(StoredFileHandler):
     """``GET /audio/SHA256.wav``: what a phone plays, for whoever knows the name."""
 
+    counts_for_address = False
+
     async def get(self, sha256: str, ending: str) -> None:
         self.parameters()
         content = await content_of(self.app.store.all_tenants, sha256)

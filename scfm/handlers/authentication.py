@@ -6,12 +6,13 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from tornado.httputil import HTTPServerRequest
 
 from scfm.clock import now
 from scfm.errors import Unauthorized
+from scfm.handlers.request_limits import RequestLimits
 from scfm.handlers.session_cookie import check_csrf, session_secret
 from scfm.handlers.token_uses import TokenUses
 from scfm.models.access_token import digest
@@ -25,6 +26,8 @@ from scfm.storage.ttl_cache import TTLCache
 
 # A token revoked, or a session ended, by another process is refused here no later than this.
 TOKEN_CACHE_SECONDS = 2.0
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -40,31 +43,34 @@ class SignedIn:
 class Authenticator:
     """Finds the client of a token, or of a session, with a TTL cache.
 
-    USES is told of each token that is used. PUBLIC_URL, the setting, names the session's cookie.
+    USES is told of each token that is used, LIMITS of each that nobody has. PUBLIC_URL, the setting, names the
+    session's cookie.
     """
 
-    def __init__(self, store: Store, uses: TokenUses, public_url: str) -> None:
+    def __init__(self, store: Store, uses: TokenUses, limits: RequestLimits, public_url: str) -> None:
         self._store = store
         self._public_url = public_url
         self._uses = uses
+        self._limits = limits
         self._clients = TTLCache(self._find, TOKEN_CACHE_SECONDS)
         self._sessions = TTLCache(self._find_session, TOKEN_CACHE_SECONDS)
 
     async def client(self, request: HTTPServerRequest) -> Client:
         """The client whose token the Authorization header carries, or, without that header, whose session the cookie.
 
-        Raises Unauthorized; Forbidden for a write by cookie without the session's csrf token.
+        Raises Unauthorized; Forbidden for a write by cookie without the session's csrf token; TooManyRequests for one
+        that is not known yet, from an address that has sent too many that were nobody's.
         """
         authorization = request.headers.get("Authorization")
         secret = session_secret(request, self._public_url) if authorization is None else None
         if secret is not None:
-            signed_in = await self.signed_in(secret)
+            signed_in = _valid(await self._known(self._sessions, secret, request))
             check_csrf(request, secret)
             return signed_in.client
         token = token_in(authorization or "")
         if token is None:
             raise Unauthorized
-        client, token_id, expires_at = await self._clients.get(digest(token))
+        client, token_id, expires_at = await self._known(self._clients, token, request)
         if expires_at is not None and expires_at <= now():
             raise Unauthorized
         self._uses.record(client.account_id, token_id)
@@ -72,10 +78,7 @@ class Authenticator:
 
     async def signed_in(self, secret: str) -> SignedIn:
         """Whose session it is that has this secret; raises Unauthorized."""
-        found = await self._sessions.get(digest(secret))
-        if found.expires_at <= now():
-            raise Unauthorized
-        return found
+        return _valid(await self._sessions.get(digest(secret)))
 
     def forget(self) -> None:
         """Ask the database again: a token, a user or an account has changed."""
@@ -85,6 +88,17 @@ class Authenticator:
     def forget_session(self, secret: str) -> None:
         """The session with this secret has ended."""
         self._sessions.forget(digest(secret))
+
+    async def _known(self, cache: TTLCache[str, Value], secret: str, request: HTTPServerRequest) -> Value:
+        """What a cache has of a request's token or session; raises Unauthorized, TooManyRequests."""
+        key = digest(secret)
+        if cache.peek(key) is None:
+            self._limits.check_wrong_tokens(request)
+        try:
+            return await cache.get(key)
+        except Unauthorized:
+            self._limits.count_wrong_token(request)
+            raise
 
     async def _find(self, key: str) -> tuple[Client, int, datetime | None]:
         """The client of the token with this digest, the token's id, and from when on it is refused."""
@@ -109,6 +123,13 @@ class Authenticator:
             account,
             session["expires_at"],
         )
+
+
+def _valid(found: SignedIn) -> SignedIn:
+    """A session that has not ended; raises Unauthorized."""
+    if found.expires_at <= now():
+        raise Unauthorized
+    return found
 
 
 def _client_of(account: Document, whose: Document, **named: Any) -> Client:

@@ -64,6 +64,8 @@ class BaseHandler(RequestBodyHandler):
     etag: str | None = None
     # The body of the answer as it may be given again: a secret that is shown once is not in it.
     replayable_body = b""
+    # Whether a request counts as one of its address: what providers send and fetch does not, nor do probes.
+    counts_for_address = True
 
     def initialize(self, verbs: str = "GET", route: str = NO_ROUTE, **options: Any) -> None:
         """Tornado's way to hand over what a route says; ``route_options`` is what is particular to its handler."""
@@ -90,6 +92,8 @@ class BaseHandler(RequestBodyHandler):
     async def prepare(self) -> None:
         """Refuse what can be refused before the body is read; raises NotFound, BadRequest, TooLarge, Unauthorized…"""
         log_context.work_for(self.request_id)
+        if self.counts_for_address:
+            self.app.request_limits.take_of_address(self.request)
         if self.request.method not in self.verbs:
             raise NotFound
         if (spans := telemetry.spans()) is not None:
@@ -161,6 +165,8 @@ class BaseHandler(RequestBodyHandler):
                 self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
             if isinstance(error, TooManyRequests):
                 self.set_header("Retry-After", str(error.retry_after))
+                for name, value in error.fields.items():
+                    self.set_header(name, value)
             self.write_entity(orjson.dumps(_problem(status_code, error)))
 
     def log_exception(
@@ -198,7 +204,8 @@ def status_of(error: BaseException | None) -> int | None:
 
 def _problem(status: int, error: BaseException | None) -> dict[str, Any]:
     problem = {"status": status, "error": HTTPStatus(status).phrase}
-    if isinstance(error, (BadRequest, Forbidden, UnsupportedMediaType, Overloaded)) and (message := str(error)):
+    told = (BadRequest, Forbidden, UnsupportedMediaType, TooManyRequests, Overloaded)
+    if isinstance(error, told) and (message := str(error)):
         problem["message"] = message
     return problem
 
@@ -207,4 +214,5 @@ class MissingHandler(BaseHandler):
     """Every path that there is not."""
 
     async def prepare(self) -> None:
+        self.app.request_limits.take_of_address(self.request)
         raise NotFound

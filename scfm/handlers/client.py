@@ -44,6 +44,8 @@ class ClientHandler(BaseHandler):
         Raises Forbidden where its role does not reach what the route needs for this verb.
         """
         self.client = await self.app.authenticator.client(self.request)
+        for name, value in self.app.request_limits.take_of_account(self.client.account_id).items():
+            self.set_header(name, value)
         self.role = self.client.role
         if self.route_options.get("super_admin") and not self.client.super_admin:
             raise Unauthorized(challenge=False)

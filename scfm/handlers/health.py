@@ -13,6 +13,8 @@ from scfm.handlers.readiness import PING_SECONDS
 class HealthHandler(BaseHandler):
     """200 when both answer; 503 when the database does not, within two seconds. Needs no token."""
 
+    counts_for_address = False
+
     async def get(self) -> None:
         try:
             async with asyncio.timeout(PING_SECONDS):

@@ -31,6 +31,8 @@ class MetricsHandler(BaseHandler):
     With METRICS_TOKEN it is for those who send it; without, for METRICS_ALLOWED_NETWORKS.
     """
 
+    counts_for_address = False
+
     async def admit(self) -> None:
         check_reader(self.request, self.app.settings)
 

@@ -8,6 +8,8 @@ from scfm.handlers.base import RETRY_AFTER_SECONDS, BaseHandler
 class ReadyHandler(BaseHandler):
     """200 where the process does its work; else 503, with the reasons. Needs no token."""
 
+    counts_for_address = False
+
     async def get(self) -> None:
         reasons = await self.app.readiness.reasons()
         if reasons:

@@ -25,6 +25,8 @@ MAX_WEBHOOK_BODY = 1 << 16
 class RemotePhoneCallEventsHandler(CollectionHandler):
     """``GET`` is a list like any other; ``POST`` is the provider's."""
 
+    counts_for_address = False
+
     @property
     def _max_body_size(self) -> int:
         return min(MAX_WEBHOOK_BODY, super()._max_body_size)

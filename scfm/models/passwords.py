@@ -64,6 +64,11 @@ class PasswordHashing:
         """Compare PASSWORD with a stored hash, or with None, where there is none; within a ``turn``."""
         return await self._in_thread(lambda: _compare(password_hash, password))
 
+    def check_wait(self, asker: Asker) -> None:
+        """Raise Overloaded if it would take too long until it is this asker's turn, which asks for none."""
+        if self._busy:
+            self._refuse_long_wait(asker)
+
     @asynccontextmanager
     async def turn(self, asker: Asker) -> AsyncGenerator[None]:
         """Within it nobody else makes or compares a hash. Raises Overloaded if it would take too long to begin."""

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import ipaddress
 from datetime import timedelta
+from functools import lru_cache
 
 from scfm.errors import TooManyRequests, Unauthorized
 from scfm.models.passwords import PASSWORDS
@@ -24,6 +25,8 @@ FAILURE_WINDOW = timedelta(minutes=5)
 MAX_FAILURES_OF_BOTH, MAX_FAILURES_OF_ADDRESS, MAX_FAILURES_OF_EMAIL = 5, 50, 200
 # A household or a machine has as many addresses of IPv6 as it likes within its network.
 IPV6_PREFIX = 64
+# Those that are kept parsed: each request asks for one.
+MAX_NETWORKS = 4096
 
 
 class SignInFailed(Unauthorized):
@@ -40,6 +43,7 @@ async def authenticate(store: Store, email: str, password: str, address: str) ->
     Raises SignInFailed; TooManyRequests where that failed too often, for the right password, too; Overloaded.
     """
     email, address = normal_email(email), network_of(address)
+    PASSWORDS.check_wait(address)  # what is refused anyway asks the database for nothing
     limits = _limits(email, address)
     failures = RecentMarks(store.database, SIGN_IN_FAILURES, FAILURE_WINDOW)
     if wait := await failures.seconds_until_below(limits):
@@ -60,6 +64,7 @@ async def authenticate(store: Store, email: str, password: str, address: str) ->
     return user
 
 
+@lru_cache(MAX_NETWORKS)
 def network_of(address: str) -> str:
     """What counts as one address: an address of IPv4, or a network of IPv6; a text that is neither as it is."""
     try:

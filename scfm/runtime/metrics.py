@@ -67,6 +67,12 @@ HTTP_CONNECTIONS_CLOSED = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+HTTP_REQUESTS_LIMITED = Counter(
+    "scfm_http_requests_limited",
+    "Requests that were refused with 429, by the limit: account, address, wrong_tokens.",
+    ["limit"],
+    registry=REGISTRY,
+)
 WEBHOOK_LAST_RECEIVED = Gauge(
     "scfm_webhook_last_received_timestamp_seconds",
     "When a provider's signed webhook last came to this process; when the process began, if none has.",

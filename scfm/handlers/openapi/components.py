@@ -70,6 +70,12 @@ HEADERS: Mapping[str, tuple[Schema, str]] = {
     "Idempotent-Replayed": ({"const": "true"}, "The answer is the one that this Idempotency-Key had before."),
     "WWW-Authenticate": ({"type": "string"}, "Absent where the token is good, but not a super admin's."),
     "Retry-After": ({"type": "integer"}, "In how many seconds to try again."),
+    "RateLimit": (
+        {"type": "string"},
+        "The limit's name, `r`: how many requests are left, `t`: in how many seconds there is another. Other answers "
+        "have it once half of an account's requests are used.",
+    ),
+    "RateLimit-Policy": ({"type": "string"}, "The limit's name, `q`: how many requests within `w` seconds."),
     "Set-Cookie": ({"type": "string"}, "The session's cookie, `scfm_session`."),
 }
 
@@ -89,7 +95,12 @@ ERRORS: Mapping[int, tuple[str, str, str, tuple[str, ...]]] = {
     413: ("TooLarge", "The body is too large.", "Problem", ()),
     415: ("UnsupportedMediaType", "The body has a `Content-Encoding`, which is not read.", "Problem", ()),
     422: ("Invalid", "A rule is broken. Every failing field with its messages, or `base`.", "Invalid", ()),
-    429: ("TooManyRequests", "It failed too often.", "Problem", ("Retry-After",)),
+    429: (
+        "TooManyRequests",
+        "It failed too often, or the account or the address sends more requests than it may: `message` says which.",
+        "Problem",
+        ("Retry-After", "RateLimit", "RateLimit-Policy"),
+    ),
     500: ("Failure", "A failure of the server; its log has the trace under the X-Request-Id.", "Problem", ()),
     503: ("Unavailable", "The database does not answer.", "Problem", ("Retry-After",)),
 }
@@ -223,4 +234,4 @@ def response(about: str, content: Mapping[str, Schema], headers: Iterable[str] =
 
 def errors_of(*statuses: int) -> JsonObject:
     """The answers with these statuses, and those that any request may get."""
-    return {str(status): ref("responses", ERRORS[status][0]) for status in sorted((*statuses, 500, 503))}
+    return {str(status): ref("responses", ERRORS[status][0]) for status in sorted({*statuses, 429, 500, 503})}
