@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
@@ -25,6 +28,8 @@ HASHER = PasswordHasher(time_cost=2, memory_cost=19 << 10, parallelism=1)
 MAX_HASH_WAIT_SECONDS = 10.0
 # How long a hash is taken to need, until the first has been made; later a moving average, a time constant of eight.
 FIRST_GUESS_SECONDS = 0.05
+# Of the thread that makes hashes, as nice(1) has it.
+NICENESS = 10
 # Compared with where there is no user, for as long: its parameters are those of HASHER. Nobody knows its text.
 HASH_OF_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$nrL9wshCGLYjG8Lo35gOGQ$pYqv8VfeRpsOCCX7tlVs/JKSSCYeadjiLHf1E6iV60Q"
 
@@ -48,7 +53,7 @@ class PasswordHashing:
     """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="password")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="password", initializer=_yield_processor)
         self._busy = False
         # By asker, the next in turn first; none is empty.
         self._queues: dict[Asker, deque[asyncio.Future[None]]] = {}
@@ -119,6 +124,12 @@ class PasswordHashing:
                 turn.set_result(None)
                 return
         self._busy = False
+
+
+def _yield_processor() -> None:
+    """Let this thread run behind those that answer requests: a flood of passwords keeps a processor busy."""
+    if sys.platform == "linux":  # which has a priority for each thread
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _compare(password_hash: str | None, password: str) -> Comparison:

@@ -20,9 +20,11 @@ from scfm.handlers.base import BaseHandler
 from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.client_stream import MAX_HEADER_LINES
 from scfm.handlers.connections import Connections
+from scfm.handlers.request_limits import RequestLimits
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.time_limits import TimeLimits
 from scfm.runtime import metrics
+from scfm.settings import Settings
 
 TIMES = TimeLimits(idle=75, head=20, window=30, rate=1000)
 LONG = b"x" * (32 << 20)  # more than the buffers of two sockets
@@ -57,7 +59,10 @@ async def serving(limit: int = 100, listener: socket.socket | None = None) -> As
     settings: Any = SimpleNamespace(max_body_size=1 << 20)
     request_tracker = RequestTracker()
     collaborators: Any = SimpleNamespace(
-        request_tracker=request_tracker, settings=settings, bodies=BodyBudget(1 << 20)
+        request_tracker=request_tracker,
+        settings=settings,
+        bodies=BodyBudget(1 << 20),
+        request_limits=RequestLimits(Settings()),
     )
     routes = [("/(.*)", Handler, {"verbs": "GET POST", "held": held})]
     connections = Connections(WebApplication(routes, collaborators, ErrorHandler), listener, limit, TIMES)
