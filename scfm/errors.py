@@ -62,18 +62,13 @@ class Invalid(ScfmError):
         self.errors = {field: list(messages) for field, messages in errors.items()}
 
 
-TOO_MANY_TRIES = "too many tries; try again later"
-
-
 class TooManyRequests(ScfmError):
     """It was tried too often (429). ``retry_after``: in how many seconds it may be tried again, at least one.
 
     ``fields``: header fields of the answer, by name, that tell of the limit.
     """
 
-    def __init__(
-        self, seconds: float, message: str = TOO_MANY_TRIES, fields: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, seconds: float, message: str = "", fields: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.retry_after = max(1, math.ceil(seconds))
         self.fields = dict(fields or {})
