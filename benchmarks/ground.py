@@ -38,6 +38,8 @@ START_SECONDS = 0.3  # of the generator
 # One call at a time, to a provider that takes its time: what is queued stays so, and the server has nothing to do.
 PARKED_SECONDS = 600.0
 PARKED = {"CALLS_IN_FLIGHT": "1", "PROVIDER_TIMEOUT": "300", "LEASE_SECONDS": "1200"}
+# What is measured is how fast it answers, not when it refuses to.
+UNLIMITED = {"ACCOUNT_REQUESTS_PER_SECOND": "0", "ADDRESS_REQUESTS_PER_SECOND": "0"}
 
 Documents = Database[dict[str, Any]]
 
@@ -107,6 +109,7 @@ class Ground:
             "TWILIO_CLIENT_REST_API_BASE_URL": provider or "http://127.0.0.1:9",
             "STATUS_CHECK": "never",
             "LOG_LEVEL": "warning",
+            **UNLIMITED,
             **environment,
         }
         server = Server(self.folder / f"s{next(self._numbers)}", settings).start()

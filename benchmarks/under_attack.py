@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from benchmarks.ground import Generator, Ground, child
+from benchmarks.ground import UNLIMITED, Generator, Ground, child
 from benchmarks.measure import Figure, Plan, percentiles
 from benchmarks.requests import SURVEYS, webhooks
 from tests.server import Server
@@ -15,6 +15,8 @@ from tests.server import Server
 ABOUT = "webhooks during slow clients, idle connections and wrong passwords"
 WEBHOOK_RATE = 50
 CALM_SECONDS, ATTACK_SECONDS = 15.0, 60.0
+# Those that a server has where nothing is set.
+LIMITS = {name: "" for name in UNLIMITED}
 IDLE, SLOW, PASSWORDS_PER_SECOND = 5000, 1000, 200.0
 
 
@@ -38,7 +40,7 @@ def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
 def _round(ground: Ground, plan: Plan) -> dict[str, Any]:
     report = ground.folder / "attack.json"
     idle, slow = plan.of(IDLE, 50), plan.of(SLOW, 10)
-    with ground.database() as database, ground.server(database, **SURVEYS) as server:
+    with ground.database() as database, ground.server(database, **SURVEYS, **LIMITS) as server:
         calm = _webhooks(server, 0, 1.0 if plan.short else CALM_SECONDS)
         options = ("--idle", str(idle), "--slow", str(slow), "--passwords", str(PASSWORDS_PER_SECOND))
         with child("-m", "benchmarks.attackers", str(server.port), str(report), *options):
