@@ -16,7 +16,7 @@ ABOUT = "webhooks during slow clients, idle connections and wrong passwords"
 WEBHOOK_RATE = 50
 CALM_SECONDS, ATTACK_SECONDS = 15.0, 60.0
 # Those that a server has where nothing is set.
-LIMITS = {name: "" for name in UNLIMITED}
+LIMITS = dict.fromkeys(UNLIMITED, "")
 IDLE, SLOW, PASSWORDS_PER_SECOND = 5000, 1000, 200.0
 
 
