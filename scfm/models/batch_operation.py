@@ -26,7 +26,7 @@ from scfm.models.resource import Resource
 from scfm.models.scope import Scope
 from scfm.models.state_machine import StateMachine
 from scfm.models.stored_documents import CALLOUT_COLLECTION
-from scfm.schemas import Schema
+from scfm.schemas import Schema, schema
 from scfm.storage.index import Index
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
@@ -40,10 +40,15 @@ OPERATION_MACHINE = StateMachine("preview", {"queue": {"preview": "queued"}, "re
 OPERATION_STATUSES = ("preview", "queued", "running", "finished")
 RESTING = ("preview", "finished")
 
-# What ``parameters`` may hold: what the schema of the type says.
+# What ``parameters`` may hold, of any type; what one may is in the schema of the type. An ``anyOf`` of those schemas
+# would be read by many programs as the first of them.
 PARAMETERS: Schema = {
     "type": "object",
-    "anyOf": [{"$ref": f"{operation_type.schema}.json"} for operation_type in TYPES.values()],
+    "properties": {
+        name: value
+        for operation_type in TYPES.values()
+        for name, value in schema(operation_type.schema)["properties"].items()
+    },
 }
 
 

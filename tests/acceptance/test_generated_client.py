@@ -17,6 +17,7 @@ from tests.server import Server, wait_until
 
 PACKAGE = "generated_scfm_client"
 GENERATE_SECONDS = 300
+ENDED = {"completed", "busy", "not_answered", "failed"}
 # What the generator has no words for of its own is bytes, or text, to it.
 BYTES, TEXT = "application/octet-stream", "text/plain"
 KINDS = {
@@ -73,7 +74,7 @@ def send(server: Server, generated: ModuleType) -> Iterator[Callable[..., Any]]:
         yield sending
 
 
-def test_it_walks_through_an_alert(send: Callable[..., Any]) -> None:
+def test_it_walks_through_the_guide(send: Callable[..., Any]) -> None:
     contact = send("contacts", "create_contact", body={"msisdn": "+252 66 2345680", "metadata": {"name": "Alice"}})
     assert (contact.id, contact.msisdn) == (1, "+252662345680")
     assert contact.metadata["name"] == "Alice"
@@ -102,6 +103,38 @@ def test_it_walks_through_an_alert(send: Callable[..., Any]) -> None:
     statistics = send("callouts", "statistics_of_callout", callout.id)
     assert statistics.people.total == 1
 
+    assert send("callouts", "create_callout_event", callout.id, body={"event": "pause"}).status == "paused"
+    assert send("callouts", "create_callout_event", callout.id, body={"event": "resume"}).status == "running"
+    call_all(send, asked)
+    assert send("callouts", "create_callout_event", callout.id, body={"event": "stop"}).status == "stopped"
+    another = send("contacts", "create_contact", body={"msisdn": "+252662345682"})
+    taking_part = send(
+        "callout_participations",
+        "create_callout_participation_of_callout",
+        callout.id,
+        body={"contact_id": another.id, "metadata": {"village": "Chhlong"}},
+    )
+    assert send("callout_participations", "delete_callout_participation", taking_part.id) is None
+    assert send("contacts", "delete_contact", another.id) is None
+
+
+def call_all(send: Callable[..., Any], asked: dict[str, Any]) -> None:
+    """One more phone call for everybody who takes part, and what the provider says of it, by batch operations."""
+
+    def carry_out(kind: str, **parameters: Any) -> int:
+        said = {"type": f"BatchOperation::{kind}", "parameters": parameters}
+        number: int = send("batch_operations", "create_batch_operation", body=said).id
+        send("batch_operations", "create_batch_operation_event", number, body={"event": "queue"})
+        wait_until(lambda: send("batch_operations", "show_batch_operation", number).status == "finished")
+        return number
+
+    made = carry_out("PhoneCallCreate", **asked)
+    (call,) = send("phone_calls", "list_phone_calls_of_batch_operation", made)
+    carry_out("PhoneCallQueue", phone_call_filter_params={"status": "created"})
+    wait_until(lambda: send("phone_calls", "show_phone_call", call.id).remote_call_id)
+    carry_out("PhoneCallQueueRemoteFetch", phone_call_filter_params={"status": "in_progress,remotely_queued"})
+    wait_until(lambda: send("phone_calls", "show_phone_call", call.id).status in ENDED)
+
 
 def test_it_carries_out_a_plan(send: Callable[..., Any]) -> None:
     send("contacts", "create_contact", body={"msisdn": "+252662345681", "metadata": {"district": "Kratie"}})
@@ -119,6 +152,29 @@ def test_it_carries_out_a_plan(send: Callable[..., Any]) -> None:
 
 def test_it_fetches_a_file(send: Callable[..., Any]) -> None:
     assert send("contacts", "export_contacts").startswith(b"msisdn,")
+
+
+def test_no_choice_of_objects_has_one_that_a_program_takes_for_a_later_one(server: Server) -> None:
+    """Programs take the first whose required names are there, and may drop the others."""
+    document = server.request("GET", "/api/openapi.json", token="").json
+
+    def whole(schema: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in schema:
+            schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return schema
+
+    def choices(value: Any) -> Iterator[list[dict[str, Any]]]:
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if isinstance(value, dict):
+            yield from (value[key] for key in ("anyOf", "oneOf") if isinstance(value.get(key), list))
+        for part in parts:
+            yield from choices(part)
+
+    for offered in choices(document):
+        objects = [one for one in map(whole, offered) if one.get("type") == "object"]
+        needed = [set(one.get("required", ())) for one in objects]
+        for position, first in enumerate(needed):
+            assert not [later for later in needed[position + 1 :] if first <= later], offered
 
 
 def test_it_tells_what_is_wrong(server: Server, generated: ModuleType) -> None:

@@ -83,7 +83,8 @@ def _import(route: DocumentedRoute) -> JsonObject:
     kinds = {CSV: "msisdn,name\n+252662345678,Alice\n", JSON_LINES[0]: '{"msisdn": "+252662345678"}\n'}
     own = ["metadata_merge_mode", "preview"] if of_contacts else []
     parameters = [*own, "sheet", "msisdn_column", "import_metadata"]
-    answer: Schema = {"anyOf": [TALLY, IMPORT_PREVIEW]} if of_contacts else TALLY
+    # The preview has all that a tally has: a program that takes the first that fits would drop the rest of it.
+    answer: Schema = {"anyOf": [IMPORT_PREVIEW, TALLY]} if of_contacts else TALLY
     return route.operation(
         f"import_{nouns(route.resource).replace(' ', '_')}",
         f"Create {'and update ' if of_contacts else ''}{nouns(route.resource)} in bulk, by phone number",

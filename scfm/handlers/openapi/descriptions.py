@@ -120,7 +120,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     # Batch operations.
     "BatchOperation.status": "Whether it has run: `preview` until it is queued.",
     "BatchOperation.type": "What it does.",
-    "parameters": "What it is about; which ones there are depends on `type`.",
+    "parameters": "What it is about. Each `type` has its schema, such as `/api/schemas/phone_call_queue.json`.",
     "skip_validate_preview_presence": "Whether it may be created though it would find nobody now.",
     # Accounts, tokens, users.
     "settings": "How the account calls, as `/api/schemas/account_settings.json` has it.",
