@@ -60,9 +60,9 @@ def every(server: Server, path: str) -> list[Any]:
 
 
 @contextmanager
-def carrier(ledger: Path) -> Iterator[str]:
+def carrier(ledger: Path, *options: str) -> Iterator[str]:
     """A simulator in a process of its own, which outlives the server; its URL."""
-    command = [sys.executable, "-m", "scfm", "simulator", "--port", "0", "--ledger", str(ledger)]
+    command = [sys.executable, "-m", "scfm", "simulator", "--port", "0", "--ledger", str(ledger), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -287,4 +287,16 @@ def shows(answer: Any, shown: Any) -> bool:
     if isinstance(shown, list):
         pairs = zip(answer, shown, strict=False)
         return isinstance(answer, list) and len(answer) == len(shown) and all(shows(*pair) for pair in pairs)
+    if isinstance(shown, str) and "…" in shown:
+        return isinstance(answer, str) and prints(answer, shown)
     return type(answer) is type(shown) and bool(answer == shown)
+
+
+def prints(printed: str, shown: str) -> bool:
+    """Whether the text is as it is shown, where ``…`` is anything within a line, and alone in a line any lines.
+
+    How wide the blanks are does not count.
+    """
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    wanted = "".join("(?:.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + "\n" for line in lines)
+    return re.fullmatch(wanted, "".join(" ".join(line.split()) + "\n" for line in printed.splitlines())) is not None
