@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from scfm.backups.envelope import DAMAGED_BACKUP, DOCUMENTS_FRAME, END_FRAME, KEYS_FRAME, BackupReader
 from scfm.backups.errors import BackupError
@@ -18,8 +19,12 @@ from scfm.models.stored_documents import CALLS, CONTACT_COLLECTION, EVENT_COLLEC
 from scfm.storage.raw_documents import split
 from scfm.storage.schema import Program, SchemaState
 
+T = TypeVar("T")
+
 # A sealed secret names the key that it needs (``secret_box``). In these collections clients may write the like.
 _SEALED = re.compile(rb"sealed:1:([0-9a-f]{16}):")
+# As this program names collections. MongoDB's own, ``system.`` and the like, are in no backup.
+_COLLECTION = re.compile(r"(?!system\.)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _FREE_TEXT = frozenset({CALLS, CONTACT_COLLECTION, EVENT_COLLECTION, PARTICIPATIONS})
 
 
@@ -64,29 +69,59 @@ def check_backup(path: Path, passphrase: bytes | None) -> BackupFacts:
     """Read all of the backup at PATH. Raises BackupError where anything is wrong with it."""
     with opened(path) as file:
         reader = BackupReader(file, passphrase)
+        readable(_check_header, reader.header)
         counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
         end: dict[str, Any] = {}
         keys, needed = None, set[str]()
         for frame in reader.frames():
             if frame.kind == DOCUMENTS_FRAME:
                 name, look, raw = readable(documents_of, frame.payload)
+                if not _COLLECTION.fullmatch(name):
+                    raise BackupError(f"{DAMAGED_BACKUP}: it has documents of {name!r}")
                 counts[look][name] += sum(1 for _ in readable(lambda found: list(split(found)), raw))
                 if name not in _FREE_TEXT:
                     needed |= {found.decode() for found in _SEALED.findall(raw)}
             elif frame.kind == KEYS_FRAME:
-                keys = frame.payload.decode()
+                keys = readable(_keys_of, frame.payload)
             elif frame.kind == END_FRAME:
-                end = readable(json.loads, frame.payload)
-    if not end:
+                end = readable(_end_of, frame.payload)
+    if not end:  # it is encrypted
         return BackupFacts(reader.header, None)
-    if counts != (Counter(end["counts"]), Counter(end["second_look"])):
+    if counts != (end["counts"], end["second_look"]):
         raise BackupError(f"{DAMAGED_BACKUP}: it does not have as many documents as it says")
     return BackupFacts(reader.header, dict(counts[0]), end["snapshot"], keys, frozenset(needed), end["undecided"])
 
 
-def readable(read: Callable[[bytes], Any], payload: bytes) -> Any:
-    """What READ makes of a payload. Raises BackupError where it cannot."""
+def _check_header(header: Mapping[str, Any]) -> None:
+    """Raise ValueError, LookupError or TypeError where a header has not what is asked of it."""
+    datetime.fromisoformat(header["started_at"])
+    schema = header["schema"]
+    texts = (header["program"], header["database"], header["started_at"], schema["release"])
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        raise ValueError("no text")
+    if not all(isinstance(schema[name], int) for name in ("version", "oldest_program")):
+        raise ValueError("no schema")
+
+
+def _end_of(payload: bytes) -> dict[str, Any]:
+    """What the last frame says. Raises ValueError, LookupError, TypeError, AttributeError or RecursionError."""
+    end = json.loads(payload)
+    return {
+        "counts": Counter({str(name): int(count) for name, count in end["counts"].items()}),
+        "second_look": Counter({str(name): int(count) for name, count in end["second_look"].items()}),
+        "undecided": {str(kind): int(first) for kind, first in end["undecided"].items()},
+        "snapshot": bool(end["snapshot"]),
+    }
+
+
+def _keys_of(payload: bytes) -> str:
+    """Secret keys, one a line. Raises ValueError."""
+    return payload.decode("ascii")
+
+
+def readable(read: Callable[[Any], T], payload: Any) -> T:
+    """What READ makes of a part of a backup. Raises BackupError where it cannot."""
     try:
         return read(payload)
-    except (ValueError, IndexError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise BackupError(f"{DAMAGED_BACKUP}: a part of it cannot be read") from None

@@ -133,7 +133,7 @@ class BackupReader:
             if self.encrypted and passphrase is not None:
                 self._cipher = _Cipher(passphrase, bytes.fromhex(self.header["encryption"]["salt"]))
                 self._cipher.header_digest = self._digest
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise BackupError(f"{DAMAGED_BACKUP}: its header cannot be read") from None
 
     def frames(self) -> Iterator[Frame]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scfm.backups.check_backup import BackupFacts, check_backup, opened, readable
-from scfm.backups.envelope import DOCUMENTS_FRAME, BackupReader, Frame
+from scfm.backups.envelope import DAMAGED_BACKUP, DOCUMENTS_FRAME, BackupReader, Frame
 from scfm.backups.errors import BackupError
 from scfm.backups.make_backup import SECOND_BACKUP_LOOK, documents_of
 from scfm.backups.order import KIND_OF_COLLECTION, RESTORES
@@ -47,8 +47,13 @@ class Restored:
     settled: Settled = field(default_factory=Settled)
 
 
-async def restore_backup(store: Store, path: Path, passphrase: bytes | None) -> Restored:
-    """Restore the backup at PATH into the empty database of STORE.
+async def restore_backup(
+    store: Store,
+    path: Path,
+    passphrase: bytes | None,
+    keep_keys: Callable[[BackupFacts], None] = lambda facts: None,
+) -> Restored:
+    """Restore the backup at PATH into the empty database of STORE; KEEP_KEYS puts the secret keys in it somewhere.
 
     Raises BackupError where the backup is damaged, of another format, or encrypted and the passphrase is missing or
     wrong, and where the database is not empty; StartError for data of a newer program: then nothing is done. One that
@@ -73,6 +78,7 @@ async def restore_backup(store: Store, path: Path, passphrase: bytes | None) -> 
         await store.database.prepare(indexes(), OBSOLETE_INDEXES)
         restored = await _load(store, facts, marker, path, passphrase)
     await store.quiesce()
+    keep_keys(facts)  # before the mark is removed: nobody could run this again to get them
     await marker.remove()
     return restored
 
@@ -126,7 +132,10 @@ class _Loading:
             await self._documents.insert_counters(raw, await self._last_ids())
             self._restored.documents += sum(1 for _ in split(raw))
             return
-        left_out = await self._documents.insert(name, raw)
+        try:
+            left_out = await self._documents.insert(name, raw)
+        except ValueError:
+            raise BackupError(f"{DAMAGED_BACKUP}: a document of {name} cannot be read") from None
         known = {one.document_id for one in left_out if one.index == "_id_"}
         refused = [(name, one) for one in left_out if one.index != "_id_"]
         self._restored.left_out += [one for one in refused if one not in self._restored.left_out]

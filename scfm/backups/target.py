@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -47,11 +48,26 @@ def _opened(path: Path, part: Path) -> IO[bytes]:
     """The file to write to. Raises BackupError, OSError."""
     if path.exists():
         raise BackupError(f"{path} is there already: choose another name")
-    file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    # In a folder that others may write to, one of them may have put something there before.
+    file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600), "r+b")
+    if not _is_own(file):
+        file.close()
+        raise BackupError(f"{part} is another user's, or has another name, too: remove it, or choose another place")
     if not _lock(file, part):
         file.close()
         raise BackupError(f"another backup is being written to {path}")
     return file
+
+
+def _is_own(file: IO[bytes]) -> bool:
+    """Whether it is a file of this user and has one name; if so it is for its owner alone now. Raises OSError."""
+    if sys.platform == "win32":
+        return True
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
+        return False
+    os.fchmod(file.fileno(), 0o600)
+    return True
 
 
 def _lock(file: IO[bytes], part: Path) -> bool:

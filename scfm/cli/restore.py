@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from scfm.backups.check_backup import BackupFacts
 from scfm.backups.restore_backup import Restored, restore_backup
 from scfm.cli.backup import add_passphrase_option, passphrase_of
 from scfm.cli.database import with_store
@@ -29,14 +30,17 @@ def run(options: argparse.Namespace) -> int:
     """Restore the backup, and say what was stopped and how to go on; 0. Raises StartError."""
     settings = read_settings(options)
     passphrase = passphrase_of(options, settings)
+    kept: list[Path] = []
     restored = with_store(
         options,
-        lambda store: restore_backup(store, options.file, passphrase),
+        lambda store: restore_backup(
+            store, options.file, passphrase, lambda facts: kept.extend(_keep_keys(facts, settings))
+        ),
         may_create=True,
         read_only=True,
         half_restored=True,
     )
-    for line in [*report_lines(restored), *_key_lines(restored, settings)]:
+    for line in [*report_lines(restored), *_key_lines(restored.facts, kept, settings)]:
         print(line)
     return 0
 
@@ -76,19 +80,29 @@ def report_lines(restored: Restored) -> Iterator[str]:
     yield "People who were signed in must sign in again."
 
 
-def _key_lines(restored: Restored, settings: Settings) -> Iterator[str]:
-    """Put the keys that the backup has where the server finds them; what to do about those that are missing."""
-    keys = read_keys(settings.secret_keys, settings.secret_keys_file, settings.data_dir)
-    missing = restored.facts.needed_keys - {fingerprint(key) for key in keys}
-    given = (restored.facts.keys or "").split()
-    if given and missing and not (settings.secret_keys or settings.secret_keys_file):
-        yield f"The secret keys of the backup are in {add_keys(settings.data_dir, given)}."
-        missing -= {fingerprint(key) for key in given}
-    if missing:
+def _keep_keys(facts: BackupFacts, settings: Settings) -> list[Path]:
+    """Put the keys that the backup has where the server finds them; in which file, none if they are not needed."""
+    given = (facts.keys or "").split()
+    if given and _missing(facts, settings) and not (settings.secret_keys or settings.secret_keys_file):
+        return [add_keys(settings.data_dir, given)]
+    return []
+
+
+def _key_lines(facts: BackupFacts, kept: Iterable[Path], settings: Settings) -> Iterator[str]:
+    """Where the keys of the backup are, and what to do about those that are missing."""
+    for file in kept:
+        yield f"The secret keys of the backup are in {file}."
+    if missing := _missing(facts, settings):
         yield (
             f"The key {', '.join(sorted(missing))}, which seals provider tokens and other secrets, is not here: "
             "put back secret.key, or SCFM_SECRET_KEYS, before you start the server; or else set these secrets anew."
         )
+
+
+def _missing(facts: BackupFacts, settings: Settings) -> frozenset[str]:
+    """The fingerprints of the keys that the backup needs, and that are not where the server finds them."""
+    keys = read_keys(settings.secret_keys, settings.secret_keys_file, settings.data_dir)
+    return facts.needed_keys - {fingerprint(key) for key in keys}
 
 
 def _limited(lines: Iterable[str]) -> Iterator[str]:

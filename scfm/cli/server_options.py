@@ -54,13 +54,19 @@ def _token(options: argparse.Namespace) -> str:
             options.wrong_use(f"give an access token, in the environment's {TOKEN_VARIABLE} or by --token")
         return given
     hidden = [
-        argument.removesuffix(given) + TOKEN_VARIABLE if argument in (given, f"--token={given}") else argument
+        argument.removesuffix(given) + TOKEN_VARIABLE if _gives(argument, given) else argument
         for argument in sys.orig_argv
     ]
     if given and hidden != sys.orig_argv and os.name == "posix":
         sys.stdout.flush()
         os.execve(sys.executable, hidden, {**os.environ, TOKEN_VARIABLE: given})
     return given
+
+
+def _gives(argument: str, token: str) -> bool:
+    """Whether an argument is the TOKEN, or the option with it, which argparse also takes abbreviated."""
+    option, _, value = argument.partition("=")
+    return argument == token or (value == token and len(option) > len("--") and "--token".startswith(option))
 
 
 def _server_url(text: str) -> str:

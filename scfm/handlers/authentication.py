@@ -26,6 +26,8 @@ from scfm.storage.ttl_cache import TTLCache
 
 # A token revoked, or a session ended, by another process is refused here no later than this.
 TOKEN_CACHE_SECONDS = 2.0
+# Tokens and sessions that are remembered as somebody's; of others at an address, only so many are looked up.
+MAX_KNOWN = 10_000
 
 Value = TypeVar("Value")
 
@@ -54,6 +56,9 @@ class Authenticator:
         self._limits = limits
         self._clients = TTLCache(self._find, TOKEN_CACHE_SECONDS)
         self._sessions = TTLCache(self._find_session, TOKEN_CACHE_SECONDS)
+        # Digests of those that were somebody's when they were looked up last: a change that makes the caches forget
+        # must not make strangers of them.
+        self._known: dict[str, None] = {}
 
     async def client(self, request: HTTPServerRequest) -> Client:
         """The client whose token the Authorization header carries, or, without that header, whose session the cookie.
@@ -64,13 +69,13 @@ class Authenticator:
         authorization = request.headers.get("Authorization")
         secret = session_secret(request, self._public_url) if authorization is None else None
         if secret is not None:
-            signed_in = _valid(await self._known(self._sessions, secret, request))
+            signed_in = await self.shown_session(secret, request)
             check_csrf(request, secret)
             return signed_in.client
         token = token_in(authorization or "")
         if token is None:
             raise Unauthorized
-        client, token_id, expires_at = await self._known(self._clients, token, request)
+        client, token_id, expires_at = await self._look_up(self._clients, token, request)
         if expires_at is not None and expires_at <= now():
             raise Unauthorized
         self._uses.record(client.account_id, token_id)
@@ -78,7 +83,13 @@ class Authenticator:
 
     async def signed_in(self, secret: str) -> SignedIn:
         """Whose session it is that has this secret; raises Unauthorized."""
-        return _valid(await self._sessions.get(digest(secret)))
+        signed_in = _valid(await self._sessions.get(digest(secret)))
+        self._remember(digest(secret))
+        return signed_in
+
+    async def shown_session(self, secret: str, request: HTTPServerRequest) -> SignedIn:
+        """Whose session it is whose secret a request shows; raises Unauthorized, TooManyRequests as ``client``."""
+        return _valid(await self._look_up(self._sessions, secret, request))
 
     def forget(self) -> None:
         """Ask the database again: a token, a user or an account has changed."""
@@ -89,16 +100,25 @@ class Authenticator:
         """The session with this secret has ended."""
         self._sessions.forget(digest(secret))
 
-    async def _known(self, cache: TTLCache[str, Value], secret: str, request: HTTPServerRequest) -> Value:
+    async def _look_up(self, cache: TTLCache[str, Value], secret: str, request: HTTPServerRequest) -> Value:
         """What a cache has of a request's token or session; raises Unauthorized, TooManyRequests."""
         key = digest(secret)
-        if cache.peek(key) is None:
+        if key not in self._known:
             self._limits.check_wrong_tokens(request)
         try:
-            return await cache.get(key)
+            found = await cache.get(key)
         except Unauthorized:
+            self._known.pop(key, None)
             self._limits.count_wrong_token(request)
             raise
+        self._remember(key)
+        return found
+
+    def _remember(self, key: str) -> None:
+        if key not in self._known:
+            if len(self._known) >= MAX_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[key] = None
 
     async def _find(self, key: str) -> tuple[Client, int, datetime | None]:
         """The client of the token with this digest, the token's id, and from when on it is refused."""

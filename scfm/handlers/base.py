@@ -57,8 +57,16 @@ STATUS_BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
 _REQUEST_ID = re.compile(r"(?![0-9a-f]{64}\Z)[A-Za-z0-9@_-]{1,255}")
 
 
+class _AllMethods(tuple[str, ...]):
+    def __contains__(self, method: object) -> bool:
+        return True
+
+
 class BaseHandler(RequestBodyHandler):
     """The base of every handler: who may go on, the headers of an answer, its body, and errors."""
+
+    # Tornado would answer others before ``prepare``, which counts them.
+    SUPPORTED_METHODS = _AllMethods()
 
     location: str | None = None
     etag: str | None = None

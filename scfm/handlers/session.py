@@ -85,7 +85,7 @@ class SessionHandler(SigningInHandler):
 
     async def get(self) -> None:
         secret = self._secret()
-        self._answer(200, secret, await self.app.authenticator.signed_in(secret))
+        self._answer(200, secret, await self.app.authenticator.shown_session(secret, self.request))
 
     head = get
 
@@ -113,7 +113,7 @@ class SessionHandler(SigningInHandler):
     async def patch(self) -> None:
         """Another password for who has signed in, whose other sessions end."""
         secret = self._secret()
-        signed_in = await self.app.authenticator.signed_in(secret)
+        signed_in = await self.app.authenticator.shown_session(secret, self.request)
         check_csrf(self.request, secret)
         password, new_password = self._given("password", "new_password")
         check_passwords(password, new_password)
@@ -134,7 +134,7 @@ class SessionHandler(SigningInHandler):
 
     async def delete(self) -> None:
         secret = self._secret()
-        signed_in = await self.app.authenticator.signed_in(secret)
+        signed_in = await self.app.authenticator.shown_session(secret, self.request)
         check_csrf(self.request, secret)
         await self.end_shown_session()
         client = signed_in.client

@@ -97,7 +97,7 @@ def retry_after_seconds(written: str | None, moment: datetime) -> float | None:
         return min(float(written.strip()[:9]), MAX_WAIT_ASKED)
     try:
         until = parsedate_to_datetime(written)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - moment).total_seconds()
     return min(max(seconds, 0.0), MAX_WAIT_ASKED)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, OperationFailure
 
@@ -137,7 +138,10 @@ class RawDocuments:
         return {one["_id"]: CounterState.of(cast(StoredCounter, one)).decided_below for one in found}
 
     async def insert(self, name: str, raw: bytes) -> list[LeftOut]:
-        """Store a batch in a collection; those of it that were left out. What is there already is left as it is."""
+        """Store a batch in a collection; those of it that were left out. What is there already is left as it is.
+
+        Raises ValueError for what is no BSON.
+        """
         documents = [RawBSONDocument(bytes(document), RAW) for document in split(raw)]
         left_out: list[LeftOut] = []
         for start in range(0, len(documents), WRITE_BATCH):
@@ -148,6 +152,8 @@ class RawDocuments:
         try:
             with map_driver_errors():
                 await self._database.collection(name).insert_many(cast(Any, documents), ordered=False)
+        except InvalidBSON as error:
+            raise ValueError(str(error)) from None
         except BulkWriteError as error:
             failures = (error.details or {}).get("writeErrors", [])
             if any(failure["code"] != DUPLICATE for failure in failures):

@@ -41,6 +41,8 @@ BACKUP_REST = 1.0
 LEAD_SECONDS, LEAD = 1.0, 1.5
 # After one that failed; and how often another process is looked at that has the folder.
 FAILED_BACKUP_SECONDS, LOCKED_BACKUP_SECONDS = 15.0, 1.0
+# Another server's clock may be ahead by so much. What is dated later is from before the clock was set back.
+MAX_AHEAD = timedelta(minutes=1)
 
 
 class ScheduledBackup(Job):
@@ -111,25 +113,26 @@ class ScheduledBackup(Job):
         """In how many seconds the next backup is to begin, so that it has ended when it is due; 0 or less for now."""
         if self.last is None:
             return 0.0
-        age = (now() - self.last).total_seconds()
-        if age < 0:  # the clock was set back
-            return 0.0
+        age = max(0.0, (now() - self.last).total_seconds())
         return self._every - min(self._every / 2, LEAD_SECONDS + LEAD * self._took) - age
 
     def _backups(self) -> list[tuple[datetime, Path]]:
-        """The backups of this database in the folder, the oldest first. Raises OSError."""
-        found = []
+        """The backups of this database in the folder, the oldest first. Raises OSError.
+
+        Without those that are dated too late: they would stand for backups that are due, and push out the new ones.
+        """
+        found, latest = [], now() + MAX_AHEAD
         for path in self._folder.iterdir():
             if named := self._name.fullmatch(path.name):
                 found.append((datetime.strptime(named[1], NAME_TIME).replace(tzinfo=UTC), path))
-        return sorted(found)
+        return sorted(one for one in found if one[0] <= latest)
 
     def _newest(self) -> datetime | None:
         try:
-            backups = [moment for moment, _ in self._backups() if moment <= now() + timedelta(minutes=1)]
+            backups = self._backups()
         except OSError:  # it is not there yet, or will be reported when a backup is to be written
             return None
-        return backups[-1] if backups else None
+        return backups[-1][0] if backups else None
 
     def _remove_old(self) -> None:
         for _, path in self._backups()[: -self._settings.backup_keep]:

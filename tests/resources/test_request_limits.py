@@ -106,6 +106,13 @@ def test_an_address_that_asks_too_much_is_refused_whatever_it_asks_for(strict: S
     assert get(strict.server, path).status == answers[0].status, "another address goes on"
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "UNKNOWN", "get"])
+def test_an_address_that_asks_too_much_is_refused_by_whatever_method(strict: Strict, method: str) -> None:
+    address = elsewhere()
+    answers = until_refused(lambda _: strict.server.request(method, "/health-care", token="", headers=address))
+    assert {answer.status for answer in answers[:-1]} == {404}
+
+
 def test_a_network_of_ipv6_is_one_address(strict: Strict) -> None:
     until_refused(lambda n: get(strict.server, "/", headers={"X-Forwarded-For": f"2001:db8::{n + 1:x}"}))
     assert get(strict.server, "/", headers={"X-Forwarded-For": "2001:db8:0:1::1"}).status == 200
@@ -144,4 +151,7 @@ def test_an_address_that_has_sent_many_wrong_tokens_is_refused_before_they_are_l
         refused = until_refused(lambda _: get(server, "/api/account", headers=guess))[-1]
         assert refused.headers["RateLimit"].startswith('"wrong_tokens";r=0;t=')
         assert get(server, "/api/account", known.token, address).status == 200, "who is known goes on"
+        assert server.request("PATCH", "/api/account", token=known.token, json={}, headers=address).status < 300
+        assert until_refused(lambda _: get(server, "/session", headers=guess))[-1].status == 429
+        assert get(server, "/api/account", known.token, address).status == 200, "also after a change"
         assert get(server, "/api/account", unknown.token).status == 200, "so does everybody elsewhere"

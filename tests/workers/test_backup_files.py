@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import json
 import os
 import re
 import zlib
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scfm.backups import envelope
+from scfm.backups.check_backup import BackupFacts, check_backup
 from scfm.backups.envelope import (
     DIGEST_BYTES,
     DOCUMENTS_FRAME,
@@ -23,10 +25,12 @@ from scfm.backups.envelope import (
     FIRST_LINE,
     FRAME,
     HEADER_FRAME,
+    KEYS_FRAME,
     BackupReader,
     BackupWriter,
 )
 from scfm.backups.errors import BackupError
+from scfm.backups.make_backup import frame_of
 from scfm.backups.passphrase import read_passphrase
 from scfm.backups.target import written_whole
 from tests.workers.background import largest_file
@@ -178,6 +182,60 @@ def test_a_part_that_would_unpack_to_more_than_there_may_be_is_refused(monkeypat
         read(forged([header]) + FRAME.pack(DOCUMENTS_FRAME, 1 << 31))
 
 
+HEADER = {
+    "program": "scfm 1",
+    "database": "scfm",
+    "started_at": "2026-01-01T00:00:00.000Z",
+    "schema": {"version": 1, "oldest_program": 1, "release": "1"},
+}
+END = {"counts": {}, "second_look": {}, "undecided": {}, "snapshot": True}
+DEEP = b"[" * 500_000
+
+
+def checked(folder: Path, header: bytes, frames: list[tuple[int, bytes]]) -> BackupFacts:
+    packed = [(kind, zlib.compress(payload)) for kind, payload in frames]
+    (folder / "a").write_bytes(forged([(HEADER_FRAME, header), *packed]))
+    return check_backup(folder / "a", None)
+
+
+def header(**changes: Any) -> bytes:
+    return json.dumps({**HEADER, "encryption": None, **changes}).encode()
+
+
+def end(**changes: Any) -> tuple[int, bytes]:
+    return END_FRAME, json.dumps({**END, **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    ("head", "frames"),
+    [
+        (DEEP, [end()]),
+        (b"[]", [end()]),
+        (b'{"encryption": null}', [end()]),
+        (header(schema=None), [end()]),
+        (header(schema={"version": "1", "oldest_program": [], "release": ""}), [end()]),
+        (header(started_at="soon"), [end()]),
+        (header(database="\x1b[31m"), [end()]),
+        (header(), [(END_FRAME, b"{}")]),
+        (header(), [(END_FRAME, b"7")]),
+        (header(), [(END_FRAME, DEEP)]),
+        (header(), [end(counts=7)]),
+        (header(), [end(undecided=None)]),
+        (header(), [(KEYS_FRAME, b"\xff\xfe"), end()]),
+        *(
+            (header(), [(DOCUMENTS_FRAME, frame_of(name, 0, b"")), end()])
+            for name in ("", "$cmd", "a\0", "system.users")
+        ),
+    ],
+)
+def test_one_whose_parts_are_not_what_they_should_be_is_refused(
+    tmp_path: Path, head: bytes, frames: list[tuple[int, bytes]]
+) -> None:
+    assert checked(tmp_path, header(), [end()]).counts == {}
+    with pytest.raises(BackupError, match="damaged"):
+        checked(tmp_path, head, frames)
+
+
 # The file on the disk
 
 
@@ -211,6 +269,30 @@ async def test_what_a_killed_process_has_left_is_written_anew(tmp_path: Path) ->
     (tmp_path / ".a.backup.part").write_bytes(b"left" * 100)
     await write(tmp_path / "a.backup", b"new")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+async def test_a_file_that_was_readable_for_others_is_no_longer(tmp_path: Path) -> None:
+    left = tmp_path / ".a.backup.part"
+    left.touch()
+    left.chmod(0o666)
+    await write(tmp_path / "a.backup", b"new")
+    assert (tmp_path / "a.backup").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("planted", ["symbolic link", "hard link", "pipe"])
+async def test_nothing_that_somebody_has_put_there_is_written_to(tmp_path: Path, planted: str) -> None:
+    other, part = tmp_path / "other", tmp_path / ".a.backup.part"
+    other.write_bytes(b"precious")
+    if planted == "symbolic link":
+        part.symlink_to(other)
+    elif planted == "hard link":
+        part.hardlink_to(other)
+    else:
+        os.mkfifo(part)
+    with pytest.raises(BackupError):
+        await write(tmp_path / "a.backup", b"new")
+    assert other.read_bytes() == b"precious"
+    assert not (tmp_path / "a.backup").exists()
 
 
 @pytest.mark.parametrize("broken_off", [RuntimeError, asyncio.CancelledError])

@@ -709,6 +709,38 @@ async def test_backups_are_made_in_time_and_the_oldest_go(
     assert backups_in(folder) == ["scfm-other-20200101T000000Z.backup", *made[-2:]]
 
 
+@pytest.mark.parametrize("ahead", [timedelta(seconds=50), timedelta(days=365)])
+async def test_a_clock_that_was_set_back_costs_no_backup(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    await account(store)
+    folder = tmp_path / "backups"
+    settings = Settings(backup_every=60, backup_keep=3, backup_dir=str(folder), mongodb_database=DATABASE)
+    moment = now()
+    monkeypatch.setattr("scfm.workers.scheduled_backup.now", lambda: moment)
+    folder.mkdir()
+    dates = [moment + ahead - timedelta(seconds=number) for number in range(3)]
+    before = [f"scfm-{DATABASE}-{date.strftime('%Y%m%dT%H%M%SZ')}.backup" for date in dates]
+    for name in before:
+        (folder / name).write_bytes(b"dated later than now")
+    made = await made_within(store, settings)
+    assert made == (0 if ahead < timedelta(minutes=1) else 1), "and not one after the other"
+    assert set(before) <= set(backups_in(folder))
+    moment += timedelta(seconds=120)
+    assert await made_within(store, settings) == 1
+    assert len(set(backups_in(folder)) - set(before)) == made + 1, "the newest are kept"
+
+
+async def made_within(store: Store, settings: Settings) -> int:
+    """How many backups are made when it is looked again and again at the same moment."""
+    job = ScheduledBackup(store, settings)
+    made = 0
+    for _ in range(4):
+        job._looks_from = 0.0
+        made += await pass_over(job)
+    return made
+
+
 async def test_of_two_processes_one_makes_each_backup(store: Store, tmp_path: Path) -> None:
     await account(store)
     settings = Settings(backup_every=60, backup_dir=str(tmp_path / "backups"), mongodb_database=DATABASE)
