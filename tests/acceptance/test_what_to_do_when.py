@@ -109,6 +109,7 @@ class Machine:
             env={
                 **{name: os.environ[name] for name in INHERITED if name in os.environ},
                 "ACCESS_TOKEN": self.server.token,
+                "LC_ALL": "C.UTF-8",
             },
             capture_output=True,
             text=True,
