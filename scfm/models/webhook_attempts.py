@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from scfm.endpoint_client.client import DeliveryAttempt
@@ -25,6 +24,7 @@ from scfm.models.webhook_queue import (
     ENDPOINT_LEASED_UNTIL,
     OPEN_UNTIL,
 )
+from scfm.runtime.http_times import retry_after_seconds
 from scfm.storage.query import Document
 from scfm.storage.tenant_view import TenantView
 
@@ -81,26 +81,12 @@ def after_attempt(
         if gone or tries > len(RETRY_DELAYS):
             change |= {"status": FAILED, "next_attempt_at": None}
         else:
-            asked = retry_after_seconds(attempt.retry_after, moment) or 0.0
+            asked = retry_after_seconds(attempt.retry_after, moment, MAX_WAIT_ASKED) or 0.0
             wait = max(RETRY_DELAYS[tries - 1] * _CHANCE.uniform(1, 1 + JITTER), asked)
             change["next_attempt_at"] = change[ATTEMPT_DUE_AT] = moment + timedelta(seconds=wait)
     push = {"attempts": {"$each": [kept], "$slice": -MAX_ATTEMPTS_KEPT}}
     update: Document = {"$set": change, "$push": push, "$inc": {"_version": 1}}
     return condition, update if ATTEMPT_DUE_AT in change else {**update, "$unset": {ATTEMPT_DUE_AT: ""}}
-
-
-def retry_after_seconds(written: str | None, moment: datetime) -> float | None:
-    """For how many seconds from MOMENT a ``Retry-After`` (RFC 9110: seconds, or a date) asks; None for none."""
-    if written is None:
-        return None
-    if written.strip().isdecimal():
-        return min(float(written.strip()[:9]), MAX_WAIT_ASKED)
-    try:
-        until = parsedate_to_datetime(written)
-    except (ValueError, OverflowError):
-        return None
-    seconds = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - moment).total_seconds()
-    return min(max(seconds, 0.0), MAX_WAIT_ASKED)
 
 
 def bring_back_webhooks(

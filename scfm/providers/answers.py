@@ -1,16 +1,16 @@
-"""What a provider answered, out of its JSON: a call, a page of calls, a time."""
+"""What a provider answered, out of its JSON: a call, a page of calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
 from scfm.providers.errors import FETCH_FAILED, Unknown
+from scfm.runtime.http_times import parse_time
 
 RemoteCall = dict[str, Any]
 """The provider's JSON of a call, its names in snake_case, without its nulls; ``sid`` is always there."""
@@ -78,16 +78,3 @@ def is_since(call: Mapping[str, Any], since: datetime) -> bool:
     """Whether CALL was created in the second of SINCE (aware) or later, or its answer has no date."""
     created = parse_time(call.get("date_created"))
     return created is None or created >= since.replace(microsecond=0)
-
-
-def parse_time(value: Any) -> datetime | None:
-    """An aware time, from Twilio's ``Tue, 31 Aug 2010 20:36:28 +0000`` or Somleng's ISO 8601; else None."""
-    if not isinstance(value, str):
-        return None
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            moment = parse(value)
-        except (ValueError, OverflowError):
-            continue
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return None

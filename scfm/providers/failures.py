@@ -11,15 +11,16 @@ from twilio.base.version import Version  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 
 from scfm import clock
-from scfm.providers.answers import parse_time
 from scfm.providers.errors import AccountRefused, CallRejected, NotSent, ProviderError, Unknown
 from scfm.providers.refusals import REFUSAL_BY_CODE
+from scfm.runtime.http_times import retry_after_seconds
 
 # RFC 9110, 15.4: the resource is elsewhere, and nothing was done here. Of other redirects that is not sure.
 MOVED_STATUSES = frozenset({301, 307, 308})
 # The account is refused, unless Twilio's code of the error (https://www.twilio.com/docs/api/errors) is of those that
 # are about a call: a number, or a country that the account may not call.
 ACCOUNT_STATUSES, CALL_ERROR_CODES = frozenset({401, 403}), (*range(21000, 22000), *REFUSAL_BY_CODE)
+# The most seconds that an answer may ask to wait.
 MAX_RETRY_AFTER = 3600.0
 
 
@@ -43,7 +44,8 @@ def answer_error(response: Response, method: str, path: str, failure: str) -> Pr
     error = Version.exception(method, path, response, failure)
     message, code = _message(error, status, failure), _code(error, status)
     if status == 429:
-        return NotSent(message, _retry_after(response.headers.get("Retry-After")))
+        asked = response.headers.get("Retry-After")
+        return NotSent(message, retry_after_seconds(asked, clock.now(), MAX_RETRY_AFTER))
     if status in MOVED_STATUSES:
         return CallRejected(f"{message}, moved to {response.headers.get('Location')}")
     if status in ACCOUNT_STATUSES and code not in CALL_ERROR_CODES:
@@ -63,13 +65,3 @@ def _code(error: Any, status: int) -> int | None:
     """The provider's code of the error, None without one: then the library gives the HTTP status."""
     code = str(error.code)
     return int(code) if code.isascii() and code.isdigit() and len(code) < 10 and int(code) != status else None
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds, at most an hour, from a number or a date (RFC 9110, 10.2.3); None from anything else."""
-    if header and header.isascii() and header.isdigit():
-        return min(float(header), MAX_RETRY_AFTER)
-    moment = parse_time(header)
-    if moment is None:
-        return None
-    return min(max((moment - clock.now()).total_seconds(), 0.0), MAX_RETRY_AFTER)

@@ -26,6 +26,7 @@ from scfm.models.references import DELETION_LEASE, DELETIONS, SWEEP_DELAY
 from scfm.models.registry import RESOURCES
 from scfm.models.stored_documents import CALLOUT_COLLECTION, CALLS, OPERATIONS
 from scfm.models.webhook_attempts import bring_back_webhooks
+from scfm.providers.failures import MAX_RETRY_AFTER
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
@@ -42,8 +43,8 @@ log = logging.getLogger("scfm.work")
 # Twice of what the clocks of two processes may differ by: what another has written is not from the future.
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=60)
 REPAIR_LOOK_SECONDS = 60.0
-# The provider may ask for so long a wait: see MAX_RETRY_AFTER of the providers.
-MAX_DELAY = timedelta(hours=1)
+# The longest wait that a provider may ask for.
+MAX_DELAY = timedelta(seconds=MAX_RETRY_AFTER)
 
 
 class ClockRepair(Job):

@@ -18,7 +18,7 @@ from typing import Final
 from scfm.clock import now
 from scfm.endpoint_client.client import DeliveryAttempt, EndpointClient
 from scfm.endpoint_client.signature import signed_headers
-from scfm.models.webhook_attempts import after_attempt, due_deliveries, next_due, retry_after_seconds
+from scfm.models.webhook_attempts import MAX_WAIT_ASKED, after_attempt, due_deliveries, next_due
 from scfm.models.webhook_delivery import ATTEMPT_DUE_AT, DELIVERY_COLLECTION, WebhookDeliveryDocument
 from scfm.models.webhook_endpoint import secrets_in_use
 from scfm.models.webhook_queue import (
@@ -36,6 +36,7 @@ from scfm.models.webhook_queue import (
     may_be_taken,
     take,
 )
+from scfm.runtime.http_times import retry_after_seconds
 from scfm.runtime.secret_box import SecretBox
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
@@ -157,11 +158,7 @@ def _may_be_sent_to(endpoint: WebhookEndpointDocument) -> bool:
 def _learned(endpoint: WebhookEndpointDocument, sent: Sequence[Sent], moment: datetime) -> dict[str, object]:
     """What a round tells of the endpoint: see ``after_round``."""
     succeeded = sum(attempt.succeeded for _, _, attempt in sent)
-    waits = [
-        seconds
-        for _, _, attempt in sent
-        if attempt.status in ASK_TO_WAIT and (seconds := retry_after_seconds(attempt.retry_after, moment)) is not None
-    ]
-    return after_round(
-        endpoint, moment, succeeded=succeeded, failed=len(sent) - succeeded, wait=max(waits, default=None)
-    )
+    asked = [attempt.retry_after for _, _, attempt in sent if attempt.status in ASK_TO_WAIT]
+    waits = [retry_after_seconds(header, moment, MAX_WAIT_ASKED) for header in asked]
+    wait = max((seconds for seconds in waits if seconds is not None), default=None)
+    return after_round(endpoint, moment, succeeded=succeeded, failed=len(sent) - succeeded, wait=wait)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from scfm.clock import iso, now
 from scfm.endpoint_client.signature import endpoint_signature
 from scfm.errors import SecretUnreadable
 from scfm.models.opt_out import OPT_OUTS
-from scfm.models.webhook_attempts import RETRY_DELAYS, retry_after_seconds
+from scfm.models.webhook_attempts import RETRY_DELAYS
 from scfm.models.webhook_delivery import DELIVERY_COLLECTION, MAX_ATTEMPTS_KEPT, redeliver
 from scfm.models.webhook_endpoint import WEBHOOK_ENDPOINTS, rotate_secret
 from scfm.models.webhook_queue import ENDPOINT_COLLECTION, ENDPOINT_LEASE_TIME, FAILURES_TO_OPEN, MAX_FAILING
@@ -130,15 +130,6 @@ async def test_an_answer_may_ask_to_wait(store: Store, status: int, header: str,
         await opt_out(teller, 1)
         await teller.both()
         assert len(one.got) == (1 if until else 2)
-
-
-def test_retry_after_may_be_a_date() -> None:
-    moment = datetime(2026, 11, 30, 7, 0, tzinfo=UTC)
-    assert retry_after_seconds("Mon, 30 Nov 2026 07:01:30 GMT", moment) == 90
-    assert retry_after_seconds("Mon, 30 Nov 2026 06:00:00 GMT", moment) == 0
-    assert retry_after_seconds("Wed, 30 Nov 2033 06:00:00 GMT", moment) == 86400
-    malformed = (None, "", "soon", "-5", "1e9", f"Mon, 30 Nov 2026 07:01:30 +{'9' * 20}", f"Mon, 30 Nov {'9' * 20}")
-    assert [retry_after_seconds(one, moment) for one in malformed] == [None] * len(malformed)
 
 
 async def test_an_endpoint_that_is_gone_is_disabled(store: Store, caplog: pytest.LogCaptureFixture) -> None:
