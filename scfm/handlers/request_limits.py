@@ -6,6 +6,7 @@ Each process counts for itself. What providers send and fetch is not counted: a 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 
 from tornado.httputil import HTTPServerRequest
@@ -20,7 +21,7 @@ from scfm.settings import Settings
 
 log = logging.getLogger("scfm.http")
 
-# A quota is what comes in so many seconds.
+# A client may send at once as many requests as its rate comes to in so many seconds.
 WINDOW_SECONDS = 10.0
 # Requests of one address with tokens and sessions that nobody has. Nobody can guess one of 256 bits: this bounds what
 # the guesses cost the database.
@@ -30,7 +31,7 @@ TOO_MANY = {
     "address": "too many requests from this address (maximum is {rate:g} a second)",
     "wrong_tokens": "too many requests from this address with wrong tokens (maximum is {rate:g} a second)",
 }
-MORE_REFUSED = "%d more requests were refused for too many of one %s within %d s"
+MORE_REFUSED = "%d more requests were refused by the limit %s within %d s"
 
 
 class RequestLimits:
@@ -41,12 +42,11 @@ class RequestLimits:
 
     def __init__(self, settings: Settings) -> None:
         self._trusted_proxies = settings.trusted_proxies
-        self._rates = {
-            "account": settings.account_requests_per_second,
-            "address": settings.address_requests_per_second,
-            "wrong_tokens": WRONG_TOKENS_PER_SECOND,
+        self._quotas = {
+            "account": RequestQuota(settings.account_requests_per_second, WINDOW_SECONDS),
+            "address": RequestQuota(settings.address_requests_per_second, WINDOW_SECONDS),
+            "wrong_tokens": RequestQuota(WRONG_TOKENS_PER_SECOND, WINDOW_SECONDS),
         }
-        self._quotas = {name: RequestQuota(rate, WINDOW_SECONDS) for name, rate in self._rates.items()}
         self._refused = LimitedLines(log, MORE_REFUSED)
 
     def take_of_address(self, request: HTTPServerRequest) -> None:
@@ -77,18 +77,20 @@ class RequestLimits:
         return network_of(remote_address(request, self._trusted_proxies))
 
     def _refuse(self, limit: str, wait: float, whose: str) -> None:
-        message = TOO_MANY[limit].format(rate=self._rates[limit])
+        quota = self._quotas[limit]
+        message = TOO_MANY[limit].format(rate=quota.rate)
         metrics.HTTP_REQUESTS_LIMITED.labels(limit).inc()
         self._refused.warn(limit, "request refused: %s: %s", message, whose)
-        raise TooManyRequests(wait, message, _fields(limit, self._quotas[limit], 0, wait))
+        raise TooManyRequests(wait, message, _fields(limit, quota, 0, wait))
 
 
 def _fields(limit: str, quota: RequestQuota, left: int, wait: float = 0.0) -> Mapping[str, str]:
     """``RateLimit`` and ``RateLimit-Policy``, as draft-ietf-httpapi-ratelimit-headers-10 has them.
 
-    WAIT: the seconds until there is one more.
+    WAIT: the seconds until there is one more, 0 where there is one now.
     """
+    until_next = f";t={math.ceil(wait)}" if wait else ""
     return {
         "RateLimit-Policy": f'"{limit}";q={quota.size};w={quota.window:g}',
-        "RateLimit": f'"{limit}";r={left}' + (f";t={max(1, round(wait + 0.5))}" if wait else ""),
+        "RateLimit": f'"{limit}";r={left}{until_next}',
     }

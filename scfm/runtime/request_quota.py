@@ -12,7 +12,7 @@ from scfm.clock import SYSTEM_CLOCK, MonotonicClock
 
 # Keys that are remembered: whoever is not has a whole quota. An attacker has as many addresses as it can pay for.
 MAX_KEYS = 20_000
-# Sums of times are off by less than that.
+# The rounding errors of sums of times are smaller.
 ROUNDING_SECONDS = 1e-6
 
 
@@ -30,6 +30,7 @@ class RequestQuota:
     """RATE requests a second for each key, and as many at once as come in WINDOW seconds; RATE 0 is no limit."""
 
     def __init__(self, rate: float, window: float, clock: MonotonicClock = SYSTEM_CLOCK) -> None:
+        self.rate = rate
         self.window = window
         self.size = max(1, math.floor(rate * window))
         self._interval = 1 / rate if rate else 0.0
