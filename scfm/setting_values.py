@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
@@ -90,6 +91,7 @@ def issuer_url(value: str) -> str:
     return issuer
 
 
+@cache
 def networks(value: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """The networks in a list such as ``127.0.0.1, 10.0.0.0/8``; raises ValueError."""
     try:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import shutil
-from functools import cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 
 from prometheus_client.exposition import choose_encoder
 from tornado.httputil import HTTPServerRequest
@@ -60,11 +59,6 @@ def check_reader(request: HTTPServerRequest, settings: Settings) -> None:
             raise Unauthorized
         return
     address = ip_address(remote_address(request, settings.trusted_proxies))
-    near = any(address in network for network in _allowed(settings.metrics_allowed_networks))
+    near = any(address in network for network in networks(settings.metrics_allowed_networks))
     if not near or is_named_by_a_stranger(request, settings.trusted_proxies):
         raise Forbidden(NOT_FROM_HERE)
-
-
-@cache
-def _allowed(written: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    return networks(written)

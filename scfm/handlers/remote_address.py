@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from tornado.httputil import HTTPServerRequest
 
@@ -21,8 +21,7 @@ def remote_address(request: HTTPServerRequest, trusted_proxies: str) -> str:
     what stands before one that is not trusted may be made up.
     """
     connected = request.remote_ip or ""
-    trusted = _trusted(trusted_proxies)
-    if not _is_proxy(connected, trusted):
+    if not _is_proxy(connected, trusted_proxies):
         return _canonical(connected)
     address = _read(connected)
     named = ",".join(request.headers.get_list(FORWARDED_FOR)).split(",")
@@ -31,7 +30,7 @@ def remote_address(request: HTTPServerRequest, trusted_proxies: str) -> str:
         if before is None:
             break
         address = before
-        if not _is_in(address, trusted):
+        if not _is_trusted(address, trusted_proxies):
             break
     return str(address)
 
@@ -42,19 +41,14 @@ def is_named_by_a_stranger(request: HTTPServerRequest, trusted_proxies: str) -> 
     return (
         FORWARDED_FOR in request.headers
         and _read(connected) is not None
-        and not _is_proxy(connected, _trusted(trusted_proxies))
+        and not _is_proxy(connected, trusted_proxies)
     )
 
 
-@cache
-def _trusted(trusted_proxies: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    return networks(trusted_proxies)
-
-
 @lru_cache(MAX_CLIENTS)
-def _is_proxy(connected: str, trusted: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+def _is_proxy(connected: str, trusted_proxies: str) -> bool:
     address = _read(connected)
-    return address is not None and _is_in(address, trusted)
+    return address is not None and _is_trusted(address, trusted_proxies)
 
 
 @lru_cache(MAX_CLIENTS)
@@ -62,8 +56,8 @@ def _canonical(connected: str) -> str:
     return str(_read(connected) or connected)
 
 
-def _is_in(address: IPv4Address | IPv6Address, trusted: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    return any(address in network for network in trusted)
+def _is_trusted(address: IPv4Address | IPv6Address, trusted_proxies: str) -> bool:
+    return any(address in network for network in networks(trusted_proxies))
 
 
 def _read(written: str) -> IPv4Address | IPv6Address | None:
