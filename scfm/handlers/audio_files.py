@@ -12,7 +12,7 @@ from typing import IO, Any
 from scfm.audio.kinds import AUDIO_TYPES, MP3
 from scfm.audio.sound import MAX_AUDIO_BYTES, Upload, look_at
 from scfm.errors import BadRequest, Invalid, NotFound, Overloaded, TooLarge
-from scfm.handlers.base import FRESH
+from scfm.handlers.base import FOREVER, FRESH
 from scfm.handlers.client import ClientHandler
 from scfm.handlers.collection import CollectionHandler, resource_path
 from scfm.handlers.forms import MULTIPART, media_type, nested_fields
@@ -35,8 +35,6 @@ MAX_BESIDE = 1 << 16
 # Bytes that are copied, or added to a digest, at once.
 STEP_BYTES = 1 << 18
 FILE_HINT = "an audio file: curl -F file=@flood.wav, or --data-binary @flood.wav with the name in the query"
-# What is called by its content never changes.
-FOREVER = "public, max-age=31536000, immutable"
 SHA256 = "([0-9a-f]{64})"
 AUDIO_ENDING = "(wav|mp3)"
 

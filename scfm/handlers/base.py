@@ -37,7 +37,8 @@ from scfm.runtime import log_context, telemetry
 log = logging.getLogger("scfm.http")
 
 JSON_UTF8 = "application/json; charset=utf-8"
-FRESH = "max-age=0, private, must-revalidate"
+# The Cache-Control of what may change, and of what is named by its content.
+FRESH, FOREVER = "max-age=0, private, must-revalidate", "public, max-age=31536000, immutable"
 CHALLENGE = 'Bearer realm="scfm", error="invalid_token", error_description="The access token is invalid"'
 RETRY_AFTER_SECONDS = 5
 
@@ -58,6 +59,8 @@ _REQUEST_ID = re.compile(r"(?![0-9a-f]{64}\Z)[A-Za-z0-9@_-]{1,255}")
 
 
 class _AllMethods(tuple[str, ...]):
+    """Has every method."""
+
     def __contains__(self, method: object) -> bool:
         return True
 
@@ -65,7 +68,7 @@ class _AllMethods(tuple[str, ...]):
 class BaseHandler(RequestBodyHandler):
     """The base of every handler: who may go on, the headers of an answer, its body, and errors."""
 
-    # Tornado would answer others before ``prepare``, which counts them.
+    # Tornado would answer a method that is not in it before ``prepare``, which counts the request and refuses it.
     SUPPORTED_METHODS = _AllMethods()
 
     location: str | None = None

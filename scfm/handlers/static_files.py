@@ -15,8 +15,7 @@ from importlib.resources.abc import Traversable
 
 from scfm.errors import NotFound
 from scfm.handlers.accepted import takes_gzip
-from scfm.handlers.audio_files import FOREVER
-from scfm.handlers.base import BaseHandler
+from scfm.handlers.base import FOREVER, BaseHandler
 
 STATIC_CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",

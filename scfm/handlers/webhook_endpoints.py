@@ -14,7 +14,7 @@ from scfm.models.webhook_queue import ENDPOINT_COLLECTION
 from scfm.storage.query import Document
 
 
-def _answer_once(handler: ClientHandler, shown: Document) -> None:
+def _answer_with_secret(handler: ClientHandler, shown: Document) -> None:
     """Answer with an endpoint that is SHOWN with its secret; who repeats the request by its key does not get that."""
     handler.answer(201, shown, f"/api/{WEBHOOK_ENDPOINTS.collection}/{shown['id']}")
     handler.replayable_body = orjson.dumps({**shown, "secret": None})
@@ -26,7 +26,7 @@ class WebhookEndpointsHandler(CollectionHandler):
     @idempotent
     async def post(self) -> None:
         shown = await create_endpoint(self.own_scope(), self.parameters(), self.app.secret_box)
-        _answer_once(self, shown)
+        _answer_with_secret(self, shown)
 
 
 class RotateHandler(ClientHandler):
@@ -36,7 +36,7 @@ class RotateHandler(ClientHandler):
     async def post(self, id_text: str) -> None:
         self.parameters()
         shown = await rotate_secret(self.own_scope(), parse_id(id_text), self.app.secret_box)
-        _answer_once(self, shown)
+        _answer_with_secret(self, shown)
 
 
 class DeliveriesHandler(ClientHandler):
