@@ -116,17 +116,21 @@ class QueueFigures:
             _forget()
             # The driver may take long to give up: what was asked before is waited for, and not asked beside it.
             if self._reading is None or self._reading.done():
-                self._reading = asyncio.create_task(self._read(), name="read figures")
+                self._reading = asyncio.create_task(self._try(), name="read figures")
             await asyncio.wait({self._reading}, timeout=MAX_FIGURES_SECONDS)
             if self._reading.done():
-                with suppress(Unavailable):
-                    self._reading.result()
+                self._reading.result()
             self._read_at = time.monotonic()
 
     def close(self) -> None:
         """Wait for nothing any more."""
         if self._reading is not None:
             self._reading.cancel()
+
+    async def _try(self) -> None:
+        # Here, as nobody looks at what becomes of a task that is not waited for any more.
+        with suppress(Unavailable):
+            await self._read()
 
     async def _read(self) -> None:
         view, moment = self._store.all_tenants, now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -15,14 +16,17 @@ from prometheus_client.parser import text_string_to_metric_families as plain_tex
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from scfm.clock import now
-from scfm.errors import Forbidden, NotFound, Unauthorized, Unavailable
+from scfm.errors import Forbidden, NotFound, Unauthorized, Unavailable, Unreachable
 from scfm.handlers.metrics import check_reader
 from scfm.models.ended_calls import EndedCalls, outcome_of
 from scfm.models.stored_documents import CALLS
+from scfm.results import queue_figures
+from scfm.results.queue_figures import QueueFigures
 from scfm.runtime import metrics
 from scfm.settings import Settings
 from scfm.storage.query import Document
 from scfm.storage.store import Store
+from scfm.storage.tenant_view import TenantView
 from tests.resources.conftest import Documents, make
 from tests.server import Answer, Server, wait_until
 
@@ -282,3 +286,27 @@ async def test_what_has_ended_waits_for_a_provider_that_cannot_be_looked_up() ->
     for _ in range(2):
         await ended_calls.count(provider_of)
     assert (counted("somleng") - before, counted("(other)") - before_other) == (3, 3)
+
+
+async def test_a_database_that_is_given_up_after_the_scrape_is_over_leaves_no_trace_in_the_log(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    given_up = asyncio.Event()
+
+    async def server_state(view: TenantView) -> Document:
+        await given_up.wait()
+        raise Unreachable("gone")
+
+    async def provider_of(account_id: int) -> str:
+        raise NotFound
+
+    monkeypatch.setattr(queue_figures, "server_state", server_state)
+    monkeypatch.setattr(queue_figures, "MAX_FIGURES_SECONDS", 0.01)
+    figures = QueueFigures(store, EndedCalls(), provider_of)
+    await figures.refresh()
+    given_up.set()
+    others = asyncio.all_tasks() - {cast(asyncio.Task[None], asyncio.current_task())}
+    await asyncio.wait({task for task in others if task.get_name() == "read figures"})
+    del figures, others
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
