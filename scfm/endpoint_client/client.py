@@ -21,6 +21,7 @@ from yarl import URL
 
 from scfm import __version__
 from scfm.endpoint_client.addresses import Network, is_public, is_within
+from scfm.endpoint_client.bounded_connector import BoundedConnector
 
 # Seconds of a request: in all, and for the connection (TLS, too). An endpoint that is slower does its work after it
 # has answered.
@@ -161,7 +162,7 @@ class EndpointClient:
         session = self._sessions.get(scheme)
         if session is None:
             session = self._sessions[scheme] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=BoundedConnector(
                     limit=self._connections,
                     keepalive_timeout=KEEP_ALIVE_SECONDS,
                     resolver=_CheckingResolver(self, scheme),

@@ -11,6 +11,7 @@ from scfm.errors import StartError
 from scfm.models.user import PASSWORD_VERSION
 from scfm.models.user_setup import FIRST_EMAIL
 from scfm.runtime.secret_keys import key_file
+from scfm.setting_values import networks
 from scfm.settings import PRODUCTION, Settings
 from scfm.storage.store import Store
 
@@ -45,6 +46,8 @@ def unsafe(settings: Settings, secrets: Counter[str | None]) -> list[str]:
         )
     if not _is_loopback(settings.host) and not settings.trusted_proxies:
         found.append(f"HOST is {settings.host}, and TRUSTED_PROXIES is empty: name the proxy that speaks https")
+    if any(network.prefixlen == 0 for network in networks(settings.trusted_proxies)):
+        found.append("TRUSTED_PROXIES has every address: whoever connects says where he comes from; name the proxy")
     return found
 
 

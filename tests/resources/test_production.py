@@ -42,6 +42,8 @@ def test_a_server_on_the_loopback_with_its_own_database_behind_https_is_safe(tmp
         ({"mongodb_uri": "mongodb://db.example.org"}, "SCFM_SECRET_KEYS is not"),
         ({"host": "0.0.0.0"}, "HOST is 0.0.0.0, and TRUSTED_PROXIES is empty"),
         ({"host": "::"}, "HOST is ::, and TRUSTED_PROXIES is empty"),
+        ({"host": "0.0.0.0", "trusted_proxies": "10.0.0.1, 0.0.0.0/0"}, "TRUSTED_PROXIES has every address"),
+        ({"trusted_proxies": "::/0"}, "TRUSTED_PROXIES has every address"),
         ({"host": "alerts"}, "HOST is alerts, and TRUSTED_PROXIES is empty"),
     ],
 )

@@ -8,6 +8,7 @@ import datetime
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from scfm.endpoint_client import client as client_module
 from scfm.endpoint_client.addresses import is_public, is_within
+from scfm.endpoint_client.bounded_connector import MAX_ANSWERS, MAX_RECEIVED_BYTES
 from scfm.endpoint_client.client import (
     MAX_KEPT_ANSWER,
     MAX_READ_BYTES,
@@ -217,6 +219,61 @@ async def test_a_huge_answer_is_read_in_part_and_kept_in_less() -> None:
         attempt = await client.send(one.url, {}, b"{}")
         assert (attempt.succeeded, attempt.answer) == (True, "x" * MAX_KEPT_ANSWER)
         assert sent < 100 * MAX_READ_BYTES
+        await client.close()
+
+
+INTERIM, FINAL = b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+class Speaking:
+    """A receiver that answers each request with BEGIN, and then goes on with FOREVER until it is left."""
+
+    def __init__(self, begin: bytes, forever: bytes) -> None:
+        self.begin, self.forever = begin, forever
+        self.url, self.sent = "", 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"{}")
+                writer.write(self.begin)
+                while self.forever:
+                    writer.write(self.forever)
+                    await writer.drain()
+                    self.sent += len(self.forever)
+        writer.transport.abort()
+
+    async def __aenter__(self) -> Speaking:
+        self._server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+
+@pytest.mark.parametrize(
+    ("begin", "forever", "error"),
+    [
+        (b"", INTERIM * 1000, "the connection broke: ClientPayloadError"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 1000, "the connection broke: ClientPayloadError"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a" * 65536, None),
+        (FINAL, FINAL * 1000, None),
+    ],
+)
+async def test_a_receiver_that_answers_without_end_is_left(begin: bytes, forever: bytes, error: str | None) -> None:
+    async with Speaking(begin, forever) as one:
+        client = EndpointClient(LOOPBACK, 1)
+        attempt = await client.send(one.url, {}, b"{}")
+        assert (attempt.error, attempt.succeeded) == (error, error is None)
+        assert one.sent < 100 * MAX_RECEIVED_BYTES, "of which the system keeps some for the client"
+        await client.close()
+
+
+async def test_some_interim_answers_are_passed_over() -> None:
+    async with Speaking(INTERIM * (MAX_ANSWERS - 1) + FINAL, b"") as one:
+        client = EndpointClient(LOOPBACK, 1)
+        assert [(await client.send(one.url, {}, b"{}")).status for _ in range(3)] == [204] * 3
         await client.close()
 
 
