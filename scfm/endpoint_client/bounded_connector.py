@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 # Answers to one request: the interim ones with that which ends it. Bytes of them, of which a body is read in part.
-MAX_ANSWERS: Final = 8
+MAX_ANSWERS_TO_REQUEST: Final = 8
 MAX_RECEIVED_BYTES: Final = 1 << 20
 # Bytes that are parsed before the answers in them are counted.
 PARSED_AT_ONCE: Final = 4096
@@ -49,7 +49,7 @@ class _BoundedHandler(ResponseHandler):
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         self._answers += 1
-        if self._answers > MAX_ANSWERS:
+        if self._answers > MAX_ANSWERS_TO_REQUEST:
             self._break("more answers than to one request")
         else:
             super().feed_data(data, size)

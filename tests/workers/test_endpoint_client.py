@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from scfm.endpoint_client import client as client_module
 from scfm.endpoint_client.addresses import is_public, is_within
-from scfm.endpoint_client.bounded_connector import MAX_ANSWERS, MAX_RECEIVED_BYTES
+from scfm.endpoint_client.bounded_connector import MAX_ANSWERS_TO_REQUEST, MAX_RECEIVED_BYTES
 from scfm.endpoint_client.client import (
     MAX_KEPT_ANSWER,
     MAX_READ_BYTES,
@@ -271,7 +271,7 @@ async def test_a_receiver_that_answers_without_end_is_left(begin: bytes, forever
 
 
 async def test_some_interim_answers_are_passed_over() -> None:
-    async with Speaking(INTERIM * (MAX_ANSWERS - 1) + FINAL, b"") as one:
+    async with Speaking(INTERIM * (MAX_ANSWERS_TO_REQUEST - 1) + FINAL, b"") as one:
         client = EndpointClient(LOOPBACK, 1)
         assert [(await client.send(one.url, {}, b"{}")).status for _ in range(3)] == [204] * 3
         await client.close()
