@@ -27,7 +27,7 @@ async def written_whole(path: Path) -> AsyncIterator[IO[bytes]]:
     writes anew. It is for its owner alone. Raises BackupError, also for what the block meets while it writes: where
     PATH is there already, another backup of that name is being written, or the disk is full.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = part_of(path)
     try:
         with _opened(path, part) as file:
             try:
@@ -42,6 +42,11 @@ async def written_whole(path: Path) -> AsyncIterator[IO[bytes]]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = "free some space, or choose another place" if full else "choose a place that this user can write to"
         raise BackupError(f"cannot write the backup {path} ({error.strerror or error}): {remedy}") from error
+
+
+def part_of(path: Path) -> Path:
+    """What the file at PATH is called until it is whole."""
+    return path.with_name(f".{path.name}.part")
 
 
 def _opened(path: Path, part: Path) -> IO[bytes]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from scfm.backups.errors import BackupError
 from scfm.backups.make_backup import BackupOptions, MadeBackup, make_backup
 from scfm.backups.passphrase import read_passphrase
+from scfm.backups.target import part_of
 from scfm.clock import iso, now
 from scfm.errors import Unavailable
 from scfm.runtime import metrics
@@ -86,6 +87,7 @@ class ScheduledBackup(Job):
                 self._found(self._newest())
                 if self._wait() > 0:
                     return
+                self._remove_cut_off()
                 made = await self._make()
                 self._remove_old()
         except (BackupError, Unavailable, OSError) as error:
@@ -137,6 +139,13 @@ class ScheduledBackup(Job):
     def _remove_old(self) -> None:
         for _, path in self._backups()[: -self._settings.backup_keep]:
             path.unlink(missing_ok=True)
+
+    def _remove_cut_off(self) -> None:
+        """Remove what a process that was killed has left of a backup: it may fill the disk. The folder is ours."""
+        for path in self._folder.iterdir():
+            whole = path.with_name(path.name.removeprefix(".").removesuffix(".part"))
+            if self._name.fullmatch(whole.name) and path == part_of(whole):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[bool]:

@@ -741,6 +741,17 @@ async def made_within(store: Store, settings: Settings) -> int:
     return made
 
 
+async def test_what_a_killed_process_has_left_of_a_backup_goes_with_the_next(store: Store, tmp_path: Path) -> None:
+    await account(store)
+    settings = Settings(backup_every=60, backup_dir=str(tmp_path), mongodb_database=DATABASE)
+    left = tmp_path / f".scfm-{DATABASE}-20260101T000000Z.backup.part"
+    by_hand, of_another = tmp_path / ".mine.backup.part", tmp_path / ".scfm-other-20260101T000000Z.backup.part"
+    for path in (left, by_hand, of_another):
+        path.write_bytes(b"half")
+    assert await pass_over(ScheduledBackup(store, settings)) == 1
+    assert not left.exists() and by_hand.exists() and of_another.exists()
+
+
 async def test_of_two_processes_one_makes_each_backup(store: Store, tmp_path: Path) -> None:
     await account(store)
     settings = Settings(backup_every=60, backup_dir=str(tmp_path / "backups"), mongodb_database=DATABASE)
