@@ -108,22 +108,23 @@ async def tell(view: TenantView, untold: Untold) -> bool:
     types = {event["type"] for events in untold.events.values() for event in events}
     endpoints = await view.find(ENDPOINT_COLLECTION, {"status": ENABLED, "event_types": {"$in": sorted(types)}})
     ids = list(untold.events)
-    for begin in range(0, len(ids), MAX_TOLD_TOGETHER) if endpoints else ():
-        await _store_deliveries(view, untold, ids[begin : begin + MAX_TOLD_TOGETHER], endpoints)
+    if endpoints:
+        for begin in range(0, len(ids), MAX_TOLD_TOGETHER):
+            await _store_deliveries(view, untold, ids[begin : begin + MAX_TOLD_TOGETHER], endpoints)
     told = [event["id"] for events in untold.events.values() for event in events]
     documents, collection = {"_id": {"$in": ids}}, untold.resource.collection
     nothing_else: Document = {TO_TELL: {"$not": {"$elemMatch": {"id": {"$nin": told}}}}}
-    await view.update_many(collection, {**documents, **nothing_else}, {"$unset": {TO_TELL: ""}})
-    # Where something else has happened meanwhile.
-    left = {**documents, TO_TELL: {"$exists": True}}
-    await view.update_many(collection, left, {"$pull": {TO_TELL: {"id": {"$in": told}}}})
+    removed = await view.update_many(collection, {**documents, **nothing_else}, {"$unset": {TO_TELL: ""}})
+    if removed < len(ids):  # something else has happened meanwhile in some of them
+        left = {**documents, TO_TELL: {"$exists": True}}
+        await view.update_many(collection, left, {"$pull": {TO_TELL: {"id": {"$in": told}}}})
     return bool(endpoints)
 
 
 async def _store_deliveries(
     view: TenantView, untold: Untold, ids: Sequence[int], endpoints: Sequence[WebhookEndpointDocument]
 ) -> None:
-    """The same for the documents with these IDS; the events stay."""
+    """Store the deliveries to ENDPOINTS of the events in the documents with these IDS; the events stay there."""
     time_slice = TimeSlice()
     bodies: list[tuple[UntoldEvent, str]] = []
     for event, data in await _shown(view, untold, ids):
