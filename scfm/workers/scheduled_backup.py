@@ -84,12 +84,12 @@ class ScheduledBackup(Job):
                 if not mine:
                     self._looks_from = time.monotonic() + LOCKED_BACKUP_SECONDS
                     return
-                self._found(self._newest())
+                self._found(await asyncio.to_thread(self._newest))
                 if self._wait() > 0:
                     return
                 self._remove_cut_off()
                 made = await self._make()
-                self._remove_old()
+                await asyncio.to_thread(self._remove_old)  # a file system may take long to free a large file
         except (BackupError, Unavailable, OSError) as error:
             since = f"the newest is of {iso(self.last)}" if self.last else "there is none yet"
             self._outage.failed(f"{error}; {since}")
