@@ -21,8 +21,6 @@ from scfm.storage.tenant_view import TenantView
 ERASED_CHANGES: Final[Document] = {"erased": [None, True]}
 # A retry of the request is told that what it has made is gone; it is not carried out again.
 GONE: Final = {"status": 410, "body": b'{"status":410,"error":"Gone"}', "location": None}
-
-
 # As stored numbers are written, wherever they stand.
 _DIGITS: Final = re.compile(rb"\d+")
 

@@ -40,7 +40,9 @@ MAX_LOOKED_AT: Final = 1000
 MAX_REST_PAUSE = 0.5
 # On a contact: when it was called last, of calls and participations that do not tell any more whom they called.
 CALLED_AT: Final = "_called_at"
-NOT_OPEN: Document = {"outcome": {"$exists": True, "$nin": list(OPEN_OUTCOMES)}}
+# Conditions on participations and on callouts.
+NOT_OPEN: Final[Document] = {"outcome": {"$exists": True, "$nin": list(OPEN_OUTCOMES)}}
+CALLOUT_IS_OVER: Final[Document] = {"status": {"$in": ["stopped", COMPLETED]}}
 
 Documents = Sequence[Document]
 PurgeStep = Callable[[TenantView, Documents, datetime, bool], Awaitable[int]]
@@ -168,8 +170,7 @@ async def _purge_people(view: TenantView, of_callout: Document, dry_run: bool) -
                 continue
             ids = [one["_id"] for one in participations]
             of_people = {"callout_participation_id": {"$in": ids}, ERASED: None}
-            fields = ["contact_id", "created_at"]
-            calls: Any = await view.find(CALLS, of_people, fields=fields, sort=())
+            calls: Any = await view.find(CALLS, of_people, fields=["contact_id", "created_at"], sort=())
             await _note_called(view, calls)
             await doom_recordings(view, recording_urls([one.get("answers") for one in participations]))
             await scrub_calls(view, [call["_id"] for call in calls])
@@ -180,17 +181,16 @@ async def _purge_people(view: TenantView, of_callout: Document, dry_run: bool) -
 async def _purge_contacts(view: TenantView, contacts: Documents, before: datetime, dry_run: bool) -> int:
     """Contacts who were not called, nor are to be, are erased: see ``Eraser``."""
     among = {"contact_id": {"$in": [contact["_id"] for contact in contacts]}}
-    fields = ["contact_id"]
     called = await view.find(
         CALLS,
         {**among, "$or": [{"created_at": {"$gte": before}}, {"$nor": [CALL_IS_OVER]}]},
-        fields=fields,
+        fields=["contact_id"],
         sort=(),
     )
     joined = await view.find(
         PARTICIPATIONS,
         {**among, "$or": [{"created_at": {"$gte": before}}, {"outcome": {"$in": [None, *OPEN_OUTCOMES]}}]},
-        fields=[*fields, "created_at", "callout_id"],
+        fields=["contact_id", "created_at", "callout_id"],
         sort=(),
     )
     open_in = {one["callout_id"] for one in joined if one["created_at"] < before}
@@ -207,9 +207,6 @@ async def _purge_contacts(view: TenantView, contacts: Documents, before: datetim
                 await begin_erasure(view, contact_id)
     return len(unwanted)
 
-
-# Of callouts that are over.
-CALLOUT_IS_OVER: Final[Document] = {"status": {"$in": ["stopped", COMPLETED]}}
 
 PurgeSearch = tuple[str, Document, Sequence[str], PurgeStep]
 
