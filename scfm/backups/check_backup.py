@@ -16,7 +16,7 @@ from scfm.backups.envelope import DAMAGED_BACKUP, DOCUMENTS_FRAME, END_FRAME, KE
 from scfm.backups.errors import BackupError
 from scfm.backups.make_backup import documents_of
 from scfm.models.stored_documents import CALLS, CONTACT_COLLECTION, EVENT_COLLECTION, PARTICIPATIONS
-from scfm.storage.raw_documents import split
+from scfm.storage.raw_documents import count_of
 from scfm.storage.schema import Program, SchemaState
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ def check_backup(path: Path, passphrase: bytes | None) -> BackupFacts:
                 name, look, raw = readable(documents_of, frame.payload)
                 if not _COLLECTION.fullmatch(name):
                     raise BackupError(f"{DAMAGED_BACKUP}: it has documents of {name!r}")
-                counts[look][name] += sum(1 for _ in readable(lambda found: list(split(found)), raw))
+                counts[look][name] += readable(count_of, raw)
                 if name not in _FREE_TEXT:
                     needed |= {found.decode() for found in _SEALED.findall(raw)}
             elif frame.kind == KEYS_FRAME:

@@ -20,7 +20,7 @@ from scfm.models.registry import OBSOLETE_INDEXES, RESOURCES, indexes
 from scfm.models.stored_documents import CALLOUT_COLLECTION
 from scfm.storage.database import COUNTERS
 from scfm.storage.query import Document
-from scfm.storage.raw_documents import LeftOut, RawDocuments, split
+from scfm.storage.raw_documents import LeftOut, RawDocuments, count_of
 from scfm.storage.store import Store
 
 # Collections that an error names.
@@ -37,7 +37,7 @@ class Restored:
     """What a restore came to. ``left_out``: documents that a unique index refused, by collection and id.
 
     ``dangling``: by collection, how many were removed as what they referred to is not in the backup; both are of
-    what was changed while the backup was made.
+    what was changed while the backup was made. ``keys_file``: where the secret keys in it were put, if they were.
     """
 
     facts: BackupFacts
@@ -45,15 +45,16 @@ class Restored:
     left_out: list[tuple[str, LeftOut]] = field(default_factory=list)
     dangling: Counter[str] = field(default_factory=Counter)
     settled: Settled = field(default_factory=Settled)
+    keys_file: Path | None = None
 
 
 async def restore_backup(
     store: Store,
     path: Path,
     passphrase: bytes | None,
-    keep_keys: Callable[[BackupFacts], None] = lambda facts: None,
+    keep_keys: Callable[[BackupFacts], Path | None] = lambda facts: None,
 ) -> Restored:
-    """Restore the backup at PATH into the empty database of STORE; KEEP_KEYS puts the secret keys in it somewhere.
+    """Restore the backup at PATH into the empty database of STORE; KEEP_KEYS puts the secret keys in it into a file.
 
     Raises BackupError where the backup is damaged, of another format, or encrypted and the passphrase is missing or
     wrong, and where the database is not empty; StartError for data of a newer program: then nothing is done. One that
@@ -78,7 +79,7 @@ async def restore_backup(
         await store.database.prepare(indexes(), OBSOLETE_INDEXES)
         restored = await _load(store, facts, marker, path, passphrase)
     await store.quiesce()
-    keep_keys(facts)  # before the mark is removed: nobody could run this again to get them
+    restored.keys_file = keep_keys(facts)  # before the mark is removed: nobody could run this again to get them
     await marker.remove()
     return restored
 
@@ -130,7 +131,7 @@ class _Loading:
         self._marker.check()
         if name == COUNTERS:
             await self._documents.insert_counters(raw, await self._last_ids())
-            self._restored.documents += sum(1 for _ in split(raw))
+            self._restored.documents += count_of(raw)
             return
         try:
             left_out = await self._documents.insert(name, raw)
@@ -139,7 +140,7 @@ class _Loading:
         known = {one.document_id for one in left_out if one.index == "_id_"}
         refused = [(name, one) for one in left_out if one.index != "_id_"]
         self._restored.left_out += [one for one in refused if one not in self._restored.left_out]
-        self._restored.documents += sum(1 for _ in split(raw)) - len(left_out)
+        self._restored.documents += count_of(raw) - len(left_out)
         if look == SECOND_BACKUP_LOOK and name == CALLOUT_COLLECTION:
             self.new_callouts += [found for found in self._documents.ids_of(raw) if found not in known]
 

@@ -30,17 +30,14 @@ def run(options: argparse.Namespace) -> int:
     """Restore the backup, and say what was stopped and how to go on; 0. Raises StartError."""
     settings = read_settings(options)
     passphrase = passphrase_of(options, settings)
-    kept: list[Path] = []
     restored = with_store(
         options,
-        lambda store: restore_backup(
-            store, options.file, passphrase, lambda facts: kept.extend(_keep_keys(facts, settings))
-        ),
+        lambda store: restore_backup(store, options.file, passphrase, lambda facts: _keep_keys(facts, settings)),
         may_create=True,
         read_only=True,
         half_restored=True,
     )
-    for line in [*report_lines(restored), *_key_lines(restored.facts, kept, settings)]:
+    for line in [*report_lines(restored), *_key_lines(restored, settings)]:
         print(line)
     return 0
 
@@ -80,19 +77,19 @@ def report_lines(restored: Restored) -> Iterator[str]:
     yield "People who were signed in must sign in again."
 
 
-def _keep_keys(facts: BackupFacts, settings: Settings) -> list[Path]:
-    """Put the keys that the backup has where the server finds them; in which file, none if they are not needed."""
+def _keep_keys(facts: BackupFacts, settings: Settings) -> Path | None:
+    """Put the keys that the backup has where the server finds them; in which file, None if they are not needed."""
     given = (facts.keys or "").split()
     if given and _missing(facts, settings) and not (settings.secret_keys or settings.secret_keys_file):
-        return [add_keys(settings.data_dir, given)]
-    return []
+        return add_keys(settings.data_dir, given)
+    return None
 
 
-def _key_lines(facts: BackupFacts, kept: Iterable[Path], settings: Settings) -> Iterator[str]:
+def _key_lines(restored: Restored, settings: Settings) -> Iterator[str]:
     """Where the keys of the backup are, and what to do about those that are missing."""
-    for file in kept:
-        yield f"The secret keys of the backup are in {file}."
-    if missing := _missing(facts, settings):
+    if restored.keys_file is not None:
+        yield f"The secret keys of the backup are in {restored.keys_file}."
+    if missing := _missing(restored.facts, settings):
         yield (
             f"The key {', '.join(sorted(missing))}, which seals provider tokens and other secrets, is not here: "
             "put back secret.key, or SCFM_SECRET_KEYS, before you start the server; or else set these secrets anew."

@@ -58,6 +58,11 @@ def split(raw: bytes) -> Iterator[memoryview]:
         start += length
 
 
+def count_of(raw: bytes) -> int:
+    """How many documents are in a batch. Raises ValueError as ``split``."""
+    return sum(1 for _ in split(raw))
+
+
 class RawDocuments:
     """The collections of one database. Every method that is awaited raises Unavailable."""
 
