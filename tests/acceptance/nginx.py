@@ -39,17 +39,21 @@ server {
 class Nginx:
     """One nginx: where it is, and the file by which its certificate is trusted."""
 
-    def __init__(self, folder: Path, upstream: str, site: str) -> None:
-        """In FOLDER; UPSTREAM and SITE are the contents of its two files in conf.d."""
+    def __init__(self, folder: Path, upstream: str, site: str, main: str | None = None) -> None:
+        """In FOLDER; UPSTREAM and SITE are the contents of its two files in conf.d.
+
+        MAIN is that of nginx.conf; without it, the container's.
+        """
         self.folder = folder
-        self.port = free_port()
+        self.port, self.plain_port = free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
         self.certificate = folder / "tls" / "fullchain.pem"
         _make_certificate(folder / "tls")
         (folder / "conf.d").mkdir()
-        for name in ("nginx.conf", "scfm-proxy.inc"):
-            (folder / name).write_text(self._placed((FILES / name).read_text()))
-        (folder / "conf.d" / "upstream.conf").write_text(upstream)
+        (folder / "nginx.conf").write_text(self._placed(main or (FILES / "nginx.conf").read_text()))
+        (folder / "scfm-proxy.inc").write_text(self._placed((FILES / "scfm-proxy.inc").read_text()))
+        # The first by name, as the other needs its format of the log.
+        (folder / "conf.d" / "00-scfm-upstream.conf").write_text(upstream)
         (folder / "conf.d" / "scfm.conf").write_text(self._placed(site))
         (folder / "mime.types").write_text("types { text/html html; }\n")
         for name in ("body", "proxy", "fastcgi", "uwsgi", "scgi"):
@@ -100,11 +104,12 @@ class Nginx:
         for found, replaced in (
             ("listen [::]:80;", ""),
             ("listen [::]:443 ssl http2;", ""),
-            ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
+            ("listen 80;", f"listen 127.0.0.1:{self.plain_port};"),
             ("listen 443 ssl http2;", f"listen 127.0.0.1:{self.port} ssl http2;"),
             ("alerts.example.org", "localhost"),
             ("/etc/nginx/tls", str(self.folder / "tls")),
             ("/run/nginx.pid", str(self.folder / "nginx.pid")),
+            ("/var/log/nginx", str(self.folder)),
             ("/dev/stdout", str(self.folder / "access.log")),
             ("error_log stderr", f"error_log {self.folder}/error.log"),
             ("server_tokens off;", f"server_tokens off;{temporary}"),

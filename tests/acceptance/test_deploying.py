@@ -9,10 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import pytest
 import yaml
 
 from scfm.cli import serve
+from tests.acceptance.backend import Backend
 from tests.acceptance.nginx import BINARY, DEPLOY, FILES, Nginx, own_site, site_below_a_path, upstream_of
 
 UNIT = DEPLOY / "systemd" / "scfm@.service"
@@ -84,48 +82,6 @@ def test_the_unit_starts_a_server_as_the_command_has_it() -> None:
 @pytest.mark.parametrize("upstream", [FILES / "upstream.conf", COMPOSE / "upstream.conf"], ids=["here", "compose"])
 def test_nginx_takes_its_files(tmp_path: Path, site: Any, upstream: Path) -> None:
     assert "syntax is ok" in Nginx(tmp_path / "nginx", upstream.read_text(), site()).check()
-
-
-class Backend:
-    """One that answers for a server of scfm. What it was asked is kept; ``dies`` breaks each request off."""
-
-    def __init__(self, *, dies: bool) -> None:
-        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
-        backend = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def _answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                backend.requests.append((self.command, self.path, headers, body))
-                if dies:
-                    self.close_connection = True
-                    return
-                self.send_response(200)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"ok")
-
-            do_GET = do_POST = _answer  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    @contextmanager
-    def running(self) -> Iterator[int]:
-        """Its port, until the end of the context."""
-        thread = threading.Thread(target=self.server.serve_forever)
-        thread.start()
-        try:
-            yield self.server.server_address[1]
-        finally:
-            self.server.shutdown()
-            thread.join()
-            self.server.server_close()
 
 
 class House:
