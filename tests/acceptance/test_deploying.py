@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import configparser
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -38,8 +39,14 @@ def serve_options(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words[1:])
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+def run(*command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, env=env)
+
+
+def told_blocks(language: str) -> list[str]:
+    """The blocks of docs/deploying.md in this language."""
+    text = (DEPLOY.parent / "docs" / "deploying.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 # systemd
@@ -65,6 +72,24 @@ def test_the_service_can_do_little_beside_its_work(unit: Path) -> None:
     offline = "--offline=true"
     checked = run("systemd-analyze", "security", offline, f"--threshold={MAX_EXPOSURE}", "--no-pager", str(unit))
     assert checked.returncode == 0, checked.stdout
+
+
+@needs_systemd
+def test_systemd_takes_the_drop_in_for_backups_and_it_lets_the_server_write_where_they_go(unit: Path) -> None:
+    (drop_in,) = told_blocks("systemd")
+    folder = unit.with_name(f"{unit.name}.d")
+    folder.mkdir()
+    (folder / "backups.conf").write_text(drop_in)
+    analyze = ("systemd-analyze", "--man=no", "verify", "scfm@3000.service")
+    placed = {**os.environ, "SYSTEMD_UNIT_PATH": f"{unit.parent}:"}
+    checked = run(*analyze, env=placed)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    (folder / "backups.conf").write_text(drop_in.replace("ReadWritePaths", "ReadWritePath"))
+    assert "ReadWritePath" in run(*analyze, env=placed).stderr, "the drop-in is read"
+    settings = configparser.ConfigParser()
+    for block in told_blocks("ini"):
+        settings.read_string(block)
+    assert re.findall("^ReadWritePaths=-(.*)$", drop_in, re.MULTILINE) == [settings["backup"]["backup_dir"]]
 
 
 def test_the_unit_starts_a_server_as_the_command_has_it() -> None:
@@ -263,10 +288,12 @@ def test_the_example_of_variables_has_those_that_compose_needs() -> None:
 
 
 def test_the_settings_of_the_documents_are_settings() -> None:
-    """The file that docs/deploying.md has for /etc/scfm/scfm.ini."""
-    (told,) = re.findall(r"```ini\n(.*?)```", (DEPLOY.parent / "docs" / "deploying.md").read_text(), re.DOTALL)
+    """The files that docs/deploying.md has for /etc/scfm/scfm.ini."""
+    told = told_blocks("ini")
     example, known = configparser.ConfigParser(), configparser.ConfigParser()
-    example.read_string(told)
+    assert len(told) == 2
+    for block in told:
+        example.read_string(block)
     known.read(DEPLOY.parent / "config" / "default.ini")
     for section in example.sections():
         assert set(example[section]) <= set(known[section]), section
