@@ -31,7 +31,7 @@ from scfm.workers.clock_repair import ClockRepair
 from scfm.workers.clock_watch import ClockWatch
 from scfm.workers.delete_recordings import DeleteRecordings
 from scfm.workers.deliver_webhooks import DeliverWebhooks
-from scfm.workers.dispatcher import Dispatcher
+from scfm.workers.dispatcher import Dispatcher, ServerHooks
 from scfm.workers.erase_contacts import EraseContacts
 from scfm.workers.forget_old import ForgetOld
 from scfm.workers.hang_ups import HangUps
@@ -84,8 +84,8 @@ class Jobs:
         attempts = PlanAttempts(accounts, self.flows, self.own_url)
         runner.add(PlanRunner(store, attempts, accounts, settings, wake_senders, journal.id))
         runner.add(BatchRunner(store, lease, wake_senders, journal.id, lambda: tracker.webhooks_recent))
-        pause = tracker.yield_to_webhooks
-        dispatcher = Dispatcher(store, provider, accounts, journal, hold, settings, pause, ends.sent)
+        server = ServerHooks(self.own_url, tracker.yield_to_webhooks, ends.sent)
+        dispatcher = Dispatcher(store, provider, accounts, journal, hold, settings, server)
         runner.add(dispatcher)
         runner.add(StatusFetcher(store, provider, accounts, slots=slots, lease=lease))
         runner.add(ClockRepair(store, watch, settings, runner.wake))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 from scfm.clock import SYSTEM_CLOCK, MonotonicClock, now
 from scfm.errors import Unavailable
@@ -30,7 +31,7 @@ from scfm.workers.callout_hold import CALLOUT_CACHE_SECONDS, CalloutHold
 from scfm.workers.circuit_breaker import CircuitBreakers
 from scfm.workers.placement_recorder import PlacementRecorder
 from scfm.workers.rate_limiter import RateLimiter
-from scfm.workers.request_params import sent_params
+from scfm.workers.request_params import params_of
 from scfm.workers.runner import BATCHED, HAND_BACK_SECONDS, Job
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.send_schedule import ScheduledCall, SendSchedule
@@ -54,6 +55,18 @@ RecordPlacement = Callable[[], Awaitable[None]]
 """Stores what became of a call."""
 
 
+class ServerHooks(NamedTuple):
+    """What the dispatcher asks and tells the rest of the server.
+
+    ``own_url`` gives where providers reach it; ``yield_to_webhooks`` returns when the answers to callers may wait for
+    a batch of calls; ``sent`` is told of each call that the provider has accepted.
+    """
+
+    own_url: Callable[[], str]
+    yield_to_webhooks: Callable[[], Awaitable[None]] = partial(asyncio.sleep, 0)
+    sent: Callable[[PhoneCallDocument], None] = lambda call: None
+
+
 class Dispatcher(Job):
     """Processes queued calls: waits for the moment of each, sends it if nothing forbids, records how that ended."""
 
@@ -67,22 +80,20 @@ class Dispatcher(Job):
         send_journal: SendJournal,
         callout_hold: CalloutHold,
         settings: Settings,
-        yield_to_webhooks: Callable[[], Awaitable[None]] | None = None,
-        sent: Callable[[PhoneCallDocument], None] = lambda call: None,
+        server: ServerHooks | None = None,
         clock: MonotonicClock = SYSTEM_CLOCK,
     ) -> None:
-        """``sent`` is told of each call that the provider has accepted."""
+        server = server or ServerHooks(own_url=lambda: settings.public_url)
         # A call that has its answer still holds a slot until that is stored, but is no longer in flight.
         self.slots = 2 * settings.calls_in_flight
         self._provider = provider
         self._accounts = accounts
         self._send_journal = send_journal
         self._callout_hold = callout_hold
-        self._public_url = settings.public_url
+        self._params_of = partial(params_of, settings.public_url, server.own_url)
         self._clock = clock
-        self._sent = sent
-        self._placements = PlacementRecorder(store, send_journal, settings)
-        pause = yield_to_webhooks or partial(asyncio.sleep, 0)
+        self._sent = server.sent
+        self._placements = PlacementRecorder(store, send_journal, settings, self._params_of)
         self.breakers = CircuitBreakers(clock)
         self._rate_limiter = RateLimiter(
             store,
@@ -101,7 +112,7 @@ class Dispatcher(Job):
             self._placements,
             settings,
             send_journal.id,
-            pause,
+            server.yield_to_webhooks,
             clock,
         )
         self._refusals = AccountRefusals(store, accounts, self.breakers)
@@ -217,7 +228,7 @@ class Dispatcher(Job):
 
     async def _send(self, call: PhoneCallDocument, credentials: Credentials, looked_at: float) -> RecordPlacement:
         account_id = call["account_id"]
-        params = sent_params(call["remote_request_params"], self._public_url)
+        params = self._params_of(call)
         try:
             response = await self._provider.create_call(
                 credentials, call["msisdn"], params, lambda: self._leave(call, looked_at)

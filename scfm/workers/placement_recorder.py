@@ -21,7 +21,6 @@ from scfm.storage.retrying_updates import RetryingUpdates
 from scfm.storage.store import Store
 from scfm.workers.callout_hold import HELD_BACK, NOT_NOW, OPTED_OUT, TOO_LATE, WITHDRAWN
 from scfm.workers.remote_status import first_check
-from scfm.workers.request_params import sent_params
 from scfm.workers.send_journal import SendJournal
 
 # After a request that provably did not leave.
@@ -46,7 +45,15 @@ class PlacementRecorder:
     A call that may have been in the send journal is acknowledged there after that.
     """
 
-    def __init__(self, store: Store, send_journal: SendJournal, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        send_journal: SendJournal,
+        settings: Settings,
+        params_of: Callable[[PhoneCallDocument], Document],
+    ) -> None:
+        """PARAMS_OF gives what a call is sent with."""
+        self._params_of = params_of
         self._send_journal = send_journal
         self._settings = settings
         self._updates = RetryingUpdates(store.all_tenants, CALLS)
@@ -94,5 +101,4 @@ class PlacementRecorder:
         await self._updates.add(*mark_unknown(call, reason.message, lease, self._first_check(call)))
 
     def _first_check(self, call: PhoneCallDocument) -> datetime | None:
-        params = sent_params(call["remote_request_params"], self._settings.public_url)
-        return first_check(params, self._settings.status_check, self._settings.status_check_seconds)
+        return first_check(self._params_of(call), self._settings.status_check, self._settings.status_check_seconds)

@@ -49,7 +49,6 @@ class PlanAttempts:
     ) -> None:
         """Make the next attempt of each of the PARTICIPATIONS, which are due and whole."""
         abilities = abilities_of(await self._accounts.credentials(view.account_id or 0))
-        server_url = self._server_url()
         common = {**initial_fields(PHONE_CALLS), **queued_fields(queue_place(callout))}
         lock = asyncio.Lock()
         inline = await self._inline(view, callout, plan, abilities, participations) if plan.inline_twiml else {}
@@ -66,7 +65,7 @@ class PlanAttempts:
                 parent_collection=PARTICIPATIONS,
                 link="callout_participation_id",
                 scope={ATTEMPT_NUMBER: ordinal},
-                common={**common, "remote_request_params": attempt_params(plan, abilities, server_url, twiml)},
+                common={**common, "remote_request_params": attempt_params(plan, abilities, twiml)},
                 copy_fields=COPIED,
             )
             # Of those that are left out somebody else has made this attempt.

@@ -58,6 +58,11 @@ async def test_the_page_and_its_files(server: Watched) -> None:
     assert wrong.status == 401
 
 
+def once(name: str) -> dict[str, str]:
+    """The header of a request that ``check`` may send again, and that is to be carried out once."""
+    return {"Idempotency-Key": name}
+
+
 @pytest.mark.gen_test(timeout=300)
 async def test_an_alert_with_a_call_flow_of_its_own(server: Watched) -> None:
     csv = {"Content-Type": "text/csv"}
@@ -75,13 +80,15 @@ async def test_an_alert_with_a_call_flow_of_its_own(server: Watched) -> None:
     )
 
     flow = await server.check(
-        lambda client: client.post("/api/call_flows", json={"name": "flood", "definition": FLOW})
+        lambda client: client.post(
+            "/api/call_flows", json={"name": "flood", "definition": FLOW}, headers=once("flow")
+        )
     )
     path = f"/api/call_flows/{flow.json['id']}"
     for verb, body in (("validate", {"definition": FLOW}), (f"{flow.json['id']}/rehearsals", {"callee": ["1"]})):
         answer = await server.check(lambda client, v=verb, b=body: client.post(f"/api/call_flows/{v}", json=b))
         assert answer.status == 200, answer
-    assert (await server.check(lambda client: client.post(f"{path}/publish"))).status == 201
+    assert (await server.check(lambda client: client.post(f"{path}/publish", headers=once("publish")))).status == 201
     await server.check(lambda client: look_at(client, f"{path}/graph", f"{path}/coverage", f"{path}/versions"))
 
     made = await server.check(
@@ -91,7 +98,9 @@ async def test_an_alert_with_a_call_flow_of_its_own(server: Watched) -> None:
     found = await server.check(lambda client: client.post(f"{callout}/preflight"))
     assert (found.json["audience"], found.json["blockers"]) == (30, [])
     assert (
-        await server.check(lambda client: client.post(f"{callout}/callout_events", {"event": "start"}))
+        await server.check(
+            lambda client: client.post(f"{callout}/callout_events", {"event": "start"}, headers=once("start"))
+        )
     ).status == 201
     await server.check(
         lambda client: look_at(
@@ -107,7 +116,9 @@ async def test_an_alert_with_a_call_flow_of_its_own(server: Watched) -> None:
         ),
         seconds=0.2,
     )
-    stopped = await server.check(lambda client: client.post(f"{callout}/callout_events", {"event": "stop"}))
+    stopped = await server.check(
+        lambda client: client.post(f"{callout}/callout_events", {"event": "stop"}, headers=once("stop"))
+    )
     assert stopped.status == 201
     again = await server.check(
         lambda client: client.post(f"{callout}/follow_ups", json={"q": {"outcome": "unreached"}})

@@ -23,7 +23,7 @@ from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
 from scfm.workers.clock_repair import ClockRepair
 from scfm.workers.clock_watch import ClockWatch
-from scfm.workers.dispatcher import Dispatcher
+from scfm.workers.dispatcher import Dispatcher, ServerHooks
 from scfm.workers.outcome_keeper import OutcomeKeeper
 from scfm.workers.reconciler import Reconciler
 from scfm.workers.renumber_contacts import RenumberContacts
@@ -69,6 +69,10 @@ def settings_for(base_url: str, data_dir: Path, **settings: Any) -> Settings:
     )
 
 
+# Where nobody listens.
+OWN_URL = "http://127.0.0.1:9"
+
+
 class Background:
     """One process's jobs. ``store``, ``provider`` and ``send_journal`` may be ones that break."""
 
@@ -91,7 +95,14 @@ class Background:
         lease = settings.lease_seconds
         self.batch_runner = BatchRunner(store, lease, self.runner.wake, self.send_journal.id)
         self.dispatcher = Dispatcher(
-            store, self.provider, accounts, self.send_journal, self.callout_hold, settings, clock=clock
+            store,
+            self.provider,
+            accounts,
+            self.send_journal,
+            self.callout_hold,
+            settings,
+            clock=clock,
+            server=ServerHooks(lambda: settings.public_url or OWN_URL),
         )
         self.clock_watch = clock_watch or ClockWatch()
         self.clock_repair = ClockRepair(store, self.clock_watch, settings, self.runner.wake)

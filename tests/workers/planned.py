@@ -45,11 +45,12 @@ MAX_ROUNDS = 2000
 
 
 class Left(NamedTuple):
-    """A call that left: when, to which number, and as which attempt of it, from 1."""
+    """A call that left: when, to which number, as which attempt of it, from 1, and what it was sent with."""
 
     at: datetime
     msisdn: str
     attempt: int
+    params: Mapping[str, Any]
 
 
 class ScriptedProvider(Provider):
@@ -67,7 +68,7 @@ class ScriptedProvider(Provider):
     ) -> RemoteCall:
         await leaving[0]()
         attempt = 1 + len(self.attempts_of(to))
-        self.left.append(Left(now(), to, attempt))
+        self.left.append(Left(now(), to, attempt, params))
         attempts = self.script.get(to, ["answered"])
         sid = f"CA{to}x{attempt}"
         at = now() + timedelta(seconds=CALL_SECONDS)

@@ -49,9 +49,11 @@ async def test_a_start_calls_the_audience_and_the_callout_ends_by_itself(planned
     stored = await planned.view.get("callouts", callout)
     assert stored["completed_at"] is not None and "due" not in stored["_run"]
     call = (await planned.view.find("phone_calls", {}))[0]
-    assert call["remote_request_params"]["from"] == "1294"
-    assert call["remote_request_params"]["url"].startswith(NOWHERE)
-    assert call["remote_request_params"]["status_callback"].startswith(NOWHERE)
+    assert call["remote_request_params"] == {"from": "1294"}
+    sent = planned.provider.left[0].params
+    assert sent["from"] == "1294"
+    assert sent["url"].startswith(NOWHERE)
+    assert sent["status_callback"].startswith(NOWHERE)
 
 
 async def test_an_attempt_is_made_again_after_its_delay_as_often_as_the_plan_says(planned: Planned) -> None:
@@ -347,7 +349,7 @@ async def test_what_the_flow_says_first_goes_inside_the_call_where_the_plan_want
     await planned.view.update_one("callouts", {"_id": callout}, {"$set": one_way})
     await planned.fire(callout, "start")
     await planned.finish(callout)
-    sent = {call["msisdn"]: call["remote_request_params"] for call in await planned.view.find("phone_calls", {})}
+    sent = {left.msisdn: left.params for left in planned.provider.left}
     assert "Water in Kandal" in sent[ANNA]["twiml"] and "Water in Takeo" in sent[BORA]["twiml"]
     for params in sent.values():
         assert "url" not in params and params["status_callback"].startswith(NOWHERE)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scfm.models.outcome import ATTEMPT_NUMBER
 from scfm.storage.store import Store
 from scfm.workers.request_params import sent_params
 from tests.workers.background import account, background, calls_of, carrier, pass_over, queued_calls, settings_for
@@ -54,3 +55,18 @@ async def test_the_defaults_are_sent_and_not_stored_and_a_default_callback_count
     (call,) = await calls_of(store)
     assert call["status"] == "remotely_queued" and call["remote_request_params"] == params
     assert ("_check" in call) is (not public_url)
+
+
+async def test_calls_of_a_plan_leave_with_the_address_that_the_server_has_when_they_do(
+    store: Store, tmp_path: Path
+) -> None:
+    params, account_id = {"from": "345"}, await account(store)
+    async with carrier() as simulator:
+        for number, public_url in enumerate(("https://mistyped.example.org", PUBLIC), 1):
+            fields = {"remote_request_params": params, ATTEMPT_NUMBER: number}
+            await queued_calls(store, account_id, [f"+1555001000{number}"], **fields)
+            async with background(store, settings_for(simulator.base_url, tmp_path, public_url=public_url)) as jobs:
+                await pass_over(jobs.dispatcher)
+        *_, last = simulator.carrier.calls
+        assert (last.options.url, last.options.status_callback) == (WEBHOOK, WEBHOOK)
+    assert [call["remote_request_params"] for call in await calls_of(store)] == [params, params]
