@@ -148,6 +148,8 @@ class BaseHandler(RequestBodyHandler):
         if self.body_is_unfinished:
             # Tornado closes the connection of a request that is refused before the end of its body.
             self.set_header("Connection", "close")
+            if self.request.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.request.headers:
+                cast(Any, self.request.connection).stream.lingers = True
         elapsed = self.request.request_time()
         self.set_header("X-Runtime", f"{elapsed:.6f}")
         return super().finish(chunk)

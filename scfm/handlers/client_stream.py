@@ -40,6 +40,9 @@ class ConnectionRegistry(Protocol):
     def forget(self, stream: ClientStream) -> None:
         """The connection has been closed."""
 
+    def linger(self, connection: socket.socket) -> None:
+        """Close a connection of which nobody hears any more, but whose client may still send."""
+
 
 class ClientStream(IOStream):
     """A connection of a client. It counts the bytes that pass, and tells CONNECTIONS what it waits for."""
@@ -50,6 +53,8 @@ class ClientStream(IOStream):
         self.received = self.sent = self.unsent = 0
         # What had been received when the wait for a request began, and the size of the head that has come since.
         self.received_before = self.head_size = 0
+        # Whether the client may still send a body when this is closed: its answer says that it is refused.
+        self.lingers = False
         # Since when, and at how many bytes, the sweep watches it.
         self.watched_since: float | None = None
         self.watched_bytes = 0
@@ -118,11 +123,16 @@ class ClientStream(IOStream):
         return self.received + self.sent - held
 
     def close_fd(self) -> None:
-        super().close_fd()
+        if self.lingers:
+            self._connections.linger(self.socket)
+            self.socket = None  # type: ignore[assignment]
+        else:
+            super().close_fd()
         self._connections.forget(self)
 
     def abort(self) -> None:
         """Close it, and send nothing more of what the client does not take."""
+        self.lingers = False
         with suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         self.close()

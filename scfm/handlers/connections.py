@@ -16,6 +16,7 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import Application
 
 from scfm.handlers.client_stream import ClientStream
+from scfm.handlers.lingering import LingeringConnections
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.spare_file import SpareFile
 from scfm.handlers.time_limits import DEFAULT_TIMES, TimeLimits
@@ -89,6 +90,8 @@ class Connections:
         self._full = Outage("no connection can be accepted", "connections can be accepted again")
         self._full_since: float | None = None
         self._spare = SpareFile()
+        self._lingering = LingeringConnections()
+        self.linger = self._lingering.take
         self._swept_at = time.monotonic()
         self._sweeping = PeriodicCallback(self.sweep, SWEEP_SECONDS * 1000)
 
@@ -115,6 +118,7 @@ class Connections:
         self._full.close()
         self._spare.close()
         await self._http.close_all_connections()
+        self._lingering.close()
 
     def forget(self, stream: ClientStream) -> None:
         """The connection has been closed."""
@@ -177,6 +181,7 @@ class Connections:
         Else those who wait go on waiting, or, where that has taken too long, are refused.
         """
         now = time.monotonic()
+        self._lingering.close()  # they have their answers; none of them counts as a connection
         self._full.failed(str(error.strerror))
         self._full_since = now if self._full_since is None else self._full_since
         if (least := self._least_worthy()) is not None:

@@ -15,6 +15,7 @@ import pytest
 from tornado.web import ErrorHandler
 
 from scfm.handlers import connections as module
+from scfm.handlers import lingering
 from scfm.handlers.application import WebApplication
 from scfm.handlers.base import BaseHandler
 from scfm.handlers.body_budget import BodyBudget
@@ -231,6 +232,32 @@ async def test_a_body_may_take_long_while_it_goes_on_and_not_when_it_stops() -> 
         await seen(server, len(HEAD) + 361_000)
         server.connections.close_overdue(began + 10 * 31)
         assert await client.receive() == b""
+
+
+REFUSED_BODY = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(LONG)
+
+
+async def test_a_client_that_still_sends_a_body_that_was_refused_reads_the_answer() -> None:
+    async with serving() as server, peer(server) as client:
+        await client.send(REFUSED_BODY)
+        await client.send(LONG)  # a connection that is closed meanwhile is reset, which raises here
+        answer = await client.receive()
+        assert answer.startswith(b"HTTP/1.1 404 ") and b"\r\nConnection: close\r\n" in answer
+        assert await client.receive() == b""
+
+
+async def test_whoever_goes_on_sending_is_left_after_a_time_or_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lingering, "MAX_LINGERING", 1)
+    async with serving() as server, peer(server, REFUSED_BODY) as first, peer(server) as second:
+        assert b" 404 " in await first.receive()
+        monkeypatch.setattr(lingering, "LINGER_SECONDS", 0.0)
+        await second.send(REFUSED_BODY)
+        assert b" 404 " in await second.receive()
+        for client in (first, second):
+            with pytest.raises(ConnectionError):
+                while True:
+                    await client.send(b"more")
+                    await asyncio.sleep(0)
 
 
 async def test_time_in_which_the_server_stood_still_counts_against_no_connection() -> None:
