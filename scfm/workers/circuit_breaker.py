@@ -8,6 +8,7 @@ known to this process alone.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from functools import partial
 from typing import Literal
@@ -21,6 +22,8 @@ from scfm.runtime.outage import Outage
 FAILURES_TO_OPEN = 5
 # Each process tries for itself, so there is nobody whom jitter would keep apart.
 PROBE_BACKOFF = Backoff(first=1.0, longest=60.0, jitter=0.0)
+# Whoever has calls that wait tries at least so often; without any nobody tries, and nobody knows.
+TRIED_SECONDS = 2 * PROBE_BACKOFF.longest
 # What a provider does again within this time is still the same outage, for the log.
 OUTAGE_SECONDS = 30.0
 
@@ -35,6 +38,8 @@ class CircuitBreaker:
         # Whether only a single call may try once it is not open.
         self.half_open = False
         self._failures = 0
+        # When a request last failed, in monotonic seconds.
+        self._failed_at = -math.inf
         # How often it has been opened since the provider's last answer.
         self._opened = 0
         provider = f"the provider of account {account_id}"
@@ -58,6 +63,11 @@ class CircuitBreaker:
         """What these requests have told."""
         failing: Literal["refusing", "failing"] = "refusing" if self._refused else "failing"
         return ProviderState(failing if self.half_open else "ok", self._answered_at)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether calls of the account are tried now and again, as its provider does not take them."""
+        return self.half_open and self._clock.monotonic() < self._failed_at + TRIED_SECONDS
 
     def answered(self) -> None:
         """The provider has answered, yes or no: it is there."""
@@ -85,6 +95,7 @@ class CircuitBreaker:
 
     def _fail(self, outage: Outage, reason: str) -> None:
         self._failures += 1
+        self._failed_at = self._clock.monotonic()
         self.half_open = self._failures >= FAILURES_TO_OPEN
         # Calls that were under way together fail together: that is one reason to wait longer, not many.
         if self.half_open and not self.is_open:
@@ -107,8 +118,11 @@ class CircuitBreakers(dict[int, CircuitBreaker]):
             PROVIDERS_FAILING.labels(state).set_function(partial(self._count, state))
 
     def _count(self, state: str) -> int:
-        """How many accounts have a provider of that state."""
-        return sum(breaker.state.state == state for breaker in self.values())
+        """How many accounts have a provider of that state, as far as they still have calls to try it with.
+
+        Where another process has made the last of them, this one never hears that the provider is back.
+        """
+        return sum(breaker.is_failing and breaker.state.state == state for breaker in self.values())
 
     def state(self, account_id: int) -> ProviderState:
         """What is known of the provider of an account."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from scfm.runtime.metrics import REGISTRY
 from scfm.storage.store import Store
-from scfm.workers.circuit_breaker import FAILURES_TO_OPEN, PROBE_BACKOFF, CircuitBreakers
+from scfm.workers.circuit_breaker import FAILURES_TO_OPEN, PROBE_BACKOFF, TRIED_SECONDS, CircuitBreakers
 from scfm.workers.rate_limiter import RateLimiter
 from tests.workers.owned_clock import OwnedClock, OwnedStore
 
@@ -48,6 +49,27 @@ async def test_a_breaker_waits_twice_as_long_after_each_probe_that_fails(store: 
     clock.seconds += PROBE_BACKOFF.longest + 1
     rate_limiter.breakers[1].answered()
     assert rate_limiter.allowance(1, None, None) == ROOM
+
+
+async def test_an_account_counts_as_failing_for_as_long_as_calls_of_it_are_tried(clock: OwnedClock) -> None:
+    def shown() -> float | None:
+        return REGISTRY.get_sample_value("scfm_provider_accounts_failing", {"state": "failing"})
+
+    breakers = CircuitBreakers(clock)
+    for _ in range(FAILURES_TO_OPEN):
+        assert shown() == 0
+        breakers[1].failed("no answer")
+    for _ in range(5):
+        clock.seconds += PROBE_BACKOFF.longest
+        assert shown() == 1
+        breakers[1].failed("no answer")
+    clock.seconds += TRIED_SECONDS
+    assert shown() == 0, "another process has made the last of its calls"
+    assert breakers[1].half_open, "the next call is a probe all the same"
+    breakers[1].failed("no answer")
+    assert shown() == 1
+    breakers[1].answered()
+    assert shown() == 0
 
 
 async def test_calls_that_fail_together_count_as_one_reason_to_wait(store: Store, clock: OwnedClock) -> None:
