@@ -7,6 +7,7 @@ a short while ago: only then is each of its calls compared with its contact.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -84,8 +85,21 @@ class CalloutHold:
         return blocking
 
     async def blocking_statuses(self, account_id: int, calls: Sequence[PhoneCallDocument]) -> list[str | None]:
-        """The same for many calls of an account, with fewer look-ups."""
-        found = [await self._blocking(call) for call in calls]
+        """The same for many calls of an account, with fewer look-ups.
+
+        The account and each callout are looked at once: one look for each call, where these take longer than their
+        result is good for, would take longer than the calls are claimed for.
+        """
+        held = bool(calls) and await self.holds.held(account_id)
+        ids = {callout_id for call in calls if (callout_id := call.get("callout_id")) is not None}
+        states = await asyncio.gather(*(self._callouts.get((account_id, callout_id)) for callout_id in ids))
+        callouts: dict[int | None, _CalloutState] = dict(zip(ids, states, strict=True))
+        found = [
+            (WITHDRAWN, False)
+            if await self._is_withdrawn(call)
+            else self._blocked_by(held, callouts.get(call.get("callout_id")))
+            for call in calls
+        ]
         msisdns = {call["msisdn"] for call, (_, may_be) in zip(calls, found, strict=True) if may_be}
         opted_out = await self.opt_outs.opted_out(account_id, msisdns) if msisdns else set()
         return [
@@ -97,11 +111,17 @@ class CalloutHold:
         """What keeps the call back but for opt-outs, and whether these are to be looked at."""
         if await self._is_withdrawn(call):
             return WITHDRAWN, False
-        if await self.holds.held(call["account_id"]):
+        account_id, callout_id = call["account_id"], call.get("callout_id")
+        held = await self.holds.held(account_id)
+        return self._blocked_by(held, await self._callouts.get((account_id, callout_id)) if callout_id else None)
+
+    @staticmethod
+    def _blocked_by(held: bool, callout: _CalloutState | None) -> tuple[str | None, bool]:
+        """The same of a call whose account's calls are HELD or not, and whose callout is so; None for no callout."""
+        if held:
             return HELD_BACK, False
-        if (callout_id := call.get("callout_id")) is None:
+        if callout is None:
             return None, True
-        callout = await self._callouts.get((call["account_id"], callout_id))
         if callout.status in BLOCKING:
             return callout.status, callout.status == "paused" and not callout.goes_over_opt_outs
         shut = callout.shut(now())

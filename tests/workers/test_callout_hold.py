@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from scfm.simulator.faults import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
+from scfm.workers import call_holds
 from scfm.workers import callout_hold as module
+from scfm.workers.call_holds import CallHolds
 from scfm.workers.callout_hold import CalloutHold
 from tests.workers.background import (
     Background,
@@ -209,3 +212,32 @@ async def test_a_call_without_a_callout_is_not_kept_back(store: Store) -> None:
 
 async def test_a_callout_that_is_gone_lets_nothing_through(store: Store) -> None:
     assert await CalloutHold(store).blocking_status({"account_id": 1, "callout_id": 77}) == "stopped"
+
+
+async def test_many_calls_cost_a_look_at_their_account_and_one_at_each_callout(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The database is so slow that what was seen is out of date when the answer comes.
+    monkeypatch.setattr(module, "CALLOUT_CACHE_SECONDS", -1.0)
+    monkeypatch.setattr(call_holds, "HOLD_CACHE_SECONDS", -1.0)
+    looks: Counter[str] = Counter()
+
+    class Counted(CalloutHold):
+        async def _read(self, callout: tuple[int, int]) -> Any:
+            looks["callout"] += 1
+            return await super()._read(callout)
+
+    class CountedHolds(CallHolds):
+        async def _read(self, account_id: int) -> bool:
+            looks["account"] += 1
+            return await super()._read(account_id)
+
+    own = await callout(store, "running", NUMBERS)
+    await store.for_account(own).insert_many("callouts", [{"_id": CALLOUT + 1, "status": "paused"}])
+    await queued_calls(store, own, NUMBERS, callout_id=CALLOUT + 1)
+    hold = Counted(store)
+    hold.holds = CountedHolds(store)
+    calls = await calls_of(store)
+    found = await hold.blocking_statuses(own, calls)
+    assert Counter(found) == {None: len(NUMBERS), "paused": len(NUMBERS)}
+    assert looks == {"account": 1, "callout": 2}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from scfm.simulator.faults import Faults
 from scfm.simulator.simulator import Simulator
 from scfm.storage.store import Store
@@ -17,6 +19,7 @@ from tests.workers.background import (
     reached,
     settings_for,
 )
+from tests.workers.owned_clock import OwnedClock
 
 MANY = [f"+1555008{number:04}" for number in range(2000)]
 FEW = [f"+1555009{number:04}" for number in range(10)]
@@ -100,3 +103,26 @@ async def test_no_more_calls_are_held_than_may_be_in_flight_however_many_wait(st
 async def held(jobs: Background) -> int:
     claimed = {"_work.lease": {"$exists": True}}
     return len(await jobs.store.all_tenants.find("phone_calls", claimed, fields=["_id"], sort=()))
+
+
+async def test_where_the_database_is_slow_the_first_calls_leave_before_others_are_claimed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all of them would be late when the last are claimed, would be queued again, and so on for ever."""
+    first, second = await account(store), await account(store)
+    for own in (first, second):
+        await queued_calls(store, own, FEW[:3])
+    clock = OwnedClock()
+    settings = settings_for("http://127.0.0.1:9", tmp_path)
+    jobs = Background(store, settings, clock=clock)
+
+    async def held(account_id: int) -> bool:
+        clock.advance(settings.lease_seconds / 6)
+        return False
+
+    monkeypatch.setattr(jobs.callout_hold.holds, "held", held)
+    for own in (first, second):
+        claimed = await jobs.dispatcher.claim(SLOTS)
+        assert [scheduled.call["account_id"] for scheduled in claimed] == [own] * 3
+        assert not any(scheduled.late(clock.monotonic()) for scheduled in claimed)
+    await jobs.close()
