@@ -49,6 +49,7 @@ with _checked():
     from motor.frameworks import asyncio as threaded
     from motor.metaprogramming import AsyncRead, DelegateMethod, create_class_with_framework
     from pymongo import AsyncMongoClient
+    from pymongo.asynchronous import pool, topology
     from pymongo.asynchronous.collection import AsyncCollection
     from pymongo.asynchronous.database import AsyncDatabase
 
@@ -56,6 +57,8 @@ with _checked():
     for _owner, _names in (
         (AsyncMongoClient, ("aconnect",)),
         (DelegateMethod, ("wrap",)),
+        (pool, ("_async_cond_wait",)),
+        (topology, ("_async_cond_wait",)),
         (threaded, ("CLASS_PREFIX", "run_on_executor", "get_event_loop", "check_event_loop", "platform_info")),
     ):
         for _name in _names:
@@ -72,6 +75,25 @@ PLAIN_TIMES: CodecOptions[Document] = CodecOptions()
 def decoded(raw: RawBSONDocument) -> Document:
     """What a document of ``RAW`` holds; its times, which are UTC, are without a zone."""
     return decode(raw.raw, PLAIN_TIMES)
+
+
+async def _wait_for_condition(condition: Any, seconds: float | None) -> bool:
+    """Whether the condition, whose lock the caller holds, was notified in time. However it ends, he holds the lock.
+
+    The driver's own waits by ``asyncio.wait_for``, which in Python 3.11 has another task do it. A caller who is
+    cancelled when the time is up, while that task waits for the lock, leaves it behind: it takes the lock, which is
+    never free again, and no operation finds a server until the process is started anew.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await condition.wait()
+            return True
+    except TimeoutError:
+        return False
+
+
+for _module in (pool, topology):
+    vars(_module)["_async_cond_wait"] = _wait_for_condition
 
 
 async def _run(_loop: Any, operation: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> T:
