@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from scfm.errors import NotFound
@@ -45,8 +46,8 @@ NOT_OPEN: Final[Document] = {"outcome": {"$exists": True, "$nin": list(OPEN_OUTC
 CALLOUT_IS_OVER: Final[Document] = {"status": {"$in": ["stopped", COMPLETED]}}
 
 Documents = Sequence[Document]
-PurgeStep = Callable[[TenantView, Documents, datetime, bool], Awaitable[int]]
-"""Purges some documents of one account that are from before a moment, or, in a dry run, only counts them."""
+PurgeStep = Callable[[TenantView, Documents, bool], Awaitable[int]]
+"""Purges some documents of one account, or, in a dry run, only counts them."""
 
 
 class Retention:
@@ -63,7 +64,7 @@ class Retention:
         for collection, condition, fields, step in _KINDS[kind](before):
             async with aclosing(self._found(collection, condition, fields)) as batches:
                 async for account_id, documents in batches:
-                    count += await step(self._store.for_account(account_id), documents, before, dry_run)
+                    count += await step(self._store.for_account(account_id), documents, dry_run)
         return count
 
     async def _found(
@@ -86,7 +87,7 @@ class Retention:
             await rest(began, self._max_rest)
 
 
-async def _purge_calls(view: TenantView, calls: Documents, before: datetime, dry_run: bool) -> int:
+async def _purge_calls(view: TenantView, calls: Documents, dry_run: bool) -> int:
     """Calls lose the person, and their events are removed."""
     if dry_run:
         return len(calls)
@@ -104,7 +105,7 @@ async def _note_called(view: TenantView, calls: Documents) -> None:
     await view.bulk_update(CONTACT_COLLECTION, updates)
 
 
-async def _purge_answers(view: TenantView, participations: Documents, before: datetime, dry_run: bool) -> int:
+async def _purge_answers(view: TenantView, participations: Documents, dry_run: bool) -> int:
     """Participations lose their answers, and providers delete what was recorded for them."""
     if dry_run:
         return len(participations)
@@ -114,9 +115,7 @@ async def _purge_answers(view: TenantView, participations: Documents, before: da
     return await view.update_many(PARTICIPATIONS, {**ids, "answers": {"$nin": [None, {}]}}, cleared)
 
 
-async def _purge_recorded_answers(
-    view: TenantView, participations: Documents, before: datetime, dry_run: bool
-) -> int:
+async def _purge_recorded_answers(view: TenantView, participations: Documents, dry_run: bool) -> int:
     """Answers that are recordings keep their length only, and providers delete the recordings."""
     updates: list[tuple[Document, Document]] = []
     for one in participations:
@@ -134,7 +133,7 @@ def _without_recording(answer: Any) -> Any:
     return {**answer, "recording_url": None} if isinstance(answer, dict) and answer.get("recording_url") else answer
 
 
-async def _purge_recordings(view: TenantView, events: Documents, before: datetime, dry_run: bool) -> int:
+async def _purge_recordings(view: TenantView, events: Documents, dry_run: bool) -> int:
     """Events do not lead to recordings any more, and providers delete them."""
     if dry_run:
         return len(events)
@@ -145,7 +144,7 @@ async def _purge_recordings(view: TenantView, events: Documents, before: datetim
     )
 
 
-async def _purge_callouts(view: TenantView, callouts: Documents, before: datetime, dry_run: bool) -> int:
+async def _purge_callouts(view: TenantView, callouts: Documents, dry_run: bool) -> int:
     """The people of callouts that are over are only counted any more; how many people."""
     count = 0
     for callout in callouts:
@@ -178,7 +177,7 @@ async def _purge_people(view: TenantView, of_callout: Document, dry_run: bool) -
     return count
 
 
-async def _purge_contacts(view: TenantView, contacts: Documents, before: datetime, dry_run: bool) -> int:
+async def _purge_contacts(before: datetime, view: TenantView, contacts: Documents, dry_run: bool) -> int:
     """Contacts who were not called, nor are to be, are erased: see ``Eraser``."""
     among = {"contact_id": {"$in": [contact["_id"] for contact in contacts]}}
     called = await view.find(
@@ -239,7 +238,7 @@ def _callouts(before: datetime) -> list[PurgeSearch]:
 def _contacts(before: datetime) -> list[PurgeSearch]:
     unchanged = {name: {"$lt": before} for name in ("created_at", "updated_at")}
     condition = {**unchanged, CALLED_AT: {"$not": {"$gte": before}}}
-    return [(CONTACT_COLLECTION, condition, ("_id",), _purge_contacts)]
+    return [(CONTACT_COLLECTION, condition, ("_id",), partial(_purge_contacts, before))]
 
 
 _KINDS: Final[dict[str, Callable[[datetime], list[PurgeSearch]]]] = {
