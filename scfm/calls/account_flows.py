@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import orjson
 
@@ -28,6 +28,7 @@ from scfm.runtime.offload import offload
 from scfm.storage.store import Store
 from scfm.storage.ttl_cache import TTLCache
 from scfm.twiml.application import Unregistered
+from scfm.twiml.definition import Definition
 from scfm.twiml.definition_flow import DefinitionFlow, definition_flow
 from scfm.twiml.definition_state import FLOW_VERSION
 from scfm.twiml.flow import Flow, FlowSettings
@@ -159,9 +160,10 @@ class AccountFlows:
         if key.document_id not in stored:
             return None
         version = stored[key.document_id]
-        make = partial(definition_flow, key.name, version["definition"], key.version, version["audio"])
+        definition = cast(Definition, version["definition"])
+        make = partial(definition_flow, key.name, definition, key.version, version["audio"])
         try:
-            return await offload(len(orjson.dumps(version["definition"])), make)
+            return await offload(len(orjson.dumps(definition)), make)
         except Exception:  # what a newer release has published may mean nothing to this one
             log.exception("version %d of call flow %s of account %d", key.version, key.name, key.account_id)
             return None

@@ -7,14 +7,13 @@ flow names was left by a publish that came to nothing, and is no version.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from scfm.clock import iso
 from scfm.storage.index import Index
-from scfm.storage.query import Document
+from scfm.storage.query import CollectionName, Document
 from scfm.storage.tenant_view import TenantView
 
-VERSION_COLLECTION = "call_flow_versions"
 # With ``_id``, so that what is left over is found without reading the versions, of a quarter of a megabyte each.
 VERSION_INDEXES = (Index("account_id", "call_flow_id", "_id"),)
 # In a flow: ``[{version, document}]``, the number from 1 and the ``_id`` of the version's document.
@@ -30,10 +29,13 @@ class VersionDocument(TypedDict):
     _id: str
     account_id: int
     call_flow_id: int
-    definition: dict[str, Any]
+    definition: Document
     audio: dict[str, str]
     published_at: Any
     published_by: str
+
+
+VERSION_COLLECTION: Final = CollectionName[VersionDocument]("call_flow_versions")
 
 
 def version_id(flow: Document, version: int) -> str | None:
@@ -41,7 +43,7 @@ def version_id(flow: Document, version: int) -> str | None:
     return next((str(one["document"]) for one in reversed(flow[VERSIONS]) if one["version"] == version), None)
 
 
-async def read_versions(view: TenantView, ids: Sequence[str]) -> dict[str, Document]:
+async def read_versions(view: TenantView, ids: Sequence[str]) -> dict[str, VersionDocument]:
     """By their ids, the documents of versions. Raises Unavailable."""
     found = await view.find(VERSION_COLLECTION, {"_id": {"$in": list(ids)}}, sort=())
     return {version["_id"]: version for version in found}
@@ -53,7 +55,7 @@ async def shown_versions(view: TenantView, named: Sequence[Document]) -> list[Do
     return [_shown(one["version"], stored[one["document"]]) for one in named if one["document"] in stored]
 
 
-def _shown(version: int, stored: Document) -> Document:
+def _shown(version: int, stored: VersionDocument) -> Document:
     published_at = iso(stored["published_at"])
     shown = {"version": version, "definition": stored["definition"]}
     return {**shown, "published_at": published_at, "published_by": stored["published_by"]}
