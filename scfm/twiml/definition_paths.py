@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from scfm.schemas import pointer
-from scfm.twiml.definition import CalleeItem
+from scfm.twiml.definition import DEFAULT_FINISH_ON_KEY, CalleeItem
 from scfm.twiml.definition_examples import rehearse_example
 from scfm.twiml.definition_flow import DefinitionFlow
 from scfm.twiml.definition_state import CallState, Place
@@ -135,13 +135,13 @@ def callee_choices(step: CompiledStep) -> list[CalleeItem]:
 
 def _wrong_keys(menu: Question) -> list[str]:
     """Keys that a menu does not have, if there are any: one press of them."""
-    finish = "#" if menu.finish_on_key is None else menu.finish_on_key
+    finish = DEFAULT_FINISH_ON_KEY if menu.finish_on_key is None else menu.finish_on_key
     wrong = (key for key in KEYS if key != finish and not any(keys.startswith(key) for keys in menu.targets))
     return [key for key in [next(wrong, None)] if key is not None]
 
 
 def _number(ask: Question, length: int) -> str:
-    finish = "#" if ask.finish_on_key is None else ask.finish_on_key
+    finish = DEFAULT_FINISH_ON_KEY if ask.finish_on_key is None else ask.finish_on_key
     return ("2" if finish == "1" else "1") * length
 
 
