@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 
 ADDRESSES = 200
-DRIP_SECONDS = 2.0
+SLOW_BYTE_SECONDS = 2.0
 RETRY_SECONDS = 0.5
 SIGN_IN_SECONDS = 30.0
 OPENED_AT_ONCE = 100
@@ -32,11 +32,10 @@ class Attack:
     def __init__(self, port: int) -> None:
         self._port = port
         self._gate = asyncio.Semaphore(OPENED_AT_ONCE)
-        self._emails = count(1)
         self.counts: Counter[str] = Counter()
 
     async def hold(self, kind: str, opening: str, opened: asyncio.Event) -> None:
-        """Keep one connection of a KIND open for ever; with an OPENING, which is sent, drip bytes after it."""
+        """Keep one connection of a KIND open for ever; send the OPENING, if any, and then single bytes, slowly."""
         while True:
             with suppress(OSError):
                 async with self._gate:
@@ -44,9 +43,8 @@ class Attack:
                 self.counts[f"{kind}_opened"] += 1
                 writer.write(opening.encode())
                 opened.set()
-                with suppress(TimeoutError):
-                    while not await self._closed(reader, DRIP_SECONDS if opening else None):
-                        writer.write(b"x")
+                while not await self._closed(reader, SLOW_BYTE_SECONDS if opening else None):
+                    writer.write(b"x")
                 writer.close()
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -71,7 +69,7 @@ class Attack:
 
     async def _sign_in(self, number: int) -> None:
         address = f"127.0.{1 + number % ADDRESSES // 100}.{2 + number % 100}"
-        body = json.dumps({"email": f"nobody{next(self._emails)}@example.org", "password": "a wrong password"})
+        body = json.dumps({"email": f"nobody{number}@example.org", "password": "a wrong password"})
         head = "POST /session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
         self.counts["sign_ins"] += 1
         try:

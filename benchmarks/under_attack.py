@@ -1,4 +1,4 @@
-"""What providers feel while strangers hold connections and guess passwords, beside a server that is left alone."""
+"""How long webhooks take while strangers hold connections and guess passwords, and before that."""
 
 from __future__ import annotations
 
