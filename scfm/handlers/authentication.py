@@ -26,7 +26,8 @@ from scfm.storage.ttl_cache import TTLCache
 
 # A token revoked, or a session ended, by another process is refused here no later than this.
 TOKEN_CACHE_SECONDS = 2.0
-# Tokens and sessions that are remembered as somebody's; of others at an address, only so many are looked up.
+# How many tokens and sessions are remembered as somebody's: they are looked up, however many wrong ones came from
+# their address.
 MAX_KNOWN = 10_000
 
 Value = TypeVar("Value")
@@ -56,8 +57,8 @@ class Authenticator:
         self._limits = limits
         self._clients = TTLCache(self._find, TOKEN_CACHE_SECONDS)
         self._sessions = TTLCache(self._find_session, TOKEN_CACHE_SECONDS)
-        # Digests of those that were somebody's when they were looked up last: a change that makes the caches forget
-        # must not make strangers of them.
+        # The digests of tokens and sessions that were somebody's when they were looked up last. The caches do not
+        # tell that: every change of an account empties them.
         self._known: dict[str, None] = {}
 
     async def client(self, request: HTTPServerRequest) -> Client:
@@ -83,8 +84,9 @@ class Authenticator:
 
     async def signed_in(self, secret: str) -> SignedIn:
         """Whose session it is that has this secret; raises Unauthorized."""
-        signed_in = _valid(await self._sessions.get(digest(secret)))
-        self._remember(digest(secret))
+        key = digest(secret)
+        signed_in = _valid(await self._sessions.get(key))
+        self._remember(key)
         return signed_in
 
     async def shown_session(self, secret: str, request: HTTPServerRequest) -> SignedIn:

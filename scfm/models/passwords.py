@@ -70,7 +70,7 @@ class PasswordHashing:
         return await self._in_thread(lambda: _compare(password_hash, password))
 
     def check_wait(self, asker: Asker) -> None:
-        """Raise Overloaded if it would take too long until it is this asker's turn, which asks for none."""
+        """Raise Overloaded if it would take too long until it is this asker's turn; no turn is taken."""
         if self._busy:
             self._refuse_long_wait(asker)
 
