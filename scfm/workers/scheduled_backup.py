@@ -87,9 +87,10 @@ class ScheduledBackup(Job):
                 self._found(await asyncio.to_thread(self._newest))
                 if self._wait() > 0:
                     return
-                self._remove_cut_off()
+                # Files are removed in threads: a file system may take long to free large ones.
+                await asyncio.to_thread(self._remove_cut_off)
                 made = await self._make()
-                await asyncio.to_thread(self._remove_old)  # a file system may take long to free a large file
+                await asyncio.to_thread(self._remove_old)
         except (BackupError, Unavailable, OSError) as error:
             since = f"the newest is of {iso(self.last)}" if self.last else "there is none yet"
             self._outage.failed(f"{error}; {since}")
