@@ -26,7 +26,7 @@ WINDOW_SECONDS = 10.0
 # Requests of one address with tokens and sessions that nobody has. Nobody can guess one of 256 bits: this bounds what
 # the guesses cost the database.
 WRONG_TOKENS_PER_SECOND = 10.0
-TOO_MANY = {
+TOO_MANY_REQUESTS = {
     "account": "too many requests of this account (maximum is {rate:g} a second)",
     "address": "too many requests from this address (maximum is {rate:g} a second)",
     "wrong_tokens": "too many requests from this address with wrong tokens (maximum is {rate:g} a second)",
@@ -78,7 +78,7 @@ class RequestLimits:
 
     def _refuse(self, limit: str, wait: float, whose: str) -> None:
         quota = self._quotas[limit]
-        message = TOO_MANY[limit].format(rate=quota.rate)
+        message = TOO_MANY_REQUESTS[limit].format(rate=quota.rate)
         metrics.HTTP_REQUESTS_LIMITED.labels(limit).inc()
         self._refused.warn(limit, "request refused: %s: %s", message, whose)
         raise TooManyRequests(wait, message, _fields(limit, quota, 0, wait))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from scfm.clock import SYSTEM_CLOCK, MonotonicClock
 
 # Keys that are remembered: whoever is not has a whole quota. An attacker has as many addresses as it can pay for.
-MAX_KEYS = 20_000
+MAX_QUOTA_KEYS = 20_000
 # The rounding errors of sums of times are smaller.
 ROUNDING_SECONDS = 1e-6
 
@@ -46,7 +46,7 @@ class RequestQuota:
         whole_at = max(now, self._whole_at.get(key, now))
         wait = self._wait(whole_at, now)
         if not wait:
-            if key not in self._whole_at and len(self._whole_at) >= MAX_KEYS:
+            if key not in self._whole_at and len(self._whole_at) >= MAX_QUOTA_KEYS:
                 self._make_room(now)
             whole_at += self._interval
             self._whole_at[key] = whole_at
@@ -64,4 +64,4 @@ class RequestQuota:
     def _make_room(self, now: float) -> None:
         """Forget whose quota is whole; if those are few, also those who have been known for longest."""
         kept = [(key, whole_at) for key, whole_at in self._whole_at.items() if whole_at > now]
-        self._whole_at = dict(kept[-MAX_KEYS // 2 :])
+        self._whole_at = dict(kept[-MAX_QUOTA_KEYS // 2 :])

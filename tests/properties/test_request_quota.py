@@ -67,7 +67,7 @@ def test_nobody_is_refused_without_a_rate() -> None:
 
 
 def test_it_remembers_a_bounded_number_of_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_quota, "MAX_KEYS", 100)
+    monkeypatch.setattr(request_quota, "MAX_QUOTA_KEYS", 100)
     clock = Clock()
     quota = RequestQuota(1, 1, clock)
     for number in range(1000):

@@ -263,6 +263,8 @@ async def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="is there already"):
         await write(path, b"new")
     assert path.read_bytes() == b"old"
+    with pytest.raises(BackupError, match="is there already"):
+        await write(Path(), b"new")
 
 
 async def test_what_a_killed_process_has_left_is_written_anew(tmp_path: Path) -> None:
