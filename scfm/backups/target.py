@@ -27,8 +27,6 @@ async def written_whole(path: Path) -> AsyncIterator[IO[bytes]]:
     writes anew. It is for its owner alone. Raises BackupError, also for what the block meets while it writes: where
     PATH is there already, another backup of that name is being written, or the disk is full.
     """
-    if path.exists():  # also a path without a name
-        raise BackupError(f"{path} is there already: choose another name")
     part = part_of(path)
     try:
         with _opened(path, part) as file:
@@ -48,11 +46,14 @@ async def written_whole(path: Path) -> AsyncIterator[IO[bytes]]:
 
 def part_of(path: Path) -> Path:
     """What the file at PATH is called until it is whole."""
+    path = path.absolute()  # an empty one has no name
     return path.with_name(f".{path.name}.part")
 
 
 def _opened(path: Path, part: Path) -> IO[bytes]:
     """The file to write to. Raises BackupError, OSError."""
+    if path.exists():
+        raise BackupError(f"{path} is there already: choose another name")
     # In a folder that others may write to, one of them may have put something there before.
     file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600), "r+b")
     if not _is_own(file):

@@ -100,7 +100,10 @@ class DeliverWebhooks(Job):
                 break
             endpoint = await self._send_round(view, endpoint, deliveries)
         if endpoint is not None:
-            for condition, update in give_back(endpoint, taken_until, await next_due(view, endpoint["_id"])):
+            next_at = await next_due(view, endpoint["_id"])
+            # Behind those that wait already: the oldest delivery of one that is slow is older than theirs.
+            back_at = None if next_at is None else max(next_at, now())
+            for condition, update in give_back(endpoint, taken_until, back_at):
                 if await view.update_one(ENDPOINT_COLLECTION, condition, update) is not None:
                     break
 

@@ -145,7 +145,7 @@ class ScheduledBackup(Job):
         """Remove what a process that was killed has left of a backup: it may fill the disk. The folder is ours."""
         for path in self._folder.iterdir():
             whole = path.with_name(path.name.removeprefix(".").removesuffix(".part"))
-            if self._name.fullmatch(whole.name) and path == part_of(whole):
+            if self._name.fullmatch(whole.name) and path.name == part_of(whole).name:
                 path.unlink(missing_ok=True)
 
     @contextmanager

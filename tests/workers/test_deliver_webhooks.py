@@ -259,6 +259,26 @@ async def test_an_endpoint_gives_others_their_turn(store: Store, monkeypatch: py
         assert len(one.got) == 1
 
 
+async def test_an_endpoint_with_old_deliveries_waits_behind_those_that_wait_already(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver_webhooks, "TURN_SECONDS", 0.0)
+    async with receiver() as one, telling_process(store) as teller:
+        slow = await teller.endpoint(one.url)
+        await opt_out(teller)
+        await teller.tell()
+        other = await teller.endpoint(one.url)
+        await opt_out(teller, 2)
+        await teller.tell()
+        waits_since = (await teller.stored_endpoint(other["id"]))["_due"]
+        (taken,) = await teller.deliverer.claim(1)
+        assert taken["_id"] == slow["id"]
+        await teller.deliverer.process(taken)
+        assert (await teller.stored_endpoint(slow["id"]))["_due"] >= waits_since
+        (next_one,) = await teller.deliverer.claim(1)
+        assert next_one["_id"] == other["id"]
+
+
 async def test_two_processes_send_each_event_once(store: Store) -> None:
     owner = await account(store)
     async with receiver() as one, telling_process(store, owner) as first, telling_process(store, owner) as second:
