@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from scfm.embedded_mongod.locks import FileLock
 from scfm.errors import StartError
+from scfm.runtime.file_lock import FileLock
 
 MAX_LOG_BYTES = 10 * 1024 * 1024  # a larger log is put aside at the next start
 MAX_TAIL_BYTES = 256 * 1024  # of the log, to find out why mongod ended

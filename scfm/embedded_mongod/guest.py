@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Self
 
 from scfm.embedded_mongod.data_folder import DataFolder
-from scfm.embedded_mongod.locks import FileLock
 from scfm.embedded_mongod.sockets import connection_uri, is_listening
+from scfm.runtime.file_lock import FileLock
 
 
 class AttachedMongod:

@@ -19,9 +19,9 @@ from scfm.embedded_mongod.command import INSTALL_HINT, find_binary, mongod_comma
 from scfm.embedded_mongod.data_folder import DataFolder
 from scfm.embedded_mongod.diagnosis import DISK_FULL, explain_end
 from scfm.embedded_mongod.guest import AttachedMongod
-from scfm.embedded_mongod.locks import FileLock, holder
 from scfm.embedded_mongod.sockets import choose_socket, connection_uri, is_listening, remove_socket
 from scfm.errors import StartError
+from scfm.runtime.file_lock import FileLock, holder
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import logging
 import os
 import secrets
@@ -20,6 +19,7 @@ from typing import Self
 import orjson
 
 from scfm.errors import StartError
+from scfm.runtime.file_lock import FileLock
 from scfm.simulator import journal_entries
 from scfm.simulator.call import Call, new_sid
 from scfm.simulator.journal_entries import Entry
@@ -38,7 +38,7 @@ class Journal:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._file: int | None = None
-        self._lock: int | None = None
+        self._lock: FileLock | None = None
         self._size = 0
         self._lines: list[bytes] = []
         self._flushing = False
@@ -84,10 +84,12 @@ class Journal:
     def close(self) -> None:
         """Write what has yet to be written, and leave the file to others."""
         self._flush()
-        for file in (self._file, self._lock):
-            if file is not None:
-                os.close(file)
-        self._file = self._lock = None
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     # What happens to a call
 
@@ -115,12 +117,8 @@ class Journal:
     # The file
 
     def _locked(self) -> bool:
-        self._lock = os.open(self._beside(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        self._lock = FileLock.exclusive(self._beside(".lock"))
+        return self._lock is not None
 
     def _beside(self, suffix: str = "") -> Path:
         assert self._path is not None

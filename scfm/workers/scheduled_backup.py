@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,13 +23,11 @@ from scfm.backups.target import part_of
 from scfm.clock import iso, now
 from scfm.errors import Unavailable
 from scfm.runtime import metrics
+from scfm.runtime.file_lock import FileLock
 from scfm.runtime.outage import Outage
 from scfm.settings import Settings
 from scfm.storage.store import Store
 from scfm.workers.runner import Job
-
-if sys.platform != "win32":
-    import fcntl
 
 log = logging.getLogger("scfm.backup")
 
@@ -153,15 +149,12 @@ class ScheduledBackup(Job):
         """Whether this process has the folder, which is made if need be. Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._warn_of_same_disk()
-        descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = FileLock.exclusive(self._folder / ".lock")
         try:
-            if sys.platform != "win32":
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield True
-        except BlockingIOError:
-            yield False
+            yield lock is not None
         finally:
-            os.close(descriptor)
+            if lock is not None:
+                lock.release()
 
     def _warn_of_same_disk(self) -> None:
         settings = self._settings

@@ -1,4 +1,4 @@
-"""Locks on files, by which processes agree on who uses a data folder."""
+"""Locks on files, by which processes agree on who uses a folder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import sys
 from pathlib import Path
 
-if sys.platform != "win32":  # there the package can be imported, and says what to do instead
+if sys.platform != "win32":
     import fcntl
 
 
 class FileLock:
-    """A lock on a file (flock(2)), held until ``release``.
+    """A lock on a file (flock(2)), held until ``release``. Windows has none: there everybody gets it.
 
     The kernel drops it with the process that holds it, so a kill leaves nothing to clean up. The file stays: one that
     is removed could be held and made anew at the same time.
@@ -23,18 +23,20 @@ class FileLock:
     @classmethod
     def exclusive(cls, path: Path) -> FileLock | None:
         """The only lock on PATH, which is made if need be; None while another holds one. Raises OSError."""
-        return cls._take(path, fcntl.LOCK_EX)
+        return cls._take(path, exclusive=True)
 
     @classmethod
     def shared(cls, path: Path) -> FileLock | None:
         """One of any number of shared locks on PATH; None while another holds the exclusive one. Raises OSError."""
-        return cls._take(path, fcntl.LOCK_SH)
+        return cls._take(path, exclusive=False)
 
     @classmethod
-    def _take(cls, path: Path, kind: int) -> FileLock | None:
+    def _take(cls, path: Path, *, exclusive: bool) -> FileLock | None:
         lock = cls(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if sys.platform == "win32":
+            return lock
         try:
-            fcntl.flock(lock._held, kind | fcntl.LOCK_NB)
+            fcntl.flock(lock._held, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.release()
             return None
