@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -171,9 +172,9 @@ class ServerApi:
         if status == 401:
             return RequestRefused("the server refuses the token: give one that it knows, by --token or SCFM_TOKEN")
         if status == 404:
-            return RequestRefused(
-                f"the server has no {path.partition('?')[0]}: check the id, and whose account the token is of"
-            )
+            callout = re.match(r"/api/callouts/([0-9]+)", path)
+            missing = f"callout {callout[1]}" if callout else path.partition("?")[0]
+            return RequestRefused(f"the server has no {missing}: check the id, and whose account the token is of")
         return RequestRefused(f"the server refuses it ({status}){_said(content)}")
 
 

@@ -18,7 +18,7 @@ def open_listener(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         hint = (
-            "stop what listens there, or choose another with --port"
+            "stop what listens there, or choose another: scfm serve --port 3001, make run PORT=3001"
             if error.errno == errno.EADDRINUSE
             else "check --host"
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections import Counter
 from contextlib import suppress
+from dataclasses import fields
 from ipaddress import ip_address
 
 from scfm.errors import StartError
@@ -20,6 +22,9 @@ INITIAL_PASSWORD = (
     "change it"
 )
 
+# What the settings' file of docs/deploying.md has where a secret of yours is to be.
+PLACEHOLDER = re.compile(r"(?:AC)?(?:\.\.\.|…)")
+
 
 def check_safe(settings: Settings, secrets: Counter[str | None]) -> None:
     """Raise StartError, naming all that is unsafe, where SCFM_ENV is production. SECRETS: of ``secrets_by_key``."""
@@ -30,7 +35,7 @@ def check_safe(settings: Settings, secrets: Counter[str | None]) -> None:
 
 def unsafe(settings: Settings, secrets: Counter[str | None]) -> list[str]:
     """What is unsafe, each with what to do."""
-    found = []
+    found = [f"{name} is still the placeholder of the example: put yours in" for name in _placeholders(settings)]
     own_keys = settings.secret_keys or settings.secret_keys_file
     if not settings.public_url.startswith("https://"):
         found.append("PUBLIC_URL is no https address: passwords, tokens and calls would pass in the clear")
@@ -54,6 +59,15 @@ def unsafe(settings: Settings, secrets: Counter[str | None]) -> list[str]:
 async def has_initial_password(store: Store) -> bool:
     """Whether the first user has never had another password."""
     return await store.all_tenants.exists("users", {"email": FIRST_EMAIL, PASSWORD_VERSION: 1})
+
+
+def _placeholders(settings: Settings) -> list[str]:
+    """The variables of those settings that nobody has filled in."""
+    return [
+        one.metadata["env"]
+        for one in fields(settings)
+        if isinstance(value := getattr(settings, one.name), str) and PLACEHOLDER.fullmatch(value)
+    ]
 
 
 def _others_may_read(settings: Settings) -> bool:

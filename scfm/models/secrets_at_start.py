@@ -18,9 +18,9 @@ log = logging.getLogger("scfm")
 
 async def open_secret_box(settings: Settings, store: Store) -> SecretBox:
     """The box of a server on the database of STORE. Raises StartError for a missing key, and for what is unsafe."""
-    box = open_box(settings.secret_keys, settings.secret_keys_file, settings.data_dir)
     secrets = await secrets_by_key(store, sealed_paths())
     check_safe(settings, secrets)
+    box = open_box(settings.secret_keys, settings.secret_keys_file, settings.data_dir)
     await check_keys(store, secrets, box)
     if settings.environment == PRODUCTION and await has_initial_password(store):
         log.warning("%s", INITIAL_PASSWORD)

@@ -56,11 +56,12 @@ class SecretBox:
 
     READ_KEYS gives the keys, the newest first. They are read again before a text is sealed, and where a text needs a
     key that is not known: so a key that is added to a file counts in a process that runs. Raises StartError if that
-    finds no key, or one that is none.
+    finds no key, or one that is none; the error says that it is in SOURCE.
     """
 
-    def __init__(self, read_keys: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, read_keys: Callable[[], Sequence[str]], source: str) -> None:
         self._read_keys = read_keys
+        self._source = source
         self._keys: dict[str, str] = {}
         # The clear text of each sealed one that was asked for, as long as it is among the last.
         self._remembered = lru_cache(MAX_REMEMBERED_SECRETS)(self._decrypt)
@@ -69,7 +70,7 @@ class SecretBox:
     @classmethod
     def of_keys(cls, *keys: str) -> SecretBox:
         """A box with these keys, the newest first. Raises StartError."""
-        return cls(lambda: keys)
+        return cls(lambda: keys, "SCFM_SECRET_KEYS")
 
     @property
     def primary(self) -> str:
@@ -106,8 +107,8 @@ class SecretBox:
         for number, key in enumerate(keys, 1):
             if not _is_key(key):
                 raise StartError(
-                    f"secret key {number} of {len(keys)} is not one: a key is 44 characters of URL-safe base64, "
-                    "as `scfm rotate-keys --new` makes them"
+                    f"secret key {number} of {len(keys)} in {self._source} is not one: a key is 44 characters "
+                    "of URL-safe base64, as `scfm rotate-keys --new` makes them"
                 )
         known = {fingerprint(key): key for key in keys}
         if list(known) != list(self._keys):

@@ -31,11 +31,11 @@ def open_box(keys: str, keys_file: str, data_dir: Path) -> SecretBox:
     if keys:
         return SecretBox.of_keys(*_split(keys))
     if keys_file:
-        return SecretBox(partial(_read, Path(keys_file)))
+        return SecretBox(partial(_read, Path(keys_file)), keys_file)
     file = key_file(data_dir)
     if not file.exists():
         _make(file)
-    return SecretBox(partial(_read, file))
+    return SecretBox(partial(_read, file), str(file))
 
 
 def read_keys(keys: str, keys_file: str, data_dir: Path) -> list[str]:

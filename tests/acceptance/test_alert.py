@@ -145,6 +145,8 @@ def test_from_a_plan_to_the_list_of_the_unreached(alerts: Alerts) -> None:
     assert saved.returncode == 0, said(saved)
     rows = list(csv.DictReader((alerts.folder / "unreached.csv").read_text().splitlines()))
     assert {(row["msisdn"], row["attempts"]) for row in rows} == {(BUSY, "2"), (SILENT, "2")}
+    printed = alerts.run("results", str(callout["id"]), "--outcome", "unreached", "--output", "-")
+    assert printed.returncode == 0 and list(csv.DictReader(printed.stdout.splitlines())) == rows, said(printed)
     for form, begins in (("xlsx", b"PK"), ("jsonl", b'{"contact_id"')):
         assert alerts.run("results", str(callout["id"]), "--format", form).returncode == 0
         assert (alerts.folder / f"callout-{callout['id']}-results.{form}").read_bytes().startswith(begins)
@@ -280,10 +282,10 @@ def test_it_goes_on_watching_over_a_kill_of_the_server(settings: dict[str, str],
     [
         (("watch", "1"), {"SCFM_TOKEN": "wrong"}, "the server refuses the token"),
         (("watch", "1"), {"SCFM_TOKEN": ""}, "give an access token"),
-        (("watch", "999999999"), {}, "the server has no /api/callouts/999999999"),
+        (("watch", "999999999"), {}, "the server has no callout 999999999:"),
         (("watch", "1st"), {}, "'1st' is not a callout's id"),
-        (("stop", "999999999"), {}, "the server has no /api/callouts/999999999"),
-        (("results", "999999999"), {}, "the server has no /api/callouts/999999999"),
+        (("stop", "999999999"), {}, "the server has no callout 999999999:"),
+        (("results", "999999999"), {}, "the server has no callout 999999999:"),
         (("results", "1", "--output", "/nowhere/file"), {}, "there is no folder /nowhere"),
         (("results", "1", "--output", "/dev/null"), {}, "/dev/null is no file"),
         (("start",), {}, "give the id of a callout, or --plan FILE"),

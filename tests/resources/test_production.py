@@ -44,6 +44,9 @@ def test_a_server_on_the_loopback_with_its_own_database_behind_https_is_safe(tmp
         ({"host": "::"}, "HOST is ::, and TRUSTED_PROXIES is empty"),
         ({"host": "0.0.0.0", "trusted_proxies": "10.0.0.1, 0.0.0.0/0"}, "TRUSTED_PROXIES has every address"),
         ({"trusted_proxies": "::/0"}, "TRUSTED_PROXIES has every address"),
+        ({"twilio_account_sid": "AC..."}, "TWILIO_ACCOUNT_SID is still the placeholder"),
+        ({"somleng_auth_token": "…"}, "SOMLENG_AUTH_TOKEN is still the placeholder"),
+        ({"secret_keys": "..."}, "SCFM_SECRET_KEYS is still the placeholder"),
         ({"host": "alerts"}, "HOST is alerts, and TRUSTED_PROXIES is empty"),
     ],
 )
@@ -86,6 +89,18 @@ def test_a_start_that_is_refused_names_all_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if "SCFM_ENV" in line]
     assert "(1) PUBLIC_URL" in line and "(2) PLATFORM_PROVIDER" in line and "(3) HOST" in line
+
+
+def test_the_example_of_the_documents_is_refused_as_it_is_and_each_placeholder_is_named(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text()
+    file = tmp_path / "scfm.ini"
+    file.write_text(text.partition("```ini\n")[2].partition("```")[0])
+    done = Server(tmp_path / "data", {}).run("serve", "--port", "0", "--config", str(file))
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "SCFM_ENV" in line]
+    for number, name in enumerate(("SCFM_SECRET_KEYS", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"), 1):
+        assert f"({number}) {name} is still the placeholder" in line
+    assert "(4)" not in line
 
 
 def test_tokens_in_the_clear_are_sealed_by_hand_and_an_initial_password_is_a_warning(

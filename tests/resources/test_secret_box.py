@@ -138,13 +138,13 @@ def test_keys_are_taken_from_the_setting_or_from_the_file_that_it_names(tmp_path
 @pytest.mark.parametrize(
     ("keys", "content", "error"),
     [
-        (f"{NEW},{OLD[:-2]}", None, "secret key 2 of 2 is not one"),
-        ("password", None, "secret key 1 of 1 is not one"),
-        ("é" * 43 + "=", None, "secret key 1 of 1 is not one"),
+        (f"{NEW},{OLD[:-2]}", None, "secret key 2 of 2 in SCFM_SECRET_KEYS is not one"),
+        ("password", None, "secret key 1 of 1 in SCFM_SECRET_KEYS is not one"),
+        ("é" * 43 + "=", None, "secret key 1 of 1 in SCFM_SECRET_KEYS is not one"),
         (",", None, "no secret key"),
         ("", b"", "is empty"),
         ("", b"\xff\xfe", "cannot use the key file"),
-        ("", OLD.encode()[:20], "secret key 1 of 1 is not one"),
+        ("", OLD.encode()[:20], "secret key 1 of 1 in /.*/keys is not one"),
         (NEW, OLD.encode(), "are both set"),
     ],
 )

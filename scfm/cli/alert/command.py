@@ -11,7 +11,7 @@ from scfm.cli.alert.alert_screen import AlertScreen
 from scfm.cli.alert.callout_start import NewCallout, start_existing, start_new
 from scfm.cli.alert.callout_watch import watch_callout
 from scfm.cli.alert.progress_stream import AWAY_SECONDS
-from scfm.cli.alert.result_file import save_results
+from scfm.cli.alert.result_file import print_results, save_results
 from scfm.cli.server_api import CommandFailed, RequestRefused, ServerApi
 from scfm.cli.server_options import server_api, server_options
 
@@ -85,7 +85,7 @@ def _add_results_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--format", choices=RESULT_FORMATS, default="csv", help="default: %(default)s")
     add("--outcome", metavar="OUTCOME", help="only people with this outcome, such as unreached")
-    add("--output", type=Path, metavar="FILE", help="default: callout-ID-results.FORMAT, here")
+    add("--output", type=Path, metavar="FILE", help="- for standard output; default: callout-ID-results.FORMAT, here")
 
 
 def _start(api: ServerApi, screen: AlertScreen, options: argparse.Namespace) -> int:
@@ -122,6 +122,9 @@ def _results(api: ServerApi, screen: AlertScreen, options: argparse.Namespace) -
     query = {"format": options.format}
     if options.outcome is not None:
         query["q[outcome]"] = options.outcome
+    if output == Path("-"):
+        print_results(api, options.callout_id, query, sys.stdout.buffer)
+        return 0
     size = save_results(api, options.callout_id, query, output)
     screen.say(f"{output}: {size:,} bytes")
     return 0

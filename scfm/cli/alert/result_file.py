@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from scfm.cli.server_api import RequestRefused, ServerApi
 
@@ -24,7 +27,7 @@ def save_results(api: ServerApi, callout_id: int, query: Mapping[str, str], outp
         raise RequestRefused(f"there is no folder {output.parent}: make it, or name another file by --output")
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        size = api.insist(lambda: _download(api, f"/api/callouts/{callout_id}/results", query, part))
+        size = api.insist(lambda: _download(api, _path(callout_id), query, part))
         part.replace(output)
         return size
     except OSError as error:
@@ -33,10 +36,40 @@ def save_results(api: ServerApi, callout_id: int, query: Mapping[str, str], outp
         part.unlink(missing_ok=True)
 
 
+def print_results(api: ServerApi, callout_id: int, query: Mapping[str, str], output: IO[bytes]) -> None:
+    """Write the same to OUTPUT, once all of it has come: until then it is in a file without a name.
+
+    Raises CommandFailed; BrokenPipeError where nobody reads OUTPUT.
+    """
+    try:
+        with tempfile.TemporaryFile() as whole:
+            api.insist(lambda: _copy(api, _path(callout_id), query, whole))
+            whole.seek(0)
+            shutil.copyfileobj(whole, output)
+            output.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RequestRefused(f"the results cannot be written ({error.strerror}): name a file by --output") from None
+
+
+def _path(callout_id: int) -> str:
+    return f"/api/callouts/{callout_id}/results"
+
+
 def _download(api: ServerApi, path: str, query: Mapping[str, str], part: Path) -> int:
-    with api.stream(path, query) as stream, part.open("wb") as file:
+    with part.open("wb") as file:
+        size = _copy(api, path, query, file)
+        os.fsync(file.fileno())
+        return size
+
+
+def _copy(api: ServerApi, path: str, query: Mapping[str, str], file: IO[bytes]) -> int:
+    """Have in FILE what is at PATH and nothing else; how many bytes that is."""
+    file.seek(0)
+    file.truncate()
+    with api.stream(path, query) as stream:
         while content := stream.read(READ_SIZE):
             file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        return file.tell()
+    file.flush()
+    return file.tell()
