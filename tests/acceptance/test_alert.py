@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from scfm.cli.server_options import _gives
 from scfm.embedded_mongod.mongod import PrivateMongod
 from tests.server import INHERITED, Client, Server
 
@@ -256,6 +257,12 @@ def test_ctrl_c_ends_the_view_and_the_token_is_not_among_its_arguments(alerts: A
         assert watching.wait(SECONDS) == 130
         assert f"callout {callout_id} goes on" in rest and "Traceback" not in rest
     assert alerts.api.get(f"/api/callouts/{callout_id}").json["status"] == "running"
+
+
+@pytest.mark.parametrize("option", ["--token", "--tok", "--t"])
+def test_a_token_that_is_given_in_short_is_taken_out_of_the_arguments_too(option: str) -> None:
+    assert _gives(f"{option}=secret", "secret") and _gives("secret", "secret")
+    assert not any(_gives(other, "secret") for other in (option, f"{option}=other", "--message=secret", "--=secret"))
 
 
 def test_it_goes_on_watching_over_a_kill_of_the_server(settings: dict[str, str], tmp_path: Path) -> None:
