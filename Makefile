@@ -8,7 +8,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 LOCKED = $(PIP_INSTALL) --require-hashes --requirement
 ITSELF = $(PIP_INSTALL) --no-deps --no-build-isolation --editable
 
-.PHONY: help run demo test test-newest check peers test-page figures torture campaigns definitions filters deaths bench bench-callout hold recovery examples sbom stack lock clean
+.PHONY: help run demo test test-newest check peers test-page figures torture campaigns day definitions filters deaths bench bench-callout hold recovery examples sbom stack lock clean
 
 help:
 	@echo 'make run     set up, and run the server on http://127.0.0.1:3000 with its own MongoDB'
@@ -22,6 +22,7 @@ help:
 	@echo 'make pictures  take the pictures of the page in docs/pictures anew, with simulated phones; it takes some minutes'
 	@echo 'make torture try 200 seeds of faults and kills, and 100 alerts with plans; it takes a while'
 	@echo 'make campaigns  carry 2,000 simulated alerts out, with deaths, races and clocks that change; it takes an hour'
+	@echo 'make day     live 24 simulated hours of alerts, deaths and incidents beside Prometheus; it takes 24 minutes'
 	@echo 'make definitions  check 10,000 random call flows, half of them broken; it takes some minutes'
 	@echo 'make filters  compare 1,000 drawn worlds with what each kind of filter finds in them; it takes half an hour'
 	@echo 'make deaths  let a process that carries out a plan, an erasure or a migration die before each of its writes; it takes some minutes'
@@ -89,6 +90,10 @@ deaths: .venv/installed-test
 SEEDS = 2000
 campaigns: .venv/installed-test
 	$(BIN)/python -m tests.torture.campaigns --seeds $(SEEDS)
+
+# It needs Debian's package prometheus. make day DAY='--minutes 12'
+day: .venv/installed-test
+	$(BIN)/python -m tests.torture.day $(DAY)
 
 # make bench BENCH='--sizes 1000,10000 --only operations,lists'
 bench: .venv/installed-bench

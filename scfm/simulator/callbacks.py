@@ -18,7 +18,7 @@ class Callbacks:
     def __init__(self, client: WebhookClient, ledger: Ledger, faults: Faults, seed: int) -> None:
         self._client = client
         self._ledger = ledger
-        self._faults = faults
+        self.faults = faults
         self._seed = seed
 
     async def tell(self, call: Call, event: str, status: str | None = None) -> None:
@@ -34,7 +34,7 @@ class Callbacks:
         due: list[dict[str, str]] = []
         if event in call.options.events:
             parameters = _parameters(call, event, status)
-            fault = self._faults.of_callback(self._seed, call.request, call.callbacks)
+            fault = self.faults.of_callback(self._seed, call.request, call.callbacks)
             call.callbacks += 1
             if fault == "callback_shuffled" and held is None and event != "completed":
                 call.held_callback = parameters

@@ -64,7 +64,7 @@ class Carrier:
         self._journal = journal or Journal()
         self.base_url = ""
         self._account_sid = account_sid
-        self._auth_token = auth_token
+        self.auth_token = auth_token
         self.life_size = life_size
         self._directory = Directory(callees, seed)
         self._requests = self._inbound = 0
@@ -116,12 +116,16 @@ class Carrier:
         self.ledger.close()
         self._journal.close()
 
+    def change_faults(self, faults: Faults) -> None:
+        """From now on requests and callbacks meet these."""
+        self.faults = self._callbacks.faults = faults
+
     # What a client asks
 
     def authenticate(self, account_sid: str, username: str, password: str) -> None:
         """Check the credentials of a request about an account. Raises ApiError."""
         known = self._account_sid in (None, account_sid) and username == account_sid and password != ""
-        token = password if self._auth_token is None else self._auth_token
+        token = password if self.auth_token is None else self.auth_token
         if not known or not hmac.compare_digest(token.encode(), password.encode()):
             raise unauthorized()
 
@@ -137,7 +141,7 @@ class Carrier:
         refuse(to, self._directory.callee(to, self.calls.next_attempt(to)))
         call = Call(
             account_sid,
-            self._auth_token or token,
+            self.auth_token or token,
             to,
             from_,
             CallOptions.read(form),
@@ -195,7 +199,7 @@ class Carrier:
 
         The account is the carrier's own unless another is named. ValueError if there is none, or no token.
         """
-        sid, token = account_sid or self._account_sid, auth_token or self._auth_token
+        sid, token = account_sid or self._account_sid, auth_token or self.auth_token
         if not sid or not token:
             raise ValueError("an inbound call needs an account and its token")
         self._inbound += 1

@@ -93,7 +93,12 @@ def examine_alert(
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as loop:  # asyncio.run would forget that of tests
         verdict.violations += loop.run(_wrong_outcomes(uri, account_id))
     outcomes = Counter(f"people {one['outcome']}" for one in people.values())
-    verdict.figures.update(requests=len(carrier.requests()), rung=sum(map(len, rung.values())), **outcomes)
+    requested = Counter(carrier.asked())
+    requests, taken = (
+        sum(requested[number] for number in numbers),
+        sum(len(rung.get(number, ())) for number in numbers),
+    )
+    verdict.figures.update(requests=requests, rung=taken, **outcomes)
     verdict.figures.update(people=len(people), closed=len(events.closed), opted_out=len(events.opted_out))
     return verdict
 

@@ -16,7 +16,7 @@ from scfm.clock import now
 from scfm.models.call_lifecycle import UNDER_WAY
 from scfm.models.outcome import MARKED
 from scfm.simulator.callee import CalleeRule
-from tests.server import Client, wait_until
+from tests.server import wait_until
 from tests.torture.alert import LIFE_SIZE, Alert, Deed
 from tests.torture.alert_audit import Events, Looks, examine_alert
 from tests.torture.audit import Verdict
@@ -43,7 +43,12 @@ def try_alert(house: House, seed: int) -> Verdict:
 
 
 class AlertTrial:
-    """People of an account of their own, whom a callout with a plan warns."""
+    """People of an account of their own, whom a callout with a plan warns.
+
+    ``look_seconds``: how often the people are counted meanwhile. ``over_seconds``: what takes longer does not end.
+    """
+
+    look_seconds, over_seconds, over_look_seconds = LOOK_SECONDS, OVER_SECONDS, 0.1
 
     def __init__(
         self, house: House, alert: Alert, carrier: Carrier, numbers: list[str], credentials: dict[str, str]
@@ -58,11 +63,18 @@ class AlertTrial:
         self._looks = Looks(len(numbers))
         self._over = threading.Event()
         self._callout = ""
+        self._plan: dict[str, Any] = {}
 
     def run(self) -> Verdict:
         """Start the alert, do and suffer what the seed says, wait until nobody is called any more, and look."""
+        self.carry_out()
+        return self.verdict()
+
+    def carry_out(self) -> None:
+        """All of that but the look."""
         self._gather()
         callout = self._client.post("/api/callouts", {"plan": self._alert.plan_at(now()), **FLOW})
+        self._plan = callout["plan"]
         self._callout = f"/api/callouts/{callout['id']}"
         with ThreadPoolExecutor(2) as pool:
             tasks = [pool.submit(self._do_all), pool.submit(self._look_on)]
@@ -71,15 +83,20 @@ class AlertTrial:
                     time.sleep(blow.after)
                     self._house.strike(blow.kind, blow.whom, blow.seconds)
                 self._house.mend()
-                tasks[0].result(OVER_SECONDS)
+                tasks[0].result(self.over_seconds)
                 with suppress(AssertionError):  # then the verdict says what does not end
-                    wait_until(lambda: self._is_over() or _failed(tasks), OVER_SECONDS, every=0.1)
+                    wait_until(
+                        lambda: self._is_over() or _failed(tasks), self.over_seconds, every=self.over_look_seconds
+                    )
             finally:
                 self._over.set()
         for task in tasks:
             task.result()
+
+    def verdict(self) -> Verdict:
+        """What the books say of an alert that is over."""
         verdict = examine_alert(
-            self._house.uri, self._account_id, self._numbers, self._carrier, callout["plan"], self._events
+            self._house.uri, self._account_id, self._numbers, self._carrier, self._plan, self._events
         )
         verdict.blame("the people are counted wrong", self._looks.wrong)
         troubles = self._client.troubles + self._super_admin.troubles + self._onlooker.troubles
@@ -88,10 +105,7 @@ class AlertTrial:
 
     def _gather(self) -> None:
         lines = "".join(f"{number}\n" for number in self._numbers)
-        answer = Client(self._house.servers[0], self._token).post(
-            "/api/contacts/import", body=f"msisdn\n{lines}".encode(), headers={"Content-Type": "text/csv"}
-        )
-        assert answer.status in (200, 201), answer
+        self._client.upload("/api/contacts/import", "text/csv", f"msisdn\n{lines}".encode())
 
     def _is_over(self) -> bool:
         """Whether the callout has ended by itself, and nothing is worked into outcomes any more."""
@@ -111,7 +125,7 @@ class AlertTrial:
 
     def _look_on(self) -> None:
         """Ask all the time how many people have each outcome."""
-        while not self._over.wait(LOOK_SECONDS):
+        while not self._over.wait(self.look_seconds):
             self._looks.add(self._onlooker.get(f"{self._callout}/statistics")["people"])
 
     # What the client does

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 from typing import Any, Self
 
@@ -57,6 +58,18 @@ class Carrier:
             return False
         *_, last = transcript
         return last["event"] == "hangup" and last["by"] == "application"
+
+    def change_faults(self, faults: Faults) -> None:
+        """What goes wrong from now on, which it does when this returns."""
+
+        async def change() -> None:
+            self._simulator.carrier.change_faults(faults)
+
+        self._run(change())
+
+    def refuse(self, refused: bool) -> None:
+        """Whether every request is answered with 401 from now on, as if all credentials were wrong."""
+        self._simulator.carrier.auth_token = secrets.token_hex(16) if refused else None
 
     def _run(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS)

@@ -42,42 +42,42 @@ class PatientClient:
         """
         deadline = time.monotonic() + SECONDS
         while (found := str(self.get(path)["status"])) not in statuses:
-            self._try("POST", f"{path}/{events}", {"event": event, **fields}, {})
+            self._try("POST", f"{path}/{events}", {}, json={"event": event, **fields})
             assert time.monotonic() < deadline, (path, event)
         return found
 
     def repeat(self, path: str, fields: Mapping[str, Any], *statuses: int) -> None:
         """Send what may be carried out more than once until it is answered with 201, or one of these statuses."""
-        deadline = time.monotonic() + SECONDS
-        while True:
-            answer = self._try("POST", path, fields, {})
-            if answer is not None and answer.status not in AGAIN:
-                assert answer.status in (201, *statuses), (path, answer)
-                return
-            self.troubles["no answer" if answer is None else str(answer.status)] += 1
-            assert time.monotonic() < deadline, (path, answer, dict(self.troubles))
-            time.sleep(PAUSE)
+        answer = self._until_answered("POST", path, {}, json=fields)
+        assert answer.status in (201, *statuses), (path, answer)
+
+    def upload(self, path: str, content_type: str, body: bytes) -> None:
+        """Send a file, as often as that is needed: whoever takes it takes no line twice."""
+        answer = self._until_answered("POST", path, {"Content-Type": content_type}, body=body)
+        assert answer.status in (200, 201), (path, answer)
 
     def patch(self, path: str, fields: Mapping[str, Any]) -> None:
         self._insist("PATCH", path, fields)
 
     def _insist(self, method: str, path: str, fields: Mapping[str, Any] | None) -> Answer:
         name = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        answer = self._until_answered(method, path, name, json=fields)
+        assert answer.status in (200, 201, 204), (method, path, answer)
+        return answer
+
+    def _until_answered(self, method: str, path: str, headers: Mapping[str, str], **content: Any) -> Answer:
         deadline = time.monotonic() + SECONDS
         while True:
-            answer = self._try(method, path, fields, name)
+            answer = self._try(method, path, headers, **content)
             if answer is not None and answer.status not in AGAIN:
-                assert answer.status in (200, 201, 204), (method, path, answer)
                 return answer
             self.troubles["no answer" if answer is None else str(answer.status)] += 1
             assert time.monotonic() < deadline, (method, path, answer, dict(self.troubles))
             time.sleep(PAUSE)
 
-    def _try(
-        self, method: str, path: str, fields: Mapping[str, Any] | None, headers: Mapping[str, str]
-    ) -> Answer | None:
+    def _try(self, method: str, path: str, headers: Mapping[str, str], **content: Any) -> Answer | None:
         server = self._chance.choice(self._servers)
         try:
-            return server.request(method, path, json=fields, headers=headers, token=self._token)
+            return server.request(method, path, headers=headers, token=self._token, **content)
         except (OSError, HTTPException):
             return None

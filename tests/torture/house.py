@@ -51,6 +51,10 @@ class House:
         folder = self.folder / ("here" if number < 2 else f"there{number}")
         return Server(folder, self._told, "--port", str(free_port()))
 
+    def _environment(self, number: int) -> dict[str, str]:
+        """The settings of the server of that number."""
+        return dict(self._told)
+
     @property
     def uri(self) -> str:
         """Where an onlooker finds the database."""
@@ -62,8 +66,8 @@ class House:
     def __enter__(self) -> Self:
         with self._open:
             self._prepare()
-            for server in self.servers:
-                server.environment = dict(self._told)
+            for number, server in enumerate(self.servers):
+                server.environment = self._environment(number)
                 server.start()
                 self._open.callback(self._end, server)
             self.token = self.servers[0].token
