@@ -72,7 +72,7 @@ class Carrier:
         self._phones: dict[Call, Phone] = {}
         self._transcripts: dict[str, Transcript] = {}
         self._client: WebhookClient
-        self._callbacks: Callbacks
+        self.callbacks: Callbacks
         self._debugger: Debugger
         self._closing: asyncio.Event
 
@@ -81,7 +81,7 @@ class Carrier:
         self.ledger.open()
         self.base_url = base_url
         self._client = WebhookClient()
-        self._callbacks = Callbacks(self._client, self.ledger, self.faults, self.seed)
+        self.callbacks = Callbacks(self._client, self.ledger, self.faults, self.seed)
         self._debugger = Debugger()
         self._closing = asyncio.Event()
         for call in self._journal.calls():
@@ -115,10 +115,6 @@ class Carrier:
         await self._client.close()
         self.ledger.close()
         self._journal.close()
-
-    def change_faults(self, faults: Faults) -> None:
-        """From now on requests and callbacks meet these."""
-        self.faults = self._callbacks.faults = faults
 
     # What a client asks
 
@@ -221,21 +217,21 @@ class Carrier:
         outcome = callee.outcome if callee.after <= options.timeout else NO_ANSWER
         await self._pass(QUEUEING)
         call.started = call.created
-        await self._callbacks.tell(call, "initiated", "initiated")
+        await self.callbacks.tell(call, "initiated", "initiated")
         await self._pass(DIALLING)
         if outcome == FAILED:
             call.sip = callee.sip
             return await self._end(call, FAILED)
         call.set_status("ringing")
-        await self._callbacks.tell(call, "ringing")
+        await self.callbacks.tell(call, "ringing")
         await self._pass(options.timeout if outcome == NO_ANSWER else callee.after)
         if outcome != ANSWERED:
             return await self._end(call, outcome)
         call.set_status("in-progress")
         self._journal.write_answered(call)
-        await self._callbacks.tell(call, "answered")
+        await self.callbacks.tell(call, "answered")
         if options.machine_detection:
-            detecting = asyncio.create_task(detect(call, callee, self._callbacks, self.life_size))
+            detecting = asyncio.create_task(detect(call, callee, self.callbacks, self.life_size))
             self._tasks.add(detecting)
             detecting.add_done_callback(self._tasks.discard)
             if not options.async_amd:
@@ -254,7 +250,7 @@ class Carrier:
         await self._tell_end(call)
 
     async def _tell_end(self, call: Call) -> None:
-        await self._callbacks.tell(call, "completed")
+        await self.callbacks.tell(call, "completed")
         self._journal.write_end_reported(call)
         call.options = _NO_OPTIONS
 

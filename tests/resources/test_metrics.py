@@ -112,8 +112,18 @@ def test_no_label_is_an_account_a_callout_a_number_or_a_text_of_a_client(server:
 
 
 @pytest.fixture
-def waiting(server: Server, database: Documents) -> Iterator[None]:
-    """Calls of an account that is held, each due for a while."""
+def waiting(
+    database: Documents, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server of its own, with calls of an account that is held, each due for a while."""
+    own_database = database.client["waiting"]
+    with Server(tmp_path_factory.mktemp("waiting"), settings | {"MONGODB_DATABASE": own_database.name}) as server:
+        _hold_calls(server, own_database)
+        yield server
+    database.client.drop_database(own_database.name)
+
+
+def _hold_calls(server: Server, database: Documents) -> None:
     api = server.new_account()
     make(api, "/api/account/account_events", event="hold")
     own = {"account_id": api.get("/api/account").json["id"]}
@@ -129,15 +139,11 @@ def waiting(server: Server, database: Documents) -> Iterator[None]:
             {"_id": 10**12 + 4, **call, "status": "in_progress", "remotely_queued_at": now() - timedelta(hours=1)},
         ]
     )
-    yield
-    database["phone_calls"].delete_many(own)
-    make(api, "/api/account/account_events", event="release")
 
 
-@pytest.mark.usefixtures("waiting")
-def test_what_waits_is_counted_by_kind_with_the_age_of_the_oldest(server: Server) -> None:
+def test_what_waits_is_counted_by_kind_with_the_age_of_the_oldest(waiting: Server) -> None:
     def as_expected() -> bool:
-        found = scrape(server)
+        found = scrape(waiting)
         return (
             found["scfm_queue_depth{kind=held_calls}"] == 1
             and 590 < found["scfm_queue_oldest_age_seconds{kind=held_calls}"] < 1200

@@ -63,7 +63,8 @@ class Carrier:
         """What goes wrong from now on, which it does when this returns."""
 
         async def change() -> None:
-            self._simulator.carrier.change_faults(faults)
+            carrier = self._simulator.carrier
+            carrier.faults = carrier.callbacks.faults = faults
 
         self._run(change())
 

@@ -42,7 +42,7 @@ async def has_called(store: Store, account_id: int) -> None:
 
 
 def rotate(simulator: Simulator, token: str) -> None:
-    simulator.carrier._auth_token = token
+    simulator.carrier.auth_token = token
 
 
 async def statuses(store: Store) -> dict[str, int]:

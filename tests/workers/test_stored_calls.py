@@ -367,7 +367,7 @@ async def throttled(story: Story, data_dir: Path) -> None:
 
 async def account_refused(story: Story, data_dir: Path) -> None:
     """By its first call; one that has called before waits."""
-    story.simulator.carrier._auth_token = "another"
+    story.simulator.carrier.auth_token = "another"
     await story.queued()
     await story.sent()
     story.note("errored")
@@ -377,7 +377,7 @@ async def account_refused_after_it_called(story: Story, data_dir: Path) -> None:
     await story.accepted()
     await story.house.call(await story.house.participation(await story.house.contact(CALLER)), "queue")
     story.note("another is queued")
-    story.simulator.carrier._auth_token = "another"
+    story.simulator.carrier.auth_token = "another"
     await story.sent()
     story.note("put back")
 
