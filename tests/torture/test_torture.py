@@ -3,7 +3,7 @@
 Each seed calls a hundred people or so through a carrier that errs, while servers and databases are killed and cut
 off from one another; then the carrier's books are compared with the database. Some do so by batch operations, some by
 an alert with a plan, which is paused, stopped, held and opted out of meanwhile. ``make torture`` tries 200 seeds of
-every kind; here are two for each house, which together have every kind of blow, of report and of limit.
+every kind; here are one or two for each house, which together have every kind of blow, of report and of limit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from tests.torture.street import Report, trials
 
 # By the kind of house, the seeds that are tried in one, one after the other.
-SEEDS = {"alone": (2, 3), "two": (13, 14), "three": (21, 22)}
+SEEDS = {"alone": (2,), "two": (13, 14), "three": (21, 22)}
 # The seed of the alert with a plan that follows.
 ALERTS = {"alone": 1, "two": 27}
 

@@ -23,7 +23,7 @@ MAX_WRITES = 1000
 PEOPLE = ("+85510000001", "+85510000002", "+85510000003")
 SCRIPT = {PEOPLE[0]: ["busy", "answered"], PEOPLE[1]: ["answered"], PEOPLE[2]: ["busy"]}
 # To die before each of more than a hundred writes takes minutes: the process dies before each thirty-first.
-EVERY = int(os.environ.get("DEATHS_EVERY", "31"))
+EVERY = int(os.environ.get("DEATHS_EVERY", "53"))
 
 
 async def test_a_process_that_carries_out_a_plan_may_die_before_any_write(
