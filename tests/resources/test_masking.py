@@ -321,8 +321,12 @@ def house(server: Server, database: Documents) -> Iterator[House]:
     house.close()
 
 
+UUID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+
+
 def digits_of(body: str) -> str:
     """A text without what may stand between the digits of a number, and with all digits alike."""
+    body = UUID.sub("", body)  # some have six digits of a number
     plain = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in body)
     return re.sub(r"[\s()./_-]", "", plain)
 

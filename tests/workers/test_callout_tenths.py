@@ -81,7 +81,7 @@ async def test_the_end_of_a_stopped_callout_is_told_when_its_last_call_is_over(
     await planned.work()
     assert caplog.messages == []
 
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     assert caplog.messages == [f"{name} is stopped: 3 people (2 reached, 1 unreached)"]
     assert "due" not in (await planned.view.get("callouts", callout))["_run"]
 
@@ -98,7 +98,7 @@ async def test_nothing_is_told_while_the_audience_is_taken_or_the_callout_rests(
     await planned.contacts(*NUMBERS)
     planned.provider.script = {NUMBERS[0]: ["busy", "answered"]}
     callout = await planned.callout("start", retry={"max_attempts": 2, "delays": [DELAY], "on": ["busy"]})
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     stored = {"_id": callout}
     for field, value, before in (
         ("_run.audience", 5, None),

@@ -62,7 +62,7 @@ async def test_an_attempt_is_made_again_after_its_delay_as_often_as_the_plan_say
     callout = await planned.callout(
         "start", retry={"max_attempts": 3, "delays": [60, 300], "on": ["busy", "not_answered"]}
     )
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     people = await planned.people(callout)
     assert await planned.outcomes(callout) == {ANNA: "waiting", BORA: "waiting", CHAN: "unreached, failed"}
     assert people[ANNA]["next_attempt_at"] is not None and people[ANNA]["attempts"] == 1
@@ -110,7 +110,7 @@ async def test_an_event_in_the_midst_of_a_step_does_not_wait_for_the_lease_of_wh
     await planned.contacts(ANNA)
     script(planned, anna=["busy"])
     callout = await planned.callout("start", retry={"max_attempts": 2, "delays": [86400]})
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     await planned.view.update_one("callouts", {"_id": callout}, {"$set": {"_run.due": now()}})
     (taken,) = await planned.runner.claim(1)
     await planned.fire(callout, "stop")
@@ -126,7 +126,7 @@ async def test_a_stop_settles_everybody_and_a_resume_goes_on_with_them(planned: 
     await planned.contacts(ANNA, BORA)
     script(planned, anna=["busy", "answered"], bora=["answered"])
     callout = await planned.callout("start", retry={"max_attempts": 2, "delays": [60]})
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     await planned.contacts(CHAN)
     await planned.fire(callout, "stop")
     await planned.until(now() + timedelta(hours=1))
@@ -154,7 +154,7 @@ async def test_a_changed_plan_holds_for_those_who_wait(planned: Planned) -> None
     await planned.contacts(ANNA)
     script(planned, anna=["busy"])
     callout = await planned.callout("start", retry={"max_attempts": 9, "delays": [600]})
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     plan = (await planned.view.get("callouts", callout))["plan"]
     await CALLOUTS.update(planned.scope, callout, {"plan": {**plan, "retry": {"max_attempts": 2, "delays": [60]}}})
     await planned.finish(callout)
@@ -261,7 +261,7 @@ async def test_a_call_made_by_hand_is_an_attempt_and_the_plan_waits_for_its_end(
     await planned.contacts(ANNA)
     script(planned, anna=["busy", "busy", "answered"])
     callout = await planned.callout("start", retry={"max_attempts": 2, "delays": [600]})
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     person = (await planned.people(callout))[ANNA]
     by_hand = {"callout_participation_id": person["_id"], "callout_id": callout, "contact_id": person["contact_id"]}
     given = {"remote_request_params": {"from": "1294", "url": NOWHERE}}
@@ -277,7 +277,7 @@ async def test_a_call_made_by_hand_is_an_attempt_and_the_plan_waits_for_its_end(
 
     # Who is settled may be called again by hand all the same.
     await PHONE_CALLS.fire(planned.scope, second["_id"], "queue")
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     assert await planned.outcomes(callout) == {ANNA: "reached"}
 
 
@@ -294,7 +294,7 @@ async def test_who_is_settled_in_the_midst_of_a_call_gets_no_other_until_it_ends
     call = await PHONE_CALLS.create(planned.scope, {"remote_request_params": {"url": NOWHERE}}, **by_hand)
     with pytest.raises(Invalid):
         await PHONE_CALLS.fire(planned.scope, call["_id"], "queue")
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     await PHONE_CALLS.fire(planned.scope, call["_id"], "queue")
     await planned.work()
     assert len(planned.provider.left) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from datetime import timedelta
 
 import pytest
 
@@ -18,7 +17,7 @@ from scfm.workers.hang_ups import HangUps
 from scfm.workers.hang_ups_of_many import HangUpsOfMany
 from scfm.workers.settle_opt_outs import SettleOptOuts
 from tests.workers.background import pass_over
-from tests.workers.planned import CALL_SECONDS, WORDS, Planned
+from tests.workers.planned import WORDS, Planned
 
 NOWHERE = "http://127.0.0.1:9"
 ANNA, BORA, CHAN = "+85510000001", "+85510000002", "+85510000003"
@@ -51,7 +50,7 @@ async def test_who_opts_out_between_two_attempts_is_not_called_again(planned: Pl
     await planned.contacts(ANNA)
     planned.provider.script = {ANNA: ["busy", "answered"]}
     callout = await planned.callout("start", retry=RETRY)
-    await planned.until(now() + timedelta(seconds=CALL_SECONDS + 1))
+    await planned.end_calls()
     assert await planned.outcomes(callout) == {ANNA: "waiting"}
     made = await opts_out(planned, ANNA)
     await planned.work()
