@@ -60,9 +60,10 @@ check: .venv/installed-test
 peers: .venv/installed-test tests/peers/node_modules/installed
 	$(BIN)/python -m pytest tests/peers/peers.py
 
-# Pictures of the pages are left in build/page.
+# Pictures of the pages are left in build/page. PAGE='tests/page/test_shell.py' is a part of it.
+PAGE = tests/page
 test-page: .venv/installed-test tests/page/node_modules/installed
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/page
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PAGE)
 
 # make figures FIGURES='--people 2000 --instants 50 --kills 1'
 figures: .venv/installed-test tests/page/node_modules/installed

@@ -13,6 +13,7 @@ from typing import Any
 
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -221,8 +222,8 @@ class Page:
         self.wait(chosen)
 
     def press(self, *keys: str) -> None:
-        """Press keys, wherever the focus is."""
-        self.browser.switch_to.active_element.send_keys(*keys)
+        """Press keys, wherever the focus is: on a button, too, that takes no clicks at the moment."""
+        ActionChains(self.browser).send_keys(*keys).perform()
 
     def focused(self) -> str:
         """The name of what has the focus."""
