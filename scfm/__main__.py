@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from scfm.errors import StartError
 
@@ -16,10 +16,7 @@ INTERRUPTED, UNREAD = 130, 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status: 0, 1 with one line on stderr where it could not go on, 2 for wrong usage."""
     try:
-        _load()
-        from scfm.cli import main as command_line  # noqa: PLC0415 (loaded by now)
-
-        status = command_line.run_command(arguments)
+        status = _load(arguments)()
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -32,18 +29,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _load() -> None:
-    """Import the command line: it takes half a second, and may find a driver that will not do (StartError).
+def _load(arguments: Sequence[str] | None) -> Callable[[], int]:
+    """Import the command: it takes up to half a second, and may find a driver that will not do (StartError).
 
     Ctrl-C meanwhile ends the program at once: nothing has begun, and not every library lets its exception through.
     """
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # and not ignored, as in a script's background
+    guarded = before is signal.default_int_handler  # and not ignored, as in a script's background
+    if guarded:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    from scfm.cli import main as command_line  # noqa: F401, PLC0415
+    from scfm.cli import main as command_line  # noqa: PLC0415
 
-    if before is signal.default_int_handler:
+    command = command_line.parse_command(arguments)
+    if guarded:
         signal.signal(signal.SIGINT, before)
+    return command
 
 
 if __name__ == "__main__":
