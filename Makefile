@@ -8,12 +8,13 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 LOCKED = $(PIP_INSTALL) --require-hashes --requirement
 ITSELF = $(PIP_INSTALL) --no-deps --no-build-isolation --editable
 
-.PHONY: help run demo test test-newest check peers test-page figures torture campaigns day definitions filters deaths bench bench-callout hold recovery examples sbom stack lock clean
+.PHONY: help run demo test test-slow test-newest check peers test-page figures torture campaigns day definitions filters deaths bench bench-callout hold recovery examples sbom stack lock clean
 
 help:
 	@echo 'make run     set up, and run the server on http://127.0.0.1:3000 with its own MongoDB'
 	@echo 'make demo    walk a disaster alert through a server of its own, with simulated phones'
 	@echo 'make test    run the tests'
+	@echo 'make test-slow  run the tests that are larger forms of others; it takes some minutes'
 	@echo 'make test-newest  run the tests of the database driver with the newest releases that setup.cfg allows'
 	@echo 'make check   lint, check formatting, types and floors'
 	@echo 'make peers   test against programs by others, which need Node.js and npm'
@@ -25,7 +26,7 @@ help:
 	@echo 'make day     live 24 simulated hours of alerts, deaths and incidents beside Prometheus; it takes 24 minutes'
 	@echo 'make definitions  check 10,000 random call flows, half of them broken; it takes some minutes'
 	@echo 'make filters  compare 1,000 drawn worlds with what each kind of filter finds in them; it takes half an hour'
-	@echo 'make deaths  let a process that carries out a plan, an erasure or a migration die before each of its writes; it takes some minutes'
+	@echo 'make deaths  let a process that carries out a plan, an erasure, a migration, a webhook or a change of number die before each of its writes; it takes some minutes'
 	@echo 'make bench   measure, on a machine that does nothing else; make bench BENCH=--help for what there is'
 	@echo 'make bench-callout  one callout of 100,000, from the import to the last callback'
 	@echo 'make hold    hold 5,000 calls of two processes with 500 in flight, and measure how long that takes'
@@ -49,7 +50,10 @@ demo: .venv/installed
 SIDE_BY_SIDE = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --max-worker-restart 0 --cov --cov-report term
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --max-worker-restart 0 -m 'not slow' --cov --cov-report term
+
+test-slow: .venv/installed-test
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --max-worker-restart 0 -m slow
 
 check: .venv/installed-test
 	$(BIN)/ruff check .
@@ -79,13 +83,14 @@ torture: .venv/installed-test
 	$(BIN)/python -m tests.torture --trial alerts --seeds 100
 
 definitions: .venv/installed-test
+	PATHS_EVERY=1 $(BIN)/python -m pytest tests/flows/test_definition_webhook.py
 	DEFINITIONS=10000 $(BIN)/python -m pytest tests/properties/test_definitions.py
 
 filters: .venv/installed-test
 	FILTERS=1000 $(BIN)/python -m pytest tests/properties/test_filters.py
 
 deaths: .venv/installed-test
-	DEATHS_EVERY=1 $(BIN)/python -m pytest tests/workers/test_plan_death.py tests/workers/test_erasure.py tests/workers/test_migrate.py
+	DEATHS_EVERY=1 $(BIN)/python -m pytest $(addprefix tests/workers/test_,$(addsuffix .py,plan_death erasure migrate delivery_death renumbering_cut_off))
 
 # make campaigns SEEDS=100
 SEEDS = 2000

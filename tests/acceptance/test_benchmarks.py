@@ -53,13 +53,19 @@ def forecast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subproc
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory, forecast: object) -> Path:
-    """A folder with the results of a short run and of a small callout."""
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the results of a short run."""
     folder = tmp_path_factory.mktemp("results")
     run("benchmarks", "--short", "--only", SOME, "--results", str(folder))
-    run("benchmarks.callout", "--contacts", "30", "--results", str(folder))
-    run("benchmarks.priority", "--contacts", "2000", "--repeat", "1", "--results", str(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def called(measured: Path, forecast: object) -> Path:
+    """The same folder, with the results of a small callout and of one that goes before another."""
+    run("benchmarks.callout", "--contacts", "30", "--results", str(measured))
+    run("benchmarks.priority", "--contacts", "2000", "--repeat", "1", "--results", str(measured))
+    return measured
 
 
 def test_each_figure_stands_beside_its_limit(measured: Path) -> None:
@@ -84,6 +90,7 @@ def test_a_flow_as_a_document_stands_beside_a_python_flow(measured: Path) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_ends_are_compared_with_what_preflight_told_of_them(forecast: tuple[subprocess.Popen[str], Path]) -> None:
     measuring, folder = forecast
     await_end(measuring)
@@ -92,26 +99,29 @@ def test_ends_are_compared_with_what_preflight_told_of_them(forecast: tuple[subp
     assert all(told > 5 and took > 5 for _, told, took, _ in ends["details"]["endings"])
 
 
-def test_an_alert_goes_before_a_large_callout(measured: Path) -> None:
+@pytest.mark.slow
+def test_an_alert_goes_before_a_large_callout(called: Path) -> None:
     over, computed, meanwhile, afterwards = (
-        one for one in latest(measured)["figures"] if one["benchmark"] == "priority"
+        one for one in latest(called)["figures"] if one["benchmark"] == "priority"
     )
     assert over["goal"] == "≤ 2" and over["value"] > 0 < computed["value"]
     assert meanwhile["limit"] == "before" and afterwards["value"] > 0
 
 
-def test_a_callout_and_a_plan_are_followed_to_their_ends(measured: Path) -> None:
-    ends = [entry for entry in latest(measured)["figures"] if entry["name"].startswith("All accepted")]
+@pytest.mark.slow
+def test_a_callout_and_a_plan_are_followed_to_their_ends(called: Path) -> None:
+    ends = [entry for entry in latest(called)["figures"] if entry["name"].startswith("All accepted")]
     assert len(ends) == 2  # by batch operations, and by a plan
     for end in ends:
         assert end["size"] == end["details"]["timeline"][-1]["callback"] == 30
         assert set(end["details"]["steps"]["call"]["cores"]) == {"server", "mongod", "simulator"}
 
 
-def test_a_run_has_a_file_of_its_own_and_the_newest_figures_are_together(measured: Path) -> None:
-    runs = [json.loads(path.read_text()) for path in measured.glob("2*.json")]
+@pytest.mark.slow
+def test_a_run_has_a_file_of_its_own_and_the_newest_figures_are_together(called: Path) -> None:
+    runs = [json.loads(path.read_text()) for path in called.glob("2*.json")]
     assert sorted(one["kind"] for one in runs) == ["bench", "callout", "priority"]
-    assert len(latest(measured)["figures"]) == sum(len(one["figures"]) for one in runs)
+    assert len(latest(called)["figures"]) == sum(len(one["figures"]) for one in runs)
 
 
 def test_the_table_takes_its_place_in_the_document(measured: Path, tmp_path: Path) -> None:

@@ -244,6 +244,7 @@ def port_of(process: subprocess.Popen[str]) -> str:
     raise AssertionError(f"it does not listen: {lines}")
 
 
+@pytest.mark.slow
 @embedded
 def test_what_the_steps_install_serves_is_found_healthy_and_stops_when_told(
     server: tuple[subprocess.Popen[str], str], commands: Path
@@ -263,6 +264,7 @@ def healthy(commands: Path, port: str) -> bool:
     return check.returncode == 0
 
 
+@pytest.mark.slow
 @embedded
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounts file systems anew")
 def test_it_runs_where_nothing_but_its_data_and_tmp_can_be_written(commands: Path, tmp_path: Path) -> None:
@@ -291,6 +293,7 @@ def test_it_runs_where_nothing_but_its_data_and_tmp_can_be_written(commands: Pat
         process.communicate()
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_has_what_is_locked_and_what_is_in_the_page(commands: Path) -> None:
     made = subprocess.run(
         [commands / "python", commands.parents[1] / "sbom.py"], capture_output=True, text=True, timeout=60, check=True
@@ -313,9 +316,11 @@ def test_the_bill_of_materials_has_what_is_locked_and_what_is_in_the_page(comman
     }
 
 
-def test_every_file_of_the_package_is_installed(commands: Path) -> None:
-    (installed,) = commands.parent.glob("lib/python*/site-packages/scfm")
-    assert package_files(installed) == package_files(ROOT / "scfm")
+def test_every_file_of_the_package_is_installed(tmp_path: Path) -> None:
+    copy_context(tmp_path / "src")
+    step = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-compile"]
+    subprocess.run([*step, "--target", tmp_path / "site", tmp_path / "src"], timeout=INSTALL_SECONDS, check=True)
+    assert package_files(tmp_path / "site" / "scfm") == package_files(ROOT / "scfm")
 
 
 def package_files(package: Path) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.server import Client, Server, wait_until
+from tests.slow import slow
 
 # No phone is answered within a second.
 NOBODY_ANSWERS = {"from": "1294", "timeout": "1"}
@@ -30,11 +31,11 @@ def seconds(later: str, earlier: str) -> float:
 @pytest.mark.parametrize(
     ("people", "account", "plan"),
     [
-        (150, {}, {"calls_per_second": 10}),
+        slow(150, {}, {"calls_per_second": 10}),
         # The second attempts wait until all have had their first.
         (150, {"calls_per_second": "20"}, {"retry": {"max_attempts": 2, "delays": [1]}}),
         # The last of the second attempts waits for its delay.
-        (40, {}, {"calls_per_second": 20, "retry": {"max_attempts": 3, "delays": [8, 5]}}),
+        slow(40, {}, {"calls_per_second": 20, "retry": {"max_attempts": 3, "delays": [8, 5]}}),
     ],
 )
 def test_a_plan_ends_when_preflight_says(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.alerts import await_finished, carrier, every, import_contacts, queue, queue_calls, rung, total
 from tests.server import Server, wait_until
+from tests.slow import slow
 
 CONTACTS = 20_000
 CALLS = 500
@@ -31,7 +32,7 @@ def test_a_population_of_20_000_goes_on_after_a_kill(tmp_path: Path) -> None:
         assert set(contacts.values()) == {1}
 
 
-@pytest.mark.parametrize("moment", [20, 150, 350])
+@pytest.mark.parametrize("moment", [slow(20), 150, slow(350)])
 def test_of_500_queued_calls_each_is_sent_once_whenever_the_server_is_killed(tmp_path: Path, moment: int) -> None:
     ledger = tmp_path / "ledger"
     with carrier(ledger) as url:

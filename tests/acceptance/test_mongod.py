@@ -28,6 +28,7 @@ from scfm.embedded_mongod.command import find_binary
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import StartError
 from tests.server import open_files
+from tests.slow import slow
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix sockets")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="prctl and /proc are Linux's")
@@ -155,7 +156,7 @@ def test_a_new_folder_is_small_and_takes_the_largest_document(data_dir: Path) ->
         assert collection.find_one({"_id": 1}) == {"_id": 1, "bytes": largest}
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [False, slow(True)])
 def test_a_folder_goes_from_an_older_journal_to_ours_and_back(
     data_dir: Path, killed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

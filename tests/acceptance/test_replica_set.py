@@ -29,6 +29,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicated]:
         yield house
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [32])
 def test_everybody_is_called_once_and_every_call_is_settled(house: Replicated, seed: int) -> None:
     assert try_seed(house, seed).violations == []

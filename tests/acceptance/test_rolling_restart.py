@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.server import REQUEST_SECONDS, Server, wait_until
+from tests.slow import slow
 from tests.torture.carrier import Carrier
 from tests.torture.client import PatientClient
 from tests.torture.house import House, Shared
@@ -116,7 +117,7 @@ def refuses(server: Server) -> bool:
     return False
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, slow(2)])
 def test_servers_told_to_stop_while_they_send_lose_and_double_nothing(house: House, seed: int) -> None:
     plan = Plan.of(seed)
     with Carrier(house.carrier_port, account_sid=SID + str(seed), auth_token=TOKEN, seed=seed) as carrier:

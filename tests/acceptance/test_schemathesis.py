@@ -73,7 +73,7 @@ def test_schemathesis_finds_nothing(server: Server, client: Client, tmp_path: Pa
         Path(sysconfig.get_path("scripts"), "schemathesis"),
         *("--config-file", configuration),
         *("run", f"{server.url}/api/openapi.json", "--auth", f"{client.token}:any"),
-        *("--phases", "examples,fuzzing,stateful", "--max-examples", "5", "--seed", "20180519"),
+        *("--phases", "examples,fuzzing,stateful", "--max-examples", "3", "--seed", "20180519"),
         *("--exclude-checks", ",".join(LEFT_OUT), "--continue-on-failure", "--no-shrink", "--warnings", "off"),
         *(word for name in LEFT_ALONE for word in ("--exclude-operation-id", name)),
     ]

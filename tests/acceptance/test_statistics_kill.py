@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.alerts import await_finished, carrier, every, import_contacts, queue
 from tests.server import Server, wait_until
+from tests.slow import slow
 
 PEOPLE = 200
 TWIML = "<Response><Say>Water is rising</Say></Response>"
@@ -36,7 +37,7 @@ def settled(found: Any) -> int:
     return sum(found["people"][outcome] for outcome in OVER)
 
 
-@pytest.mark.parametrize("moment", [20, 120])
+@pytest.mark.parametrize("moment", [slow(20), 120])
 def test_whatever_happens_people_sum_to_the_whole(tmp_path: Path, moment: int) -> None:
     with carrier(tmp_path / "ledger") as url:
         environment = {

@@ -613,7 +613,7 @@ async def listed(view: TenantView, query: Query, size: int) -> tuple[int, list[i
 
 
 # ``make filters`` tries more.
-EXAMPLES = int(os.environ.get("FILTERS", "8"))
+EXAMPLES = int(os.environ.get("FILTERS", "5"))
 
 
 def with_store(function: Callable[..., None]) -> Callable[..., None]:

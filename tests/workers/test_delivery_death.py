@@ -6,6 +6,7 @@ Whatever the step: there is one event, its flow has made one step, and every lat
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Mapping
 
 import pytest
@@ -23,6 +24,8 @@ from tests.workers.background import account
 from tests.workers.mortal import Life, MortalStore, live
 
 MAX_STEPS = 60
+# Before each step of many a death takes long: make deaths tries all.
+EVERY = int(os.environ.get("DEATHS_EVERY", "3"))
 FLOWS = Registry({Tally.name: Tally}, Tally)
 CALLERS = {"number": "+252662343001", "anonymous": "anonymous"}
 
@@ -109,7 +112,7 @@ async def test_what_else_happens_between_death_and_the_second_delivery_is_kept(s
     await account(store)
     (owner,) = await store.all_tenants.find("accounts", {})
     keys = [str(key) for key in range(10, 10 + 2 * deliveries.MAX_TURN_MARKS)]
-    for step in range(1, MAX_STEPS):
+    for step in range(1, MAX_STEPS, EVERY):
         number = f"+252662344{step:03}"
         line = Line(store, owner["_id"], f"CA{step}", number)
         await line.deliver(None, "0")
@@ -127,7 +130,7 @@ async def test_a_process_that_makes_room_for_marks_may_die_at_any_step(store: St
     await account(store)
     (owner,) = await store.all_tenants.find("accounts", {})
     before = [str(key) for key in range(deliveries.MAX_TURN_MARKS)]
-    for step in range(1, MAX_STEPS):
+    for step in range(1, MAX_STEPS, EVERY):
         line = Line(store, owner["_id"], f"CA{step}", f"+252662345{step:03}")
         answers = [await line.deliver(f"{step}-{key}", key) for key in before]
         life = await line.deliver_until_death(f"token-{step}", "99", step)

