@@ -14,12 +14,17 @@ from typing import Any
 
 import pytest
 
+from scfm.cli.purge import PURGE
 from scfm.handlers.accepted import best_language, takes_gzip
+from scfm.handlers.audit_log import EXPORT, IMPORT, READ
 from scfm.handlers.page_files import FIRST_SECTIONS, LANGUAGES, page_files
+from scfm.models.audited_change import CREATED, DELETED, UPDATED
 from scfm.models.call_lifecycle import CALL_STATUSES
 from scfm.models.callout_status import STATUSES as CALLOUT_STATUSES
+from scfm.models.erasure_record import ERASE
 from scfm.models.hints import PHONE_NUMBER
 from scfm.models.outcome import OUTCOMES, REASONS
+from scfm.models.registry import AUDIT_EVENTS, REMOTE_PHONE_CALL_EVENTS, RESOURCES
 from tests.server import Answer, Client
 
 ROOT = Path(__file__).parents[2]
@@ -278,6 +283,22 @@ def test_every_word_of_the_api_for_what_became_of_something_has_a_text() -> None
     assert set(OUTCOMES) == set(english["outcome"])
     assert set(REASONS) <= set(english["reason"])
     assert {*CALL_STATUSES, *CALLOUT_STATUSES} <= set(english["status"])
+
+
+def test_the_audit_log_has_a_word_for_every_action_and_every_kind_of_subject() -> None:
+    words = (PAGE / "views" / "audit" / "words.js").read_text()
+    offered = {
+        name: set(re.findall(r'"(\w+)"', part))
+        for name, part in re.findall(r"const (\w+) = (\[.*?\n\]);", words, re.S)
+    }
+    machines = [resource.machine for resource in RESOURCES if resource.machine is not None]
+    of_machines = {event for machine in machines for event in machine.events}
+    assert offered["ACTIONS"] >= {*of_machines, CREATED, UPDATED, DELETED, READ, EXPORT, IMPORT, ERASE, PURGE}
+    unaudited = {AUDIT_EVENTS.kind, REMOTE_PHONE_CALL_EVENTS.kind}
+    assert offered["SUBJECTS"] == {resource.kind for resource in RESOURCES} - unaudited | {"server"}
+    told = texts("en")["audit"]
+    assert {f"action_{action}" for action in offered["ACTIONS"]} <= set(told)
+    assert {f"subject_{kind}" for kind in offered["SUBJECTS"]} <= set(told)
 
 
 # What stands in the program in parts: how a message is put together, with one of the kinds that it is of.
