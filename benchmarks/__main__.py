@@ -18,6 +18,7 @@ from benchmarks import (
     json_flows,
     lists,
     machine,
+    observed,
     operations,
     people,
     results,
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, ModuleType] = {
     "units": units,
     "definitions": definitions,
     "json_flows": json_flows,
+    "observed": observed,
 }
 SHORT = Plan(sizes=(40, 80), repeat=1, short=True)
 

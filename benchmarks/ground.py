@@ -98,7 +98,9 @@ class Ground:
             self._client.drop_database(name)
 
     @contextmanager
-    def server(self, database: Documents, provider: str = "", **environment: str) -> Iterator[Server]:
+    def server(
+        self, database: Documents, provider: str = "", kind: type[Server] = Server, **environment: str
+    ) -> Iterator[Server]:
         """A server on the database. It is killed in the end: whatever was acknowledged is on disk."""
         settings = {
             "MONGODB_URI": self._mongod.uri,
@@ -112,7 +114,7 @@ class Ground:
             **UNLIMITED,
             **environment,
         }
-        server = Server(self.folder / f"s{next(self._numbers)}", settings).start()
+        server = kind(self.folder / f"s{next(self._numbers)}", settings).start()
         try:
             server.token = self._tokens.setdefault(database.name, server.token)
             yield server
