@@ -22,8 +22,9 @@ def log_to_stderr(settings: Settings, *, in_thread: bool = False) -> None:
     if sys.stderr is None:  # it was closed before the start (2>&-), and another file may have its number
         handler = logging.NullHandler()
     else:
-        handler = ThreadedHandler(sys.stderr.fileno()) if in_thread else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LOG_FORMATTERS[settings.log_format]())
+        formatter = LOG_FORMATTERS[settings.log_format]()
+        handler = ThreadedHandler(sys.stderr.fileno(), formatter) if in_thread else logging.StreamHandler(sys.stderr)
+        handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     # What no line shows need not be found out for each (https://docs.python.org/3/howto/logging.html#optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from tornado.web import RequestHandler
 
 from scfm.runtime import log_context
-from scfm.runtime.log_format import for_request
+from scfm.runtime.log_format import AnsweredRequest
+from scfm.runtime.log_writer import log_request
 
 log = logging.getLogger("scfm.http")
 
@@ -26,26 +28,20 @@ def log_answer(handler: RequestHandler) -> None:
         return
     request = handler.request
     request_id = known.get("request_id", "-")
-    milliseconds = request.request_time() * 1000
     account_id = getattr(known.get("client"), "account_id", None)
     # One whose body is refused for others is answered by their task.
     if account_id is None and log_context.request_id() == request_id:
         account_id = log_context.request_account()
-    status = handler.get_status()
-    log.log(
-        level,
-        "%s %s %d %.1f ms, account %s",
-        request.method,
-        route,
-        status,
-        milliseconds,
-        "-" if account_id is None else account_id,
-        extra=for_request(
+    log_request(
+        AnsweredRequest(
+            time.time(),
+            level,
+            log.name,
+            request.method or "",
+            route,
+            handler.get_status(),
+            request.request_time(),
+            account_id,
             request_id,
-            method=request.method,
-            route=route,
-            status=status,
-            milliseconds=round(milliseconds, 1),
-            account_id=account_id,
-        ),
+        )
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -26,9 +26,54 @@ def fields(**values: object) -> dict[str, Any]:
     return {_FIELDS: values}
 
 
-def for_request(name: str, **values: object) -> dict[str, Any]:
-    """The same for a line of the request with the id NAME, where the code that logs does not work for it."""
-    return {_FIELDS: values, _REQUEST_ID: name}
+class AnsweredRequest(NamedTuple):
+    """What the line of a request tells. ``created``: when it was answered, in seconds since 1970."""
+
+    created: float
+    level: int
+    logger: str
+    method: str
+    route: str
+    status: int
+    seconds: float
+    account_id: int | None
+    request_id: str
+
+    @property
+    def max_bytes(self) -> int:
+        """No line of it is longer: what comes from the client is in it twice at most, and escaped."""
+        return 500 + 20 * len(self.method) + 10 * len(self.request_id)
+
+    @property
+    def message(self) -> str:
+        account = "-" if self.account_id is None else self.account_id
+        return f"{self.method} {self.route} {self.status} {self.seconds * 1000:.1f} ms, account {account}"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "route": self.route,
+            "status": self.status,
+            "milliseconds": round(self.seconds * 1000, 1),
+            "account_id": self.account_id,
+        }
+
+    def record(self) -> logging.LogRecord:
+        """The same for a handler that knows of nothing but records."""
+        given = {"name": self.logger, "levelno": self.level, "levelname": logging.getLevelName(self.level)}
+        times = {"created": self.created, "msecs": self.created % 1 * 1000}
+        own = {"msg": self.message, _FIELDS: self.fields, _REQUEST_ID: self.request_id}
+        return logging.makeLogRecord({**given, **times, **own})
+
+
+class LineFormatter(Protocol):
+    """What makes lines of both."""
+
+    def format(self, record: logging.LogRecord, /) -> str: ...
+
+    def format_request(self, answered: AnsweredRequest, /) -> str:
+        """The line that ``format`` makes of its record, for less: no record is made."""
 
 
 def _request_of(record: logging.LogRecord) -> str | None:
@@ -44,14 +89,15 @@ class _Seconds:
         self._zone = zone
         self._last: tuple[int, str, str] = (-1, "", "")
 
-    def text(self, record: logging.LogRecord) -> str:
-        second = int(record.created)
+    def text(self, created: float) -> str:
+        """CREATED is in seconds since 1970."""
+        second = int(created)
         last, before, after = self._last
         if second != last:
             moment = time.localtime(second)
             before, after = time.strftime("%Y-%m-%dT%H:%M:%S", moment), self._zone(moment)
             self._last = (second, before, after)
-        return f"{before}.{int(record.msecs):03}{after}"
+        return f"{before}.{int((created - second) * 1000):03}{after}"
 
 
 def _zone(moment: time.struct_time) -> str:
@@ -75,9 +121,15 @@ class HumanFormatter(logging.Formatter):
         return False  # ``formatMessage`` does it
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
-        message = _one_line(redacted(record.message))
-        line = f"{self._seconds.text(record)} {record.levelname} {record.name}: {message}"
         request = _request_of(record)
+        return self._line(record.created, record.levelname, record.name, record.message, request)
+
+    def format_request(self, answered: AnsweredRequest) -> str:
+        level = logging.getLevelName(answered.level)
+        return self._line(answered.created, level, answered.logger, answered.message, answered.request_id)
+
+    def _line(self, created: float, level: str, logger: str, message: str, request: str | None) -> str:
+        line = f"{self._seconds.text(created)} {level} {logger}: {_one_line(redacted(message))}"
         return line if request is None else f"{line} (request {request})"
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 (logging's name)
@@ -98,18 +150,30 @@ class JsonFormatter(logging.Formatter):
         self._seconds = _Seconds(_zone_with_colon)
 
     def format(self, record: logging.LogRecord) -> str:
-        said: dict[str, Any] = {
-            "time": self._seconds.text(record),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": redacted(record.getMessage()),
-            "request_id": _request_of(record),
-        }
+        said = self._said(record.created, record.levelname, record.name, record.getMessage(), _request_of(record))
         if record.exc_info:
             said["exception"] = redacted(self.formatException(record.exc_info))
         if record.stack_info:
             said["stack"] = redacted(record.stack_info)
-        for name, value in record.__dict__.get(_FIELDS, {}).items():
+        return self._line(said, record.__dict__.get(_FIELDS, {}))
+
+    def format_request(self, answered: AnsweredRequest) -> str:
+        level = logging.getLevelName(answered.level)
+        said = self._said(answered.created, level, answered.logger, answered.message, answered.request_id)
+        return self._line(said, answered.fields)
+
+    def _said(self, created: float, level: str, logger: str, message: str, request: str | None) -> dict[str, Any]:
+        return {
+            "time": self._seconds.text(created),
+            "level": level,
+            "logger": logger,
+            "message": redacted(message),
+            "request_id": request,
+        }
+
+    @staticmethod
+    def _line(said: dict[str, Any], fields: Mapping[str, Any]) -> str:
+        for name, value in fields.items():
             said.setdefault(name, redacted(value) if isinstance(value, str) else value)
         try:
             return orjson.dumps(said).decode()
@@ -124,5 +188,8 @@ def _one_line(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-LOG_FORMATTERS: dict[str, Callable[[], logging.Formatter]] = {"human": HumanFormatter, "json": JsonFormatter}
+LOG_FORMATTERS: dict[str, Callable[[], HumanFormatter | JsonFormatter]] = {
+    "human": HumanFormatter,
+    "json": JsonFormatter,
+}
 """The formatters by the words of LOG_FORMAT."""

@@ -1,8 +1,9 @@
 """Writes the log in a thread: whoever reads it slowly (a pipe, a disk that is busy) never blocks the event loop.
 
 Lines wait in memory, MAX_WAITING_BYTES at most. What comes beyond that is dropped, and counted; the count is logged
-when the reader takes lines again. A line waits GATHER_SECONDS for others, a warning or an error for none. At the end
-of the process what waits is written, if the reader takes it within FLUSH_SECONDS. Only SIGKILL, or a crash of the
+when the reader takes lines again. A line waits GATHER_SECONDS for others, a warning or an error for none: each wake
+of the thread takes the interpreter from the event loop. The thread makes the lines of requests, too. At the end of
+the process what waits is written, if the reader takes it within FLUSH_SECONDS. Only SIGKILL, or a crash of the
 interpreter itself, loses what waits.
 """
 
@@ -15,10 +16,12 @@ import threading
 import time
 from collections import deque
 
+from scfm.runtime.log_format import AnsweredRequest, LineFormatter
+
 MAX_WAITING_BYTES = 4 << 20
 GATHER_SECONDS = 0.05
 FLUSH_SECONDS = 2.0
-# Written at once. A line is never cut between two of them, unless it is longer.
+# Lines are written together until they have so many bytes.
 MAX_WRITE_BYTES = 1 << 16
 # After an error of the file: a pipe without a reader, a full disk.
 FILE_RETRY_SECONDS = 1.0
@@ -29,13 +32,14 @@ DROPPED = "%d lines of the log were dropped: they were written faster than they 
 class ThreadedHandler(logging.Handler):
     """A handler that writes lines to the file descriptor FD in a thread of its own."""
 
-    def __init__(self, fd: int, max_bytes: int = MAX_WAITING_BYTES) -> None:
+    def __init__(self, fd: int, formatter: LineFormatter, max_bytes: int = MAX_WAITING_BYTES) -> None:
         super().__init__()
         self._fd = fd
+        self._formatter = formatter
         self._max_bytes = max_bytes
         # Guards what is handed over. The handler's own lock will not do: at the end, logging holds it while it waits.
         self._handing_over = threading.Lock()
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes | AnsweredRequest] = deque()
         self._bytes = 0
         self._dropped = 0
         self._closing = False
@@ -48,21 +52,28 @@ class ThreadedHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a line over."""
         try:
-            line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
+            line = _encoded(self._formatter.format(record))
         except Exception:
             self.handleError(record)
             return
+        self._hand_over(line, len(line))
+        if record.levelno >= logging.WARNING:
+            self._urgent.set()
+
+    def add_request(self, answered: AnsweredRequest) -> None:
+        """Hand over what the line of a request tells. The thread makes the line, for less than the loop can."""
+        self._hand_over(answered, answered.max_bytes)
+
+    def _hand_over(self, item: bytes | AnsweredRequest, size: int) -> None:
         with self._handing_over:
-            if self._bytes + len(line) > self._max_bytes:
+            if self._bytes + size > self._max_bytes:
                 self._dropped += 1
                 return
-            self._waiting.append(line)
-            self._bytes += len(line)
+            self._waiting.append(item)
+            self._bytes += size
             if not self._some.is_set():
                 self._empty.clear()
                 self._some.set()
-        if record.levelno >= logging.WARNING:
-            self._urgent.set()
 
     def flush(self) -> None:
         """Return when all lines have been written, or after FLUSH_SECONDS."""
@@ -82,25 +93,40 @@ class ThreadedHandler(logging.Handler):
             self._some.wait()
             self._urgent.wait(GATHER_SECONDS)
             self._urgent.clear()
-            while chunk := self._take():
-                written = self._write(chunk)
-                with self._handing_over:
-                    self._bytes -= len(chunk)
-                if written:
-                    self._tell_dropped()
+            while self._write_some():
+                pass
 
-    def _take(self) -> bytes:
-        """The next lines; none where none waits."""
+    def _write_some(self) -> bool:
+        """Write the lines that wait, or as many as are written at once; whether these were not all."""
+        items, size = self._take()
+        written = self._write(b"".join(self._line(item) for item in items))
         with self._handing_over:
-            taken: list[bytes] = []
-            size = 0
-            while self._waiting and (not taken or size + len(self._waiting[0]) <= MAX_WRITE_BYTES):
-                taken.append(self._waiting.popleft())
-                size += len(taken[-1])
-            if not taken:
+            self._bytes -= size
+            if not self._waiting:
                 self._some.clear()
                 self._empty.set()
-        return b"".join(taken)
+        if written:
+            self._tell_dropped()
+        return size >= MAX_WRITE_BYTES
+
+    def _take(self) -> tuple[list[bytes | AnsweredRequest], int]:
+        """The next lines, and how many bytes they have at most."""
+        with self._handing_over:
+            taken: list[bytes | AnsweredRequest] = []
+            size = 0
+            while self._waiting and size < MAX_WRITE_BYTES:
+                taken.append(self._waiting.popleft())
+                size += _size(taken[-1])
+        return taken, size
+
+    def _line(self, item: bytes | AnsweredRequest) -> bytes:
+        if isinstance(item, bytes):
+            return item
+        try:
+            return _encoded(self._formatter.format_request(item))
+        except Exception:  # it must not end the thread
+            self.handleError(item.record())
+            return b""
 
     def _write(self, chunk: bytes) -> bool:
         """Write all of it, however long that takes; False where the file refuses it: then the rest of it is lost."""
@@ -124,3 +150,20 @@ class ThreadedHandler(logging.Handler):
         if dropped:
             record = logging.LogRecord("scfm.log", logging.WARNING, __file__, 0, DROPPED, (dropped,), None)
             self.handle(record)
+
+
+def log_request(answered: AnsweredRequest) -> None:
+    """Hand it over to the handlers of the root logger: to most of them as a record."""
+    for handler in logging.root.handlers:
+        if isinstance(handler, ThreadedHandler):
+            handler.add_request(answered)
+        elif answered.level >= handler.level:
+            handler.handle(answered.record())
+
+
+def _size(item: bytes | AnsweredRequest) -> int:
+    return len(item) if isinstance(item, bytes) else item.max_bytes
+
+
+def _encoded(line: str) -> bytes:
+    return line.encode("utf-8", "backslashreplace") + b"\n"

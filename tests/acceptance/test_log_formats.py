@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scfm.runtime import log_context
-from scfm.runtime.log_format import HumanFormatter, JsonFormatter, fields, for_request
+from scfm.runtime.log_format import AnsweredRequest, HumanFormatter, JsonFormatter, fields
 from scfm.runtime.redaction import redacted
 from tests.acceptance.test_start import LINE
 from tests.server import Server, wait_until
@@ -67,10 +67,24 @@ def test_a_line_for_programs_is_one_object(working_for: str) -> None:
     }
 
 
-def test_a_line_of_no_request_says_so_and_one_of_another_names_it(working_for: str) -> None:
-    assert said(record("x", **for_request("other")))["request_id"] == "other"
+def test_a_line_of_no_request_says_so(working_for: str) -> None:
+    assert said(record("x"))["request_id"] == working_for
     log_context.work_for(None)
     assert said(record("x"))["request_id"] is None
+
+
+@pytest.mark.parametrize("account_id", [None, 3])
+@pytest.mark.parametrize("method", ["GET", NUMBER, "G\x1b[2K"])
+def test_the_line_of_a_request_is_that_of_its_record(working_for: str, method: str, account_id: int | None) -> None:
+    route, moment = "/api/contacts/{id}", 1_796_000_000.9994
+    answered = AnsweredRequest(moment, logging.INFO, "scfm.http", method, route, 200, 0.00123, account_id, "other")
+    for formatter in (HumanFormatter(), JsonFormatter()):
+        line = formatter.format_request(answered)
+        assert line == formatter.format(answered.record())
+        assert len(line.encode()) < answered.max_bytes
+    object_ = json.loads(line)
+    assert object_["request_id"] == "other" and object_["account_id"] == account_id
+    assert NUMBER not in line
 
 
 def test_a_trace_stays_in_its_object_and_shows_no_number() -> None:

@@ -14,10 +14,19 @@ from pathlib import Path
 import pytest
 
 from scfm.runtime import log_writer as module
+from scfm.runtime.log_format import AnsweredRequest
 from scfm.runtime.log_writer import ThreadedHandler
 from tests.server import Server, wait_until
 
 LINE = "x" * 999
+REQUEST = AnsweredRequest(0.0, logging.INFO, "scfm.http", "GET", "/api/contacts", 200, 0.1, 1, "name")
+
+
+class Plain(logging.Formatter):
+    """Lines are the messages."""
+
+    def format_request(self, answered: AnsweredRequest) -> str:
+        return answered.message
 
 
 class Pipe:
@@ -54,7 +63,7 @@ def log() -> Iterator[logging.Logger]:
 
 
 def test_lines_come_in_their_order_and_whole(pipe: Pipe, log: logging.Logger) -> None:
-    handler = ThreadedHandler(pipe.writing)
+    handler = ThreadedHandler(pipe.writing, Plain())
     log.addHandler(handler)
     for number in range(50):
         log.info("line %d \ud800", number)
@@ -62,11 +71,34 @@ def test_lines_come_in_their_order_and_whole(pipe: Pipe, log: logging.Logger) ->
     assert pipe.read_all().splitlines() == [f"line {number} \\ud800" for number in range(50)]
 
 
+def test_a_request_has_its_place_among_the_lines(pipe: Pipe, log: logging.Logger) -> None:
+    handler = ThreadedHandler(pipe.writing, Plain())
+    log.addHandler(handler)
+    log.info("before")
+    handler.add_request(REQUEST)
+    log.info("after")
+    handler.flush()
+    assert pipe.read_all().splitlines() == ["before", REQUEST.message, "after"]
+    assert handler._bytes == 0
+
+
+def test_requests_are_bounded_as_lines_are(pipe: Pipe) -> None:
+    handler = ThreadedHandler(pipe.writing, Plain(), max_bytes=100 * REQUEST.max_bytes)
+    for _ in range(10_000):
+        handler.add_request(REQUEST)
+        assert handler._bytes <= 100 * REQUEST.max_bytes
+    handler.flush()
+    said = ""
+    while "dropped" not in said:
+        said += pipe.read()
+    handler.close()
+
+
 def test_a_reader_that_stops_blocks_nobody_and_is_told_how_many_lines_it_missed(
     pipe: Pipe, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FLUSH_SECONDS", 0.05)
-    handler = ThreadedHandler(pipe.writing, max_bytes=200_000)
+    handler = ThreadedHandler(pipe.writing, Plain(), max_bytes=200_000)
     log.addHandler(handler)
     began = time.monotonic()
     for _ in range(1000):
@@ -86,7 +118,7 @@ def test_a_reader_that_stops_blocks_nobody_and_is_told_how_many_lines_it_missed(
 
 def test_a_pipe_that_does_not_block_is_waited_for(pipe: Pipe, log: logging.Logger) -> None:
     os.set_blocking(pipe.writing, False)
-    handler = ThreadedHandler(pipe.writing)
+    handler = ThreadedHandler(pipe.writing, Plain())
     log.addHandler(handler)
     for _ in range(500):
         log.info(LINE)
@@ -101,7 +133,7 @@ def test_a_reader_that_has_gone_does_no_harm(log: logging.Logger, monkeypatch: p
     monkeypatch.setattr(module, "FILE_RETRY_SECONDS", 0.01)
     reading, writing = os.pipe()
     os.close(reading)
-    handler = ThreadedHandler(writing)
+    handler = ThreadedHandler(writing, Plain())
     log.addHandler(handler)
     log.info("nobody reads this")
     wait_until(lambda: handler._dropped == 1)
@@ -116,8 +148,9 @@ def test_a_reader_that_has_gone_does_no_harm(log: logging.Logger, monkeypatch: p
 )
 def test_what_waits_is_written_at_the_end_however_that_comes(end: str) -> None:
     program = (
-        "import logging, os, signal, sys, time; from scfm.runtime import log_writer; log_writer.GATHER_SECONDS = 60;"
-        "logging.basicConfig(level='INFO', handlers=[log_writer.ThreadedHandler(2)]);"
+        "import logging, os, signal, sys, time; from scfm.runtime import log_format, log_writer;"
+        "log_writer.GATHER_SECONDS = 60; handler = log_writer.ThreadedHandler(2, log_format.HumanFormatter());"
+        "logging.basicConfig(level='INFO', handlers=[handler]);"
         f"logging.info('the last line'); {end}"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
