@@ -129,12 +129,8 @@ class _Loading:
         """Store the documents of one frame."""
         name, look, raw = readable(documents_of, frame.payload)
         self._marker.check()
-        if name == COUNTERS:
-            await self._documents.insert_counters(raw, await self._last_ids())
-            self._restored.documents += count_of(raw)
-            return
         try:
-            left_out = await self._documents.insert(name, raw)
+            left_out = await self._insert(name, raw)
         except ValueError:
             raise BackupError(f"{DAMAGED_BACKUP}: a document of {name} cannot be read") from None
         known = {one.document_id for one in left_out if one.index == "_id_"}
@@ -143,6 +139,12 @@ class _Loading:
         self._restored.documents += count_of(raw) - len(left_out)
         if look == SECOND_BACKUP_LOOK and name == CALLOUT_COLLECTION:
             self.new_callouts += [found for found in self._documents.ids_of(raw) if found not in known]
+
+    async def _insert(self, name: str, raw: bytes) -> list[LeftOut]:
+        if name == COUNTERS:
+            await self._documents.insert_counters(raw, await self._last_ids())
+            return []
+        return await self._documents.insert(name, raw)
 
     async def _last_ids(self) -> dict[str, int]:
         return {kind: await self._documents.last_id(name) for name, kind in KIND_OF_COLLECTION.items()}

@@ -17,7 +17,11 @@ FLAGS = ("host", "port", "data_dir", "mongodb_uri", "backup_every", "backup_keep
 def add_database_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which database is meant, and the one that names a settings file."""
     parser.add_argument("--data-dir", metavar="DIR", help="where data are kept (default: ./data)")
-    parser.add_argument("--mongodb-uri", metavar="URI", help="a MongoDB to use in place of the embedded one")
+    parser.add_argument(
+        "--mongodb-uri",
+        metavar="URI",
+        help="a MongoDB to use in place of the embedded one; one with a password belongs into MONGODB_URI",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="a settings file; see config/default.ini")
 
 

@@ -29,6 +29,8 @@ WRITE_BATCH, LOOK_BATCH = 1000, 1000
 SNAPSHOT_IS_GONE = frozenset({246, 239})
 # A document of BSON begins with its length, four bytes.
 LENGTH_BYTES = 4
+# An id, or a number of a change, beyond which no counter ever comes: MongoDB has integers of 64 bits.
+MAX_COUNTED = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -174,13 +176,16 @@ class RawDocuments:
     async def insert_counters(self, raw: bytes, last_ids: Mapping[str, int]) -> None:
         """Store counters; LAST_IDS: by kind, the highest id that is stored.
 
-        They give no id again, and say that nothing is under way and that no total of before can be trusted.
+        They give no id again, and say that nothing is under way and that no total of before can be trusted. Raises
+        ValueError for what is no counter.
         """
         for document in split(raw):
             counter = dict(RawBSONDocument(bytes(document), RAW))
-            kind = counter["_id"]
-            last = max(counter.get("last", 0), last_ids.get(kind, 0))
-            number = max(counter.get("seq", 0) + 1, int(now().timestamp() * 1000))
+            kind, last, seq = counter["_id"], counter.get("last", 0), counter.get("seq", 0)
+            if not all(isinstance(one, int) and 0 <= one <= MAX_COUNTED for one in (last, seq)):
+                raise ValueError(f"the counter {kind} is none")
+            last = max(last, last_ids.get(kind, 0))
+            number = max(seq + 1, int(now().timestamp() * 1000))
             stored = {"_id": kind, "last": last, "seq": number, "floor": number, "touched": {}, "rest": f"{number}"}
             with map_driver_errors():
                 await self._database.durable_counters.replace_one({"_id": kind}, stored, upsert=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import shutil
 import tempfile
 from collections import Counter
@@ -12,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import bson
 import orjson
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId, Regex, Timestamp
@@ -23,7 +26,7 @@ from scfm.backups import restore_marker
 from scfm.backups.check_backup import check_backup
 from scfm.backups.envelope import DOCUMENTS_FRAME, END_FRAME, BackupWriter
 from scfm.backups.errors import BackupError
-from scfm.backups.make_backup import BackupOptions, make_backup
+from scfm.backups.make_backup import FIRST_BACKUP_LOOK, BackupOptions, frame_of, make_backup
 from scfm.backups.order import RESTORES
 from scfm.backups.restore_backup import Restored, restore_backup
 from scfm.backups.restore_marker import RestoreMarker, refuse_half_restored
@@ -619,6 +622,22 @@ async def test_nothing_is_done_with_a_backup_that_is_not_sound(
     with pytest.raises(BackupError):
         await restore_backup(target, path, given)
     assert await RawDocuments(target.database).filled() == []
+
+
+@pytest.mark.parametrize("counted", [{"last": "7"}, {"last": -1}, {"seq": 1 << 62}, {"seq": 0.5}, {"last": None}])
+async def test_a_counter_that_is_none_is_told(store: Store, tmp_path: Path, counted: Document) -> None:
+    """Somebody has put it into the backup: no program writes one."""
+    made = io.BytesIO()
+    header = {"program": "scfm 1", "database": "scfm", "started_at": "2026-01-01T00:00:00.000Z"}
+    writer = BackupWriter(made, {**header, "schema": {"version": 1, "oldest_program": 1, "release": "1"}})
+    writer.add(DOCUMENTS_FRAME, frame_of(COUNTERS, FIRST_BACKUP_LOOK, bson.encode({"_id": "account", **counted})))
+    writer.add(
+        END_FRAME,
+        json.dumps({"counts": {COUNTERS: 1}, "second_look": {}, "undecided": {}, "snapshot": True}).encode(),
+    )
+    (tmp_path / "a").write_bytes(made.getvalue())
+    with pytest.raises(BackupError, match="damaged: a document of counters cannot be read"):
+        await restore_backup(store, tmp_path / "a", None)
 
 
 async def test_a_restore_that_was_cut_off_is_refused_by_servers_and_begun_anew_by_the_next(
