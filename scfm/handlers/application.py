@@ -141,10 +141,11 @@ class WebApplication(tornado.web.Application):
         request = handler.request
         self.collaborators.request_tracker.ended(request.connection)
         route = vars(handler).get("route", NO_ROUTE)
-        observe_request(route, request.method or "", handler.get_status(), request.request_time())
+        status, seconds = handler.get_status(), request.request_time()
+        observe_request(route, request.method or "", status, seconds)
         if (end_span := vars(handler).get("end_span")) is not None:
-            end_span(handler.get_status())
-        log_answer(handler)
+            end_span(status)
+        log_answer(handler, route, status, seconds)
 
 
 class _Request(HTTPMessageDelegate):

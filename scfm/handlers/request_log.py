@@ -13,35 +13,25 @@ from scfm.runtime.log_writer import log_request
 
 log = logging.getLogger("scfm.http")
 
-# In place of the name of a route, where there is none.
-NO_ROUTE = "(other)"
+# In place of the name of a route, where there is none, and of a method that is no word of so many letters.
+NO_ROUTE = OTHER = "(other)"
+MAX_METHOD = 20
 # Asked for every few seconds by machines, or dozens at a time by a browser: their lines are for debug.
 QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics", "/static/{digest}/{file}"})
 
 
-def log_answer(handler: RequestHandler) -> None:
+def log_answer(handler: RequestHandler, route: str, status: int, seconds: float) -> None:
     """Log what was answered to whom, and in what time. A path or a query may hold a number: it has the route."""
-    known = vars(handler)
-    route = known.get("route", NO_ROUTE)
     level = logging.DEBUG if route in QUIET_ROUTES else logging.INFO
     if not log.isEnabledFor(level):
         return
-    request = handler.request
+    known = vars(handler)
     request_id = known.get("request_id", "-")
     account_id = getattr(known.get("client"), "account_id", None)
     # One whose body is refused for others is answered by their task.
     if account_id is None and log_context.request_id() == request_id:
         account_id = log_context.request_account()
-    log_request(
-        AnsweredRequest(
-            time.time(),
-            level,
-            log.name,
-            request.method or "",
-            route,
-            handler.get_status(),
-            request.request_time(),
-            account_id,
-            request_id,
-        )
-    )
+    method = handler.request.method or ""
+    if not method.isalpha() or len(method) > MAX_METHOD:
+        method = OTHER
+    log_request(AnsweredRequest(time.time(), level, log.name, method, route, status, seconds, account_id, request_id))

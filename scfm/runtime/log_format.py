@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -19,6 +19,8 @@ from scfm.runtime.redaction import redacted
 
 # The attributes of a record that ``fields`` and the line of a request set.
 _FIELDS, _REQUEST_ID = "fields", "request_id"
+# What an AnsweredRequest holds at most: an id has 255 characters, a method 20.
+ANSWERED_REQUEST_BYTES = 700
 
 
 def fields(**values: object) -> dict[str, Any]:
@@ -27,7 +29,10 @@ def fields(**values: object) -> dict[str, Any]:
 
 
 class AnsweredRequest(NamedTuple):
-    """What the line of a request tells. ``created``: when it was answered, in seconds since 1970."""
+    """What the line of a request tells. ``created``: when it was answered, in seconds since 1970.
+
+    It has no text that anybody could have chosen, but for the id, in which ``redacted`` finds nothing to do.
+    """
 
     created: float
     level: int
@@ -38,11 +43,6 @@ class AnsweredRequest(NamedTuple):
     seconds: float
     account_id: int | None
     request_id: str
-
-    @property
-    def max_bytes(self) -> int:
-        """No line of it is longer: what comes from the client is in it twice at most, and escaped."""
-        return 500 + 20 * len(self.method) + 10 * len(self.request_id)
 
     @property
     def message(self) -> str:
@@ -121,16 +121,14 @@ class HumanFormatter(logging.Formatter):
         return False  # ``formatMessage`` does it
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        message = _one_line(redacted(record.message))
+        line = f"{self._seconds.text(record.created)} {record.levelname} {record.name}: {message}"
         request = _request_of(record)
-        return self._line(record.created, record.levelname, record.name, record.message, request)
+        return line if request is None else f"{line} (request {request})"
 
     def format_request(self, answered: AnsweredRequest) -> str:
-        level = logging.getLevelName(answered.level)
-        return self._line(answered.created, level, answered.logger, answered.message, answered.request_id)
-
-    def _line(self, created: float, level: str, logger: str, message: str, request: str | None) -> str:
-        line = f"{self._seconds.text(created)} {level} {logger}: {_one_line(redacted(message))}"
-        return line if request is None else f"{line} (request {request})"
+        moment, level = self._seconds.text(answered.created), logging.getLevelName(answered.level)
+        return f"{moment} {level} {answered.logger}: {answered.message} (request {answered.request_id})"
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 (logging's name)
         return redacted(super().formatException(ei))
@@ -150,35 +148,33 @@ class JsonFormatter(logging.Formatter):
         self._seconds = _Seconds(_zone_with_colon)
 
     def format(self, record: logging.LogRecord) -> str:
-        said = self._said(record.created, record.levelname, record.name, record.getMessage(), _request_of(record))
+        said: dict[str, Any] = {
+            "time": self._seconds.text(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redacted(record.getMessage()),
+            "request_id": _request_of(record),
+        }
         if record.exc_info:
             said["exception"] = redacted(self.formatException(record.exc_info))
         if record.stack_info:
             said["stack"] = redacted(record.stack_info)
-        return self._line(said, record.__dict__.get(_FIELDS, {}))
-
-    def format_request(self, answered: AnsweredRequest) -> str:
-        level = logging.getLevelName(answered.level)
-        said = self._said(answered.created, level, answered.logger, answered.message, answered.request_id)
-        return self._line(said, answered.fields)
-
-    def _said(self, created: float, level: str, logger: str, message: str, request: str | None) -> dict[str, Any]:
-        return {
-            "time": self._seconds.text(created),
-            "level": level,
-            "logger": logger,
-            "message": redacted(message),
-            "request_id": request,
-        }
-
-    @staticmethod
-    def _line(said: dict[str, Any], fields: Mapping[str, Any]) -> str:
-        for name, value in fields.items():
+        for name, value in record.__dict__.get(_FIELDS, {}).items():
             said.setdefault(name, redacted(value) if isinstance(value, str) else value)
         try:
             return orjson.dumps(said).decode()
         except TypeError:  # half a character, a number of more than 64 bits, or what is no JSON
             return json.dumps(said, default=str)
+
+    def format_request(self, answered: AnsweredRequest) -> str:
+        said = {
+            "time": self._seconds.text(answered.created),
+            "level": logging.getLevelName(answered.level),
+            "logger": answered.logger,
+            "message": answered.message,
+            "request_id": answered.request_id,
+        }
+        return orjson.dumps(said | answered.fields).decode()
 
 
 def _one_line(text: str) -> str:

@@ -16,10 +16,10 @@ import threading
 import time
 from collections import deque
 
-from scfm.runtime.log_format import AnsweredRequest, LineFormatter
+from scfm.runtime.log_format import ANSWERED_REQUEST_BYTES, AnsweredRequest, LineFormatter
 
 MAX_WAITING_BYTES = 4 << 20
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.2
 FLUSH_SECONDS = 2.0
 # Lines are written together until they have so many bytes.
 MAX_WRITE_BYTES = 1 << 16
@@ -62,7 +62,7 @@ class ThreadedHandler(logging.Handler):
 
     def add_request(self, answered: AnsweredRequest) -> None:
         """Hand over what the line of a request tells. The thread makes the line, for less than the loop can."""
-        self._hand_over(answered, answered.max_bytes)
+        self._hand_over(answered, ANSWERED_REQUEST_BYTES)
 
     def _hand_over(self, item: bytes | AnsweredRequest, size: int) -> None:
         with self._handing_over:
@@ -162,7 +162,7 @@ def log_request(answered: AnsweredRequest) -> None:
 
 
 def _size(item: bytes | AnsweredRequest) -> int:
-    return len(item) if isinstance(item, bytes) else item.max_bytes
+    return len(item) if isinstance(item, bytes) else ANSWERED_REQUEST_BYTES
 
 
 def _encoded(line: str) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scfm.runtime import log_writer as module
-from scfm.runtime.log_format import AnsweredRequest
+from scfm.runtime.log_format import ANSWERED_REQUEST_BYTES, AnsweredRequest
 from scfm.runtime.log_writer import ThreadedHandler
 from tests.server import Server, wait_until
 
@@ -83,10 +83,10 @@ def test_a_request_has_its_place_among_the_lines(pipe: Pipe, log: logging.Logger
 
 
 def test_requests_are_bounded_as_lines_are(pipe: Pipe) -> None:
-    handler = ThreadedHandler(pipe.writing, Plain(), max_bytes=100 * REQUEST.max_bytes)
+    handler = ThreadedHandler(pipe.writing, Plain(), max_bytes=100 * ANSWERED_REQUEST_BYTES)
     for _ in range(10_000):
         handler.add_request(REQUEST)
-        assert handler._bytes <= 100 * REQUEST.max_bytes
+        assert handler._bytes <= 100 * ANSWERED_REQUEST_BYTES
     handler.flush()
     said = ""
     while "dropped" not in said:
