@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks import requests
 from benchmarks.ground import Generator, Ground, pid_of
-from benchmarks.machine import cpu_seconds
+from benchmarks.machine import exact_cpu_seconds
 from benchmarks.measure import Figure, Plan
 from tests.server import Server
 
@@ -20,7 +20,7 @@ ABOUT = "requests with lines in the log and metrics, beside requests without"
 CLIENTS = 8
 # In a turn; a server has as many turns in a round. Rounds: each has servers of its own, as where a process has its
 # memory makes it up to a twentieth faster or slower.
-REQUESTS, TURNS, ROUNDS = 1500, 4, 10
+REQUESTS, TURNS, ROUNDS = 1500, 4, 9
 OBSERVED = {"LOG_LEVEL": "info"}
 UNOBSERVED = {"LOG_LEVEL": "warning", "PYTHONPATH": str(Path(__file__).with_name("unobserved"))}
 PERSON = "/api/contacts/1"
@@ -80,11 +80,11 @@ def _server(ground: Ground, environment: dict[str, str]) -> Iterator[Server]:
 
 
 def _cost(server: Server, sent: list[str]) -> float:
-    before = cpu_seconds(pid_of(server))
+    before = exact_cpu_seconds(pid_of(server))
     spec = {"name": "all", "port": server.port, "clients": CLIENTS, "requests": sent}
     result: dict[str, Any] = Generator([spec]).results()["all"]
     assert set(result["statuses"]) <= {"200", "201"}, result["statuses"]
-    return cpu_seconds(pid_of(server)) - before
+    return exact_cpu_seconds(pid_of(server)) - before
 
 
 def _gets(server: Server) -> Iterator[str]:

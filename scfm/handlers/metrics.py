@@ -41,6 +41,7 @@ class MetricsHandler(BaseHandler):
         disk = shutil.disk_usage(self.app.settings.data_dir)
         metrics.DATA_FREE_BYTES.set(disk.free)
         metrics.DATA_SIZE_BYTES.set(disk.total)
+        metrics.count_requests()
         encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.write(encode(metrics.REGISTRY))
