@@ -9,7 +9,7 @@ from tornado.web import RequestHandler
 
 from scfm.runtime import log_context
 from scfm.runtime.log_format import AnsweredRequest
-from scfm.runtime.log_writer import log_request
+from scfm.runtime.log_writer import ThreadedHandler
 
 log = logging.getLogger("scfm.http")
 
@@ -34,4 +34,9 @@ def log_answer(handler: RequestHandler, route: str, status: int, seconds: float)
     method = handler.request.method or ""
     if not method.isalpha() or len(method) > MAX_METHOD:
         method = OTHER
-    log_request(AnsweredRequest(time.time(), level, log.name, method, route, status, seconds, account_id, request_id))
+    answered = AnsweredRequest(time.time(), level, log.name, method, route, status, seconds, account_id, request_id)
+    for sink in logging.root.handlers:
+        if isinstance(sink, ThreadedHandler):
+            sink.add_request(answered)
+        elif level >= sink.level:
+            sink.handle(answered.record())

@@ -142,8 +142,11 @@ def test_each_request_is_a_line_with_its_route_and_never_its_path(tmp_path: Path
         server.request("GET", f"/api/contacts/{NUMBER}?q[msisdn]=%2B{NUMBER[1:]}", headers={"X-Request-Id": "mine"})
         server.request("GET", "/health")
         server.request("GET", f"/{TOKEN}", headers={"X-Request-Id": TOKEN})
-        wait_until(lambda: len(server.stderr) >= 2)
-    first, second = (json.loads(line) for line in server.stderr)
+        server.request("X" * 5000, "/api/contacts")
+        server.request(f"X{NUMBER[1:]}", "/api/contacts")
+        wait_until(lambda: len(server.stderr) >= 4)
+    first, second, *odd = (json.loads(line) for line in server.stderr)
+    assert [one["method"] for one in odd] == ["(other)", "(other)"]
     assert first["milliseconds"] > 0 and first["account_id"] == 1
     assert (first["method"], first["route"], first["status"]) == ("GET", "/api/contacts/{id}", 404)
     assert first["request_id"] == "mine"
