@@ -108,7 +108,7 @@ class ThreadedHandler(logging.Handler):
     def _write_some(self) -> bool:
         """Write the lines that wait, or as many as are written at once; whether these were not all."""
         items, size = self._take()
-        written = self._write(b"".join(self._line(item) for item in items))
+        written = self._write(b"".join(map(self._line, items)))
         with self._handing_over:
             self._bytes -= size
             if not self._waiting:
@@ -125,8 +125,9 @@ class ThreadedHandler(logging.Handler):
             taken: list[bytes | AnsweredRequest] = []
             size = 0
             while self._waiting and size < MAX_WRITE_BYTES:
-                taken.append(self._waiting.popleft())
-                size += _size(taken[-1])
+                item = self._waiting.popleft()
+                taken.append(item)
+                size += len(item) if isinstance(item, bytes) else ANSWERED_REQUEST_BYTES
         return taken, size
 
     def _line(self, item: bytes | AnsweredRequest) -> bytes:
@@ -160,10 +161,6 @@ class ThreadedHandler(logging.Handler):
         if dropped:
             record = logging.LogRecord("scfm.log", logging.WARNING, __file__, 0, DROPPED, (dropped,), None)
             self.handle(record)
-
-
-def _size(item: bytes | AnsweredRequest) -> int:
-    return len(item) if isinstance(item, bytes) else ANSWERED_REQUEST_BYTES
 
 
 def _encoded(line: str) -> bytes:

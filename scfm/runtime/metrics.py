@@ -186,8 +186,8 @@ BACKUP_TIMESTAMP = Gauge(
 )
 
 
-# The seconds of requests that are not counted yet, by route, method and status. To count many in one go takes a
-# fifth of the processor's time that it takes in the midst of other work.
+# The seconds of requests that are not counted yet, by route, method and status. To count many in one go
+# takes 0.7 µs for each; in the midst of other work, with nothing of it in the processor's caches, it takes 2 to 5.
 _uncounted: defaultdict[tuple[str, str, int], list[float]] = defaultdict(list)
 MAX_UNCOUNTED = 256
 

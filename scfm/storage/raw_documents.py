@@ -30,7 +30,7 @@ SNAPSHOT_IS_GONE = frozenset({246, 239})
 # A document of BSON begins with its length, four bytes.
 LENGTH_BYTES = 4
 # An id, or a number of a change, beyond which no counter ever comes: MongoDB has integers of 64 bits.
-MAX_COUNTED = 1 << 60
+MAX_COUNTER = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class RawDocuments:
         for document in split(raw):
             counter = dict(RawBSONDocument(bytes(document), RAW))
             kind, last, seq = counter["_id"], counter.get("last", 0), counter.get("seq", 0)
-            if not all(isinstance(one, int) and 0 <= one <= MAX_COUNTED for one in (last, seq)):
+            if not all(isinstance(one, int) and 0 <= one <= MAX_COUNTER for one in (last, seq)):
                 raise ValueError(f"the counter {kind} is none")
             last = max(last, last_ids.get(kind, 0))
             number = max(seq + 1, int(now().timestamp() * 1000))
