@@ -42,8 +42,6 @@ class ThreadedHandler(logging.Handler):
         self._waiting: deque[bytes | AnsweredRequest] = deque()
         self._bytes = 0
         self._dropped = 0
-        # That the thread waits for something to be handed over.
-        self._idle = True
         self._closing = False
         # That lines wait; that they must not wait for others; that none does.
         self._some, self._urgent, self._empty = threading.Event(), threading.Event(), threading.Event()
@@ -58,31 +56,25 @@ class ThreadedHandler(logging.Handler):
         except Exception:
             self.handleError(record)
             return
-        with self._handing_over:
-            self._take_over(line, len(line))
+        self._hand_over(line, len(line))
         if record.levelno >= logging.WARNING:
             self._urgent.set()
 
     def add_request(self, answered: AnsweredRequest) -> None:
         """Hand over what the line of a request tells. The thread makes the line, for less than the loop can."""
-        with self._handing_over:
-            if self._idle or self._bytes + ANSWERED_REQUEST_BYTES > self._max_bytes:
-                self._take_over(answered, ANSWERED_REQUEST_BYTES)
-            else:  # as nearly always: the same, with no call
-                self._waiting.append(answered)
-                self._bytes += ANSWERED_REQUEST_BYTES
+        self._hand_over(answered, ANSWERED_REQUEST_BYTES)
 
-    def _take_over(self, item: bytes | AnsweredRequest, size: int) -> None:
+    def _hand_over(self, item: bytes | AnsweredRequest, size: int) -> None:
         """Put it to what waits, if there is room, and let the thread know."""
-        if self._bytes + size > self._max_bytes:
-            self._dropped += 1
-            return
-        self._waiting.append(item)
-        self._bytes += size
-        if self._idle:
-            self._idle = False
-            self._empty.clear()
-            self._some.set()
+        with self._handing_over:
+            if self._bytes + size > self._max_bytes:
+                self._dropped += 1
+                return
+            self._waiting.append(item)
+            self._bytes += size
+            if not self._some.is_set():
+                self._empty.clear()
+                self._some.set()
 
     def flush(self) -> None:
         """Return when all lines have been written, or after FLUSH_SECONDS."""
@@ -112,7 +104,6 @@ class ThreadedHandler(logging.Handler):
         with self._handing_over:
             self._bytes -= size
             if not self._waiting:
-                self._idle = True
                 self._some.clear()
                 self._empty.set()
         if written:
