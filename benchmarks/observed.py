@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +32,16 @@ def seconds(plan: Plan) -> float:
 class Logged(Server):
     """Its log goes to a file, as under systemd or in a container: nobody reads it meanwhile."""
 
-    def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
+    def _spawn(self, *arguments: str, **_: Any) -> subprocess.Popen[str]:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with (self.data_dir / "log").open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "scfm", *arguments],
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+            process = super()._spawn(*arguments, stderr=log)
         process.stderr = (self.data_dir / "log").open()
         return process
 
 
 def measure(ground: Ground, plan: Plan) -> Iterator[Figure]:
-    for name, some in (("GET one contact", _gets), ("Webhook", _webhooks)):
+    for name, some in (("GET one contact", _gets), ("Webhook", requests.webhooks)):
         costs: dict[str, list[float]] = {"with": [], "without": []}
         for _ in range(plan.of(ROUNDS, 1)):
             for kind, cost in _round(ground, plan.of(REQUESTS, 20), some).items():
@@ -88,9 +80,4 @@ def _cost(server: Server, sent: list[str]) -> float:
 
 
 def _gets(server: Server) -> Iterator[str]:
-    while True:
-        yield requests.get(server, PERSON)
-
-
-def _webhooks(server: Server) -> Iterator[str]:
-    return requests.webhooks(server)
+    return repeat(requests.get(server, PERSON))

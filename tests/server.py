@@ -218,13 +218,13 @@ class Server:
         if self.process is not None:
             self.terminate()
 
-    def _spawn(self, *arguments: str) -> subprocess.Popen[str]:
+    def _spawn(self, *arguments: str, stderr: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "scfm", *arguments],
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 

@@ -22,7 +22,7 @@ NOWHERE = "http://127.0.0.1:9"
 MAX_WRITES = 1000
 PEOPLE = ("+85510000001", "+85510000002", "+85510000003")
 SCRIPT = {PEOPLE[0]: ["busy", "answered"], PEOPLE[1]: ["answered"], PEOPLE[2]: ["busy"]}
-# To die before each of more than a hundred writes takes minutes: the process dies before each thirty-first.
+# To die before each of more than a hundred writes takes minutes: the process dies before only some of them.
 EVERY = int(os.environ.get("DEATHS_EVERY", "53"))
 
 
