@@ -10,11 +10,13 @@ from tornado.web import RequestHandler
 from scfm.runtime import log_context
 from scfm.runtime.log_format import AnsweredRequest
 from scfm.runtime.log_writer import ThreadedHandler
+from scfm.runtime.metrics import OTHER
 
 log = logging.getLogger("scfm.http")
 
-# In place of the name of a route, where there is none, and of a method that is no word of so many letters.
-NO_ROUTE = OTHER = "(other)"
+# In place of the name of a route, where there is none.
+NO_ROUTE = "(other)"
+# Letters: what is no such word is OTHER, as in the metrics.
 MAX_METHOD = 20
 # Asked for every few seconds by machines, or dozens at a time by a browser: their lines are for debug.
 QUIET_ROUTES = frozenset({"/health", "/ready", "/metrics", "/static/{digest}/{file}"})
