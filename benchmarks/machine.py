@@ -47,15 +47,6 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def exact_cpu_seconds(pid: int) -> float:
-    """The same to the nanosecond, without threads that have ended (schedstat, in sched-stats.rst of the kernel).
-
-    ``cpu_seconds`` counts what ran at each tick of a clock, and a thread that wakes by a clock may be seen too often.
-    """
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-
-
 def memory_mb(pid: int, peak: bool = False) -> float:
     """What a process has resident, or the most that it has had, in MB (of a million bytes)."""
     wanted = "VmHWM:" if peak else "VmRSS:"

@@ -27,7 +27,7 @@ from scfm.handlers.body_budget import BodyBudget
 from scfm.handlers.large_answers import LargeAnswers
 from scfm.handlers.readiness import Readiness
 from scfm.handlers.request_limits import RequestLimits
-from scfm.handlers.request_log import NO_ROUTE, log_answer
+from scfm.handlers.request_log import RequestLog
 from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.stored_chunks import StoredChunks
 from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
@@ -39,7 +39,6 @@ from scfm.results.queue_figures import QueueFigures
 from scfm.results.statistics_reader import StatisticsReader
 from scfm.runtime.account_concurrency import AccountConcurrency
 from scfm.runtime.log_limit import LimitedLines
-from scfm.runtime.metrics import observe_request
 from scfm.runtime.outage import DatabaseOutage
 from scfm.runtime.secret_box import SecretBox
 from scfm.settings import Settings
@@ -124,6 +123,7 @@ class WebApplication(tornado.web.Application):
     def __init__(self, routes: Sequence[Any], collaborators: Collaborators, missing: type) -> None:
         super().__init__(list(routes), default_handler_class=missing, compress_response=False)
         self.collaborators = collaborators
+        self.request_log = RequestLog()
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado's way in: a connection waits for a request."""
@@ -138,14 +138,10 @@ class WebApplication(tornado.web.Application):
 
     def log_request(self, handler: tornado.web.RequestHandler) -> None:
         """Tornado's way out: the answer has been given."""
-        request = handler.request
-        self.collaborators.request_tracker.ended(request.connection)
-        route = vars(handler).get("route", NO_ROUTE)
-        status, seconds = handler.get_status(), request.request_time()
-        observe_request(route, request.method or "", status, seconds)
+        self.collaborators.request_tracker.ended(handler.request.connection)
         if (end_span := vars(handler).get("end_span")) is not None:
-            end_span(status)
-        log_answer(handler, route, status, seconds)
+            end_span(handler.get_status())
+        self.request_log.add(handler)
 
 
 class _Request(HTTPMessageDelegate):

@@ -9,11 +9,13 @@ import asyncio
 import hmac
 import shutil
 from ipaddress import ip_address
+from typing import cast
 
 from prometheus_client.exposition import choose_encoder
 from tornado.httputil import HTTPServerRequest
 
 from scfm.errors import Forbidden, Unauthorized
+from scfm.handlers.application import WebApplication
 from scfm.handlers.authentication import token_in
 from scfm.handlers.base import BaseHandler
 from scfm.handlers.remote_address import is_named_by_a_stranger, remote_address
@@ -41,7 +43,7 @@ class MetricsHandler(BaseHandler):
         disk = shutil.disk_usage(self.app.settings.data_dir)
         metrics.DATA_FREE_BYTES.set(disk.free)
         metrics.DATA_SIZE_BYTES.set(disk.total)
-        metrics.count_requests()
+        cast(WebApplication, self.application).request_log.tell()
         encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.write(encode(metrics.REGISTRY))

@@ -19,8 +19,6 @@ from scfm.runtime.redaction import redacted
 
 # The attributes of a record that ``fields`` and the line of a request set.
 _FIELDS, _REQUEST_ID = "fields", "request_id"
-# What an AnsweredRequest holds at most: an id has 255 characters, a method 20.
-ANSWERED_REQUEST_BYTES = 700
 
 
 def fields(**values: object) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 Lines wait in memory, MAX_WAITING_BYTES at most. What comes beyond that is dropped, and counted; the count is logged
 when the reader takes lines again. A line waits GATHER_SECONDS for others, a warning or an error for none: each wake
-of the thread takes the interpreter from the event loop. The thread makes the lines of requests, too. At the end of
-the process what waits is written, if the reader takes it within FLUSH_SECONDS. Only SIGKILL, or a crash of the
-interpreter itself, loses what waits.
+of the thread takes the interpreter from the event loop. At the end of the process what waits is written, if the
+reader takes it within FLUSH_SECONDS. Only SIGKILL, or a crash of the interpreter itself, loses what waits.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 
-from scfm.runtime.log_format import ANSWERED_REQUEST_BYTES, AnsweredRequest, LineFormatter
+from scfm.runtime.log_format import AnsweredRequest, LineFormatter
 
 MAX_WAITING_BYTES = 4 << 20
 GATHER_SECONDS = 0.2
@@ -39,7 +39,7 @@ class ThreadedHandler(logging.Handler):
         self._max_bytes = max_bytes
         # Guards what is handed over. The handler's own lock will not do: at the end, logging holds it while it waits.
         self._handing_over = threading.Lock()
-        self._waiting: deque[bytes | AnsweredRequest] = deque()
+        self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._dropped = 0
         self._closing = False
@@ -56,22 +56,23 @@ class ThreadedHandler(logging.Handler):
         except Exception:
             self.handleError(record)
             return
-        self._hand_over(line, len(line))
+        self._hand_over(line)
         if record.levelno >= logging.WARNING:
             self._urgent.set()
 
-    def add_request(self, answered: AnsweredRequest) -> None:
-        """Hand over what the line of a request tells. The thread makes the line, for less than the loop can."""
-        self._hand_over(answered, ANSWERED_REQUEST_BYTES)
+    def add_requests(self, answered: Sequence[AnsweredRequest]) -> None:
+        """Hand over the lines of requests. To make them together costs less than half of what it does one by one."""
+        lines = "\n".join(map(self._formatter.format_request, answered))
+        self._hand_over(_encoded(lines), len(answered))
 
-    def _hand_over(self, item: bytes | AnsweredRequest, size: int) -> None:
-        """Put it to what waits, if there is room, and let the thread know."""
+    def _hand_over(self, text: bytes, lines: int = 1) -> None:
+        """Put so many lines to what waits, if there is room, and let the thread know."""
         with self._handing_over:
-            if self._bytes + size > self._max_bytes:
-                self._dropped += 1
+            if self._bytes + len(text) > self._max_bytes:
+                self._dropped += lines
                 return
-            self._waiting.append(item)
-            self._bytes += size
+            self._waiting.append(text)
+            self._bytes += len(text)
             if not self._some.is_set():
                 self._empty.clear()
                 self._some.set()
@@ -99,36 +100,26 @@ class ThreadedHandler(logging.Handler):
 
     def _write_some(self) -> bool:
         """Write the lines that wait, or as many as are written at once; whether these were not all."""
-        items, size = self._take()
-        written = self._write(b"".join(map(self._line, items)))
+        chunk = self._take()
+        written = self._write(chunk)
         with self._handing_over:
-            self._bytes -= size
+            self._bytes -= len(chunk)
             if not self._waiting:
                 self._some.clear()
                 self._empty.set()
         if written:
             self._tell_dropped()
-        return size >= MAX_WRITE_BYTES
+        return len(chunk) >= MAX_WRITE_BYTES
 
-    def _take(self) -> tuple[list[bytes | AnsweredRequest], int]:
-        """The next lines, and how many bytes they have at most."""
+    def _take(self) -> bytes:
+        """The next lines."""
         with self._handing_over:
-            taken: list[bytes | AnsweredRequest] = []
+            taken: list[bytes] = []
             size = 0
             while self._waiting and size < MAX_WRITE_BYTES:
-                item = self._waiting.popleft()
-                taken.append(item)
-                size += len(item) if isinstance(item, bytes) else ANSWERED_REQUEST_BYTES
-        return taken, size
-
-    def _line(self, item: bytes | AnsweredRequest) -> bytes:
-        if isinstance(item, bytes):
-            return item
-        try:
-            return _encoded(self._formatter.format_request(item))
-        except Exception:  # it must not end the thread
-            self.handleError(item.record())
-            return b""
+                taken.append(self._waiting.popleft())
+                size += len(taken[-1])
+        return b"".join(taken)
 
     def _write(self, chunk: bytes) -> bool:
         """Write all of it, however long that takes; False where the file refuses it: then the rest of it is lost."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scfm.runtime import log_writer as module
-from scfm.runtime.log_format import ANSWERED_REQUEST_BYTES, AnsweredRequest
+from scfm.runtime.log_format import AnsweredRequest
 from scfm.runtime.log_writer import ThreadedHandler
 from tests.server import Server, wait_until
 
@@ -71,26 +71,28 @@ def test_lines_come_in_their_order_and_whole(pipe: Pipe, log: logging.Logger) ->
     assert pipe.read_all().splitlines() == [f"line {number} \\ud800" for number in range(50)]
 
 
-def test_a_request_has_its_place_among_the_lines(pipe: Pipe, log: logging.Logger) -> None:
+def test_requests_have_their_place_among_the_lines(pipe: Pipe, log: logging.Logger) -> None:
     handler = ThreadedHandler(pipe.writing, Plain())
     log.addHandler(handler)
     log.info("before")
-    handler.add_request(REQUEST)
+    handler.add_requests([REQUEST, REQUEST._replace(status=404)])
     log.info("after")
     handler.flush()
-    assert pipe.read_all().splitlines() == ["before", REQUEST.message, "after"]
+    requests = [REQUEST.message, REQUEST._replace(status=404).message]
+    assert pipe.read_all().splitlines() == ["before", *requests, "after"]
     assert handler._bytes == 0
 
 
-def test_requests_are_bounded_as_lines_are(pipe: Pipe) -> None:
-    handler = ThreadedHandler(pipe.writing, Plain(), max_bytes=100 * ANSWERED_REQUEST_BYTES)
-    for _ in range(10_000):
-        handler.add_request(REQUEST)
-        assert handler._bytes <= 100 * ANSWERED_REQUEST_BYTES
+def test_requests_that_found_no_room_are_counted_each(pipe: Pipe) -> None:
+    handler = ThreadedHandler(pipe.writing, Plain(), max_bytes=200_000)
+    for _ in range(2000):
+        handler.add_requests([REQUEST] * 5)
+        assert handler._bytes <= 200_000
     handler.flush()
     said = ""
     while "dropped" not in said:
         said += pipe.read()
+    assert f"{10_000 - said.count(REQUEST.message)} lines of the log were dropped" in said
     handler.close()
 
 

@@ -1,0 +1,78 @@
+"""Requests that have been answered are counted and logged many at a time, and none is forgotten."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scfm.handlers import request_log as module
+from scfm.handlers.request_log import MAX_GATHERED, RequestLog
+from scfm.runtime.metrics import REGISTRY
+from tests.server import Server
+
+
+def answered(request_id: str, *, method: str | None = "GET", route: str = "/api/contacts") -> Any:
+    """A handler that has answered."""
+    request = SimpleNamespace(method=method, request_time=lambda: 0.0012)
+    return SimpleNamespace(request=request, request_id=request_id, route=route, get_status=lambda: 200)
+
+
+def counted(method: str) -> float:
+    labels = {"route": "/api/contacts", "method": method, "code": "200"}
+    return REGISTRY.get_sample_value("scfm_http_request_duration_seconds_count", labels) or 0.0
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> RequestLog:
+    """One that waits for hours, and only for more requests."""
+    monkeypatch.setattr(module, "GATHER_SECONDS", 3600.0)
+    caplog.set_level(logging.INFO)
+    return RequestLog()
+
+
+async def test_they_wait_for_others_until_these_are_many(log: RequestLog, caplog: pytest.LogCaptureFixture) -> None:
+    before = counted("GET")
+    ids = [f"request-{number}" for number in range(MAX_GATHERED)]
+    for request_id in ids[:-1]:
+        log.add(answered(request_id))
+    assert (counted("GET"), caplog.records) == (before, [])
+    log.add(answered(ids[-1]))
+    assert counted("GET") == before + MAX_GATHERED
+    assert [vars(record)["request_id"] for record in caplog.records] == ids
+    log.tell()
+    assert len(caplog.records) == MAX_GATHERED
+
+
+@pytest.mark.parametrize("method", ["BREW", "get", "", None, "G" * 5000, "+252662345678"])
+async def test_what_is_no_standard_method_is_not_named(
+    log: RequestLog, caplog: pytest.LogCaptureFixture, method: str | None
+) -> None:
+    before = counted("(other)")
+    log.add(answered("odd", method=method))
+    log.tell()
+    assert [record.getMessage() for record in caplog.records] == ["(other) /api/contacts 200 1.2 ms, account -"]
+    assert counted("(other)") == before + 1
+
+
+async def test_probes_are_counted_and_told_at_debug_only(log: RequestLog, caplog: pytest.LogCaptureFixture) -> None:
+    log.add(answered("probe", route="/health"))
+    log.tell()
+    assert caplog.records == []
+    caplog.set_level(logging.DEBUG)
+    log.add(answered("probe", route="/health"))
+    log.tell()
+    assert [record.levelname for record in caplog.records] == ["DEBUG"]
+
+
+def test_what_was_answered_just_before_the_server_stops_is_in_its_log(tmp_path: Path) -> None:
+    ids = [f"last-{number}" for number in range(20)]
+    with Server(tmp_path / "data", {"PLATFORM_PROVIDER": "simulator"}) as server:
+        for request_id in ids:
+            assert server.request("GET", "/api/account", headers={"X-Request-Id": request_id}).status == 200
+        assert server.terminate() == 0
+        told = [line.rpartition("(request ")[2].rstrip(")") for line in server.stderr]
+    assert [request_id for request_id in told if request_id in ids] == ids
