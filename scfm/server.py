@@ -263,6 +263,6 @@ class Server:
         self.port = listener.getsockname()[1]
         connections = Connections(application, listener, limit)
         connections.start()
-        self._closing.callback(application.request_log.tell)
+        self._closing.callback(application.request_log.close)
         tracker = application.collaborators.request_tracker
         self._closing.push_async_callback(finish_requests, connections, tracker, MAX_REQUESTS_SECONDS)

@@ -15,11 +15,19 @@ from typing import Any
 from prometheus_client import Counter, Gauge, Histogram
 
 from scfm.handlers.request_log import RequestLog
+from scfm.runtime.metrics import LoopHistogram
 
 SLICE, FILE = int(os.environ["OBSERVED_SLICE"]), os.environ["OBSERVED_FILE"]
 COUNTING = [
     (kind, verb, getattr(kind, verb))
-    for kind, verb in ((Counter, "inc"), (Gauge, "inc"), (Gauge, "dec"), (Gauge, "set"), (Histogram, "observe"))
+    for kind, verb in (
+        (Counter, "inc"),
+        (Gauge, "inc"),
+        (Gauge, "dec"),
+        (Gauge, "set"),
+        (Histogram, "observe"),
+        (LoopHistogram, "observe"),
+    )
 ]
 add = RequestLog.add
 answered = count(1)
@@ -36,6 +44,8 @@ def _counted(log: RequestLog, handler: Any) -> None:
         add(log, handler)
     if number % SLICE == 0:
         log.tell()
+        for sink in logging.root.handlers:
+            sink.flush()  # or the next slice would pay for the last lines
         _observe(number // SLICE % 2 == 0)
         with open(FILE, "a") as file:
             file.write(f"{time.process_time()}\n")
