@@ -102,6 +102,8 @@ class Batcher(Generic[Request, T]):
                 answers = await self._carry_out([request for request, _ in group])
             except Exception as error:
                 answers = [error] * len(group)
+            except GeneratorExit:  # the event loop is closed, and nobody waits any more
+                raise
             except BaseException as error:  # the process ends, and nobody waits for ever
                 for _, waiting in (*group, *self._waiting):
                     if not waiting.done():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
@@ -213,3 +214,26 @@ async def test_whoever_waits_when_it_is_closed_is_cancelled_begun_or_not() -> No
     await asyncio.wait(waiting)
     assert all(one.cancelled() for one in (*waiting, found))
     asking.close()
+
+
+def test_a_round_trip_that_a_closed_event_loop_leaves_behind_ends_without_an_error() -> None:
+    asked: list[list[str]] = []
+
+    async def never(requests: list[str]) -> list[str]:
+        asked.append(requests)
+        await asyncio.get_running_loop().create_future()
+        return requests
+
+    async def ask() -> list[Any]:
+        batcher = Batcher[str, str](never)
+        caller = asyncio.create_task(batcher.submit("first"))
+        while not asked:
+            await asyncio.sleep(0)
+        return [caller, batcher._task]
+
+    loop = asyncio.new_event_loop()
+    caller, round_trip = loop.run_until_complete(ask())
+    loop.close()
+    for task in (round_trip, caller):
+        task._log_destroy_pending = False
+        task.get_coro().close()  # as the garbage collector does
