@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from scfm.providers.errors import AccountRefused, CallRejected, NotSent, ProviderError
 from scfm.providers.transport import CallForm
 from scfm.runtime import telemetry
-from scfm.runtime.metrics import observe_provider_request
+from scfm.runtime.metrics import PROVIDER_REQUEST_SECONDS
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def measured(provider: str, name: str, form: CallForm | None = None) -> Iterator
             raise
         finally:
             if form is None or form.withheld is None:
-                observe_provider_request(provider, result, time.monotonic() - began)
+                PROVIDER_REQUEST_SECONDS.observe(time.monotonic() - began, provider, result)
             if span is not None:
                 span.set_attribute("scfm.result", result)
 

@@ -10,8 +10,7 @@ import math
 import platform
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -47,7 +46,7 @@ GCCollector(registry=REGISTRY)
 
 
 class LoopHistogram(Collector):
-    """A histogram of values that the event loop alone observes, on the way of every request.
+    """A histogram of values that the event loop alone observes, for each request or call.
 
     ``Histogram`` takes several locks for a value, as it is for many threads; that is half of what a value costs.
     """
@@ -61,7 +60,7 @@ class LoopHistogram(Collector):
         REGISTRY.register(self)
 
     def observe(self, value: float, *labels: object) -> None:
-        """Count a value. LABELS are those of the labels, in their order."""
+        """Count a value. LABELS are the values of the labels, in their order."""
         self._counts[labels][bisect_left(self._bounds, value)] += 1
         self._sums[labels] += value
 
@@ -160,12 +159,11 @@ QUEUE_OLDEST_AGE = Gauge(
 
 # Providers.
 
-PROVIDER_REQUEST_SECONDS = Histogram(
+PROVIDER_REQUEST_SECONDS = LoopHistogram(
     "scfm_provider_request_duration_seconds",
     "Seconds of a request to a provider, by provider and by how it ended (ok, rejected, refused …).",
     ["provider", "result"],
     buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
-    registry=REGISTRY,
 )
 PROVIDERS_FAILING = Gauge(
     "scfm_provider_accounts_failing",
@@ -224,13 +222,3 @@ BACKUP_TIMESTAMP = Gauge(
     "Since when the newest backup in this process's BACKUP_DIR lacks what was acknowledged; 0 where there is none.",
     registry=REGISTRY,
 )
-
-
-@cache
-def _provider_observer(provider: str, result: str) -> Callable[[float], None]:
-    return PROVIDER_REQUEST_SECONDS.labels(provider, result).observe
-
-
-def observe_provider_request(provider: str, result: str, seconds: float) -> None:
-    """A request to PROVIDER has ended, with a RESULT of those in the help text."""
-    _provider_observer(provider, result)(seconds)
