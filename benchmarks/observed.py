@@ -1,7 +1,7 @@
-"""What a request's line in the log and its metrics cost: one server, with them and without in turn.
+"""What a request's line in the log and its metrics cost: the same server with them and without, in turn.
 
-Two servers that are equal differ by up to a tenth, as it matters where in memory each has its parts; so it is
-one process that logs and counts in every other slice of its requests: see ``observed_slices``.
+Two servers that are equal differ by up to a tenth, as it matters where in memory each has its parts. So each server
+that is measured logs and counts in every other slice of its requests: see ``observed_slices``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tests.server import Server
 
 ABOUT = "requests with lines in the log and metrics, beside requests without"
 CLIENTS = 8
-# In a slice.
+# Requests in a slice.
 SLICE = 1000
 # The first slices, in which the server makes its connections and caches, are not counted.
 WARM_UP = 4
-# Of slices, in a server; and the servers, as what a line costs differs by as much as a request does.
+# Pairs of slices in each server; and how many servers, as what a line costs is not the same in each process.
 PAIRS = {"GET one contact": 40, "Webhook": 12}
 SERVERS = 5
 PERSON = "/api/contacts/1"
