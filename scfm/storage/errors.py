@@ -27,6 +27,7 @@ from scfm.errors import ScfmError, StartError, Unreachable
 # NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
 TRANSIENT_CODES = frozenset({6, 7, 43, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 DUPLICATE = 11000
+ILLEGAL_OPERATION = 20
 # Characters of an error of the driver: a line in the log.
 MAX_DRIVER_REASON = 200
 
@@ -58,6 +59,8 @@ def map_driver_errors() -> Iterator[None]:
     except (ConnectionFailure, NotPrimaryError, ExecutionTimeout, WriteConcernError) as error:
         raise Unreachable(reason(error)) from error
     except PyMongoError as error:
+        if _is_retry_on_standalone(error):
+            raise Unreachable("no connection could be made") from error
         if error.timeout or _is_transient(error):
             raise Unreachable(reason(error)) from error
         raise
@@ -76,6 +79,15 @@ def _is_transient(error: PyMongoError) -> bool:
     details = (error.details or {}) if isinstance(error, OperationFailure) else {}
     parts = [details, *details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
     return error.has_error_label("RetryableWriteError") or any(part.get("code") in TRANSIENT_CODES for part in parts)
+
+
+def _is_retry_on_standalone(error: PyMongoError) -> bool:
+    """Whether the driver had no connection for a write, and a standalone server has refused its second try.
+
+    PyMongo 4.20 makes that one as if the server were of a replica set. Nothing has been written.
+    """
+    details = (error.details or {}) if isinstance(error, OperationFailure) else {}
+    return details.get("code") == ILLEGAL_OPERATION and "Transaction numbers" in str(details.get("errmsg"))
 
 
 def index_of(details: Mapping[str, Any]) -> str:
