@@ -36,6 +36,7 @@ from scfm.models import account_setup
 from scfm.models.account_setup import FirstAccount
 from scfm.models.ended_calls import EndedCalls
 from scfm.models.fields import Rules
+from scfm.models.idempotency import IdempotencyKeys
 from scfm.models.migrations.listed import MIGRATIONS, PROGRAM
 from scfm.models.opt_out_digest import OptOutDigests
 from scfm.models.platform import Platform
@@ -188,6 +189,7 @@ class Server:
             platform=platform,
             authenticator=Authenticator(store, token_uses, request_limits, settings.public_url),
             audit=AuditLog(store, self.settings.trusted_proxies),
+            idempotency_keys=self._open_idempotency_keys(),
             webhook_accounts=WebhookAccounts(store, platform),
             webhook_rejections=WebhookRejectionLog(),
             request_limits=request_limits,
@@ -246,6 +248,11 @@ class Server:
         url = await simulator.start()
         self._closing.push_async_callback(simulator.stop)
         return Credentials("simulator", sid, token, url)
+
+    def _open_idempotency_keys(self) -> IdempotencyKeys:
+        keys = IdempotencyKeys()
+        self._closing.callback(keys.close)
+        return keys
 
     def _open_provider(self) -> Provider:
         provider = Provider(timeout=self.settings.provider_timeout, connections=self.settings.calls_in_flight * 2)

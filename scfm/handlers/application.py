@@ -32,6 +32,7 @@ from scfm.handlers.request_tracker import RequestTracker
 from scfm.handlers.stored_chunks import StoredChunks
 from scfm.handlers.webhook_rejection_log import WebhookRejectionLog
 from scfm.models.fields import Rules
+from scfm.models.idempotency import IdempotencyKeys
 from scfm.models.platform import Platform
 from scfm.models.stored_documents import PhoneCallDocument
 from scfm.results.progress_feeds import ProgressFeeds
@@ -61,6 +62,7 @@ class Collaborators:
     authenticator: Authenticator
     # What clients do is recorded.
     audit: AuditLog
+    idempotency_keys: IdempotencyKeys
     # The accounts that a provider's webhook may be for, by its AccountSid.
     webhook_accounts: WebhookAccounts
     webhook_rejections: WebhookRejectionLog

@@ -22,7 +22,6 @@ from scfm.handlers.multipart import Part, multipart_parts
 from scfm.handlers.parameter_limits import DEFAULT_LIMITS
 from scfm.handlers.parameters import joined_parameters, parse_id
 from scfm.handlers.stored_files import StoredFileHandler
-from scfm.models import idempotency
 from scfm.models.audio_content import content_of, played
 from scfm.models.audio_file import AUDIO_FILES, create_audio_file, delete_audio_file
 from scfm.models.audio_recording import begin_recording
@@ -98,7 +97,7 @@ class AudioFilesHandler(CollectionHandler):
             await self._store(upload, given)
         else:
             content = json.dumps([self.request.path, given, upload.sha256, upload.filename], sort_keys=True)
-            request = await idempotency.begin(own_view(self), key, content.encode())
+            request = await self.app.idempotency_keys.begin(own_view(self), key, content.encode())
             await carry_out(self, request, lambda: self._store(upload, given))
 
     async def _from_form(self, content_type: str) -> tuple[Upload, dict[str, Any]]:

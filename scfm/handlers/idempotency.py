@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -28,7 +29,7 @@ def idempotent(post: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[
         else:
             # All that makes the request what it is; not, for one, the boundary that curl draws anew for each try.
             content = json.dumps([handler.request.path, handler.parameters()], sort_keys=True).encode()
-            request = await idempotency.begin(own_view(handler), key, content)
+            request = await handler.app.idempotency_keys.begin(own_view(handler), key, content)
             await carry_out(handler, request, lambda: post(handler, *arguments))
 
     return idempotent_post
@@ -60,17 +61,19 @@ async def carry_out(
         _replay(handler, request.answer)
         return
     handler.idempotent_request = request
+    keys, view = handler.app.idempotency_keys, own_view(handler)
     try:
-        await post()
-    except (BadRequest, Invalid, NotFound) as error:
-        status = status_of(error) or 500
-        handler.set_status(status)
-        handler.write_error(status, exc_info=(type(error), error, None))
-    except BaseException:
-        await idempotency.give_up(own_view(handler), request)
+        try:
+            await post()
+        except (BadRequest, Invalid, NotFound) as error:
+            status = status_of(error) or 500
+            handler.set_status(status)
+            handler.write_error(status, exc_info=(type(error), error, None))
+        answer = ReplayedAnswer(handler.get_status(), handler.replayable_body, handler.location)
+        await keys.end(view, request, answer, body)
+    except (Exception, asyncio.CancelledError):
+        await keys.give_up(view, request)
         raise
-    answer = ReplayedAnswer(handler.get_status(), handler.replayable_body, handler.location)
-    await idempotency.end(own_view(handler), request, answer, body)
 
 
 def _replay(handler: ClientHandler, answer: ReplayedAnswer) -> None:

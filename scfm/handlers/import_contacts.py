@@ -24,7 +24,6 @@ from scfm.handlers.client import ClientHandler
 from scfm.handlers.idempotency import carry_out, idempotency_key, own_view
 from scfm.handlers.parameter_limits import Limits
 from scfm.handlers.parameters import boolean, parse_parameters
-from scfm.models import idempotency
 from scfm.models.audit_trail import Subject
 from scfm.runtime.time_slice import TimeSlice
 from scfm.storage.query import Document
@@ -70,7 +69,7 @@ class ImportContactsHandler(ClientHandler):
         self.digest = hashlib.sha256()
         if (key := idempotency_key(self)) is not None:
             content = [self.request.path, self.request.headers["Content-Type"], parameters]
-            self.idempotent_request = await idempotency.begin(
+            self.idempotent_request = await self.app.idempotency_keys.begin(
                 own_view(self), key, json.dumps(content, sort_keys=True).encode()
             )
 
@@ -94,7 +93,9 @@ class ImportContactsHandler(ClientHandler):
 
     def _give_up(self) -> None:
         if self.idempotent_request is not None and self.idempotent_request.answer is None:
-            self.giving_up = asyncio.ensure_future(idempotency.give_up(own_view(self), self.idempotent_request))
+            self.giving_up = asyncio.ensure_future(
+                self.app.idempotency_keys.give_up(own_view(self), self.idempotent_request)
+            )
 
     def on_finish(self) -> None:
         super().on_finish()
