@@ -33,7 +33,7 @@ def seconds(later: str, earlier: str) -> float:
     [
         slow(150, {}, {"calls_per_second": 10}),
         # The second attempts wait until all have had their first.
-        (150, {"calls_per_second": "20"}, {"retry": {"max_attempts": 2, "delays": [1]}}),
+        (40, {"calls_per_second": "5"}, {"retry": {"max_attempts": 2, "delays": [1]}}),
         # The last of the second attempts waits for its delay.
         slow(40, {}, {"calls_per_second": 20, "retry": {"max_attempts": 3, "delays": [8, 5]}}),
     ],
