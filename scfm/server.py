@@ -251,7 +251,7 @@ class Server:
 
     def _open_idempotency_keys(self) -> IdempotencyKeys:
         keys = IdempotencyKeys()
-        self._closing.callback(keys.close)
+        self._closing.push_async_callback(keys.close)
         return keys
 
     def _open_provider(self) -> Provider:

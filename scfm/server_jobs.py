@@ -48,6 +48,7 @@ from scfm.workers.scheduled_backup import ScheduledBackup
 from scfm.workers.seal_secrets import SealSecrets
 from scfm.workers.send_journal import SendJournal
 from scfm.workers.settle_opt_outs import SettleOptOuts
+from scfm.workers.silent_calls import SilentCalls
 from scfm.workers.status_fetcher import StatusFetcher
 from scfm.workers.status_poller import StatusPoller
 from scfm.workers.sweep_audio import SweepAudio
@@ -91,6 +92,7 @@ class Jobs:
         runner.add(ClockRepair(store, watch, settings, runner.wake))
         runner.add(Reconciler(store, provider, accounts, journal, hold, settings, watch))
         runner.add(StatusPoller(store, provider, accounts, lease=lease, seconds=settings.status_check_seconds))
+        runner.add(SilentCalls(store, settings))
         runner.add(HangUps(store, provider, accounts, self.withdrawal, lease=lease))
         runner.add(HangUpsOfMany(store, partial(runner.wake, HangUps.name)))
         for of_store in (SweepDeletions, SweepAudio, RenumberContacts, SettleOptOuts):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 
-from scfm.errors import BadRequest, Invalid, NotFound
+from scfm.errors import BadRequest, Invalid, NotFound, Unreachable
 from scfm.handlers.base import FRESH, status_of
 from scfm.handlers.client import ClientHandler
 from scfm.models import idempotency
@@ -63,17 +63,25 @@ async def carry_out(
     handler.idempotent_request = request
     keys, view = handler.app.idempotency_keys, own_view(handler)
     try:
-        try:
-            await post()
-        except (BadRequest, Invalid, NotFound) as error:
-            status = status_of(error) or 500
-            handler.set_status(status)
-            handler.write_error(status, exc_info=(type(error), error, None))
+        await _answer(handler, post)
         answer = ReplayedAnswer(handler.get_status(), handler.replayable_body, handler.location)
         await keys.end(view, request, answer, body)
+    except Unreachable:  # another write would keep the client waiting
+        keys.give_up_soon(view, request)
+        raise
     except (Exception, asyncio.CancelledError):
         await keys.give_up(view, request)
         raise
+
+
+async def _answer(handler: ClientHandler, post: Callable[[], Awaitable[None]]) -> None:
+    """Carry out POST; what it refuses is an answer, too."""
+    try:
+        await post()
+    except (BadRequest, Invalid, NotFound) as error:
+        status = status_of(error) or 500
+        handler.set_status(status)
+        handler.write_error(status, exc_info=(type(error), error, None))
 
 
 def _replay(handler: ClientHandler, answer: ReplayedAnswer) -> None:

@@ -11,8 +11,8 @@ from datetime import datetime
 from scfm.clock import now
 from scfm.models.call_endings import answerer_fields, ending_fields
 from scfm.models.call_lifecycle import AT_PROVIDER, FINAL, CallStatus, Transition
-from scfm.models.call_work import CHECK, DUE, ENDED_AT, FETCH_FROM, TRIES, WORK, same_call
-from scfm.models.outcome import mark_of
+from scfm.models.call_work import CHECK, DUE, ENDED_AT, EXISTS, FETCH_FROM, TRIES, WORK, same_call
+from scfm.models.outcome import ATTEMPT_NUMBER, mark_of
 from scfm.models.stored_documents import PhoneCallDocument
 from scfm.providers.answers import RemoteCall
 from scfm.providers.call_facts import call_facts
@@ -129,6 +129,20 @@ def _same_check(call: PhoneCallDocument) -> Document:
 
 def _checked(again: datetime | None) -> Document:
     return {"$unset": {CHECK: ""}} if again is None else {"$set": {CHECK: again}}
+
+
+# By the job that looks for calls whose reports were lost.
+
+
+def check_silent(moment: datetime, of_plans: datetime, of_all: datetime, oldest: datetime) -> Transition:
+    """Calls at the provider of which nothing was heard for long are asked about at MOMENT.
+
+    Of those that plans have made nothing was heard since OF_PLANS, of others since OF_ALL. Those that left before
+    OLDEST are not asked about any more.
+    """
+    silent = [{ATTEMPT_NUMBER: EXISTS, "updated_at": {"$lt": of_plans}}, {"updated_at": {"$lt": of_all}}]
+    at_provider = {"status": {"$in": list(AT_PROVIDER)}, "remotely_queued_at": {"$not": {"$lt": oldest}}}
+    return Transition({**at_provider, CHECK: None, "$or": silent}, {"$set": {CHECK: moment}})
 
 
 # By clock repair: the wall clock was set back, so what was planned by it would wait for as long as it went. MOMENT

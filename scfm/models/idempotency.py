@@ -28,8 +28,8 @@ RETENTION = timedelta(hours=24)
 REQUEST_LEASE = timedelta(seconds=60)
 EXPIRY = Index("created_at", expires=RETENTION)
 OTHER_REQUEST = "has already been used with another request"
-# What an outage keeps from being given up is tried again so often, and of more than these the first are left to their
-# leases.
+# Between two tries to end the leases of requests that an outage has cut off. Of more than so many the oldest wait for
+# the end of theirs.
 GIVE_UP_AGAIN_SECONDS = 0.5
 MAX_ABANDONED = 1000
 
@@ -47,7 +47,7 @@ class Record(TypedDict):
 
     ``name``: what the request leaves on what it creates. ``fingerprint``: the digest of all that makes it what it is,
     but for a body that is streamed: of that ``body`` is the digest. ``until``: the process that carries it out has it
-    until then, as long as there is no ``answer``.
+    until then, as long as there is no ``answer``. ``lease``: which of its tries that is, by a random name.
     """
 
     _id: str
@@ -56,6 +56,7 @@ class Record(TypedDict):
     fingerprint: str
     created_at: datetime
     until: datetime
+    lease: NotRequired[str]
     answer: NotRequired[StoredAnswer]
     body: NotRequired[str]
 
@@ -77,28 +78,29 @@ class IdempotentRequest:
     """A request that its client has named by a key.
 
     ``name`` is what it leaves on what it creates; it is random, as a key may be used again another day. ``record`` is
-    the id of its record, ``until`` when its lease ends. ``is_retry``: it may have been carried out before;
+    the id of its record, ``lease`` the name of this try. ``is_retry``: it may have been carried out before;
     ``answer``: it has been, with a streamed body whose digest is ``body``.
     """
 
     record: str
     name: str
-    until: datetime
+    lease: str
     is_retry: bool = False
     answer: ReplayedAnswer | None = None
     body: str = ""
 
 
 class IdempotencyKeys:
-    """The keys that the requests to this process name; a VIEW is of the account that is asked as.
+    """The requests with a key that this process carries out; a VIEW is of the account whose keys they are.
 
-    Every method raises Unavailable in an outage of the database. What was begun then, as far as is known, can be
-    tried again as soon as the outage is over.
+    ``begin`` and ``end`` raise Unavailable in an outage of the database. A request that fails in one can be tried
+    again soon after it.
     """
 
     def __init__(self) -> None:
         self._abandoned: deque[tuple[TenantView, IdempotentRequest]] = deque(maxlen=MAX_ABANDONED)
         self._giving_up: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def begin(self, view: TenantView, key: str, content: bytes) -> IdempotentRequest:
         """Begin the request that KEY names; CONTENT is all that makes it what it is, but for a streamed body.
@@ -106,51 +108,55 @@ class IdempotencyKeys:
         Raises Conflict while it is being carried out, Invalid if KEY named another request.
         """
         record_id = hashlib.sha256(f"{view.account_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
-        name = secrets.token_hex(16)
+        request = IdempotentRequest(record_id, secrets.token_hex(16), secrets.token_hex(16))
         fingerprint = hashlib.sha256(content).hexdigest()
-        while True:
-            moment = now()
-            record: Record = {
-                "_id": record_id,
-                "name": name,
-                "account_id": view.account_id,
-                "fingerprint": fingerprint,
-                "created_at": moment,
-                "until": moment + REQUEST_LEASE,
-            }
-            request = IdempotentRequest(record_id, name, record["until"])
-            try:
-                await view.insert(COLLECTION, record)
-            except DuplicateKey:
-                stored = await view.find_one(COLLECTION, {"_id": record_id})
-            except Unavailable:
-                await self.give_up(view, request)
-                raise
-            else:
-                return request
+        while not await self._insert(view, request, fingerprint):
+            stored = await view.find_one(COLLECTION, {"_id": record_id})
             if stored is None:
                 continue
-            if stored["created_at"] < moment - RETENTION:
-                await view.remove(COLLECTION, {"_id": record_id, "created_at": stored["created_at"]})
-                continue
-            return await self._resume(view, stored, fingerprint)
+            if stored["created_at"] >= now() - RETENTION:
+                return await self._resume(view, stored, fingerprint)
+            await view.remove(COLLECTION, {"_id": record_id, "created_at": stored["created_at"]})
+        return request
+
+    async def _insert(self, view: TenantView, request: IdempotentRequest, fingerprint: str) -> bool:
+        """Whether the key is new, and this request has it now."""
+        moment = now()
+        record: Record = {
+            "_id": request.record,
+            "name": request.name,
+            "account_id": view.account_id,
+            "fingerprint": fingerprint,
+            "created_at": moment,
+            "until": moment + REQUEST_LEASE,
+            "lease": request.lease,
+        }
+        try:
+            await view.insert(COLLECTION, record)
+        except DuplicateKey:
+            return False
+        except Unavailable:  # it may be stored all the same
+            self.give_up_soon(view, request)
+            raise
+        return True
 
     async def _resume(self, view: TenantView, record: Record, fingerprint: str) -> IdempotentRequest:
         """A request that has begun before: with its answer, or to be carried out again if its process is dead."""
         if record["fingerprint"] != fingerprint:
             raise Invalid({"idempotency_key": [OTHER_REQUEST]})
         # An older version gave its records no name, and no digest.
-        name = record.get("name") or record["_id"]
+        name, lease = record.get("name") or record["_id"], secrets.token_hex(16)
         if "answer" in record:
             answer = ReplayedAnswer(**record["answer"])
-            return IdempotentRequest(record["_id"], name, record["until"], answer=answer, body=record.get("body", ""))
+            return IdempotentRequest(record["_id"], name, lease, answer=answer, body=record.get("body", ""))
+        request = IdempotentRequest(record["_id"], name, lease, is_retry=True)
         moment = now()
-        request = IdempotentRequest(record["_id"], name, moment + REQUEST_LEASE, is_retry=True)
         abandoned = {"_id": record["_id"], "until": {"$lt": moment}, "answer": None}
+        claim = {"$set": {"until": moment + REQUEST_LEASE, "lease": lease}}
         try:
-            claimed = await view.update_one(COLLECTION, abandoned, {"$set": {"until": request.until}})
-        except Unavailable:
-            await self.give_up(view, request)
+            claimed = await view.update_one(COLLECTION, abandoned, claim)
+        except Unavailable:  # it may have been claimed all the same
+            self.give_up_soon(view, request)
             raise
         if claimed is None:
             raise Conflict
@@ -162,32 +168,36 @@ class IdempotencyKeys:
         await view.update_one(COLLECTION, {"_id": request.record}, {"$set": {"answer": stored, "body": body}})
 
     async def give_up(self, view: TenantView, request: IdempotentRequest) -> None:
-        """The request failed for a reason of ours: the next try may begin at once, or when an outage is over."""
+        """The request failed for a reason of ours: the next try may begin at once, in an outage soon after it."""
         try:
-            await _give_up(view, request)
+            await _end_lease(view, request)
         except Unavailable:
-            self._abandoned.append((view, request))
-            if self._giving_up is None or self._giving_up.done():
-                self._giving_up = asyncio.create_task(self._give_up_later(), context=log_context.nobody())
+            self.give_up_soon(view, request)
 
-    async def _give_up_later(self) -> None:
+    def give_up_soon(self, view: TenantView, request: IdempotentRequest) -> None:
+        """The same, as soon as the database answers: it has just not done so."""
+        self._abandoned.append((view, request))
+        if (self._giving_up is None or self._giving_up.done()) and not self._closed:
+            self._giving_up = asyncio.create_task(self._give_up_abandoned(), context=log_context.nobody())
+
+    async def _give_up_abandoned(self) -> None:
         while self._abandoned:
-            view, request = self._abandoned[0]
+            view, request = self._abandoned.popleft()
             try:
-                if request.until > now():
-                    await _give_up(view, request)
+                await _end_lease(view, request)
             except Unavailable:
+                self._abandoned.append((view, request))
                 await asyncio.sleep(GIVE_UP_AGAIN_SECONDS)
-            else:
-                self._abandoned.popleft()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give up nothing more: the leases end by themselves."""
+        self._closed = True
         if self._giving_up is not None:
             self._giving_up.cancel()
+            await asyncio.gather(self._giving_up, return_exceptions=True)
 
 
-async def _give_up(view: TenantView, request: IdempotentRequest) -> None:
-    """End the lease, unless it has ended and somebody else has one now."""
-    mine = {"_id": request.record, "until": request.until, "answer": None}
+async def _end_lease(view: TenantView, request: IdempotentRequest) -> None:
+    """End the lease of this try, unless it has run out and another has one now."""
+    mine = {"_id": request.record, "lease": request.lease, "answer": None}
     await view.update_one(COLLECTION, mine, {"$set": {"until": now() - REQUEST_LEASE}})

@@ -74,9 +74,14 @@ def reason(error: PyMongoError) -> str:
     return " ".join(words.split())[:MAX_DRIVER_REASON]
 
 
+def _details(error: PyMongoError) -> Mapping[str, Any]:
+    """The database's answer, where the error is one."""
+    return (error.details or {}) if isinstance(error, OperationFailure) else {}
+
+
 def _is_transient(error: PyMongoError) -> bool:
     """Whether the error comes of a server that stops, or hands over to another, and not of what was asked."""
-    details = (error.details or {}) if isinstance(error, OperationFailure) else {}
+    details = _details(error)
     parts = [details, *details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
     return error.has_error_label("RetryableWriteError") or any(part.get("code") in TRANSIENT_CODES for part in parts)
 
@@ -86,7 +91,7 @@ def _is_retry_on_standalone(error: PyMongoError) -> bool:
 
     PyMongo 4.20 makes that one as if the server were of a replica set. Nothing has been written.
     """
-    details = (error.details or {}) if isinstance(error, OperationFailure) else {}
+    details = _details(error)
     return details.get("code") == ILLEGAL_OPERATION and "Transaction numbers" in str(details.get("errmsg"))
 
 

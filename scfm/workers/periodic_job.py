@@ -15,7 +15,7 @@ class PeriodicJob(Job):
     Done twice, or by two processes at once, it must do no more than once: so it needs no lease.
     """
 
-    pause_seconds: ClassVar[float]
+    pause_seconds: float
     # After its start.
     first_pause_seconds: ClassVar[float] = 0.0
 

@@ -60,7 +60,6 @@ from scfm.workers.claims import claim_each
 from scfm.workers.outcome_writer import store_outcomes
 from scfm.workers.plan_attempts import NEEDED_FIELDS, PlanAttempts
 from scfm.workers.runner import Job
-from scfm.workers.silent_calls import SilentCalls
 
 log = logging.getLogger("scfm.work")
 
@@ -109,7 +108,6 @@ class PlanRunner(Job):
         self._lease = settings.lease_seconds
         self._wake_senders = wake_senders
         self._log_id = log_id
-        self._silent_calls = SilentCalls(settings)
         # By the callout's id, how many steps in a row have failed.
         self._failures: dict[int, int] = {}
 
@@ -219,8 +217,6 @@ class PlanRunner(Job):
         first = await view.find(PARTICIPATIONS, {**unsettled, **later_on}, fields=[ATTEMPT_DUE], sort=sort, limit=1)
         if not calling and not first and not await view.exists(PARTICIPATIONS, unsettled):
             return None
-        if calling:
-            await self._silent_calls.ask(view, callout_id)
         look = later(OPEN_SECONDS if calling else IDLE_SECONDS)
         return min(look, first[0][ATTEMPT_DUE]) if first else look
 
@@ -237,7 +233,6 @@ class PlanRunner(Job):
     async def _after_stop(self, view: TenantView, callout: CalloutDocument) -> Step:
         """Wait until what had left before the stop is over, and tell how the callout ended."""
         if await _is_anybody_open(view, callout):
-            await self._silent_calls.ask(view, callout["_id"])
             return Step(later(OPEN_SECONDS))
         if await view.update_one(CALLOUT_COLLECTION, *end_stopped_run(callout)):
             await _tell_end(view, callout, "stopped")

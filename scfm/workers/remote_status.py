@@ -20,7 +20,7 @@ async def fetch_remote_call(provider: Provider, accounts: CallingAccounts, call:
 def first_check(params: Document, policy: str, seconds: float) -> datetime | None:
     """When to ask about a call that the provider has just accepted with these PARAMS; None for never.
 
-    POLICY ``auto`` leaves calls alone that have a status callback.
+    POLICY ``auto`` leaves those that have a status callback to the job ``SilentCalls``.
     """
     if policy == "never" or (policy == "auto" and params.get("status_callback")):
         return None

@@ -39,13 +39,3 @@ def test_who_was_not_reached_is_called_again_and_the_plan_ends(api: Client) -> N
     statistics = api.get(f"{path}/statistics").json
     assert (statistics["people"]["unreached"], statistics["attempts"]["2"]) == (1, 1)
     assert statistics["reasons"] == {"not_answered": 1}
-
-
-def test_a_stopped_plan_ends_too(api: Client) -> None:
-    api.post("/api/contacts", json={"msisdn": NOT_ANSWERED})
-    plan = {**PLAN, "remote_request_params": {"from": "1294", "timeout": "5"}}  # it can be seen while it rings
-    path = f"/api/callouts/{api.post('/api/callouts', json={'plan': plan, **FLOW}).json['id']}"
-    assert api.post(f"{path}/callout_events", json={"event": "start"}).status == 201
-    wait_until(lambda: api.get(f"{path}/statistics").json["people"]["calling"] == 1)
-    assert api.post(f"{path}/callout_events", json={"event": "stop"}).status == 201
-    wait_until(lambda: api.get(f"{path}/statistics").json["people"]["unreached"] == 1)

@@ -779,6 +779,20 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             ),
         )
     ],
+    "check_silent": [
+        (
+            lambda: call_checks.check_silent(NOW, LATE, FAR, TOO_FAR),
+            (
+                {
+                    "status": {"$in": ["remotely_queued", "in_progress"]},
+                    "remotely_queued_at": {"$not": {"$lt": TOO_FAR}},
+                    "_check": None,
+                    "$or": [{"_attempt": THERE, "updated_at": {"$lt": LATE}}, {"updated_at": {"$lt": FAR}}],
+                },
+                {"$set": {"_check": NOW}},
+            ),
+        )
+    ],
     "bring_back_check": [
         (
             lambda: call_checks.bring_back_check(NOW, LATE, TOO_FAR),

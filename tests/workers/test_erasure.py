@@ -119,8 +119,9 @@ async def populate(store: Store, *, opted_out: bool = False, status: str = "comp
     )
     if opted_out:
         await opt_out(view, NUMBER, source="flow", reason="Sokha said so")
-    request = await idempotency.begin(view, "a key", b"")
-    await idempotency.end(view, request, idempotency.ReplayedAnswer(201, NUMBER.encode(), "/api/contacts/1"))
+    keys = idempotency.IdempotencyKeys()
+    request = await keys.begin(view, "a key", b"")
+    await keys.end(view, request, idempotency.ReplayedAnswer(201, NUMBER.encode(), "/api/contacts/1"))
     await work_outcomes_out(store)
     return account_id
 

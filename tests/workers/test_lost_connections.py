@@ -10,9 +10,11 @@ from urllib.parse import unquote
 
 import pytest
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
 from scfm.embedded_mongod.mongod import PrivateMongod
 from scfm.errors import Unreachable
+from scfm.storage.errors import map_driver_errors
 from scfm.storage.store import Store
 from scfm.storage.tenant_view import TenantView
 from tests.workers.background import eventually
@@ -98,4 +100,19 @@ async def test_a_write_for_which_no_connection_could_be_made_at_first_is_done_or
         await eventually(is_refused)
         gate.shut = False
         outcomes = await asyncio.gather(*writing, return_exceptions=True)
-        assert {type(one) for one in outcomes if isinstance(one, Exception)} <= {Unreachable}, outcomes
+        failed = [number for number, one in zip(MANY, outcomes, strict=True) if isinstance(one, Exception)]
+        assert {type(outcomes[number]) for number in failed} <= {Unreachable}, outcomes
+        assert not await view.exists("things", {"_id": {"$in": failed}})
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "expected"),
+    [
+        (20, "Transaction numbers are only allowed on a replica set member or mongos", Unreachable),
+        (20, "Cannot run this on a replica set", OperationFailure),
+        (59, "Transaction numbers are no command", OperationFailure),
+    ],
+)
+def test_only_the_refusal_of_the_second_try_is_an_outage(code: int, words: str, expected: type[Exception]) -> None:
+    with pytest.raises(expected), map_driver_errors():
+        raise OperationFailure("in the driver's words", code, {"code": code, "errmsg": words})

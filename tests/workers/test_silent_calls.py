@@ -1,4 +1,4 @@
-"""Calls of a plan of which no report came are asked about."""
+"""Calls of which nothing was heard for long, as the report of their end was lost, are asked about."""
 
 from __future__ import annotations
 
@@ -9,78 +9,83 @@ from typing import Any
 
 import pytest
 
-from scfm.clock import SYSTEM_CLOCK, MonotonicClock, now
+from scfm.clock import now
 from scfm.storage.store import Store
 from scfm.workers.silent_calls import SilentCalls
-from tests.workers.background import calls_of, queued_calls, settings_for
-from tests.workers.owned_clock import OwnedClock
+from tests.workers.background import account, calls_of, pass_over, queued_calls, settings_for
 
 NOWHERE = "http://127.0.0.1:9"
-ACCOUNT, CALLOUT, OTHER = 1, 7, 8
 SILENCE = 300.0
+HOUR, DAY = 60.0, 60.0 * 24
+OF_A_PLAN: Mapping[str, Any] = {"_attempt": 1}
 
 
-async def at_provider(store: Store, minutes: float, **fields: Any) -> int:
-    """A call that left so many minutes ago; its id."""
-    known = {"status": "remotely_queued", "remote_call_id": "CA1", "callout_id": CALLOUT}
-    left = {"remotely_queued_at": now() - timedelta(minutes=minutes)}
-    account = fields.pop("account_id", ACCOUNT)
-    (call,) = await queued_calls(store, account, ["+85510000001"], **{**known, **left, **fields})
-    return call
+async def at_provider(store: Store, minutes: float, **fields: Any) -> None:
+    """A call that left so many minutes ago, and of which nothing was heard since."""
+    moment = now() - timedelta(minutes=minutes)
+    known = {"status": "remotely_queued", "remote_call_id": "CA1", "remotely_queued_at": moment, "updated_at": moment}
+    await queued_calls(store, await account(store), ["+85510000001"], **{**known, **fields})
 
 
-async def asked_about(store: Store) -> set[int]:
-    """The calls whose time to be asked about has come."""
-    return {call["_id"] for call in await calls_of(store) if call.get("_check", now()) <= now() and "_check" in call}
-
-
-def silent(tmp_path: Path, clock: MonotonicClock = SYSTEM_CLOCK, **settings: Any) -> SilentCalls:
-    return SilentCalls(settings_for(NOWHERE, tmp_path, **{"status_check_seconds": SILENCE, **settings}), clock)
+async def is_asked_about(store: Store, tmp_path: Path, **settings: Any) -> bool:
+    """Whether the time to ask about the only call has come, when the job has done its work."""
+    job = SilentCalls(store, settings_for(NOWHERE, tmp_path, **{"status_check_seconds": SILENCE, **settings}))
+    await pass_over(job)
+    (call,) = await calls_of(store)
+    return "_check" in call and bool(call["_check"] <= now())
 
 
 @pytest.mark.parametrize("status", ["remotely_queued", "in_progress"])
-async def test_an_open_call_that_left_long_ago_is_asked_about(store: Store, tmp_path: Path, status: str) -> None:
-    call = await at_provider(store, 6, status=status)
-    await silent(tmp_path).ask(store.for_account(ACCOUNT), CALLOUT)
-    assert await asked_about(store) == {call}
+@pytest.mark.parametrize(
+    ("minutes", "fields"),
+    [
+        (6, OF_A_PLAN),
+        (HOUR + 1, {}),
+        (30 * DAY, {}),
+        (HOUR + 1, {"remotely_queued_at": None}),  # somebody has called us
+    ],
+    ids=["of a plan", "of no plan", "old", "inbound"],
+)
+async def test_a_call_of_which_nothing_was_heard_for_long_is_asked_about(
+    store: Store, tmp_path: Path, minutes: float, fields: Mapping[str, Any], status: str
+) -> None:
+    await at_provider(store, minutes, **{**fields, "status": status})
+    assert await is_asked_about(store, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("minutes", "fields"),
     [
-        (4, {}),
-        (26 * 60, {}),  # no call lasts so long
-        (6, {"status": "completed"}),
-        (6, {"status": "remote_fetch_queued"}),  # a client has asked
-        (6, {"callout_id": OTHER}),
-        (6, {"account_id": ACCOUNT + 1}),
-        (6, {"_check": now() + timedelta(hours=1)}),
+        (4, OF_A_PLAN),
+        (59, {}),
+        (32 * DAY, OF_A_PLAN),
+        (6, {**OF_A_PLAN, "status": "completed"}),
+        (6, {**OF_A_PLAN, "status": "remote_fetch_queued"}),  # a client has asked
     ],
-    ids=["young", "old", "over", "fetched", "another callout's", "another account's", "asked"],
+    ids=["of a plan, young", "of no plan, young", "too old", "over", "fetched"],
 )
 async def test_other_calls_are_left_alone(
     store: Store, tmp_path: Path, minutes: float, fields: Mapping[str, Any]
 ) -> None:
     await at_provider(store, minutes, **fields)
-    await silent(tmp_path).ask(store.for_account(ACCOUNT), CALLOUT)
-    assert await asked_about(store) == set()
+    assert not await is_asked_about(store, tmp_path)
+
+
+async def test_one_that_was_heard_of_lately_is_left_alone(store: Store, tmp_path: Path) -> None:
+    await at_provider(store, 6, **OF_A_PLAN, updated_at=now() - timedelta(minutes=4))
+    assert not await is_asked_about(store, tmp_path)
+
+
+async def test_one_that_will_be_asked_about_is_left_alone(store: Store, tmp_path: Path) -> None:
+    await at_provider(store, 6, **OF_A_PLAN, _check=now() + timedelta(hours=1))
+    assert not await is_asked_about(store, tmp_path)
+
+
+async def test_a_call_is_not_asked_about_sooner_than_the_setting_says(store: Store, tmp_path: Path) -> None:
+    await at_provider(store, HOUR + 1)
+    assert not await is_asked_about(store, tmp_path, status_check_seconds=2 * 3600.0)
 
 
 async def test_where_status_checks_are_switched_off_nobody_is_asked(store: Store, tmp_path: Path) -> None:
-    await at_provider(store, 6)
-    await silent(tmp_path, status_check="never").ask(store.for_account(ACCOUNT), CALLOUT)
-    assert await asked_about(store) == set()
-
-
-async def test_each_callout_is_looked_through_now_and_then(store: Store, tmp_path: Path) -> None:
-    clock = OwnedClock()
-    calls, view = silent(tmp_path, clock), store.for_account(ACCOUNT)
-    await calls.ask(view, CALLOUT)
-    late, others = await at_provider(store, 6), await at_provider(store, 6, callout_id=OTHER)
-    clock.advance(59)
-    await calls.ask(view, CALLOUT)
-    await calls.ask(view, OTHER)
-    assert await asked_about(store) == {others}
-    clock.advance(2)
-    await calls.ask(view, CALLOUT)
-    assert await asked_about(store) == {late, others}
+    await at_provider(store, 6, **OF_A_PLAN)
+    assert not await is_asked_about(store, tmp_path, status_check="never")
