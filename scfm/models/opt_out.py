@@ -69,8 +69,7 @@ class OptOuts(Resource):
 
     async def insert(self, view: TenantView, document: Document, beside: Beside | None = None) -> Document:
         """Store it, with the mark that what was created before has yet to be settled, and that it is to be told."""
-        moment = now()
-        marks = {SETTLE_FROM: moment, **told_at_first(OPT_OUT_CREATED, moment)}
+        marks = {SETTLE_FROM: now(), **told_at_first(OPT_OUT_CREATED, document["created_at"])}
         return await super().insert(view, {**document, **marks}, beside)
 
     async def replace(self, view: TenantView, old: Document, changes: Document) -> Document | None:
