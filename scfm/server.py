@@ -64,9 +64,12 @@ from scfm.workers.call_withdrawal import CallWithdrawal
 from scfm.workers.calling_accounts import CallingAccounts
 from scfm.workers.callout_hold import CalloutHold
 from scfm.workers.deliver_webhooks import MAX_WEBHOOKS_AT_ONCE
+from scfm.workers.hang_ups import HangUps
 from scfm.workers.migrate import Migrate
+from scfm.workers.reconciler import Reconciler
 from scfm.workers.schema_watch import SchemaWatch
 from scfm.workers.send_journal import SendJournal
+from scfm.workers.status_poller import StatusPoller
 
 log = logging.getLogger("scfm")
 
@@ -255,7 +258,10 @@ class Server:
         return keys
 
     def _open_provider(self) -> Provider:
-        provider = Provider(timeout=self.settings.provider_timeout, connections=self.settings.calls_in_flight * 2)
+        # What asks about calls, or ends them, takes none from those that place calls.
+        asking = StatusPoller.slots + HangUps.slots + Reconciler.slots
+        connections = self.settings.calls_in_flight * 2 + asking
+        provider = Provider(timeout=self.settings.provider_timeout, connections=connections)
         self._closing.push_async_callback(provider.close)
         return provider
 

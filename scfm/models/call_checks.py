@@ -137,12 +137,15 @@ def _checked(again: datetime | None) -> Document:
 def check_silent(moment: datetime, of_plans: datetime, of_all: datetime, oldest: datetime) -> Transition:
     """Calls at the provider of which nothing was heard for long are asked about at MOMENT.
 
-    Of those that plans have made nothing was heard since OF_PLANS, of others since OF_ALL. Those that left before
-    OLDEST are not asked about any more.
+    Of those that plans have made nothing was heard since OF_PLANS, of others since OF_ALL. Those that left, or came,
+    before OLDEST are not asked about any more.
     """
     silent = [{ATTEMPT_NUMBER: EXISTS, "updated_at": {"$lt": of_plans}}, {"updated_at": {"$lt": of_all}}]
-    at_provider = {"status": {"$in": list(AT_PROVIDER)}, "remotely_queued_at": {"$not": {"$lt": oldest}}}
-    return Transition({**at_provider, CHECK: None, "$or": silent}, {"$set": {CHECK: moment}})
+    young = [{"remotely_queued_at": {"$gte": oldest}}, {"remotely_queued_at": None, "created_at": {"$gte": oldest}}]
+    at_provider = {"status": {"$in": list(AT_PROVIDER)}, "remote_call_id": {"$ne": None}}
+    return Transition(
+        {**at_provider, CHECK: None, "$and": [{"$or": silent}, {"$or": young}]}, {"$set": {CHECK: moment}}
+    )
 
 
 # By clock repair: the wall clock was set back, so what was planned by it would wait for as long as it went. MOMENT

@@ -19,6 +19,7 @@ from scfm.models.call_lifecycle import FINAL, UNDER_WAY, CallStatus, Transition
 from scfm.models.call_work import ATTEMPT, DUE, ENDED_AT, EXISTS, FETCH_FROM, LEASE, PERSON, SEQUENCE, same_call
 from scfm.models.outcome import mark_of
 from scfm.providers.call_facts import CallFacts, call_facts
+from scfm.providers.errors import FETCH_FAILED
 from scfm.storage.query import Document
 
 MAX_REPORTED_REASON = 1000
@@ -113,6 +114,8 @@ def report(call: Mapping[str, Any], reported: ReportedStatus) -> Transition | No
     latest = {"$max": {SEQUENCE: fields.pop(SEQUENCE)}} if sequence is not None else {}
     if call["status"] == CallStatus.QUEUED and target is not None:
         fields.setdefault("remote_error_message", None)  # it said that it is not known whether the call was placed
+    if target in FINAL and str(call["remote_error_message"]).startswith(FETCH_FAILED):
+        fields.setdefault("remote_error_message", None)  # it was asked about in vain, which matters no more
     if target is not None:
         fields |= mark_of(call)
         if target in FINAL and call["status"] not in FINAL:

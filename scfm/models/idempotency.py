@@ -78,13 +78,14 @@ class IdempotentRequest:
     """A request that its client has named by a key.
 
     ``name`` is what it leaves on what it creates; it is random, as a key may be used again another day. ``record`` is
-    the id of its record, ``lease`` the name of this try. ``is_retry``: it may have been carried out before;
-    ``answer``: it has been, with a streamed body whose digest is ``body``.
+    the id of its record, ``lease`` the name of this try, ``until`` when that ends. ``is_retry``: it may have been
+    carried out before; ``answer``: it has been, with a streamed body whose digest is ``body``.
     """
 
     record: str
     name: str
     lease: str
+    until: datetime
     is_retry: bool = False
     answer: ReplayedAnswer | None = None
     body: str = ""
@@ -108,27 +109,27 @@ class IdempotencyKeys:
         Raises Conflict while it is being carried out, Invalid if KEY named another request.
         """
         record_id = hashlib.sha256(f"{view.account_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
-        request = IdempotentRequest(record_id, secrets.token_hex(16), secrets.token_hex(16))
-        fingerprint = hashlib.sha256(content).hexdigest()
-        while not await self._insert(view, request, fingerprint):
+        name, fingerprint = secrets.token_hex(16), hashlib.sha256(content).hexdigest()
+        while True:
+            request = IdempotentRequest(record_id, name, secrets.token_hex(16), now() + REQUEST_LEASE)
+            if await self._insert(view, request, fingerprint):
+                return request
             stored = await view.find_one(COLLECTION, {"_id": record_id})
             if stored is None:
                 continue
             if stored["created_at"] >= now() - RETENTION:
                 return await self._resume(view, stored, fingerprint)
             await view.remove(COLLECTION, {"_id": record_id, "created_at": stored["created_at"]})
-        return request
 
     async def _insert(self, view: TenantView, request: IdempotentRequest, fingerprint: str) -> bool:
         """Whether the key is new, and this request has it now."""
-        moment = now()
         record: Record = {
             "_id": request.record,
             "name": request.name,
             "account_id": view.account_id,
             "fingerprint": fingerprint,
-            "created_at": moment,
-            "until": moment + REQUEST_LEASE,
+            "created_at": now(),
+            "until": request.until,
             "lease": request.lease,
         }
         try:
@@ -136,7 +137,8 @@ class IdempotencyKeys:
         except DuplicateKey:
             return False
         except Unavailable:  # it may be stored all the same
-            self.give_up_soon(view, request)
+            if len(self._abandoned) < MAX_ABANDONED:  # it must not push out one that was carried out
+                self.give_up_soon(view, request)
             raise
         return True
 
@@ -148,11 +150,12 @@ class IdempotencyKeys:
         name, lease = record.get("name") or record["_id"], secrets.token_hex(16)
         if "answer" in record:
             answer = ReplayedAnswer(**record["answer"])
-            return IdempotentRequest(record["_id"], name, lease, answer=answer, body=record.get("body", ""))
-        request = IdempotentRequest(record["_id"], name, lease, is_retry=True)
+            body = record.get("body", "")
+            return IdempotentRequest(record["_id"], name, lease, record["until"], answer=answer, body=body)
         moment = now()
+        request = IdempotentRequest(record["_id"], name, lease, moment + REQUEST_LEASE, is_retry=True)
         abandoned = {"_id": record["_id"], "until": {"$lt": moment}, "answer": None}
-        claim = {"$set": {"until": moment + REQUEST_LEASE, "lease": lease}}
+        claim = {"$set": {"until": request.until, "lease": lease}}
         try:
             claimed = await view.update_one(COLLECTION, abandoned, claim)
         except Unavailable:  # it may have been claimed all the same
@@ -199,5 +202,6 @@ class IdempotencyKeys:
 
 async def _end_lease(view: TenantView, request: IdempotentRequest) -> None:
     """End the lease of this try, unless it has run out and another has one now."""
-    mine = {"_id": request.record, "lease": request.lease, "answer": None}
+    # A server of an older version that has taken the request over has left ``lease`` as it was.
+    mine = {"_id": request.record, "lease": request.lease, "until": {"$lte": request.until}, "answer": None}
     await view.update_one(COLLECTION, mine, {"$set": {"until": now() - REQUEST_LEASE}})

@@ -21,8 +21,8 @@ from scfm.workers.remote_status import fetch_remote_call
 from scfm.workers.runner import Job
 
 MAX_CHECK_INTERVAL = timedelta(hours=1)
-# No call lasts longer than a day; what is not final by then never will be.
-MAX_CALL_AGE = timedelta(hours=25)
+# No call lasts longer than a day: one that is open still is asked about once a day, and after a month not any more.
+MAX_CALL_AGE, LATE_CHECK_INTERVAL, MAX_CHECK_AGE = timedelta(hours=25), timedelta(days=1), timedelta(days=31)
 
 
 class StatusPoller(Job):
@@ -77,6 +77,8 @@ class StatusPoller(Job):
         """When to ask again: after as long as the call has been under way, or never."""
         age: timedelta = now() - (call["remotely_queued_at"] or call["created_at"])
         open_still = call["status"] in (*AT_PROVIDER, CallStatus.REMOTE_FETCH_QUEUED)
-        if not open_still or age > MAX_CALL_AGE:
+        if not open_still or age > MAX_CHECK_AGE:
             return None
+        if age > MAX_CALL_AGE:
+            return now() + LATE_CHECK_INTERVAL
         return now() + min(max(age, self._first), MAX_CHECK_INTERVAL)

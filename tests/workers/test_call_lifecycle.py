@@ -785,9 +785,17 @@ PINNED: dict[str, list[tuple[Callable[[], Any], Pair | list[Pair]]]] = {
             (
                 {
                     "status": {"$in": ["remotely_queued", "in_progress"]},
-                    "remotely_queued_at": {"$not": {"$lt": TOO_FAR}},
+                    "remote_call_id": {"$ne": None},
                     "_check": None,
-                    "$or": [{"_attempt": THERE, "updated_at": {"$lt": LATE}}, {"updated_at": {"$lt": FAR}}],
+                    "$and": [
+                        {"$or": [{"_attempt": THERE, "updated_at": {"$lt": LATE}}, {"updated_at": {"$lt": FAR}}]},
+                        {
+                            "$or": [
+                                {"remotely_queued_at": {"$gte": TOO_FAR}},
+                                {"remotely_queued_at": None, "created_at": {"$gte": TOO_FAR}},
+                            ]
+                        },
+                    ],
                 },
                 {"$set": {"_check": NOW}},
             ),

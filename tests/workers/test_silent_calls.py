@@ -11,6 +11,7 @@ import pytest
 
 from scfm.clock import now
 from scfm.storage.store import Store
+from scfm.workers import silent_calls
 from scfm.workers.silent_calls import SilentCalls
 from tests.workers.background import account, calls_of, pass_over, queued_calls, settings_for
 
@@ -61,14 +62,40 @@ async def test_a_call_of_which_nothing_was_heard_for_long_is_asked_about(
         (32 * DAY, OF_A_PLAN),
         (6, {**OF_A_PLAN, "status": "completed"}),
         (6, {**OF_A_PLAN, "status": "remote_fetch_queued"}),  # a client has asked
+        (6, {**OF_A_PLAN, "remote_call_id": None}),
+        (HOUR, {"remotely_queued_at": None, "created_at": now() - timedelta(days=32)}),
     ],
-    ids=["of a plan, young", "of no plan, young", "too old", "over", "fetched"],
+    ids=[
+        "of a plan, young",
+        "of no plan, young",
+        "too old",
+        "over",
+        "fetched",
+        "not known to the provider",
+        "inbound",
+    ],
 )
 async def test_other_calls_are_left_alone(
     store: Store, tmp_path: Path, minutes: float, fields: Mapping[str, Any]
 ) -> None:
     await at_provider(store, minutes, **fields)
     assert not await is_asked_about(store, tmp_path)
+
+
+async def test_of_many_those_that_plans_wait_for_are_asked_about_first(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silent_calls, "MAX_SILENT", 2)
+    for fields in ({}, {}, OF_A_PLAN, OF_A_PLAN, OF_A_PLAN):
+        await at_provider(store, HOUR + 1, **fields)
+    job = SilentCalls(store, settings_for(NOWHERE, tmp_path, status_check_seconds=SILENCE))
+    asked = []
+    for _ in range(3):
+        job._due = 0.0
+        await pass_over(job)
+        calls = [call for call in await calls_of(store) if "_check" in call]
+        asked.append((len(calls), sum("_attempt" in call for call in calls)))
+    assert asked == [(2, 2), (4, 3), (5, 3)]
 
 
 async def test_one_that_was_heard_of_lately_is_left_alone(store: Store, tmp_path: Path) -> None:

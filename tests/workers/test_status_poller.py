@@ -16,13 +16,13 @@ from scfm.models.call_reports import reported_status
 from scfm.providers.answers import RemoteCall
 from scfm.providers.client import Provider
 from scfm.providers.credentials import Credentials
-from scfm.providers.errors import Unknown
+from scfm.providers.errors import FETCH_FAILED, Unknown
 from scfm.simulator.callee import Callee, CalleeRule
 from scfm.simulator.faults import Faults
 from scfm.storage.query import Document
 from scfm.storage.store import Store
 from scfm.workers.remote_status import first_check
-from scfm.workers.status_poller import MAX_CALL_AGE, MAX_CHECK_INTERVAL
+from scfm.workers.status_poller import LATE_CHECK_INTERVAL, MAX_CALL_AGE, MAX_CHECK_AGE, MAX_CHECK_INTERVAL
 from tests.workers.background import (
     PARAMS,
     Background,
@@ -158,12 +158,19 @@ async def test_the_pauses_grow_with_the_age_of_the_call(
     await jobs.close()
 
 
-async def test_a_call_that_never_ends_is_given_up_one_day(store: Store, tmp_path: Path) -> None:
+async def test_a_call_that_never_ends_is_asked_about_once_a_day_and_given_up_after_a_month(
+    store: Store, tmp_path: Path
+) -> None:
     await placed(store, ago=MAX_CALL_AGE + timedelta(minutes=1))
-    provider = Oracle("in-progress")
+    provider, began = Oracle("in-progress"), now()
     jobs = asking(store, tmp_path, provider)
     await pass_over(jobs.status_poller)
-    assert provider.asked == [SID] and "_check" not in await only(store)
+    assert began <= (await only(store))["_check"] - LATE_CHECK_INTERVAL <= now()
+    old = {"remotely_queued_at": now() - MAX_CHECK_AGE - timedelta(minutes=1)}
+    await store.all_tenants.update_many("phone_calls", {}, {"$set": old})
+    await due_again(store)
+    await pass_over(jobs.status_poller)
+    assert provider.asked == [SID, SID] and "_check" not in await only(store)
     await jobs.close()
 
 
@@ -194,6 +201,21 @@ async def test_an_answer_that_cannot_be_worked_with_does_not_end_the_questions(s
         await jobs.status_poller.process(item)
     await jobs.status_poller.on_error(item, raised.value)
     assert (await only(store))["_check"] > now() + timedelta(seconds=FIRST / 2)
+    await jobs.close()
+
+
+async def test_a_call_whose_end_is_reported_after_all_shows_no_question_that_failed(
+    store: Store, tmp_path: Path
+) -> None:
+    await placed(store)
+    jobs = asking(store, tmp_path, Oracle(Unknown(f"{FETCH_FAILED}: gone")))
+    await pass_over(jobs.status_poller)
+    call = await only(store)
+    assert call["remote_error_message"].startswith(FETCH_FAILED)
+    report = {"CallStatus": "completed", "SequenceNumber": "3"}
+    await move_call(store.for_account(call["account_id"]), call, reported_status(report))
+    call = await only(store)
+    assert (call["status"], call["remote_error_message"]) == ("completed", None)
     await jobs.close()
 
 
