@@ -621,7 +621,7 @@ async def polled_in_vain(story: Story, data_dir: Path) -> None:
     assert await pass_over(story.jobs.status_poller) == 1
     story.note("not polled")
     story.becomes_due("_check")
-    story.set_fields(remotely_queued_at=now() - timedelta(days=2))
+    story.set_fields(remotely_queued_at=now() - timedelta(days=32))
     assert await pass_over(story.jobs.status_poller) == 1
     story.note("given up")
 
