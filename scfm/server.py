@@ -130,6 +130,12 @@ class Server:
         """Where providers reach it: PUBLIC_URL, else where it listens."""
         return self.settings.public_url or loopback_url(self.settings.host, self.port)
 
+    @property
+    def _provider_connections(self) -> int:
+        """How many connections to providers may be open: what asks about calls, or ends them, has its own."""
+        asking = StatusPoller.slots + HangUps.slots + Reconciler.slots
+        return 2 * self.settings.calls_in_flight + asking
+
     async def _open(self) -> None:
         settings = self.settings
         telemetry.start(os.environ)
@@ -174,7 +180,7 @@ class Server:
         seconds = request_tracker.call_seconds, provider.request_seconds
         preflight = Preflight(store, platform, flows, lambda: self.own_url, *seconds)
         statistics = StatisticsReader(preflight.pace, provider_state, callout_hold.holds.held)
-        connections = open_files.client_connections(self.settings.calls_in_flight)
+        connections = open_files.client_connections(self._provider_connections)
         progress_feeds = ProgressFeeds(store, statistics, outage.noticed, connections)
         readiness = Readiness(store, runner.faults)
         queue_figures = QueueFigures(store, ended_calls, calling_accounts.provider)
@@ -258,10 +264,7 @@ class Server:
         return keys
 
     def _open_provider(self) -> Provider:
-        # What asks about calls, or ends them, takes none from those that place calls.
-        asking = StatusPoller.slots + HangUps.slots + Reconciler.slots
-        connections = self.settings.calls_in_flight * 2 + asking
-        provider = Provider(timeout=self.settings.provider_timeout, connections=connections)
+        provider = Provider(timeout=self.settings.provider_timeout, connections=self._provider_connections)
         self._closing.push_async_callback(provider.close)
         return provider
 

@@ -50,10 +50,10 @@ def check_limit() -> None:
         )
 
 
-def client_connections(calls_in_flight: int) -> int:
-    """How many connections of clients may be open, beside those to the database and the providers.
+def client_connections(provider_connections: int) -> int:
+    """How many connections of clients may be open, beside those to the database and PROVIDER_CONNECTIONS.
 
-    Two to a provider may be open for each of CALLS_IN_FLIGHT. Clients get half of the limit at least.
+    Clients get half of the limit at least.
     """
     files = limit()
-    return max(files - OWN_FILES - DATABASE_CONNECTIONS - 2 * calls_in_flight, files // 2)
+    return max(files - OWN_FILES - DATABASE_CONNECTIONS - provider_connections, files // 2)
